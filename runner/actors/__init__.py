@@ -1,0 +1,1 @@
+"""The kernel: mailboxes, actors and their supervisor. It knows nothing of files, agents or jobs."""

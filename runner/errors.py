@@ -1,0 +1,240 @@
+"""Every error that runner raises on purpose: one tree, on one page.
+
+Two questions decide the branch: whose fault is it, and may the caller send the message again?
+
+    RunnerError
+    ├── OperationError      it was carried out and failed; the actor lives on
+    ├── ActorError
+    │   ├── MailboxClosed   it never began: safe to send again
+    │   ├── MailboxFull     it was not taken
+    │   ├── ActorCrashed    it may have had effects
+    │   └── ActorGaveUp     it never began; the actor crashes too often
+    ├── SupervisorClosed    it never began, and never will here
+    ├── AgentError          an agent program, or what it says, is not usable
+    ├── ConfigError         a file or a value given by the user
+    └── LedgerError         the durable record cannot be used
+
+Errors cross an actor as answers, so a caller sees a bare exception, never an ExceptionGroup.
+Attributes carry the facts; nobody has to parse a message.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+
+class RunnerError(Exception):
+    """Base of every error that runner raises on purpose."""
+
+
+# ---------------------------------------------------------------- operations
+
+
+class OperationError(RunnerError):
+    """An operation on a scope was carried out and failed.
+
+    Attributes:
+        op: the operation's name, as the method of `Scope`.
+        path: the path or command as the caller wrote it, if there is one.
+        scope: the scope's path, if it is known where the error arose.
+        reason: what was wrong, in a sentence without the above.
+        hint: what would work instead; may be empty.
+    """
+
+    default_reason = "it failed"
+
+    def __init__(
+        self,
+        op: str,
+        path: str | None = None,
+        reason: str = "",
+        *,
+        scope: str | None = None,
+        hint: str = "",
+    ) -> None:
+        """Keep the facts; the text is made from them when asked for."""
+        self.op = op
+        self.path = path
+        self.reason = reason or self.default_reason
+        self.scope = scope
+        self.hint = hint
+        super().__init__(op, path, self.reason)
+
+    def __str__(self) -> str:
+        what = self.op if self.path is None else f"{self.op} {self.path!r}"
+        where = "" if self.scope is None else f" in scope {self.scope!r}"
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{what}{where}: {self.reason}{hint}"
+
+
+class NotFound(OperationError):
+    """There is nothing at that path."""
+
+    default_reason = "no such file or directory"
+
+
+class AlreadyExists(OperationError):
+    """There is something at that path already."""
+
+    default_reason = "it exists already"
+
+
+class WrongType(OperationError):
+    """A file where a directory is needed, a directory where a file is, or neither of them."""
+
+    default_reason = "it has the wrong type"
+
+
+class NotEmpty(OperationError):
+    """A directory with entries in it, where an empty one is needed."""
+
+    default_reason = "the directory is not empty"
+
+
+class PermissionDenied(OperationError):
+    """The operating system refuses it."""
+
+    default_reason = "permission denied"
+
+
+class PathEscapes(OperationError):
+    """The path leads out of the scope."""
+
+    default_reason = "the path leads out of the scope"
+
+
+class InvalidPath(OperationError):
+    """No file system could have such a path: empty, a NUL character, a name that is too long."""
+
+    default_reason = "not a usable path"
+
+
+class NoSpace(OperationError):
+    """The disk or the quota is full; what was there before is unchanged."""
+
+    default_reason = "no space left"
+
+
+class DecodeFailed(OperationError):
+    """The bytes are not text in the asked encoding."""
+
+    default_reason = "not text in this encoding"
+
+
+class EditFailed(OperationError):
+    """The text to replace was not found, or was found more often than once."""
+
+    default_reason = "the text to replace does not stand there exactly once"
+
+
+class InvalidPattern(OperationError):
+    """A glob or a regular expression that cannot be used."""
+
+    default_reason = "not a usable pattern"
+
+
+class ExecFailed(OperationError):
+    """A program could not be started; or it ended badly and `check` was asked for."""
+
+    default_reason = "the program could not be started"
+
+
+# ---------------------------------------------------------------- actors
+
+
+class ActorError(RunnerError):
+    """The message did not get a regular answer because of its actor."""
+
+
+class MailboxClosed(ActorError):
+    """The mailbox closed before the message began. It is safe to send it again."""
+
+
+class MailboxFull(ActorError):
+    """As many messages wait as the mailbox takes; only the `_nowait` calls raise this."""
+
+
+class ActorCrashed(ActorError):
+    """The actor crashed while it carried out the message, which may have had effects.
+
+    The exception that it crashed with is `__cause__`.
+    """
+
+
+class ActorGaveUp(ActorError):
+    """The actor crashes too often; it is tried again after its restart period has passed."""
+
+
+class SupervisorClosed(RunnerError):
+    """The supervisor has been shut down, or is being shut down: it takes nothing new."""
+
+
+# ---------------------------------------------------------------- agents and sessions
+
+
+class AgentError(RunnerError):
+    """An agent program, or a conversation with it, cannot be used."""
+
+
+class AgentUnavailable(AgentError):
+    """The agent's program is not installed, cannot be started, or cannot do what is asked."""
+
+
+class LocalProtocolError(AgentError):
+    """We used a conversation wrongly: our fault (the split is h11's)."""
+
+
+class RemoteProtocolError(AgentError):
+    """The agent program said something that its protocol does not allow: its fault."""
+
+
+class SessionClosed(AgentError):
+    """The session has been closed."""
+
+
+# ---------------------------------------------------------------- files and values from users
+
+
+@attrs.frozen
+class Problem:
+    """One thing that is wrong in a file.
+
+    Attributes:
+        where: the file's path, as the user gave it.
+        line: the line, from 1; None if the problem is with the file as a whole.
+        key: the dotted key, such as `jobs[2].prompt`; empty for the file as a whole.
+        what: what is wrong, and how to mend it.
+    """
+
+    where: str
+    line: int | None
+    key: str
+    what: str
+
+    def __str__(self) -> str:
+        place = self.where if self.line is None else f"{self.where}:{self.line}"
+        return f"{place}: {self.key}: {self.what}" if self.key else f"{place}: {self.what}"
+
+
+class ConfigError(RunnerError):
+    """A file or a value given by the user cannot be used; nothing has been changed.
+
+    Attributes:
+        problems: everything that is wrong, not only the first; at least one.
+    """
+
+    def __init__(self, *problems: Problem | str) -> None:
+        """Take problems with their places, or plain sentences."""
+        self.problems = tuple(
+            each if isinstance(each, Problem) else Problem("runner", None, "", each)
+            for each in problems
+        )
+        self._plain = tuple(str(each) if isinstance(each, Problem) else each for each in problems)
+        super().__init__(*self._plain)
+
+    def __str__(self) -> str:
+        return "\n".join(self._plain)
+
+
+class LedgerError(RunnerError):
+    """The ledger cannot be opened, is of a newer version, or belongs to somebody else."""

@@ -1,0 +1,1 @@
+"""Jobs: batches of agent sessions, durable from the first to the last."""

@@ -1,0 +1,1 @@
+"""Sessions: conversations with agent programs, over many turns."""

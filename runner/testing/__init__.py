@@ -1,0 +1,1 @@
+"""For users' tests: contract tests, scripted agents, the model server."""

@@ -1,4 +1,4 @@
-"""The two protocols that every agent keeps: a driver starts its program, a conversation speaks to it.
+"""What every agent keeps to: a driver starts its program, a conversation speaks with it.
 
 A driver is made from the user's agent record and says how the program is started and ended. A
 conversation is the state of *one* process: bytes from the program go in by `receive`, events come

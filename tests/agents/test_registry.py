@@ -1,0 +1,44 @@
+"""The registry: names, records, drivers."""
+
+from __future__ import annotations
+
+import pytest
+
+from runner.agents.driver import CommandAgent, ShellAgent
+from runner.agents.registry import make_agent, make_driver
+from runner.errors import ConfigError
+
+
+@pytest.mark.parametrize("name", ["shell"])
+def test_a_built_in_name_stands_for_a_record_with_every_default(name):
+    assert make_agent(name).kind == name
+    assert make_driver(name) == make_driver(make_agent(name))
+    assert make_driver(name).name == name
+
+
+def test_a_record_makes_its_own_driver():
+    assert make_driver(ShellAgent(shell="bash")).name == "shell"
+    assert make_driver(CommandAgent(argv=("true",))).name == "command"
+
+
+def test_the_command_agent_is_nothing_without_a_program():
+    with pytest.raises(ConfigError, match="needs options: the argv"):
+        make_driver("command")
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("cluade", "claude"), ("Codex", "codex"), ("shel", "shell")]
+)
+def test_a_misspelt_name_is_answered_with_a_near_one(name, near):
+    with pytest.raises(ConfigError) as caught:
+        make_driver(name)
+
+    assert f"unknown agent {name!r}" in str(caught.value)
+    assert str(caught.value).endswith(f"did you mean {near!r}?")
+
+
+def test_a_name_near_nothing_is_answered_with_the_list():
+    with pytest.raises(ConfigError) as caught:
+        make_driver("zzz")
+
+    assert str(caught.value) == "unknown agent 'zzz' (there are shell, command, claude, codex)"

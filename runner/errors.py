@@ -147,7 +147,16 @@ class ActorError(RunnerError):
 
 
 class MailboxClosed(ActorError):
-    """The mailbox closed before the message began. It is safe to send it again."""
+    """The mailbox closed before the message began. It is safe to send it again.
+
+    Attributes:
+        mailbox: the one that closed, so that it is not mistaken for one asked further on.
+    """
+
+    def __init__(self, message: str, mailbox: object = None) -> None:
+        """Keep which mailbox it is about."""
+        super().__init__(message)
+        self.mailbox = mailbox
 
 
 class MailboxFull(ActorError):

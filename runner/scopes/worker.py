@@ -1,0 +1,95 @@
+"""The actor of a scope: it owns a backend and carries the scope's operations out, in order.
+
+The order itself is the mailbox's (actors/lanes.py); which lane an operation takes stands in the
+table here. What it does not do: anything with files or processes; that is the backend's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import trio
+
+from runner.actors import ChildSpec, Handle, Lane, Supervisor
+from runner.backends.base import Backend
+from runner.messages import (
+    AnswerT,
+    Append,
+    Copy,
+    Edit,
+    Exec,
+    Exists,
+    Glob,
+    Grep,
+    Ls,
+    Message,
+    Mkdir,
+    Move,
+    Read,
+    Remove,
+    Stat,
+    Write,
+)
+from runner.scopes.scope import Ground
+
+LANES: dict[type[Message[Any]], Lane] = {
+    **dict.fromkeys((Read, Stat, Exists, Ls, Glob, Grep), Lane.OBSERVATION),
+    **dict.fromkeys((Write, Append, Edit, Mkdir, Copy, Move, Remove), Lane.EFFECT),
+    Exec: Lane.EXEC,
+}
+
+CLOSING = 5.0  # seconds that a backend gets to free what it holds when its worker is cancelled
+
+
+@attrs.define(eq=False)
+class WorkerAsker:
+    """The way from a scope's handle to its worker in this process.
+
+    Attributes:
+        make_backend: a new backend for a ground; nothing may happen before its first operation.
+        idle_after: seconds without an operation until the backend is closed.
+    """
+
+    supervisor: Supervisor
+    ground: Ground
+    make_backend: Callable[[Ground], Backend]
+    idle_after: float
+    _spec: ChildSpec | None = None
+
+    async def __call__(self, message: Message[AnswerT], /) -> AnswerT:
+        """Have an operation carried out by the worker, which is started if need be."""
+        if self._spec is None:
+            self._spec = worker_spec(self.ground, self.make_backend, idle_after=self.idle_after)
+        return await self.supervisor.ask(self._spec, message)
+
+
+def worker_spec(
+    ground: Ground, make_backend: Callable[[Ground], Backend], *, idle_after: float
+) -> ChildSpec:
+    """The worker of a scope, as data; scopes on the same ground share one."""
+
+    @asynccontextmanager
+    async def open_worker() -> AsyncGenerator[Handle, None]:
+        backend = make_backend(ground)
+        try:
+            yield backend.carry_out
+        finally:
+            with trio.move_on_after(CLOSING, shield=True):
+                await backend.aclose()
+
+    return ChildSpec(
+        key=ground,
+        open=open_worker,
+        lane=lane_of,
+        place=tuple(os.path.realpath(ground.directory).split("/")[1:]),
+        idle_after=idle_after,
+    )
+
+
+def lane_of(message: Message[Any]) -> Lane:
+    """The lane of an operation."""
+    return LANES[type(message)]

@@ -8,7 +8,7 @@ does any I/O: `runner.sessions.actor` owns the process.
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, TypeAlias
+from typing import Annotated, Literal, Protocol, TypeAlias
 
 import attrs
 
@@ -204,7 +204,7 @@ class ClaudeAgent:
     )
     seed: str = ""
     max_retries: int = 2
-    request_timeout: float = 120.0
+    request_timeout: Annotated[float, "seconds"] = 120.0  # as runner.strict.Seconds
 
 
 @attrs.frozen(kw_only=True)

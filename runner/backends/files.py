@@ -1,0 +1,195 @@
+"""Work on single files by descriptor: read, replace, append, and what stands somewhere.
+
+Model. Every function takes an open directory and a single name, or an open file; nothing here
+resolves a path. Failures are OSErrors, made into answers by `base.translate`.
+
+Replacing is atomic: the new content is written to a temporary name (`.runner-tmp-…`, O_EXCL) in the
+same directory and renamed over the old, so a reader sees the old content or the new, and a crash
+leaves one of the two. Mode and owner are kept; hard links to the old content, its extended
+attributes and its ACL are not. On ext4 it costs no more than O_TRUNC (which flushes on close).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from datetime import UTC, datetime
+
+from runner.backends.beneath import READING, fail
+from runner.backends.threads import CHUNK, breathe
+from runner.messages import Entry, FileStat, FileType
+
+SMALL = 64 * 1024  # bytes that are read or written inline, without a thread
+TEMPORARY = ".runner-tmp-"
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def temporary_name() -> str:
+    """A hidden name that nobody else uses and that says whose it is."""
+    return f"{TEMPORARY}{os.getpid():x}-{secrets.token_hex(6)}"
+
+
+def require_regular(status: os.stat_result) -> None:
+    """Raise EISDIR or ENXIO unless it is a regular file."""
+    if not stat.S_ISREG(status.st_mode):
+        raise fail(errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.ENXIO)
+
+
+def read_window(fd: int, offset: int, count: int) -> bytes:
+    """Up to `count` bytes from `offset`; fewer at the end of the file."""
+    pieces: list[bytes] = []
+    while count > 0:
+        piece = os.pread(fd, min(count, CHUNK), offset)
+        if not piece:
+            break
+        pieces.append(piece)
+        offset += len(piece)
+        count -= len(piece)
+        if count:
+            breathe()
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def read_entry(directory: int, name: str) -> tuple[bytes, os.stat_result]:
+    """The whole content of a regular file and its status, by its single name."""
+    fd = os.open(name, READING | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        status = os.fstat(fd)
+        require_regular(status)
+        return read_window(fd, 0, max(status.st_size, 1)), status
+    finally:
+        os.close(fd)
+
+
+def write_all(fd: int, content: bytes | memoryview) -> None:
+    """Write everything; write(2) may take less, on a full disk first less and then ENOSPC."""
+    left = memoryview(content)
+    while left:
+        left = left[os.write(fd, left[:CHUNK]) :]
+        if left:
+            breathe()
+
+
+def replace(directory: int, name: str, content: bytes, *, durable: bool = False) -> None:
+    """Put `content` where `name` is, whole or not at all."""
+    old = status_of(directory, name)
+    if old is not None:
+        require_regular(old)
+        # The rename needs no right on the file itself, so a protected file is protected here.
+        if os.geteuid() != 0 and not os.access(name, os.W_OK, dir_fd=directory, effective_ids=True):
+            raise fail(errno.EACCES)
+    temporary = temporary_name()
+    fd = os.open(temporary, _NEW, 0o666 if old is None else 0o600, dir_fd=directory)
+    try:
+        try:
+            write_all(fd, content)
+            if old is not None:
+                keep_ownership(fd, old)
+            if durable:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException:
+        os.unlink(temporary, dir_fd=directory)
+        raise
+    if durable:
+        sync_directory(directory)
+
+
+def keep_ownership(fd: int, old: os.stat_result) -> None:
+    """Give a new file the owner, group and mode of the old, as far as we are allowed to."""
+    if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
+        # A file of somebody else's in a directory of ours becomes ours.
+        with contextlib.suppress(PermissionError):
+            os.fchown(fd, old.st_uid, old.st_gid)
+    os.fchmod(fd, stat.S_IMODE(old.st_mode))  # after the owner: chown clears the set-uid bits
+
+
+def sync_directory(directory: int) -> None:
+    """Make a rename last: fsync of the directory (an O_PATH descriptor cannot)."""
+    fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def append(directory: int, name: str, content: bytes) -> None:
+    """Add to the end with one write(2), so that appenders never mix; half of it is taken back."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(name, flags | os.O_CREAT, 0o666, dir_fd=directory)
+    try:
+        require_regular(os.fstat(fd))
+        written = os.write(fd, content)
+        if written < len(content):
+            # A disk that fills up takes a part of it. Ours is the end of the file, if nobody else
+            # appended meanwhile; then nothing is left of it, else we leave what is there.
+            end = os.lseek(fd, 0, os.SEEK_CUR)
+            if os.fstat(fd).st_size == end:
+                os.ftruncate(fd, end - written)
+            raise fail(errno.ENOSPC)
+    finally:
+        os.close(fd)
+
+
+def status_of(directory: int, name: str) -> os.stat_result | None:
+    """The status of an entry, links not followed; None if there is none."""
+    try:
+        return os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def type_of(mode: int) -> FileType:
+    """The word for a file's type."""
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISDIR(mode):
+        return "directory"
+    return "link" if stat.S_ISLNK(mode) else "other"
+
+
+def file_stat(status: os.stat_result) -> FileStat:
+    """The answer to `Stat`."""
+    kind = type_of(status.st_mode)
+    return FileStat(
+        type=kind,
+        size=0 if kind == "directory" else status.st_size,
+        mode=stat.S_IMODE(status.st_mode),
+        modified=modified(status),
+    )
+
+
+def modified(status: os.stat_result) -> datetime:
+    """When the content last changed; a time that no calendar has becomes the epoch."""
+    try:
+        return datetime.fromtimestamp(status.st_mtime, UTC)
+    except (OverflowError, ValueError):  # year 292277026596 is a legal mtime
+        return datetime.fromtimestamp(0, UTC)
+
+
+def entry(directory: int, name: str) -> Entry | None:
+    """One entry of a listing; None if it has vanished meanwhile."""
+    status = status_of(directory, name)
+    if status is None:
+        return None
+    kind = type_of(status.st_mode)
+    target = None
+    if kind == "link":
+        try:
+            target = os.readlink(name, dir_fd=directory)
+        except OSError:  # replaced meanwhile
+            return None
+    return Entry(
+        name=name,
+        type=kind,
+        size=0 if kind == "directory" else status.st_size,
+        mode=stat.S_IMODE(status.st_mode),
+        modified=modified(status),
+        target=target,
+    )

@@ -1,0 +1,110 @@
+"""The guardian: a small process of its own that sees to it that nothing outlives its end.
+
+    host ──control──► guardian ──fork──► keeper ──posix_spawn──► leader ──► anything
+      └───────────── a socket to each keeper ─┘
+
+It forks keepers on request and waits for them. It is a subreaper: should a keeper be killed, by
+its own command, say, then the orphans become children of the guardian, which ends them. Its
+lifeline is the control socket: EOF means that the host has closed it or is dead. Then it waits for
+the keepers, which have read the same on theirs, kills those that do not leave, and leaves.
+
+It is started by `BOOT`, once for each `ProcessHost`, and stays small: the standard library only, no
+thread. What it does NOT do: hold against a command that kills its keeper *and* the guardian (they
+have the same uid); the environment tag finds what that leaves behind (`runner.processes.sweep`).
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import signal
+import socket
+import time
+
+from runner.processes.keeper import keep
+from runner.processes.protocol import END, FAILED, FORK, SWEPT, Channel
+from runner.processes.tree import PATIENCE, Parent, become_subreaper
+
+# Run as `python -I -S -c BOOT PACKAGES FD RUN-ID`. Our modules are loaded by their full names but
+# without the packages' own code, which would load everything: 20 ms for the start in place of 200.
+BOOT = """\
+import sys, types
+base = sys.argv[1]
+for name in ("runner", "runner.processes"):
+    package = types.ModuleType(name)
+    package.__path__ = [base + "/" + name.replace(".", "/")]
+    sys.modules[name] = package
+from runner.processes.guardian import main
+main(int(sys.argv[2]))
+"""
+IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+class Guardian:
+    """Forks keepers, and ends what a dead one leaves."""
+
+    def __init__(self, control: socket.socket) -> None:
+        """Begin with no keepers."""
+        self._channel = Channel(control)
+        self._parent = Parent()
+        self._parent.watch(control)
+
+    def serve(self) -> None:
+        """Serve until the host closes the socket or is dead."""
+        while True:
+            readable = self._channel.pending or self._parent.wait()
+            self._tidy()
+            if not readable:
+                continue
+            request = self._channel.receive()
+            if request is None:
+                break
+            if request[0] == FORK:
+                self._fork()
+            elif request[0] == END:
+                self._end_keeper(request[1])
+        give_up = time.monotonic() + PATIENCE
+        while self._parent.known and time.monotonic() < give_up:  # they have read EOF as well
+            self._parent.nap(100)
+            self._tidy()
+        self._parent.end_children()
+
+    def _tidy(self) -> int:
+        self._parent.reap()
+        known = self._parent.known
+        for pid in [pid for pid, code in known.items() if code is not None]:
+            del known[pid]
+        return self._parent.end_children(spare=True)[0] if self._parent.strays() else 0
+
+    def _fork(self) -> None:
+        for fd in self._channel.take_fds():
+            sock = socket.socket(fileno=fd)
+            try:
+                pid = os.fork()
+            except OSError as error:
+                Channel(sock).report(FAILED, error.errno or errno.EAGAIN)
+            else:
+                if pid == 0:
+                    self._channel.sock.close()
+                    keep(sock)
+                self._parent.known[pid] = None
+            sock.close()
+
+    def _end_keeper(self, pid: int) -> None:
+        if pid in self._parent.known:
+            os.kill(pid, signal.SIGKILL)
+            give_up = time.monotonic() + PATIENCE
+            while self._parent.known[pid] is None and time.monotonic() < give_up:
+                self._parent.nap(10)
+                self._parent.reap()
+        self._channel.report(SWEPT, self._tidy())
+
+
+def main(fd: int) -> None:
+    """Be the guardian, with the control socket as descriptor `fd`."""
+    for number in IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    become_subreaper()
+    gc.freeze()
+    Guardian(socket.socket(fileno=fd)).serve()

@@ -1,0 +1,312 @@
+"""ProcessHost: the one place where programs are started, and where they are ended.
+
+    run / open_process ──► a keeper from the pool ──► leader ──► whatever it starts
+
+Nothing is started before the first use; then one guardian, and as many keepers as commands run at
+the same time, of which a few are kept for the next ones. A command's end is its leader's end: the
+keeper then ends everything else below it before it reports, so that nothing of a command is alive
+when its call returns, by return, timeout, cancellation or error. If we die, keepers and guardian
+read EOF and do the same.
+
+It holds against all that a command may do, but for killing its keeper and the guardian: then what
+carries our tag in its environment (`RUNNER_RUN`) is found by that, here and at `aclose`. What also
+cleared its environment is lost to us; only a PID namespace could hold it. Without Linux there are
+no subreapers: there only the leader's process group is ended (and nothing of that is tested).
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+import uuid
+import weakref
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+
+import trio
+
+from runner.errors import ExecFailed
+from runner.messages import Completed, Outcome
+from runner.processes import protocol, sweep
+from runner.processes.launch import Launch, exec_failed
+from runner.processes.link import Command, End, GuardianLink, KeeperLink, LinkLost
+from runner.processes.process import Process
+from runner.processes.pump import Pump
+
+IDLE_KEEPERS = 4  # a keeper costs 1 ms to fork and about 1 MB
+TRIES = 3
+PATIENCE = 6.0  # a keeper gives up after 4 s what cannot be killed
+TAG = sweep.TAG
+_sweepers = trio.CapacityLimiter(1)
+NO_GUARDIAN = "runner starts a second Python, `sys.executable`, to look after programs"
+log = logging.getLogger(__name__)
+
+
+def _close_all(links: set[GuardianLink | KeeperLink]) -> None:
+    """Let everything end when a host is forgotten, or Python ends, without `aclose`."""
+    for link in links:
+        link.forget()
+
+
+class ProcessHost:
+    """Starts programs and leaves nothing of them; usable from any task, without a nursery.
+
+    Attributes:
+        run_id: what the processes are tagged with, in the variable RUNNER_RUN.
+    """
+
+    def __init__(self, *, run_id: str | None = None) -> None:
+        """Make a host; nothing is started yet.
+
+        Args:
+            run_id: letters, digits, `-` and `_`; None = a new one. See `runner.processes.sweep`.
+        """
+        self.run_id = uuid.uuid4().hex if run_id is None else sweep.check_run_id(run_id)
+        self._guardian: GuardianLink | None = None
+        self._idle: list[KeeperLink] = []
+        self._links: set[GuardianLink | KeeperLink] = set()  # all that are open
+        self._closed = False
+        weakref.finalize(self, _close_all, self._links)
+
+    def __repr__(self) -> str:
+        guardian = "no guardian" if self._guardian is None else f"guardian {self._guardian.pid}"
+        return f"<ProcessHost {self.run_id} {guardian}, {len(self._idle)} keepers idle>"
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: int | str,
+        env: Mapping[str, str],
+        input: bytes | None = None,  # noqa: A002 - the word of subprocess.run
+        timeout: float | None = None,
+        silence: float | None = None,
+        max_output: int = 1 << 20,
+        grace: float = 2.0,
+    ) -> Completed:
+        """Run a program and wait for its end, which is the end of its leader.
+
+        Args:
+            argv: the program, looked up in the PATH of `env`, and its arguments.
+            cwd: a directory, as a descriptor or a path.
+            env: its whole environment; our tag is added.
+            input: its standard input; None = an empty one.
+            timeout: seconds until it is ended: SIGTERM to the leader's group, SIGKILL to all.
+            silence: seconds without output until it is ended likewise.
+            max_output: bytes kept of each of its two outputs, half of them head, half tail.
+            grace: seconds between SIGTERM and SIGKILL.
+
+        Returns:
+            How it ended and what is kept of its output, also if it was ended by us.
+
+        Raises:
+            ExecFailed: it could not be started.
+
+        Cancellation: every process of it is gone before this leaves.
+        """
+        launch = self._launch(argv, cwd=cwd, env=env, stdin=input is not None)
+        pump: Pump | None = None
+        link: KeeperLink | None = None
+        try:
+            link, command = await self._start(launch, want_started=False)
+            began = time.monotonic()
+            pump = Pump(link, launch, data=input or b"", max_output=max_output)
+            outcome = await pump.run(timeout, silence, grace)
+            if command.lost:
+                await self._put_down(link)
+                self._check_open(launch.name)
+            if command.error is not None:
+                raise exec_failed(launch.name, command.error)
+            pump.drain()
+            end = command.end or _killed()
+            if outcome is Outcome.TIMEOUT and end.when - began < (timeout or 0.0):
+                outcome = Outcome.EXITED  # it was over before, by a hair
+            return Completed(
+                exit_code=end.exit_code,
+                outcome=outcome,
+                out=pump.out.capture.output(),
+                err=pump.err.capture.output(),
+                duration=max(0.0, end.when - began),
+                leftovers=end.leftovers,
+            )
+        finally:
+            if pump is not None:
+                pump.drain()
+            launch.close()
+            if link is not None:
+                await self._finish(link)
+
+    @asynccontextmanager
+    async def open_process(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: int | str,
+        env: Mapping[str, str],
+        stdin: bytes | None = None,
+    ) -> AsyncIterator[Process]:
+        """Start a program that runs beside us; leaving the context ends its whole tree.
+
+        Args:
+            argv: the program, looked up in the PATH of `env`, and its arguments.
+            cwd: a directory, as a descriptor or a path.
+            env: its whole environment; our tag is added.
+            stdin: its standard input; None = it stays open, as `Process.stdin`.
+
+        Raises:
+            ExecFailed: it could not be started.
+
+        Cancellation: every process of it is gone before this leaves.
+        """
+        launch = self._launch(argv, cwd=cwd, env=env, stdin=True)
+        link: KeeperLink | None = None
+        process: Process | None = None
+        feeding = trio.CancelScope()
+        try:
+            link, command = await self._start(launch, want_started=True)
+            await link.wait_until(lambda: command.leader is not None or command.over)
+            if command.error is not None:
+                raise exec_failed(launch.name, command.error)
+            process = Process(link, launch, owns_stdin=stdin is None)
+            if stdin is not None:
+                trio.lowlevel.spawn_system_task(process.feed, stdin, feeding)
+            yield process
+        finally:
+            feeding.cancel(reason="the process has been left")
+            if process is not None:
+                process.close()
+            launch.close()
+            if link is not None:
+                await self._finish(link)
+
+    async def aclose(self) -> None:
+        """End everything that still runs, and the guardian; nothing can be started any more.
+
+        Cancellation: it is all gone before this leaves.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._closed = True
+        self._idle.clear()
+        guardian, self._guardian = self._guardian, None
+        with trio.CancelScope(shield=True):
+            for link in self._links:
+                link.shut()  # their readers read EOF and close them; so do the processes
+            if guardian is not None:
+                if not await guardian.wait(2 * PATIENCE):
+                    guardian.kill()
+                await self._sweep()
+            for link in tuple(self._links):
+                self._drop(link)
+
+    # ------------------------------------------------------------ keepers and the guardian
+
+    def _launch(
+        self, argv: Sequence[str], *, cwd: int | str, env: Mapping[str, str], stdin: bool
+    ) -> Launch:
+        launch = Launch(argv, cwd=cwd, env={**env, TAG: self.run_id}, stdin=stdin)
+        try:
+            self._check_open(launch.name)
+        except ExecFailed:
+            launch.close()
+            raise
+        return launch
+
+    def _check_open(self, name: str) -> None:
+        if self._closed:
+            raise ExecFailed(
+                "exec", name, "its process host has been closed", hint="open a new one"
+            )
+
+    async def _start(self, launch: Launch, *, want_started: bool) -> tuple[KeeperLink, Command]:
+        """Give a command to a keeper; try again as long as it cannot have begun."""
+        for _ in range(TRIES):
+            link: KeeperLink | None = None
+            try:
+                link = await self._take_keeper()
+                command = await link.start(launch, want_started=want_started)
+            except BaseException as error:
+                if link is not None:
+                    self._drop(link)
+                if isinstance(error, LinkLost):
+                    continue
+                if isinstance(error, OSError):
+                    raise exec_failed(launch.name, error.errno or 0) from error
+                raise
+            launch.close_far()
+            return link, command
+        self._check_open(launch.name)
+        raise ExecFailed("exec", launch.name, "the guardian process does not run", hint=NO_GUARDIAN)
+
+    async def _take_keeper(self) -> KeeperLink:
+        if self._guardian is not None and not self._guardian.alive:
+            log.warning("the guardian of run %s is dead; a new one is started", self.run_id)
+            self._drop(self._guardian)
+            self._guardian = None
+            while self._idle:  # nobody would inherit from them
+                self._drop(self._idle.pop())
+        if self._idle:
+            return self._idle.pop()
+        if self._guardian is None:
+            self._guardian = GuardianLink(self.run_id)
+            self._links.add(self._guardian)
+        link = self._guardian.fork_keeper()
+        self._links.add(link)
+        try:
+            await link.wait_until(lambda: link.pid is not None or link.command.over)
+            if link.command.error is not None:
+                raise OSError(link.command.error, "fork")
+            if link.lost:
+                raise LinkLost
+        except BaseException:
+            self._drop(link)
+            raise
+        return link
+
+    def _drop(self, link: GuardianLink | KeeperLink) -> None:
+        self._links.discard(link)
+        link.close()
+
+    async def _finish(self, link: KeeperLink) -> None:
+        """End what a command may still have, and keep its keeper for the next one."""
+        if not link.command.over:
+            with trio.move_on_after(4 * PATIENCE, shield=True):
+                await self._put_down(link)
+        end = link.command.end
+        if end is not None and end.remaining:
+            log.warning("run %s: %d processes cannot be ended", self.run_id, end.remaining)
+        if link.reusable and not self._closed and len(self._idle) < IDLE_KEEPERS:
+            self._idle.append(link)
+        else:
+            self._drop(link)
+
+    async def _put_down(self, link: KeeperLink) -> None:
+        """End a command, by harsher and harsher means; each is bounded."""
+        with trio.CancelScope(shield=True):
+            if not link.lost:
+                with suppress(LinkLost):
+                    link.request(protocol.KILL)
+                with trio.move_on_after(PATIENCE):
+                    await link.wait_until(lambda: link.command.over)
+            if link.command.end is not None or link.command.error is not None:
+                return
+            link.lose()
+            guardian = self._guardian
+            if guardian is not None and link.pid is not None:
+                with suppress(LinkLost), trio.move_on_after(PATIENCE):
+                    await guardian.end_keeper(link.pid)
+                    return
+            log.warning("run %s has lost its guardian; sweeping by tag", self.run_id)
+            await self._sweep()
+
+    async def _sweep(self) -> None:
+        """End what carries our tag, but for what living keepers look after."""
+        spare = {link.pid for link in self._links if isinstance(link, KeeperLink) and not link.lost}
+        await trio.to_thread.run_sync(
+            sweep.sweep_run, self.run_id, frozenset(spare), limiter=_sweepers
+        )
+
+
+def _killed() -> End:
+    """The end of a command whose keeper is gone: the guardian, or the sweep, kills what it had."""
+    return End(exit_code=-signal.SIGKILL, leftovers=0, remaining=0, when=time.monotonic())

@@ -1,0 +1,149 @@
+"""A keeper: carries out one command at a time, and leaves nothing of it.
+
+It is forked by the guardian and is a subreaper: whatever a command starts, with setsid, nohup, a
+double fork or an empty environment, is a descendant of this one process. So when the leader has
+ended, everything that is still below the keeper is what this command left behind.
+
+Its lifeline is its socket: EOF means that the host has closed it or is dead, SIGKILL or not. Then
+it ends all that it has and leaves.
+
+It is loaded by the guardian: the standard library only.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import time
+from contextlib import suppress
+
+from runner.processes.protocol import (
+    ENDED,
+    FAILED,
+    HELLO,
+    KILL,
+    RUN,
+    SIGNAL,
+    STARTED,
+    SWEEP,
+    SWEPT,
+    WANT_STARTED,
+    Channel,
+)
+from runner.processes.tree import Parent, become_subreaper
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+# What the guardian ignores, and what Python does: a program starts with the defaults.
+RESET = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGCHLD,
+    signal.SIGPIPE,
+    signal.SIGXFSZ,
+)
+
+
+def spawn(parts: list[bytes], argc: int, cwd: int, streams: list[int]) -> int:
+    """Start a program in a session of its own, with default signals; its pid.
+
+    Nothing but the streams is passed on: every descriptor here is close-on-exec.
+    """
+    os.fchdir(cwd)
+    try:
+        return os.posix_spawn(
+            parts[0],
+            parts[1 : 1 + argc],
+            dict(part.split(b"=", 1) for part in parts[1 + argc :]),
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, fd, number)
+                for fd, number in zip(streams, (1, 2, 0), strict=False)
+            ],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=RESET,
+        )
+    finally:
+        os.chdir("/")  # a file system with somebody's working directory cannot be unmounted
+
+
+class Keeper:
+    """Carries out one command after the other for the host, and leaves nothing of any."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        """Begin in a process that has no children yet."""
+        self._channel = Channel(sock)
+        self._parent = Parent()
+        self._parent.watch(sock)
+        self._connected = True
+
+    def serve(self) -> None:
+        """Serve until the host closes the socket or is dead."""
+        try:
+            self._channel.report(HELLO, os.getpid())
+            while self._connected and (request := self._channel.receive()) is not None:
+                kind, a, b, payload = request
+                if kind == RUN:
+                    self._carry_out(a, b, payload)
+                elif kind == SWEEP:
+                    self._channel.report(SWEPT)
+        finally:
+            while self._parent.end_children()[1]:  # cannot be ended: we stay, they are our children
+                self._parent.nap(1000)
+
+    def _carry_out(self, argc: int, flags: int, payload: bytes) -> None:
+        fds = self._channel.take_fds()
+        try:
+            if len(fds) < 3:  # the kernel drops those that we have no room for
+                raise OSError(errno.EMFILE, "")
+            leader = spawn(payload.split(b"\0"), argc, fds[0], fds[1:])
+        except (OSError, ValueError, NotImplementedError) as error:
+            self._channel.report(FAILED, getattr(error, "errno", 0) or errno.EINVAL)
+            return
+        finally:
+            for fd in fds:
+                os.close(fd)
+        if flags & WANT_STARTED:
+            self._channel.report(STARTED, leader)
+        self._parent.known = {leader: None}
+        going_on = True
+        while going_on and self._parent.known[leader] is None:
+            if self._channel.pending or self._parent.wait():
+                going_on = self._obey(leader)
+            self._parent.reap()
+        when = time.monotonic()
+        killed, left = self._parent.end_children()
+        code = self._parent.known.pop(leader)
+        self._connected = self._connected and not left
+        self._channel.report(ENDED, -signal.SIGKILL if code is None else code, killed, left, when)
+
+    def _obey(self, leader: int) -> bool:
+        request = self._channel.receive()
+        if request is None or request[0] == KILL:
+            self._connected = request is not None
+            return False
+        # Not waited for yet, so the number is still the leader's and its group's.
+        if request[0] == SIGNAL and self._parent.known[leader] is None:
+            with suppress(OSError):
+                os.killpg(leader, request[1])
+        elif request[0] == SWEEP:
+            killed, _ = self._parent.end_children(spare=True, groups=False)
+            self._channel.report(SWEPT, killed)
+        return True
+
+
+def keep(sock: socket.socket) -> NoReturn:
+    """Be a keeper from here on, in a process that has just been forked."""
+    status = 1
+    try:
+        become_subreaper()  # not inherited
+        Keeper(sock).serve()
+        status = 0
+    finally:
+        os._exit(status)

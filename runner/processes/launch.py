@@ -1,0 +1,199 @@
+"""What is needed to start a program: found, checked and opened before anything runs.
+
+A `Launch` is made in one synchronous stretch, so that it is all there or nothing of it: the program
+looked up in the PATH of *its* environment, the message to the keeper, the directory and the pipes.
+Whatever is wrong is an `ExecFailed` that says what, why, and what would help.
+
+Everything that opens a descriptor for a program lives here; `close` closes what is still ours.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from runner.errors import ExecFailed
+
+MOST_BYTES = 6 << 20  # of arguments and environment: Linux takes at most 3/4 of 8 MiB (execve(2))
+LARGE_PIPE = 1 << 20  # what a user may ask for without privileges (pipe(7))
+O_PATH = getattr(os, "O_PATH", os.O_RDONLY)
+
+_FULL = "end other programs, or raise the limit on open files (ulimit -n)"
+_REASONS = {
+    errno.ENOENT: (
+        "it or the interpreter that it names is not there",
+        "look at its first line (#!) and at where that points",
+    ),
+    errno.ENOEXEC: (
+        "it is neither a program for this machine nor a script with a #! line",
+        "let it begin with a line such as #!/bin/sh, or name its interpreter",
+    ),
+    errno.E2BIG: (
+        "its arguments and environment are too long",
+        "give long texts by standard input or in a file",
+    ),
+    errno.EMFILE: ("too many files are open", _FULL),
+    errno.ENFILE: ("too many files are open on this machine", _FULL),
+    errno.ETOOMANYREFS: ("too many files are on their way to other processes", _FULL),
+    errno.EAGAIN: (
+        "there are too many processes",
+        "run fewer at a time, or raise the limit on processes (ulimit -u)",
+    ),
+    errno.ENOMEM: ("there is not enough memory", "run fewer programs at a time"),
+    errno.ETXTBSY: ("it is being written", "try again when its writer has closed it"),
+}
+
+
+def exec_failed(name: str, number: int, *, what: str = "") -> ExecFailed:
+    """Say why a program could not be started, from an errno."""
+    reason, hint = _REASONS.get(number, (os.strerror(number), ""))
+    return ExecFailed("exec", name, what + reason, hint=hint)
+
+
+def find_program(name: str, path: str, directory: int) -> str:
+    """Look a program up as a shell does; relative names are relative to `directory`.
+
+    Raises:
+        ExecFailed: there is none, or what is there cannot be executed.
+    """
+    refused = ""
+    entries = [""] if "/" in name else path.split(":")
+    for entry in entries:
+        candidate = f"{entry}/{name}" if entry else name
+        try:
+            mode = os.stat(candidate, dir_fd=directory).st_mode
+        except (OSError, ValueError):
+            continue
+        if stat.S_ISREG(mode) and os.access(candidate, os.X_OK, dir_fd=directory):
+            return candidate if "/" in candidate else f"./{candidate}"
+        refused = refused or candidate
+    if refused:
+        raise ExecFailed("exec", name, f"{refused} cannot be executed", hint="chmod +x helps files")
+    if "/" in name:
+        raise ExecFailed("exec", name, "there is no such file", hint="paths start at the directory")
+    hint = f"install it, or give its path; PATH is {path}"
+    raise ExecFailed("exec", name, "there is no program of that name", hint=hint)
+
+
+def encode(name: str, argv: Sequence[str], env: Mapping[str, str]) -> bytes:
+    """Make the text of a RUN message.
+
+    Raises:
+        ExecFailed: a NUL character, a name that no variable can have, or too much of it.
+    """
+    words = [name, *argv, *map("=".join, env.items())]
+    try:
+        payload = os.fsencode("\0".join(words))
+    except UnicodeEncodeError as error:
+        raise ExecFailed("exec", argv[0], f"it cannot be encoded: {error}") from error
+    if payload.count(0) != len(words) - 1:
+        raise ExecFailed("exec", argv[0], "an argument or a variable contains a NUL character")
+    if not all(env) or "=" in "".join(env):
+        raise ExecFailed("exec", argv[0], "a variable has an empty name, or one that contains '='")
+    if len(payload) > MOST_BYTES:
+        raise exec_failed(argv[0], errno.E2BIG)
+    return payload
+
+
+def open_directory(name: str, cwd: int | str) -> int:
+    """Open the directory that a program is to run in.
+
+    Raises:
+        ExecFailed: it is not there any more, is none, or may not be entered.
+    """
+    try:
+        fd = os.open(
+            "." if isinstance(cwd, int) else cwd,
+            O_PATH | os.O_DIRECTORY,
+            dir_fd=cwd if isinstance(cwd, int) else None,
+        )
+    except OSError as error:
+        what = "" if isinstance(cwd, int) else f" {cwd!r}"
+        reason = f"its working directory{what} cannot be entered: {os.strerror(error.errno or 0)}"
+        raise ExecFailed("exec", name, reason, hint="make it first, or name another") from error
+    if os.fstat(fd).st_nlink == 0:
+        os.close(fd)
+        raise ExecFailed(
+            "exec", name, "its working directory has been removed", hint="make it anew"
+        )
+    return fd
+
+
+def set_pipe_size(fd: int, size: int = LARGE_PIPE) -> None:
+    """Ask for a larger pipe, which costs a busy stream fewer wake-ups; it may be refused."""
+    with suppress(OSError, AttributeError):
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, size)
+
+
+class Launch:
+    """A program that is ready to be started.
+
+    Attributes:
+        name: the program, as the caller wrote it.
+        argc: how many of the payload's words are arguments.
+        payload: the path, the arguments and the environment.
+        far: the descriptors for the keeper: directory, stdout, stderr, and stdin if it has one.
+        stdout, stderr, stdin: our ends, which do not block; -1 once somebody else has them.
+    """
+
+    __slots__ = ("argc", "far", "name", "payload", "stderr", "stdin", "stdout")
+
+    def __init__(
+        self, argv: Sequence[str], *, cwd: int | str, env: Mapping[str, str], stdin: bool
+    ) -> None:
+        """Find, check and open it all, or nothing."""
+        if isinstance(argv, str) or not argv or not argv[0]:
+            raise ExecFailed("exec", None, "there is no program", hint="give at least its name")
+        self.name, self.argc = argv[0], len(argv)
+        self.stdout = self.stderr = self.stdin = -1
+        self.far: list[int] = []
+        try:
+            self.far.append(open_directory(self.name, cwd))
+            program = find_program(self.name, env.get("PATH", os.defpath), self.far[0])
+            self.payload = encode(program, argv, env)
+            self.stdout = self._pipe()
+            self.stderr = self._pipe()
+            if stdin:
+                far, self.stdin = os.pipe()
+                self.far.append(far)
+                os.set_blocking(self.stdin, False)
+        except OSError as error:
+            self.close()
+            raise exec_failed(self.name, error.errno or 0) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _pipe(self) -> int:
+        near, far = os.pipe()
+        self.far.append(far)
+        os.set_blocking(near, False)
+        return near
+
+    def explain(self, number: int) -> ExecFailed:
+        """Say why the keeper could not start it."""
+        return exec_failed(self.name, number)
+
+    def close_far(self) -> None:
+        """Close the ends that the keeper has got by now."""
+        while self.far:
+            os.close(self.far.pop())
+
+    def close_stdin(self) -> None:
+        """Let the program read the end of its input."""
+        if self.stdin >= 0:
+            os.close(self.stdin)
+            self.stdin = -1
+
+    def close(self) -> None:
+        """Close all that is still ours."""
+        self.close_far()
+        self.close_stdin()
+        for fd in (self.stdout, self.stderr):
+            if fd >= 0:
+                os.close(fd)
+        self.stdout = self.stderr = -1

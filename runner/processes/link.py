@@ -1,0 +1,332 @@
+"""Our end of the sockets to the guardian and to keepers.
+
+A `KeeperLink` carries one command at a time: `start` sends it, `receive` takes in what the keeper
+has reported, and the attributes say how far it is. Nothing here waits but to send and in the
+methods that say so; whoever owns the command decides who reads.
+
+A link is *lost* when its other end is gone: the process was killed, or has crashed.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+
+import attrs
+import trio
+
+from runner.processes import guardian, protocol
+from runner.processes.launch import Launch
+
+SCM_RIGHTS = socket.SCM_RIGHTS
+HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# What an interpreter may need to find its own shared library; nothing else is passed on.
+FORGET = 2.0
+LOADER_VARIABLES = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+
+
+class LinkLost(Exception):
+    """The process at the other end is gone."""
+
+
+@attrs.frozen(kw_only=True)
+class End:
+    """How a command ended: its leader's exit code, what else was ended, what could not be.
+
+    Attributes:
+        when: the leader's end on the monotonic clock, which all processes share.
+    """
+
+    exit_code: int
+    leftovers: int
+    remaining: int
+    when: float
+
+
+class Link:
+    """A socket to one of our processes: requests out, reports in."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        """Take the socket over."""
+        sock.setblocking(False)
+        self.sock = sock
+        self.lost = False
+        self._data = b""
+
+    def fileno(self) -> int:
+        """The socket's descriptor."""
+        return self.sock.fileno()
+
+    def request(self, kind: int, a: int = 0, fds: tuple[int, ...] = ()) -> None:
+        """Send a short request at once.
+
+        Raises:
+            LinkLost: nobody is there to read it.
+        """
+        rights = [(socket.SOL_SOCKET, SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))] if fds else []
+        try:
+            self.sock.sendmsg([protocol.REQUEST.pack(kind, a, 0, 0)], rights)
+        except (ConnectionError, BlockingIOError) as error:
+            self.lost = True  # a process that leaves so much unread does not run any more
+            raise LinkLost from error
+
+    def receive(self) -> list[tuple[int, int, int, int, float]]:
+        """Take the reports that are there, without waiting; at the end of all, `lost` is set."""
+        while not self.lost:
+            try:
+                data = self.sock.recv(4096)
+            except BlockingIOError:
+                break
+            except ConnectionError:
+                data = b""
+            self._data += data
+            self.lost = not data
+            if len(data) < 4096:
+                break
+        whole = len(self._data) // protocol.REPORT.size * protocol.REPORT.size
+        reports = list(protocol.REPORT.iter_unpack(self._data[:whole]))
+        self._data = self._data[whole:]
+        return reports
+
+    def shut(self) -> None:
+        """Have the process read EOF, which it takes as its order to end, and us as well."""
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+
+    def forget(self) -> None:
+        """Have the process read EOF; this is for where there is no trio."""
+        self.sock.close()
+
+    def close(self) -> None:
+        """Close our end, which the process takes as its order to end."""
+        if self.sock.fileno() >= 0:
+            trio.lowlevel.notify_closing(self.sock)
+            self.sock.close()
+
+
+@attrs.define(eq=False)
+class Command:
+    """How far a command is.
+
+    Attributes:
+        leader: the leader's pid, once it has started and if that was asked for.
+        error: the errno if it could not be started.
+        end: how it ended, once it has.
+        lost: its keeper is gone.
+        sweeps: sweeps that have been asked for and not been answered.
+        answered: sweeps that have been answered.
+        swept: how many processes they have ended.
+    """
+
+    leader: int | None = None
+    error: int | None = None
+    end: End | None = None
+    lost: bool = False
+    sweeps: int = 0
+    answered: int = 0
+    swept: int = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.end is not None or self.error is not None or self.lost
+
+
+class KeeperLink(Link):
+    """A keeper, and the command that it carries out.
+
+    Attributes:
+        pid: the keeper's, once it has said hello.
+        command: the present command, or the last one.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        """Begin before the keeper's hello."""
+        super().__init__(sock)
+        self.pid: int | None = None
+        self.command = Command()
+        self._watcher: select.epoll | None = None
+        self._turn = trio.Lock()
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another command can be given to this keeper."""
+        command = self.command
+        if self.lost or command.sweeps:
+            return False
+        return command.error is not None or (command.end is not None and not command.end.remaining)
+
+    def watcher(self) -> select.epoll:
+        """One descriptor that is readable when the socket is, or others registered with it."""
+        if self._watcher is None:
+            self._watcher = select.epoll(4)
+            self._watcher.register(self.sock, select.EPOLLIN)
+        return self._watcher
+
+    async def start(self, launch: Launch, *, want_started: bool) -> Command:
+        """Send a command; the keeper has copies of its descriptors afterwards.
+
+        Raises:
+            LinkLost: nobody is there.
+            OSError: the descriptors cannot be sent.
+
+        If it raises or is cancelled, the command has not begun, and the link is to be closed.
+        """
+        payload = launch.payload
+        header = protocol.REQUEST.pack(protocol.RUN, launch.argc, want_started, len(payload))
+        rights = struct.pack(f"{len(launch.far)}i", *launch.far)
+        message = memoryview(header + payload)
+        try:
+            sent = self.sock.sendmsg([message], [(socket.SOL_SOCKET, SCM_RIGHTS, rights)])
+            while sent < len(message):
+                await trio.lowlevel.wait_writable(self.sock)
+                sent += self.sock.send(message[sent:])
+        except (ConnectionError, BlockingIOError) as error:
+            raise LinkLost from error
+        self.command = Command()
+        return self.command
+
+    def take(self) -> None:
+        """Take in the reports that are there, without waiting."""
+        command = self.command
+        for kind, a, b, c, when in self.receive():
+            if kind == protocol.ENDED:
+                command.end = End(exit_code=a, leftovers=b, remaining=c, when=when)
+            elif kind == protocol.FAILED:
+                command.error = a
+            elif kind == protocol.STARTED:
+                command.leader = a
+            elif kind == protocol.HELLO:
+                self.pid = a
+            else:
+                command.sweeps -= 1
+                command.answered += 1
+                command.swept += a
+        command.lost = self.lost
+
+    def lose(self) -> None:
+        """Give the keeper up."""
+        self.lost = self.command.lost = True
+
+    async def wait_until(self, done: Callable[[], bool]) -> None:
+        """Wait until reports have made something true; any number of tasks may.
+
+        One of them reads, the others wait for their turn to look.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while not done():
+            async with self._turn:
+                if not done():
+                    await trio.lowlevel.wait_readable(self.sock)
+                    self.take()
+
+    def close(self) -> None:
+        """End the keeper, and with it whatever it carries out."""
+        super().close()
+        self.lose()
+        if self._watcher is not None:
+            self._watcher.close()
+
+
+class GuardianLink(Link):
+    """The guardian, as our child."""
+
+    def __init__(self, run_id: str) -> None:
+        """Start it; that takes about a millisecond, and 20 more until it serves.
+
+        It is started from the calling thread by vfork: trio's own way would fork in a thread.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        near, far = socket.socketpair()
+        with far:
+            try:
+                self._process = subprocess.Popen(
+                    [*self.command(), HERE, str(far.fileno()), run_id],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    pass_fds=[far.fileno()],
+                    start_new_session=True,
+                    cwd="/",
+                    env={name: os.environ[name] for name in LOADER_VARIABLES if name in os.environ},
+                )
+            except BaseException:
+                near.close()
+                raise
+        super().__init__(near)
+        self._lock = trio.Lock()
+
+    @staticmethod
+    def command() -> list[str]:
+        """How the guardian is run, before its own arguments."""
+        return [sys.executable, "-I", "-S", "-c", guardian.BOOT]
+
+    @property
+    def pid(self) -> int:
+        """The guardian's pid."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
+
+    def fork_keeper(self) -> KeeperLink:
+        """Ask for a new keeper; its hello says that it is there.
+
+        Raises:
+            LinkLost: the guardian is gone.
+            OSError: there are no descriptors for it.
+        """
+        near, far = socket.socketpair()
+        try:
+            with far:
+                self.request(protocol.FORK, fds=(far.fileno(),))
+        except BaseException:
+            near.close()
+            raise
+        return KeeperLink(near)
+
+    async def end_keeper(self, pid: int) -> int:
+        """Kill a keeper, and end whatever dead keepers left; how many that were.
+
+        Raises:
+            LinkLost: the guardian is gone.
+        """
+        async with self._lock:
+            self.request(protocol.END, pid)
+            while not (reports := self.receive()):
+                if self.lost:
+                    raise LinkLost
+                await trio.lowlevel.wait_readable(self.sock)
+            return reports[-1][1]
+
+    async def wait(self, patience: float) -> bool:
+        """Wait until it has ended, which it does when all is gone; whether it has."""
+        if self.alive:
+            fd = os.pidfd_open(self.pid)
+            try:
+                with trio.move_on_after(patience):
+                    await trio.lowlevel.wait_readable(fd)
+            finally:
+                os.close(fd)
+        return not self.alive
+
+    def kill(self) -> None:
+        """End it by force, and wait for it."""
+        self._process.kill()
+        self._process.wait()
+
+    def forget(self) -> None:
+        """Let it end, outside of trio, and wait for that a little."""
+        super().forget()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(FORGET)

@@ -1,0 +1,150 @@
+"""Everything that one exec waits for, in one task and with one descriptor.
+
+The keeper's reports, two pipes to read and one to write are registered with one epoll, whose own
+descriptor is all that trio waits for: no task for each pipe, no nursery, one wake-up for whatever
+is ready. `Pump.run` goes on until the keeper reports the end; what the leader wrote is in the pipes
+by then, so one reading without waiting takes it all, whoever else still holds them.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import select
+import signal
+from contextlib import suppress
+
+import trio
+
+from runner.messages import Outcome
+from runner.processes import protocol
+from runner.processes.launch import Launch, set_pipe_size
+from runner.processes.link import KeeperLink, LinkLost
+from runner.processes.output import Capture
+
+PIECE = 1 << 18
+BURST = 4  # pieces read of one pipe before the others have their turn: the whole of a large pipe
+PATIENCE = 10.0  # for a keeper that has been told to kill, and itself gives up after 4 s
+SMALL_PIPE = 1 << 16  # what a pipe holds unless it is asked to hold more
+_scratch = bytearray(PIECE)  # never used across a checkpoint, so one is enough for all
+_view = memoryview(_scratch)
+
+
+class Stream:
+    """One pipe that is read, and what is kept of it."""
+
+    __slots__ = ("capture", "fd", "large")
+
+    def __init__(self, fd: int, max_output: int) -> None:
+        """Read from `fd`, which does not block and stays its owner's to close."""
+        self.fd = fd
+        self.capture = Capture(max_output)
+        self.large = False
+
+    def read(self) -> bool:
+        """Read what is there, to a bound; whether the pipe is at its end."""
+        for _ in range(BURST):
+            try:
+                size = os.readv(self.fd, [_scratch])
+            except BlockingIOError:
+                return False
+            if size == 0:
+                return True
+            self.capture.feed(_view[:size])
+            if size >= SMALL_PIPE and not self.large:  # a busy one: fewer and larger pieces
+                self.large = True
+                set_pipe_size(self.fd)
+            if size < PIECE:
+                return False
+        return False
+
+
+class Pump:
+    """Carries one command's bytes until it has ended."""
+
+    def __init__(self, link: KeeperLink, launch: Launch, *, data: bytes, max_output: int) -> None:
+        """Begin with a command that has been sent to its keeper."""
+        self._link = link
+        self._launch = launch
+        self._data = memoryview(data)
+        self.out = Stream(launch.stdout, max_output)
+        self.err = Stream(launch.stderr, max_output)
+        self._watcher = link.watcher()
+        self._open = {self.out.fd: self.out, self.err.fd: self.err}
+        self._heard = trio.current_time()
+        for fd in self._open:
+            self._watcher.register(fd, select.EPOLLIN)
+        if launch.stdin >= 0:
+            self._write()  # most inputs fit into the pipe, and are done with
+        if launch.stdin >= 0:
+            set_pipe_size(launch.stdin)
+            self._watcher.register(launch.stdin, select.EPOLLOUT)
+
+    async def run(self, timeout: float | None, silence: float | None, grace: float) -> Outcome:
+        """Go on until the command is over, or is ended because it takes too long.
+
+        It is lost as well if the keeper does not do what it is told.
+        """
+        command = self._link.command
+        outcome = Outcome.EXITED
+        quiet = math.inf if silence is None else silence
+        end = math.inf if timeout is None else self._heard + timeout
+        orders = iter(((protocol.SIGNAL, signal.SIGTERM, grace), (protocol.KILL, 0, PATIENCE)))
+        while not command.over:
+            await self._wait(min(end, self._heard + quiet))
+            late = end <= (now := trio.current_time())
+            if command.over or not (late or self._heard + quiet <= now):
+                continue
+            if outcome is Outcome.EXITED:
+                outcome = Outcome.TIMEOUT if late else Outcome.SILENCE
+            order = next(orders, None)
+            if order is None:
+                self._link.lose()
+                break
+            kind, number, time = order
+            with suppress(LinkLost):
+                self._link.request(kind, number)
+            end, quiet = now + time, math.inf
+        return outcome
+
+    async def _wait(self, until: float) -> None:
+        if until == math.inf:
+            await trio.lowlevel.wait_readable(self._watcher.fileno())
+        else:  # what is always readable is never cancelled: the caller looks at the clock as well
+            with trio.CancelScope(deadline=until):
+                await trio.lowlevel.wait_readable(self._watcher.fileno())
+        # one synchronous block: the scratch buffer is shared
+        for fd, _ in self._watcher.poll(0):
+            if fd == self._link.fileno():
+                self._link.take()
+            elif fd == self._launch.stdin:
+                self._write()
+            elif (stream := self._open.get(fd)) is not None:
+                self._heard = trio.current_time()
+                if stream.read():
+                    self._forget(fd)
+
+    def _write(self) -> None:
+        try:
+            self._data = self._data[os.write(self._launch.stdin, self._data) :]
+        except BlockingIOError:
+            return
+        except BrokenPipeError:  # it does not want to read it all, which is its own affair
+            self._data = memoryview(b"")
+        if not self._data:
+            self._forget(self._launch.stdin)
+            self._launch.close_stdin()
+
+    def _forget(self, fd: int) -> None:
+        # By hand: closing is not enough while a child that somebody else forks still has a copy.
+        self._open.pop(fd, None)
+        with suppress(FileNotFoundError):
+            self._watcher.unregister(fd)
+
+    def drain(self) -> None:
+        """Take what is in the pipes, without waiting, and leave them to their owner."""
+        for fd, stream in tuple(self._open.items()):
+            stream.read()
+            self._forget(fd)
+        if self._launch.stdin >= 0:
+            self._forget(self._launch.stdin)

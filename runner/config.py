@@ -76,7 +76,9 @@ class Document:
 
     def problem(self, path: KeyPath, what: str) -> Problem:
         """Something wrong with the value at a key."""
-        if any(path[: len(key)] == key for key in self.overridden):
+        inside = any(path[: len(key)] == key for key in self.overridden)
+        around = any(key[: len(path)] == path for key in self.overridden)
+        if inside or (around and path not in self.lines):
             return Problem(OVERRIDES, None, dotted(path), what)
         return Problem(self.where, self.line(path), dotted(path), what)
 

@@ -161,8 +161,8 @@ class Beneath:
                 break
         return _walk(self.fd, names, flags, follow=follow)
 
-    def parent(self, names: Names) -> tuple[int, str]:
-        """The directory that holds the last name (O_PATH, yours to close), and that name.
+    def entry(self, names: Names) -> Names:
+        """The names of the directory that holds the last name.
 
         The root has no name, and a path that ends in `..` names no entry: EBUSY and EINVAL, as
         rmdir(2) says for `/` and for `.`.
@@ -172,7 +172,11 @@ class Beneath:
         if names[-1] == "..":
             os.close(self.open_names(names, DIRECTORY))  # EXDEV if it leads out
             raise fail(errno.EINVAL)
-        return self.open_names(names[:-1], DIRECTORY), names[-1]
+        return names[:-1]
+
+    def parent(self, names: Names) -> tuple[int, str]:
+        """The directory that holds the last name (O_PATH, yours to close), and that name."""
+        return self.open_names(self.entry(names), DIRECTORY), names[-1]
 
     def target(self, names: Names, *, make: bool = False) -> tuple[int, str]:
         """As `parent`, but of what a link at the end points to; `make` makes missing parents.
@@ -207,16 +211,20 @@ class Beneath:
                 raise fail(errno.EISDIR)
         raise fail(errno.ELOOP)
 
-    def make(self, names: Names) -> int:
-        """Make a directory and its parents if they are missing; open it (O_PATH, yours)."""
-        there, directory = len(names), -1
-        while directory < 0:
+    def nearest(self, names: Names) -> tuple[int, int]:
+        """The deepest directory on the way to names that is there (O_PATH, yours), and its depth."""
+        there = len(names)
+        while True:
             try:
-                directory = self.open_names(names[:there], DIRECTORY)
+                return self.open_names(names[:there], DIRECTORY), there
             except FileNotFoundError:
                 if there == 0:  # the root itself was removed
                     raise
                 there -= 1
+
+    def make(self, names: Names) -> int:
+        """Make a directory and its parents if they are missing; open it (O_PATH, yours)."""
+        directory, there = self.nearest(names)
         if ".." in names[there:]:  # nothing can be above what is not there
             os.close(directory)
             raise fail(errno.ENOENT)

@@ -54,13 +54,13 @@ def read_window(fd: int, offset: int, count: int) -> bytes:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def read_entry(directory: int, name: str) -> tuple[bytes, os.stat_result]:
-    """The whole content of a regular file and its status, by its single name."""
+def read_entry(directory: int, name: str) -> bytes:
+    """The whole content of a regular file, by its single name."""
     fd = os.open(name, READING | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
         status = os.fstat(fd)
         require_regular(status)
-        return read_window(fd, 0, max(status.st_size, 1)), status
+        return read_window(fd, 0, status.st_size)
     finally:
         os.close(fd)
 

@@ -14,17 +14,18 @@ boundary for the programs that it runs.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
 from runner import messages as m
-from runner.backends import base, files, listing
+from runner.backends import base, files, listing, trees
 from runner.backends.beneath import (
     DIRECTORY,
     READING,
@@ -38,7 +39,7 @@ from runner.backends.beneath import (
 )
 from runner.backends.files import SMALL
 from runner.backends.threads import in_thread
-from runner.errors import InvalidPath, NotFound, PathEscapes
+from runner.errors import InvalidPath, PathEscapes
 
 if TYPE_CHECKING:
     from runner.processes.host import ProcessHost
@@ -257,3 +258,123 @@ class LocalBackend:
             else:
                 if not exist_ok:
                     raise fail(errno.EEXIST)
+
+    async def edit(self, path: str, old: bytes, new: bytes, *, replace_all: bool = False) -> int:
+        """Replace an exact piece of a file; how many times it was replaced."""
+        await trio.lowlevel.checkpoint()
+        with self._answers("edit", path):
+            route = self._route("edit", path)
+            if route.directory:
+                raise fail(errno.EISDIR)
+            directory, name = self._open(make=False).target(route.names)
+            try:
+
+                def work() -> int:
+                    content, count = base.edited(
+                        files.read_entry(directory, name),
+                        old,
+                        new,
+                        replace_all=replace_all,
+                        path=path,
+                        scope=self.root,
+                    )
+                    files.replace(directory, name, content)
+                    return count
+
+                status = files.status_of(directory, name)
+                if status is None or status.st_size + len(new) <= SMALL:
+                    return work()
+                return await in_thread(work)
+            finally:
+                os.close(directory)
+
+    async def copy(self, source: str, target: str, *, overwrite: bool = False) -> None:
+        """Copy a file or a tree to a new path; links are copied as links; parents are made."""
+        await trio.lowlevel.checkpoint()
+        with contextlib.ExitStack() as stack:
+            ends = self._ends("copy", source, target, stack)
+            with self._answers("copy", target):
+                trees.require_replaceable(ends, overwrite=overwrite)
+            with self._answers("copy", source):
+                if trees.is_short_copy(ends.status):
+                    trees.copy(ends, overwrite=overwrite)
+                else:
+                    await in_thread(lambda: trees.copy(ends, overwrite=overwrite))
+
+    async def move(self, source: str, target: str, *, overwrite: bool = False) -> None:
+        """Rename a file, a link or a tree; parents of the target are made."""
+        await trio.lowlevel.checkpoint()
+        with contextlib.ExitStack() as stack:
+            ends = self._ends("move", source, target, stack)
+            with self._answers("move", target):
+                if trees.renamed(ends, overwrite=overwrite):
+                    return
+                # Another file system is mounted within the scope.
+                trees.require_replaceable(ends, overwrite=overwrite)
+            with self._answers("move", source):
+                await in_thread(lambda: trees.move_across(ends, overwrite=overwrite))
+
+    def _ends(self, op: str, source: str, target: str, stack: contextlib.ExitStack) -> trees.Ends:
+        """Both ends of a copy or a move, open; nothing is made if it would lead into itself."""
+        with self._answers(op, source):
+            route = self._route(op, source)
+            beneath = self._open(make=True)
+            old_directory, old = beneath.parent(route.names)
+            stack.callback(os.close, old_directory)
+            status = os.stat(old, dir_fd=old_directory, follow_symlinks=False)
+            is_directory = stat.S_ISDIR(status.st_mode)
+            if route.directory and not is_directory:
+                raise fail(errno.ENOTDIR)
+        with self._answers(op, target):
+            place = self._route(op, target)
+            if place.directory and not is_directory:
+                raise fail(errno.ENOTDIR)
+            above = beneath.entry(place.names)
+            near, depth = beneath.nearest(above)
+            stack.callback(os.close, near)
+            if is_directory and trees.lies_in(near, status, beneath.fd):
+                raise fail(errno.EINVAL)
+            new_directory = near
+            if depth < len(above):
+                new_directory = beneath.make(above)
+                stack.callback(os.close, new_directory)
+        return trees.Ends(
+            old_directory=old_directory,
+            old=old,
+            new_directory=new_directory,
+            new=place.names[-1],
+            status=status,
+            opener=self._opener,
+        )
+
+    async def remove(self, path: str, *, recursive: bool = False, missing_ok: bool = False) -> None:
+        """Remove a file, a link, an empty directory, or a tree; never the root."""
+        await trio.lowlevel.checkpoint()
+        with self._answers("remove", path):
+            route = self._route("remove", path)
+            try:
+                directory, name = self._open(make=False).parent(route.names)
+            except FileNotFoundError:
+                if missing_ok:
+                    return
+                raise
+            try:
+                status = files.status_of(directory, name)
+                if status is None:
+                    if missing_ok:
+                        return
+                    raise fail(errno.ENOENT)
+                if not stat.S_ISDIR(status.st_mode):
+                    if route.directory:
+                        raise fail(errno.ENOTDIR)
+                    os.unlink(name, dir_fd=directory)
+                elif recursive:
+                    await in_thread(
+                        lambda: trees.remove_tree(
+                            directory, name, opener=self._opener, missing_ok=missing_ok
+                        )
+                    )
+                else:
+                    os.rmdir(name, dir_fd=directory)
+            finally:
+                os.close(directory)

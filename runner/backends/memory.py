@@ -22,7 +22,7 @@ from runner import messages as m
 from runner.backends import base
 from runner.backends.beneath import Names, Route, UnusablePath, fail, parse
 from runner.backends.listing import smallest
-from runner.errors import ExecFailed, InvalidPath, OperationError, PathEscapes
+from runner.errors import ExecFailed, InvalidPath, PathEscapes
 
 AnswerT = TypeVar("AnswerT")
 
@@ -211,7 +211,7 @@ class MemoryBackend:
 
     # ------------------------------------------------------------ effects
 
-    async def write(self, path: str, content: bytes, *, durable: bool = False) -> None:  # noqa: ARG002
+    async def write(self, path: str, content: bytes, *, durable: bool = False) -> None:
         """Replace a file's content whole, or make the file and its parents."""
         await trio.lowlevel.checkpoint()
         with self._answers("write", path):
@@ -315,12 +315,12 @@ class MemoryBackend:
         self,
         command: str | tuple[str, ...],
         *,
-        cwd: str = ".",  # noqa: ARG002
-        env: Mapping[str, str] | None = None,  # noqa: ARG002
-        input: bytes | None = None,  # noqa: A002, ARG002
-        timeout: float | None = None,  # noqa: ARG002
-        silence: float | None = None,  # noqa: ARG002
-        max_output: int = 1 << 20,  # noqa: ARG002
+        cwd: str = ".",
+        env: Mapping[str, str] | None = None,
+        input: bytes | None = None,  # noqa: A002
+        timeout: float | None = None,
+        silence: float | None = None,
+        max_output: int = 1 << 20,
     ) -> m.Completed:
         """Always ExecFailed: no program could see these files."""
         await trio.lowlevel.checkpoint()

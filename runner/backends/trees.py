@@ -1,0 +1,290 @@
+"""Work on trees by descriptor: rename without replacing, copy, remove.
+
+Model. Every function takes open directories and single names; links are never followed, and are
+copied and removed as links. Trees of any depth are worked on with a handful of descriptors: a
+directory deep in a tree is opened anew, beneath the tree's top and without following links.
+
+A copied tree is built under a temporary name and renamed when it is complete. A tree that is
+removed goes piece by piece: a cancelled or failed removal leaves the rest where it was.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+
+import attrs
+
+from runner.backends.beneath import DIRECTORY, READING, Beneath, Names, Opener, fail
+from runner.backends.files import (
+    SMALL,
+    keep_ownership,
+    require_regular,
+    status_of,
+    sync_directory,
+    temporary_name,
+    write_all,
+)
+from runner.backends.syscalls import RENAME_NOREPLACE, renameat2
+from runner.backends.threads import CHUNK, breathe
+
+_LISTING = READING | os.O_DIRECTORY
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_REFLINK = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
+
+
+@attrs.frozen(kw_only=True)
+class Ends:
+    """Both ends of a copy or a move: open directories with single names, and what is moved."""
+
+    old_directory: int
+    old: str
+    new_directory: int
+    new: str
+    status: os.stat_result
+    opener: Opener
+
+
+def renamed(ends: Ends, *, overwrite: bool) -> bool:
+    """Rename; False if the ends are on two file systems. Without `overwrite`, EEXIST."""
+    try:
+        rename(ends.old_directory, ends.old, ends.new_directory, ends.new, overwrite=overwrite)
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            return False
+        raise
+    return True
+
+
+def rename(source: int, old: str, target: int, new: str, *, overwrite: bool) -> None:
+    """Rename an entry; without `overwrite` an existing `new` is EEXIST."""
+    if not overwrite:
+        try:
+            renameat2(source, old, target, new, RENAME_NOREPLACE)
+        except OSError as error:
+            # EINVAL: the file system has no such flag; or "into itself", as the next call says.
+            if error.errno not in {errno.ENOSYS, errno.EINVAL, errno.EPERM}:
+                raise
+        else:
+            return
+        # No such call here: look first. Another process may come between the two lines.
+        if status_of(target, new) is not None:
+            raise fail(errno.EEXIST)
+    os.rename(old, new, src_dir_fd=source, dst_dir_fd=target)
+
+
+def require_replaceable(ends: Ends, *, overwrite: bool) -> None:
+    """What rename(2) would say about replacing the target, before the work is done."""
+    old = status_of(ends.new_directory, ends.new)
+    if old is None:
+        return
+    if not overwrite:
+        raise fail(errno.EEXIST)
+    if stat.S_ISDIR(old.st_mode) and not stat.S_ISDIR(ends.status.st_mode):
+        raise fail(errno.EISDIR)
+    if stat.S_ISDIR(ends.status.st_mode) and not stat.S_ISDIR(old.st_mode):
+        raise fail(errno.ENOTDIR)
+
+
+def lies_in(directory: int, top: os.stat_result, root: int) -> bool:
+    """Whether `directory` is `top` or lies beneath it, looking upwards as far as the root.
+
+    Physical: `..` of an open directory is where it is now, whatever names led to it.
+    """
+    end = os.fstat(root)
+    here = os.open(".", DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        while True:
+            status = os.fstat(here)
+            if os.path.samestat(status, top):
+                return True
+            if os.path.samestat(status, end):
+                return False
+            above = os.open("..", DIRECTORY | os.O_CLOEXEC, dir_fd=here)
+            os.close(here)
+            here = above
+            if os.path.samestat(os.fstat(here), status):  # "/": it was moved out meanwhile
+                return False
+    finally:
+        os.close(here)
+
+
+# ---------------------------------------------------------------- copy
+
+
+def is_short_copy(status: os.stat_result) -> bool:
+    """Whether a copy may be done inline."""
+    return stat.S_ISLNK(status.st_mode) or (
+        stat.S_ISREG(status.st_mode) and status.st_size <= SMALL
+    )
+
+
+def copy(ends: Ends, *, overwrite: bool) -> None:
+    """Copy a file, a link or a tree to a temporary name, then rename it."""
+    temporary = temporary_name()
+    target = ends.new_directory
+    try:
+        copy_entry(ends.old_directory, ends.old, target, temporary, opener=ends.opener)
+        rename(target, temporary, target, ends.new, overwrite=overwrite)
+    except BaseException:
+        remove_tree(target, temporary, opener=ends.opener, may_breathe=False, missing_ok=True)
+        raise
+
+
+def move_across(ends: Ends, *, overwrite: bool) -> None:
+    """Move to another file system within the scope: copied whole, made durable, then removed."""
+    copy(ends, overwrite=overwrite)
+    sync_directory(ends.new_directory)
+    remove_tree(ends.old_directory, ends.old, opener=ends.opener, may_breathe=False)
+
+
+def copy_entry(source: int, old: str, target: int, new: str, *, opener: Opener) -> None:
+    """Copy one entry, whatever it is; the mode is kept. What is no file, link, directory: ENXIO."""
+    status = os.stat(old, dir_fd=source, follow_symlinks=False)
+    if stat.S_ISLNK(status.st_mode):
+        os.symlink(os.readlink(old, dir_fd=source), new, dir_fd=target)
+    elif stat.S_ISDIR(status.st_mode):
+        _copy_tree(source, old, target, new, opener=opener)
+    else:
+        _copy_file(source, old, target, new)
+
+
+def _copy_file(source: int, old: str, target: int, new: str) -> None:
+    reading = os.open(old, READING | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
+    try:
+        status = os.fstat(reading)
+        require_regular(status)
+        writing = os.open(new, _NEW, 0o600, dir_fd=target)
+        try:
+            _copy_content(reading, writing)
+            keep_ownership(writing, status)
+        finally:
+            os.close(writing)
+    finally:
+        os.close(reading)
+
+
+def _copy_content(reading: int, writing: int) -> None:
+    """By the kernel (which may share the blocks) where it can, else through a buffer."""
+    in_kernel = True
+    while True:
+        if in_kernel:
+            try:
+                if not os.copy_file_range(reading, writing, 16 * CHUNK):
+                    in_kernel = False  # the end; but files of /proc say so at once: read them
+            except OSError as error:
+                if error.errno not in _NO_REFLINK:
+                    raise
+                in_kernel = False
+        else:
+            piece = os.read(reading, CHUNK)
+            if not piece:
+                return
+            write_all(writing, piece)
+        breathe()
+
+
+def _copy_tree(source: int, old: str, target: int, new: str, *, opener: Opener) -> None:
+    """A directory and what is in it; the modes are set last, since 0o555 takes no entries."""
+    top = os.open(old, DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
+    old_tree = Beneath(top, opener=opener)
+    os.mkdir(new, 0o700, dir_fd=target)
+    copied = os.open(new, DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=target)
+    new_tree = Beneath(copied, opener=opener)
+    made: list[tuple[Names, os.stat_result]] = []
+    pending: list[Names] = [()]
+    while pending:
+        names = pending.pop()
+        from_fd = old_tree.open_names(names, _LISTING, follow=False)
+        try:
+            made.append((names, os.fstat(from_fd)))
+            into_fd = new_tree.open_names(names, DIRECTORY, follow=False)
+            try:
+                for name in os.listdir(from_fd):
+                    breathe()
+                    status = os.stat(name, dir_fd=from_fd, follow_symlinks=False)
+                    if stat.S_ISDIR(status.st_mode):
+                        os.mkdir(name, 0o700, dir_fd=into_fd)
+                        pending.append((*names, name))
+                    else:
+                        copy_entry(from_fd, name, into_fd, name, opener=opener)
+            finally:
+                os.close(into_fd)
+        finally:
+            os.close(from_fd)
+    for names, status in reversed(made):
+        fd = new_tree.open_names(names, _LISTING, follow=False)
+        try:
+            keep_ownership(fd, status)
+        finally:
+            os.close(fd)
+
+
+# ---------------------------------------------------------------- remove
+
+
+def remove_tree(
+    directory: int,
+    name: str,
+    *,
+    opener: Opener,
+    may_breathe: bool = True,
+    missing_ok: bool = False,
+) -> None:
+    """Remove an entry and all that is in it, links not followed, with few descriptors."""
+    pause: Callable[[], None] = breathe if may_breathe else _go_on
+    try:
+        if _unlinked(directory, name):
+            return
+        top = os.open(name, DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    except FileNotFoundError:
+        if missing_ok:
+            return
+        raise
+    tree = Beneath(top, opener=opener)
+    # Each directory is met twice: emptied of what is no directory, then (its own directories
+    # being gone) removed from the one above.
+    pending: list[tuple[Names, bool]] = [((), False)]
+    while pending:
+        names, emptied = pending.pop()
+        if not emptied:
+            pending.append((names, True))
+            pending.extend(((*names, each), False) for each in _emptied(tree, names, pause))
+        elif names:
+            above = tree.open_names(names[:-1], DIRECTORY, follow=False)
+            try:
+                os.rmdir(names[-1], dir_fd=above)
+            finally:
+                os.close(above)
+        else:
+            os.rmdir(name, dir_fd=directory)
+        pause()
+
+
+def _go_on() -> None:
+    """No breath: a clean-up that a cancellation must not stop."""
+
+
+def _emptied(tree: Beneath, names: Names, pause: Callable[[], None]) -> list[str]:
+    """Remove all but the directories of a directory; the names of those."""
+    fd = tree.open_names(names, _LISTING, follow=False)
+    try:
+        directories = []
+        for number, name in enumerate(os.listdir(fd)):
+            if number % 256 == 255:
+                pause()
+            if not _unlinked(fd, name):
+                directories.append(name)
+        return directories
+    finally:
+        os.close(fd)
+
+
+def _unlinked(directory: int, name: str) -> bool:
+    """Remove what is no directory; False if it is one."""
+    if stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+        return False
+    os.unlink(name, dir_fd=directory)
+    return True

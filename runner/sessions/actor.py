@@ -1,0 +1,394 @@
+"""The actor of a session: owns the program's process, and carries out one turn at a time.
+
+    at rest ──► starting ──► idle ──► in turn ──► idle ──► at rest
+                    ▲                    │ the process ends: the next turn starts another,
+                    └────────────────────┘ which resumes the conversation
+
+Rules:
+
+1. A live program is started at the first turn, kept between turns, and started anew whenever it is
+   not there: after a crash, a kill, a reap, in a later process. A per-turn program is one that ends
+   in each turn; else nothing is different.
+2. What began is put down before its caller leaves: a turn that is cut (time, interrupt, cancelled
+   caller, refused credentials) is interrupted, and if its end is not seen soon, or a tool of it may
+   still be at work, the process is ended by the driver's ladder and then by force.
+3. Whatever goes wrong in a turn is a `Turn` with an error class. An exception is only raised for
+   what keeps a turn from beginning, and then nothing was begun.
+4. The record is written before the act (store.py).
+5. The prompt after a turn that was cut off is told so, in one sentence before it: the model does
+   not know which command ran half (agent-clis.md §1.6). Only where the conversation goes on.
+
+What is not here: the process (program.py), how it is started (starting.py), and what a turn comes
+to (flight.py, answer.py).
+"""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import shutil
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any
+
+import attrs
+import trio
+
+from runner.actors.lanes import Lane
+from runner.actors.mailbox import ChildSpec, Handle
+from runner.agents.events import ConversationStarted, ErrorClass, Event, Text
+from runner.errors import AgentError, NotFound, RunnerError, SessionClosed
+from runner.messages import Message
+from runner.sessions.answer import make_turn
+from runner.sessions.changes import Scanner, Tree
+from runner.sessions.flight import Flight
+from runner.sessions.private import remove_files
+from runner.sessions.program import Program
+from runner.sessions.starting import Starter
+from runner.sessions.state import SessionState
+from runner.sessions.turn import Close, Interrupt, Send, SessionEvent, Turn
+
+CUT_NOTE = (
+    "(Note: the previous turn was cut off before it had ended; its last command or edit may have"
+    " been carried out only in part.)\n\n"
+)
+
+# How long a program may take from its start until a turn can be sent: 32 claudes at once on two
+# cores took 22 s (agent-clis.md §3), and there is a limiter of starts.
+READY = 60.0
+# How long a per-turn program may stay after its result.
+LINGER = 5.0
+# How long the end of a tree may take after SIGKILL before we go on without it.
+FORCE = 10.0
+# A tree of more files than this is not kept for a turn that does not follow at once.
+SMALL_TREE = 1000
+
+
+def session_spec(
+    state: SessionState,
+    *,
+    starter: Starter,
+    scanner: Scanner,
+    idle_after: float = 300.0,
+    ready: float = READY,
+) -> ChildSpec:
+    """How to run a session's actor.
+
+    Args:
+        state: which session.
+        starter: how its program is started.
+        scanner: of its directory.
+        idle_after: seconds without a turn until its program is ended.
+        ready: seconds that its program may take until a turn can be sent.
+    """
+    actor = _SessionActor(state=state, starter=starter, scanner=scanner, ready=ready)
+    return ChildSpec(
+        key=("session", state.private), open=actor.open, lane=_lane, idle_after=idle_after
+    )
+
+
+def _lane(message: Message[Any]) -> Lane:
+    return Lane.EFFECT if isinstance(message, Send) else Lane.CONTROL
+
+
+@attrs.define(eq=False, kw_only=True)
+class _SessionActor:
+    state: SessionState
+    starter: Starter
+    scanner: Scanner
+    ready: float
+    _nursery: trio.Nursery | None = None
+    _context: contextvars.Context | None = None
+    _program: Program | None = None
+    _flight: Flight | None = None
+    _kept: tuple[float, Tree] | None = None  # the scan after the last turn, and when it was over
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator[Handle, None]:
+        """Be there, until reaped: an incarnation of the actor."""
+        _ = self.state.record  # outside of the nursery: its error is an answer, bare
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            self._context = contextvars.copy_context()  # so that no caller's gets into a program
+            try:
+                yield self._handle
+            finally:
+                with trio.CancelScope(shield=True, deadline=self._bound()):
+                    await self._end_program()
+                self._program = self._kept = None
+                self.state.phase = "at rest"
+                if self.state.store is not None:
+                    self.state.store.rest()
+                nursery.cancel_scope.cancel(reason="the session's actor has ended")
+
+    async def _handle(self, message: Message[Any]) -> object:
+        match message:
+            case Send():
+                return await self._send(message)
+            case Interrupt():
+                await trio.lowlevel.checkpoint()
+                return self._cut(ErrorClass.INTERRUPTED, "the turn was interrupted on request")
+            case Close():
+                await self._close()
+                return None
+            case _:
+                raise TypeError(f"a session does not know {message!r}")
+
+    def _cut(self, error: ErrorClass, text: str) -> bool:
+        return self._flight is not None and self._flight.cut_off(error, text)
+
+    async def _close(self) -> None:
+        self.state.is_closed = True
+        flight = self._flight
+        if flight is not None:
+            flight.cut_off(ErrorClass.INTERRUPTED, "the session was closed")
+            await flight.down.wait()
+        await self._end_program()
+        if self.state.store is None:
+            await self._remove_private()
+
+    async def _remove_private(self) -> None:
+        if self._is_per_turn:  # what was there for its turns is gone already
+            with suppress(OSError):
+                os.rmdir(self.state.private)
+        else:
+            remove = partial(shutil.rmtree, self.state.private, ignore_errors=True)
+            await trio.to_thread.run_sync(remove, limiter=self.scanner.limiter)
+
+    @property
+    def _is_per_turn(self) -> bool:
+        return self.starter.driver.process_per_turn
+
+    # ------------------------------------------------------------ a turn
+
+    async def _send(self, message: Send) -> Turn:
+        self._check_open()
+        before = await self._scan_before(message)
+        flight = Flight(number=self.state.record.turns + 1, timeout=message.timeout)
+        self._note_begun(flight, message)
+        try:
+            with flight.cancel_scope:
+                await self._carry_out(flight, message)
+            if flight.cancel_scope.cancelled_caught and flight.cut is None:
+                flight.cut = ErrorClass.TIMEOUT
+                flight.cut_text = f"the turn was not over within {message.timeout} s"
+        except RunnerError:
+            flight.never_began = True
+            raise
+        finally:
+            with trio.CancelScope(shield=True, deadline=self._bound()):
+                await self._put_down(flight)
+            self._note_over(flight)
+        changes = await self.scanner.compare(before, await self._scan_after())
+        turn = make_turn(self.state, flight, self._program, changes)
+        self.state.count(turn)
+        if self.state.store is not None:
+            self.state.store.note(turn=flight.number, result=turn)
+        return turn
+
+    def _check_open(self) -> None:
+        state = self.state
+        if state.is_closed:
+            raise SessionClosed(f"the session {state.id!r} is closed")
+        if not os.path.isdir(state.directory):
+            reason = "the session's directory is gone"
+            raise NotFound("send", state.directory, reason, hint="make it again, and go on")
+
+    async def _carry_out(self, flight: Flight, message: Send) -> None:
+        """From the start of a program, if need be, to the end of the turn."""
+        self._program = program = self._living()
+        if program is not None:
+            flight.start_clock()
+            self._send_prompt(flight, program, message.prompt)
+            await flight.over.wait()
+            if not flight.died_untaken:
+                await program.sweep()
+                return
+            await program.ended.wait()  # it had died between the turns, and nobody had noticed
+            flight.begin_again()
+        program = await self._start(flight, message.prompt)
+        await flight.over.wait()
+        if self._is_per_turn:
+            with trio.move_on_after(LINGER):
+                await program.ended.wait()
+        else:
+            await program.sweep()
+
+    def _living(self) -> Program | None:
+        program = self._program
+        return None if program is None or program.ended.is_set() else program
+
+    def _send_prompt(self, flight: Flight, program: Program, prompt: str) -> None:
+        # one synchronous block: nothing may come between the prompt and what it is known by
+        self.state.phase = "in turn"
+        record = self.state.record
+        note = CUT_NOTE if record.cut and record.resume and not self._is_per_turn else ""
+        program.begin_turn()
+        program.conversation.send_turn(flight.send(), note + prompt)
+        program.flush()
+
+    async def _start(self, flight: Flight, prompt: str) -> Program:
+        """Start a program and send it the prompt."""
+        if self._is_per_turn:
+            flight.start_clock()
+            program = self._make_program(flight, prompt)
+            self._send_prompt(flight, program, prompt)  # its launch carries it
+            await self._run(program)
+            return program
+        async with self.starter.means.starts:  # the wait for this is not of the turn's time
+            flight.start_clock()
+            self.state.phase = "starting"
+            program = self._make_program(flight, prompt)
+            await self._run(program)
+            with trio.move_on_after(self.ready):
+                await program.ready.wait()
+        if program.conversation.ready:
+            self._send_prompt(flight, program, prompt)
+        else:
+            self._cut(*self._not_ready(program))
+            await trio.lowlevel.checkpoint()  # where that cut is felt
+        return program
+
+    def _make_program(self, flight: Flight, prompt: str) -> Program:
+        def happened(event: Event) -> None:
+            self._happened(event, program)
+
+        program = self.starter.make_program(self.state, flight.number, prompt, happened)
+        self._program = program
+        return program
+
+    async def _run(self, program: Program) -> None:
+        """Give a program its task; it has been started when this returns."""
+        assert self._nursery is not None
+        assert self._context is not None
+        self._context.run(self._nursery.start_soon, self._be_program, program)
+        await program.started.wait()
+        if program.failure is not None:
+            raise program.failure
+
+    async def _be_program(self, program: Program) -> None:
+        self.state.starts += 1
+        try:
+            await program.run()
+        finally:
+            if self._is_per_turn:
+                remove_files(program.launch.files)
+            if self._program is program and self._flight is not None:
+                self._flight.process_ended()
+
+    def _not_ready(self, program: Program) -> tuple[ErrorClass, str]:
+        if not program.ended.is_set():
+            return ErrorClass.STALLED, f"the program was not ready within {self.ready} s"
+        how = f"the program ended with exit code {program.exit_code} before a turn could be sent"
+        stderr = program.tails()[1].strip()
+        return ErrorClass.CRASHED, f"{how}: {stderr}" if stderr else how
+
+    # ------------------------------------------------------------ putting down
+
+    async def _put_down(self, flight: Flight) -> None:
+        """Nothing of the turn goes on after this; the caller shields it."""
+        program = self._living()
+        if program is not None and flight.is_sent and not flight.over.is_set():
+            program.conversation.interrupt()
+            program.flush()
+            with trio.move_on_after(program.interrupt_patience):
+                await flight.over.wait()
+        if not flight.over.is_set() or flight.has_open_tools or self._is_per_turn:
+            await self._end_program()
+        elif program is not None:
+            await program.sweep()
+
+    async def _end_program(self) -> None:
+        program = self._living()
+        if program is not None:
+            await program.end()
+
+    def _bound(self) -> float:
+        program = self._program
+        patience = 0.0 if program is None else program.patience
+        return trio.current_time() + patience + FORCE
+
+    # ------------------------------------------------------------ what is noted
+
+    def _happened(self, event: Event, program: Program) -> None:
+        """Take what a program says: a synchronous block, in the program's task."""
+        if self._program is not program:
+            return
+        state, flight = self.state, self._flight
+        state.events += 1
+        number = 0 if flight is None else flight.number
+        if isinstance(event, ConversationStarted):
+            self._note_conversation(event)
+        if flight is not None:
+            flight.take(event)
+        if state.followers:
+            state.followers.publish(SessionEvent(turn=number, event=event))
+        if state.store is not None and not (isinstance(event, Text) and event.partial):
+            state.store.note(turn=number, event=type(event).__name__, data=event)
+
+    def _note_conversation(self, event: ConversationStarted) -> None:
+        record = self.state.record
+        if record.resume and event.conversation != record.conversation:
+            asked = f"asked to resume {record.conversation!r}"
+            self._cut(ErrorClass.PROTOCOL, f"{asked}, the program began {event.conversation!r}")
+        elif not record.resume or (event.version and event.version != record.program_version):
+            record.conversation = event.conversation
+            record.resume = True
+            record.program_version = event.version or record.program_version
+            try:
+                self.state.save()
+            except AgentError as exc:
+                self._cut(ErrorClass.FAILED, str(exc))
+
+    def _note_begun(self, flight: Flight, message: Send) -> None:
+        record, store = self.state.record, self.state.store
+        record.turns = record.in_flight = flight.number
+        try:
+            self.state.save()
+        except AgentError:
+            record.turns, record.in_flight = flight.number - 1, 0
+            raise
+        if store is not None:
+            store.note(turn=flight.number, prompt=message.prompt)
+        self._flight = flight
+
+    def _note_over(self, flight: Flight) -> None:
+        state = self.state
+        record = state.record
+        self._flight = None
+        flight.down.set()
+        record.in_flight = 0
+        if flight.never_began:
+            record.turns = flight.number - 1
+        elif flight.is_sent:
+            record.cut = flight.was_cut_off
+        if flight.is_ok:
+            record.last_good = flight.number
+        state.phase = "at rest" if self._living() is None else "idle"
+        with suppress(AgentError):  # the turn was carried out: its answer counts more
+            state.save()
+
+    # ------------------------------------------------------------ the files
+
+    async def _scan_before(self, message: Send) -> Tree:
+        """The tree before the turn: the one after the turn before, if this one follows directly."""
+        kept, self._kept = self._kept, None
+        if kept is not None and message.asked is not None and message.asked <= kept[0]:
+            return kept[1]
+        return await self.scanner.scan()
+
+    async def _scan_after(self) -> Tree:
+        began = trio.current_time()
+        tree = await self.scanner.scan()
+        self._kept = kept = (began, tree)
+        if len(tree) > SMALL_TREE:
+            assert self._nursery is not None
+            self._nursery.start_soon(self._forget, kept)
+        return tree
+
+    async def _forget(self, kept: tuple[float, Tree]) -> None:
+        """What follows directly has been called up by now; it would only fill the memory."""
+        await trio.sleep(1.0)
+        if self._kept is kept:
+            self._kept = None

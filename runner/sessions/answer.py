@@ -1,0 +1,45 @@
+"""From a turn in flight that is over, its program and what it did to the files, to a `Turn`."""
+
+from __future__ import annotations
+
+import trio
+
+from runner.sessions.changes import Changes
+from runner.sessions.flight import Flight
+from runner.sessions.program import Program
+from runner.sessions.state import SessionState
+from runner.sessions.turn import Turn
+
+
+def make_turn(
+    state: SessionState, flight: Flight, program: Program | None, changes: Changes
+) -> Turn:
+    """Make the answer; `program` is the one that carried the turn out, if one was started."""
+    ended = flight.ended
+    error, error_text = flight.error()
+    stdout_tail, stderr_tail = ("", "") if program is None else program.tails()
+    return Turn(
+        number=flight.number,
+        ok=error is None,
+        exit_code=None if program is None else program.exit_code,
+        final_message="" if ended is None else ended.message,
+        duration=trio.current_time() - flight.began,
+        files_created=changes.created,
+        files_modified=changes.modified,
+        files_deleted=changes.deleted,
+        files_renamed=changes.renamed,
+        usage=flight.usage,
+        cost_usd=None if ended is None else ended.cost_usd,
+        cost_source="none" if ended is None else ended.cost_source,
+        stop="cut" if ended is None else ended.stop,
+        error=error,
+        error_text=error_text,
+        resets_at=flight.resets_at,
+        session_id=state.id,
+        conversation=state.record.conversation,
+        cmd=() if program is None else program.launch.argv,
+        raw={} if ended is None else ended.raw,
+        stdout_tail=stdout_tail,
+        stderr_tail=stderr_tail,
+        leftovers=0 if program is None else program.take_leftovers(),
+    )

@@ -1,0 +1,191 @@
+"""A turn in flight: what has happened in it so far, and what it comes to.
+
+    begun ──► sent ──► over ──► (a Turn)
+       └─ cut ─┴─ cut ──▲
+
+Over is a turn when the program says so, or when its process has ended. Cut is a turn that *we* end:
+its time is up, somebody interrupted it, or the program goes on asking a provider that refuses our
+credentials (agent-clis.md §1.4: for minutes). Cutting cancels `cancel_scope`, in which the turn is
+carried out; so a cut works in every phase, waiting for a start slot included.
+
+Everything that changes a flight lives here, in synchronous blocks; there is no I/O in it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+import attrs
+import trio
+
+from runner.agents.events import (
+    ErrorClass,
+    Event,
+    RateLimited,
+    Retry,
+    ToolCall,
+    ToolResult,
+    TurnEnded,
+    TurnStarted,
+    Usage,
+    UsageChanged,
+)
+
+# Errors that say that the program was ended, not that it came to an end.
+_CUT_OFF = frozenset({ErrorClass.CRASHED, ErrorClass.INTERRUPTED})
+
+
+@attrs.define(eq=False, kw_only=True)
+class Flight:
+    """One turn that is being carried out.
+
+    Attributes:
+        id: what the program gets to know the turn by.
+        timeout: seconds for all of it; they count from `start_clock`.
+        began: on trio's clock.
+        over: it is over.
+        down: nothing of it goes on any more.
+        is_sent: whether the prompt may have reached the program.
+        is_taken: whether the program says that it did.
+        ended: what the program said at the end.
+        cut: why it was cut; `cut_text` says it as a sentence.
+        never_began: something kept it from beginning, and its asker gets that as an error.
+    """
+
+    number: int
+    id: str = attrs.field(factory=lambda: str(uuid.uuid4()))
+    timeout: float | None = None
+    began: float = attrs.field(factory=trio.current_time)
+    cancel_scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    over: trio.Event = attrs.field(factory=trio.Event)
+    down: trio.Event = attrs.field(factory=trio.Event)
+    is_sent: bool = False
+    is_taken: bool = False
+    ended: TurnEnded | None = None
+    cut: ErrorClass | None = None
+    cut_text: str = ""
+    never_began: bool = False
+    _ids: set[str] = attrs.field(factory=set)
+    _tools: set[str] = attrs.field(factory=set)
+    _retry: Retry | None = None
+    _resets_at: datetime | None = None
+    _usage: Usage | None = None
+
+    # ------------------------------------------------------------ what happens
+
+    def start_clock(self) -> None:
+        """Let its time run."""
+        if self.timeout is not None:
+            self.cancel_scope.deadline = trio.current_time() + self.timeout
+
+    def send(self) -> str:
+        """The prompt goes to the program now; by which id."""
+        self.is_sent = True
+        self._ids = {"", self.id}
+        return self.id
+
+    def take(self, event: Event) -> None:
+        """Note what the program said."""
+        if not self.is_sent or self.over.is_set():
+            return
+        match event:
+            case TurnStarted():
+                self.is_taken = True
+                self._ids.add(event.turn)
+            case ToolCall():
+                self._tools.add(event.id)
+            case ToolResult():
+                self._tools.discard(event.id)
+            case UsageChanged():
+                self._usage = event.usage
+            case RateLimited():
+                self._resets_at = event.resets_at or self._resets_at
+            case Retry():
+                self._take_retry(event)
+            case TurnEnded() if event.turn in self._ids:
+                self.ended = event
+                self.over.set()
+            case _:
+                pass
+
+    def process_ended(self) -> None:
+        """The program's process is gone: what it has not said about the prompt, it never will."""
+        if self.is_sent:
+            self.over.set()
+
+    def cut_off(self, error: ErrorClass, text: str) -> bool:
+        """End it before its time, unless it is over; whether it was not."""
+        if self.over.is_set() or self.cut is not None:
+            return False
+        self.cut = error
+        self.cut_text = text
+        self.cancel_scope.cancel(reason=text)
+        return True
+
+    def begin_again(self) -> None:
+        """Forget the process that ended before it had taken the prompt."""
+        self.over = trio.Event()
+        self.is_sent = False
+        self.ended = None
+
+    def _take_retry(self, retry: Retry) -> None:
+        self._retry = retry
+        late = trio.current_time() + (retry.delay or 0.0) > self.cancel_scope.deadline
+        if retry.error is ErrorClass.AUTH or late:
+            self.cut_off(retry.error, _sentence(retry))
+
+    # ------------------------------------------------------------ what it comes to
+
+    @property
+    def has_open_tools(self) -> bool:
+        """Whether a tool was called whose end was not seen."""
+        return bool(self._tools)
+
+    @property
+    def died_untaken(self) -> bool:
+        """Whether the process ended before it had taken the prompt."""
+        lost = self.ended is None or self.ended.error is ErrorClass.CRASHED
+        return self.is_sent and self.over.is_set() and not self.is_taken and lost
+
+    @property
+    def was_cut_off(self) -> bool:
+        """Whether the conversation now has a prompt in it whose turn did not come to its end."""
+        if self.ended is None or self.cut is not None:
+            return self.is_sent and not self.is_ok
+        return self.ended.error in _CUT_OFF
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the program says that all is well, be it at the last moment."""
+        return self.ended is not None and self.ended.ok
+
+    @property
+    def usage(self) -> Usage:
+        """Its tokens, as far as they are known."""
+        if self.ended is not None and self.ended.usage != Usage():
+            return self.ended.usage
+        return self._usage or Usage()
+
+    @property
+    def resets_at(self) -> datetime | None:
+        """When the provider allows more."""
+        return (self.ended.resets_at if self.ended is not None else None) or self._resets_at
+
+    def error(self) -> tuple[ErrorClass | None, str]:
+        """Why it is no good turn, as a class and as a sentence."""
+        if self.is_ok:
+            return None, ""
+        if self.cut is ErrorClass.TIMEOUT and self._retry is not None:
+            return self._retry.error, f"{self.cut_text}; {_sentence(self._retry)}"
+        if self.cut is not None:
+            return self.cut, self.cut_text
+        if self.ended is None:
+            return ErrorClass.CRASHED, "the program ended without a word about the turn"
+        return self.ended.error or ErrorClass.FAILED, self.ended.error_text
+
+
+def _sentence(retry: Retry) -> str:
+    status = f" (status {retry.status})" if retry.status is not None else ""
+    what = f": {retry.message}" if retry.message else ""
+    return f"the program was about to ask its provider again{status}{what}"

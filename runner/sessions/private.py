@@ -1,0 +1,95 @@
+"""The private directory of a session: who may look, and what is put there.
+
+Everything is the owner's only (0700, 0600): prompts, configuration and copied credentials are in
+it. What is not here: the session's record (store.py), and what a program wants where (the drivers).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Mapping
+
+from runner.agents.driver import Agent, ClaudeAgent, CodexAgent
+
+# Where a program's configuration is (a variable, or else below HOME), and what of it is a
+# credential. Only that is copied: settings, history and hooks that are shared get corrupted.
+CREDENTIALS = {
+    "claude": ("CLAUDE_CONFIG_DIR", ".claude", (".credentials.json",)),
+    "codex": ("CODEX_HOME", ".codex", ("auth.json",)),
+}
+
+
+def make_private(path: str) -> None:
+    """Make a session's private directory and the home in it, if they are not there."""
+    home = os.path.join(path, "home")
+    if os.path.isdir(home):
+        return
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    for each in (path, home):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(each, 0o700)
+
+
+def write_files(private: str, files: Iterable[tuple[str, bytes]]) -> None:
+    """Write what a program is to find, each 0600; parents are made, 0700."""
+    for path, content in files:
+        assert path.startswith(private + "/"), "a driver writes to the session's own directory only"
+        try:
+            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            _make_parents(private, os.path.dirname(path))
+            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with open(file, "wb", buffering=0) as stream:
+            rest = memoryview(content)
+            while rest:  # one write takes 2 GiB at most
+                rest = rest[stream.write(rest) :]
+
+
+def remove_files(files: Iterable[tuple[str, bytes]]) -> None:
+    """Remove what was written for one turn only."""
+    for path, _ in files:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
+def seed(agent: Agent, env: Mapping[str, str]) -> None:
+    """Copy the credentials that the agent's record names into a program's own configuration.
+
+    A copy that is newer than its source stays: the program has renewed it.
+
+    Args:
+        agent: whose `seed` says where from.
+        env: the program's environment, which says where its configuration is.
+    """
+    if not isinstance(agent, ClaudeAgent | CodexAgent) or not agent.seed:
+        return
+    variable, default, names = CREDENTIALS[agent.kind]
+    directory = env.get(variable) or os.path.join(env["HOME"], default)
+    for name in names:
+        there = os.path.join(os.path.expanduser(agent.seed), name)
+        here = os.path.join(directory, name)
+        with contextlib.suppress(FileNotFoundError):
+            if not os.path.exists(here) or os.stat(here).st_mtime < os.stat(there).st_mtime:
+                os.makedirs(directory, mode=0o700, exist_ok=True)
+                shutil.copyfile(there, here + ".tmp")
+                os.chmod(here + ".tmp", stat.S_IRUSR | stat.S_IWUSR)
+                os.replace(here + ".tmp", here)
+
+
+def _make_parents(private: str, directory: str) -> None:
+    os.makedirs(os.path.dirname(private), exist_ok=True)
+    for each in reversed([directory, *_above(directory)]):
+        if each.startswith(private):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(each, 0o700)
+
+
+def _above(path: str) -> list[str]:
+    found = []
+    while (parent := os.path.dirname(path)) != path:
+        found.append(parent)
+        path = parent
+    return found

@@ -1,0 +1,201 @@
+"""One process of an agent's program, and the conversation with it.
+
+    new ──► started ──► ready ──► … ──► ended
+                                   ▲ by itself, or by `end`: the driver's ladder, then by force
+
+One task runs it (`run`), in the nursery of the session's actor, whoever sends. Its readers always
+read, whatever becomes of the events; its writer is the only one that writes, so that no cancelled
+caller can tear a line (half a line ends claude: agent-clis.md §1.2). The end of its leader is its
+end: the process host has ended the rest of its tree by then. What is in the pipes is still read,
+but nothing waits for ever for an end of file that somebody may hold back.
+
+What is not known here: what a turn is, and when to start or end a program.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping
+
+import attrs
+import trio
+
+from runner.agents.driver import Conversation, Launch, Rung
+from runner.agents.events import Event
+from runner.errors import AgentUnavailable, ExecFailed
+from runner.processes.host import ProcessHost
+from runner.processes.output import Capture
+from runner.processes.process import Process
+
+# What is kept of each stream, at its end, for a turn's `stdout_tail` and `stderr_tail`.
+TAIL = 16 << 10
+# How long reading what is in the pipes may take after the whole tree has ended.
+DRAIN = 2.0
+CHUNK = 1 << 16
+KILLED = -int(signal.SIGKILL)
+
+
+@attrs.define(eq=False, kw_only=True)
+class Program:
+    """A process, from before its start until nothing is left of it.
+
+    Attributes:
+        on_event: gets everything that the program says, in order; must not wait.
+        started: it runs, or could not be started: then `failure` says why.
+        ready: a turn can be sent; or it has ended.
+        ended: it and all that it started are gone.
+        exit_code: once it has ended.
+    """
+
+    host: ProcessHost
+    launch: Launch
+    ladder: tuple[Rung, ...]
+    cwd: str
+    env: Mapping[str, str]
+    conversation: Conversation
+    on_event: Callable[[Event], None]
+    started: trio.Event = attrs.field(factory=trio.Event)
+    ready: trio.Event = attrs.field(factory=trio.Event)
+    ended: trio.Event = attrs.field(factory=trio.Event)
+    failure: AgentUnavailable | None = None
+    exit_code: int | None = None
+    _process: Process | None = None
+    _counted: int = 0
+    _cancel_scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    _unsent: trio.Event = attrs.field(factory=trio.Event)
+    _out: Capture = attrs.field(factory=lambda: Capture(2 * TAIL))
+    _err: Capture = attrs.field(factory=lambda: Capture(2 * TAIL))
+
+    # ------------------------------------------------------------ its task
+
+    async def run(self) -> None:
+        """Be the program's task, from its start to its end."""
+        try:
+            with self._cancel_scope:
+                async with self.host.open_process(
+                    self.launch.argv, cwd=self.cwd, env=self.env, stdin=self.launch.stdin
+                ) as process:
+                    self._process = process
+                    self.started.set()
+                    await self._serve(process)
+        except ExecFailed as exc:
+            self.failure = AgentUnavailable(str(exc))
+            self.failure.__cause__ = exc
+        finally:
+            # one synchronous block: whoever waits for any of these finds all of them
+            if self._process is not None:
+                if self.exit_code is None:
+                    self.exit_code = KILLED
+                self._tell(self.conversation.receive_end(self.exit_code, self._tail(self._err)))
+            self.started.set()
+            self.ready.set()
+            self.ended.set()
+
+    async def _serve(self, process: Process) -> None:
+        async with trio.open_nursery() as readers:
+            readers.start_soon(_read, process.stdout, self._take)
+            readers.start_soon(_read, process.stderr, self._err.feed)
+            async with trio.open_nursery() as writers:
+                if process.stdin is not None:
+                    writers.start_soon(self._write, process.stdin)
+                if self.conversation.ready:
+                    self.ready.set()
+                self.exit_code = await process.wait()
+                writers.cancel_scope.cancel(reason="the program has ended")
+            readers.cancel_scope.deadline = trio.current_time() + DRAIN
+
+    def _take(self, data: bytes) -> None:
+        self._out.feed(data)
+        self._tell(self.conversation.receive(data))
+        self.flush()
+        if self.conversation.ready:
+            self.ready.set()
+
+    def _tell(self, events: list[Event]) -> None:
+        for event in events:
+            self.on_event(event)
+
+    async def _write(self, stdin: trio.abc.SendStream) -> None:
+        try:
+            while True:
+                while data := self.conversation.data_to_send():
+                    await stdin.send_all(data)
+                self._unsent = trio.Event()
+                await self._unsent.wait()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # it has closed its input: its end is seen elsewhere
+
+    # ------------------------------------------------------------ for the actor
+
+    @property
+    def pid(self) -> int | None:
+        """The leader's process id while it lives."""
+        return None if self._process is None or self.ended.is_set() else self._process.pid
+
+    def flush(self) -> None:
+        """Let the writer look for what the conversation has to send."""
+        self._unsent.set()
+
+    def begin_turn(self) -> None:
+        """Keep the tails of what is written from now on."""
+        self._out = Capture(2 * TAIL)
+        self._err = Capture(2 * TAIL)
+
+    def tails(self) -> tuple[str, str]:
+        """The ends of what was written since `begin_turn`."""
+        out, err = self._tail(self._out), self._tail(self._err)
+        return out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+
+    async def sweep(self) -> None:
+        """End what the program's dead children left behind, while it lives."""
+        if self._process is not None and not self.ended.is_set():
+            await self._process.sweep()
+
+    def take_leftovers(self) -> int:
+        """How many processes were left behind, and ended, that were not taken by this before."""
+        if self._process is None:
+            return 0
+        counted, self._counted = self._counted, self._process.leftovers
+        return self._counted - counted
+
+    async def end(self) -> None:
+        """End it, politely at first; returns when nothing of it is left.
+
+        Shield this, with a deadline of more than `patience`. Several may ask for it at once.
+        """
+        for rung in self.ladder:
+            if rung.act != "interrupt" and self._process is not None:
+                await self._do(rung, self._process)
+                with trio.move_on_after(rung.wait):
+                    await self.ended.wait()
+                    return
+        self._cancel_scope.cancel(reason="the program did not end by itself")
+        await self.ended.wait()
+
+    @property
+    def patience(self) -> float:
+        """How long `end` waits at most before it uses force."""
+        return sum(rung.wait for rung in self.ladder if rung.act != "interrupt")
+
+    @property
+    def interrupt_patience(self) -> float:
+        """How long a turn may take to end after it was interrupted."""
+        return sum(rung.wait for rung in self.ladder if rung.act == "interrupt")
+
+    async def _do(self, rung: Rung, process: Process) -> None:
+        if rung.act != "eof":
+            process.send_signal(signal.Signals[rung.act])
+        elif process.stdin is not None:
+            await process.stdin.aclose()
+
+    def _tail(self, capture: Capture) -> bytes:
+        kept = capture.output()
+        return (kept.head + kept.tail)[-TAIL:]
+
+
+async def _read(stream: trio.abc.ReceiveStream, take: Callable[[bytes], None]) -> None:
+    try:
+        while data := await stream.receive_some(CHUNK):
+            take(bytes(data))
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        pass  # as good as its end

@@ -1,0 +1,194 @@
+"""A session: the caller's handle on a conversation with one agent program in one directory.
+
+`send` is one turn. Turns are carried out one at a time, in the order in which they were asked for.
+The program is started at the first turn, ended when it is idle, and brought back by resuming the
+conversation: the caller notices nothing but time. Whatever goes wrong in a turn is in its `Turn`.
+
+Closing is the caller's: `async with`, or `aclose`. What is kept of a session stays; a session that
+is opened by the same id later, also in another process, goes on with the conversation.
+
+What it does not do: own the program or start it (the actor does), or decide the order (actors/).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from types import TracebackType
+from typing import Self
+
+import trio
+
+from runner.actors.mailbox import ChildSpec
+from runner.actors.supervisor import Supervisor
+from runner.errors import (
+    ActorError,
+    ConfigError,
+    MailboxClosed,
+    SessionClosed,
+    SupervisorClosed,
+)
+from runner.messages import AnswerT, Message
+from runner.sessions.followers import FOLLOWER_BUFFER, Follower
+from runner.sessions.state import SessionState, SessionStatistics
+from runner.sessions.turn import Close, Interrupt, Send, Turn
+
+# How long closing may take: every rung of the longest ladder, and the force after it.
+CLOSING = 30.0
+
+
+class Session:
+    """A conversation with one agent program in one directory.
+
+    Attributes:
+        id: by which it can be opened again.
+    """
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        spec: ChildSpec,
+        state: SessionState,
+        *,
+        timeout: float | None = None,
+    ) -> None:
+        """Make a handle; nothing happens yet.
+
+        Args:
+            supervisor: of the session's actor.
+            spec: of that actor.
+            state: what the two share.
+            timeout: seconds for a turn that does not say otherwise; None = no limit.
+        """
+        self.id = state.id
+        self._supervisor = supervisor
+        self._spec = spec
+        self._state = state
+        self._timeout = _check_timeout(timeout)
+        self._was_asked = False
+        self._is_closing = False
+
+    async def send(self, prompt: str, *, timeout: float | None = None) -> Turn:
+        """Carry out one turn.
+
+        Args:
+            prompt: reaches the agent verbatim; not empty. After a turn that was cut off, one
+                sentence that says so stands before it.
+            timeout: seconds for the whole turn, from the moment it is its turn (but for waiting
+                until the machine has room for another start); then it is ended, politely at first,
+                which may take some seconds more. None = the session's own.
+
+        Raises:
+            ConfigError: there is no prompt, or the timeout is none.
+            AgentUnavailable: the agent's program is not there; nothing was started.
+            NotFound: the session's directory is gone; nothing was started.
+            AgentError: another process owns the session, or its record cannot be used.
+            SessionClosed: it was closed.
+            ActorError: see `runner.errors`.
+
+        Cancellation: the turn is interrupted, and ended by force if that does not help, before this
+        leaves. The next turn goes on with the conversation.
+        """
+        if not prompt.strip():
+            raise ConfigError("the prompt is empty")
+        seconds = self._timeout if timeout is None else _check_timeout(timeout)
+        return await self._ask(Send(prompt=prompt, timeout=seconds, asked=trio.current_time()))
+
+    async def interrupt(self) -> bool:
+        """End the turn in flight; `send` then gives what it came to.
+
+        Returns:
+            Whether there was one to end. It may still be about to end when this returns.
+        """
+        if not self._was_asked:
+            await trio.lowlevel.checkpoint()
+            return False
+        return await self._ask(Interrupt())
+
+    @asynccontextmanager
+    async def events(self, *, buffer: int = FOLLOWER_BUFFER) -> AsyncGenerator[Follower, None]:
+        """Follow what happens, from now on.
+
+        A follower that is slow slows nobody: when its buffer is full, further events are dropped
+        for it and counted in its `dropped`. It ends when the session is closed.
+
+        Args:
+            buffer: how many events may wait.
+        """
+        await trio.lowlevel.checkpoint()
+        follower = self._state.followers.add(buffer)
+        try:
+            yield follower
+        finally:
+            self._state.followers.remove(follower)
+
+    async def aclose(self) -> None:
+        """End the turn in flight and the program, and give the session up. May be called again.
+
+        Cancellation: the closing goes on to its end, which is bounded.
+        """
+        if self._is_closing:
+            await trio.lowlevel.checkpoint()
+            return
+        self._is_closing = True
+        try:
+            if self._was_asked:
+                with trio.move_on_after(CLOSING, shield=True):
+                    await self._end_actor()
+        finally:
+            self._state.is_closed = True
+            self._state.followers.close()
+            if self._state.store is not None:
+                self._state.store.close()
+
+    async def _end_actor(self) -> None:
+        with suppress(ActorError, SupervisorClosed):
+            await self._supervisor.ask(self._spec, Close())
+            # one synchronous block: it is registered, as it has just answered
+            self._supervisor.mailbox(self._spec).close()
+
+    async def _ask(self, message: Message[AnswerT]) -> AnswerT:
+        if self._is_closing:
+            raise SessionClosed(f"the session {self.id!r} is closed")
+        if self._state.store is not None:
+            self._state.store.claim()
+        self._was_asked = True
+        try:
+            return await self._supervisor.ask(self._spec, message)
+        except MailboxClosed as exc:  # pragma: no cover - the supervisor asks again
+            raise SessionClosed(f"the session {self.id!r} is closed") from exc
+
+    def statistics(self) -> SessionStatistics:
+        """The session at this moment."""
+        return self._state.statistics()
+
+    async def __aenter__(self) -> Self:
+        """Own the session.
+
+        Raises:
+            AgentError: another process, or another handle of this one, owns it.
+        """
+        await trio.lowlevel.checkpoint()
+        if self._state.store is not None:
+            self._state.store.claim()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        now = self.statistics()
+        pid = "" if now.pid is None else f", process {now.pid}"
+        return f"<Session {self.id!r} with {now.agent}, {now.phase}: {now.turns} turns{pid}>"
+
+
+def _check_timeout(timeout: float | None) -> float | None:
+    if timeout is not None and not (timeout > 0.0 and math.isfinite(timeout)):
+        raise ConfigError(f"a timeout of {timeout} s: it must be a number above 0, or None")
+    return timeout

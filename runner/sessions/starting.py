@@ -1,0 +1,108 @@
+"""Preparing a process for a session: what it finds, what it is told, which conversation it is in.
+
+Everything that can be wrong is found here, before anything is started.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+
+import attrs
+import trio
+
+from runner.agents.driver import Agent, Driver, Launch, Setting
+from runner.agents.events import Event
+from runner.errors import AgentError, AgentUnavailable
+from runner.processes.environment import base_environment
+from runner.processes.host import ProcessHost
+from runner.sessions.private import make_private, seed, write_files
+from runner.sessions.program import Program
+from runner.sessions.state import SessionState
+
+
+@attrs.frozen(kw_only=True)
+class Means:
+    """What sessions work with; shared by many.
+
+    Attributes:
+        environ: where allow-listed variables are taken from, such as `os.environ`.
+        starts: limits how many live programs start at the same time: a start is half a second of
+            pure work, and many at once only make each other late (agent-clis.md §3).
+        scans: limits the threads that look at directories.
+    """
+
+    host: ProcessHost
+    environ: Mapping[str, str]
+    starts: trio.CapacityLimiter
+    scans: trio.CapacityLimiter
+
+
+@attrs.frozen(kw_only=True)
+class Starter:
+    """How a session's program is started.
+
+    Attributes:
+        env: variables of the session's scope; the driver's own win.
+    """
+
+    agent: Agent
+    driver: Driver
+    means: Means
+    env: Mapping[str, str]
+
+    def make_program(
+        self, state: SessionState, turn: int, prompt: str, on_event: Callable[[Event], None]
+    ) -> Program:
+        """Prepare a process; nothing runs yet.
+
+        Raises:
+            AgentUnavailable: there is no such program.
+            AgentError: the private directory cannot be used.
+            ConfigError: the prompt cannot be given to the program.
+        """
+        driver, record = self.driver, state.record
+        if not driver.process_per_turn and not record.resume:
+            # An id that the program may have begun a conversation with cannot begin another.
+            record.conversation = str(uuid.uuid4())
+            state.save()
+        setting = Setting(
+            cwd=state.directory,
+            private=state.private,
+            conversation=record.conversation,
+            resume=record.resume,
+            prompt=prompt,
+            turn=turn,
+        )
+        launch = driver.launch(setting)
+        env = base_environment(
+            self.means.environ,
+            pass_env=launch.pass_env,
+            extra={**self.env, **dict(launch.env)},
+        )
+        self._prepare(state.private, launch, env)
+        return Program(
+            host=self.means.host,
+            launch=launch,
+            ladder=driver.ladder,
+            cwd=state.directory,
+            env=env,
+            conversation=driver.conversation(setting),
+            on_event=on_event,
+        )
+
+    def _prepare(self, private: str, launch: Launch, env: Mapping[str, str]) -> None:
+        program = launch.argv[0]
+        try:
+            if not self.driver.process_per_turn:  # for these, the start itself says it as well
+                if shutil.which(program, path=env["PATH"]) is None:
+                    raise AgentUnavailable(
+                        f"the agent {self.driver.name!r} needs the program {program!r},"
+                        " which is not in the PATH, or cannot be executed"
+                    )
+                make_private(private)
+                seed(self.agent, env)
+            write_files(private, launch.files)
+        except OSError as exc:
+            raise AgentError(f"the session's directory {private!r} cannot be used: {exc}") from exc

@@ -1,0 +1,141 @@
+"""What a session is, as its handle and its actor share it in one process.
+
+The actor may be reaped and begun anew; this stays. It is changed by the actor only, but for
+`is_closed`, which is the handle's.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Literal, TypeAlias
+
+import attrs
+
+from runner.agents.events import Usage
+from runner.errors import AgentError
+from runner.sessions.followers import Followers
+from runner.sessions.store import Record, Store
+from runner.sessions.turn import Turn
+
+Phase: TypeAlias = Literal["at rest", "starting", "idle", "in turn", "closed"]
+
+
+@attrs.frozen(kw_only=True)
+class SessionStatistics:
+    """A session at one moment; the counts are since this handle was made.
+
+    Attributes:
+        phase: `at rest` is without a process, and costs nothing.
+        turns: over the whole life of the session.
+        last_good: the number of the last turn that came to a good end.
+        starts: how many processes were started.
+        pid: of the program, if one lives.
+        events: how many there were.
+        followers: how many follow the events now.
+        usage: of all turns.
+        cost_usd: of all turns, as far as somebody says it.
+        lost_lines: of the transcript, which could not be written.
+    """
+
+    phase: Phase
+    agent: str
+    conversation: str
+    turns: int
+    last_good: int
+    starts: int
+    pid: int | None
+    events: int
+    followers: int
+    usage: Usage
+    cost_usd: float
+    lost_lines: int
+
+
+@attrs.define(eq=False, kw_only=True)
+class SessionState:
+    """One session.
+
+    Attributes:
+        id: its own id.
+        agent: the agent's name.
+        directory: where it works, absolute.
+        private: its private directory, absolute.
+        store: what keeps it over the end of this process; None if nothing has to.
+    """
+
+    id: str
+    agent: str
+    directory: str
+    private: str
+    store: Store | None
+    followers: Followers = attrs.field(factory=Followers)
+    phase: Phase = "at rest"
+    is_closed: bool = False
+    pid: int | None = None
+    starts: int = 0
+    events: int = 0
+    usage: Usage = attrs.field(factory=Usage)
+    cost_usd: float = 0.0
+    _record: Record | None = None
+
+    @property
+    def record(self) -> Record:
+        """What is known of the conversation; read from the store at first use.
+
+        Raises:
+            AgentError: another owner, another directory, another agent, or it cannot be read.
+        """
+        if self._record is None:
+            self._record = self._load() or Record(
+                id=self.id,
+                agent=self.agent,
+                directory=self.directory,
+                conversation=str(uuid.uuid4()),
+            )
+        return self._record
+
+    def save(self) -> None:
+        """Write the record, if it is kept."""
+        if self.store is not None:
+            self.store.save(self.record)
+
+    def count(self, turn: Turn) -> None:
+        """Add a turn to the figures."""
+        self.usage += turn.usage
+        self.cost_usd += turn.cost_usd or 0.0
+
+    def statistics(self) -> SessionStatistics:
+        """The session at this moment."""
+        record = self._record
+        return SessionStatistics(
+            phase="closed" if self.is_closed else self.phase,
+            agent=self.agent,
+            conversation=record.conversation if record is not None and record.resume else "",
+            turns=0 if record is None else record.turns,
+            last_good=0 if record is None else record.last_good,
+            starts=self.starts,
+            pid=self.pid,
+            events=self.events,
+            followers=len(self.followers),
+            usage=self.usage,
+            cost_usd=self.cost_usd,
+            lost_lines=0 if self.store is None else self.store.lost,
+        )
+
+    def _load(self) -> Record | None:
+        if self.store is None:
+            return None
+        self.store.claim()
+        record = self.store.load()
+        if record is None:
+            return None
+        for what, asked, found in (
+            ("directory", self.directory, record.directory),
+            ("agent", self.agent, record.agent),
+        ):
+            if asked != found:
+                raise AgentError(f"the session {self.id!r} is of {what} {found!r}, not {asked!r}")
+        if record.in_flight:  # whoever carried that turn out was killed in it
+            record.in_flight = 0
+            record.cut = True
+        return record

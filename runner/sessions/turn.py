@@ -1,0 +1,106 @@
+"""What is said to a session, and what it answers: values only.
+
+`Send` is one turn and `Turn` what came of it. A turn that failed is an answer like any other: what
+went wrong is in `error`. Errors are raised only for what keeps a turn from beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import PurePosixPath
+
+import attrs
+
+from runner.agents.events import CostSource, ErrorClass, Event, Usage
+from runner.messages import Message
+
+
+@attrs.frozen(kw_only=True)
+class Turn:
+    """One prompt, and what came of it.
+
+    Attributes:
+        number: from 1, counted over the whole life of the session, failed turns included.
+        ok: it came to a good end: not just an exit code of 0.
+        exit_code: of the program, if it ended in this turn: 0 to 255, or minus a signal's number.
+        final_message: what the agent said at the end.
+        duration: seconds, from the moment it was this turn's turn.
+        files_created: relative to the session's directory, sorted; likewise the next three.
+        files_renamed: pairs (from, to).
+        usage: tokens of this turn.
+        cost_usd: of this turn; None if nobody says it. `cost_source` says who does.
+        stop: the program's own word for how the turn ended; `cut` if it had none.
+        error: why it is not ok, as a class.
+        error_text: the same as a sentence.
+        resets_at: when the provider allows more, if it said so.
+        session_id: the session's own id.
+        conversation: the id by which the program knows the conversation.
+        cmd: the program and its arguments.
+        raw: the program's own record of the end.
+        stdout_tail: the end of what the program wrote in this turn, undecodable bytes replaced.
+        stderr_tail: likewise, of its standard error.
+        leftovers: processes that the turn left running and that were ended after it.
+    """
+
+    number: int
+    ok: bool
+    exit_code: int | None = None
+    final_message: str = ""
+    duration: float = 0.0
+    files_created: tuple[PurePosixPath, ...] = ()
+    files_modified: tuple[PurePosixPath, ...] = ()
+    files_deleted: tuple[PurePosixPath, ...] = ()
+    files_renamed: tuple[tuple[PurePosixPath, PurePosixPath], ...] = ()
+    usage: Usage = attrs.field(factory=Usage)
+    cost_usd: float | None = None
+    cost_source: CostSource = "none"
+    stop: str = ""
+    error: ErrorClass | None = None
+    error_text: str = ""
+    resets_at: datetime | None = None
+    session_id: str = ""
+    conversation: str = ""
+    cmd: tuple[str, ...] = ()
+    raw: Mapping[str, object] = attrs.field(factory=dict)
+    stdout_tail: str = ""
+    stderr_tail: str = ""
+    leftovers: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class Send(Message[Turn]):
+    """Carry out one turn.
+
+    Attributes:
+        prompt: reaches the agent verbatim.
+        timeout: seconds for the whole turn, the start of the program included; None = no limit.
+        asked: when it was asked for, on trio's clock here; None if that is not known. What was
+            asked for while the turn before it ran follows that turn directly.
+    """
+
+    prompt: str
+    timeout: float | None = None
+    asked: float | None = attrs.field(default=None, eq=False)
+
+
+@attrs.frozen(kw_only=True)
+class Interrupt(Message[bool]):
+    """End the turn in flight; the answer is whether there was one."""
+
+
+@attrs.frozen(kw_only=True)
+class Close(Message[None]):
+    """End the turn in flight and the program; nothing can be sent afterwards."""
+
+
+@attrs.frozen(kw_only=True)
+class SessionEvent:
+    """Something that happened in a session.
+
+    Attributes:
+        turn: the number of the turn in which it happened; 0 if it was outside of any.
+    """
+
+    turn: int
+    event: Event

@@ -54,6 +54,14 @@ def exec_failed(name: str, number: int, *, what: str = "") -> ExecFailed:
     return ExecFailed("exec", name, what + reason, hint=hint)
 
 
+def _exists(path: str, directory: int) -> bool:
+    try:
+        os.stat(path, dir_fd=directory)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def find_program(name: str, path: str, directory: int) -> str:
     """Look a program up as a shell does; relative names are relative to `directory`.
 
@@ -61,16 +69,17 @@ def find_program(name: str, path: str, directory: int) -> str:
         ExecFailed: there is none, or what is there cannot be executed.
     """
     refused = ""
-    entries = [""] if "/" in name else path.split(":")
-    for entry in entries:
+    for entry in ("",) if "/" in name else path.split(":"):
         candidate = f"{entry}/{name}" if entry else name
         try:
-            mode = os.stat(candidate, dir_fd=directory).st_mode
+            if os.access(candidate, os.X_OK, dir_fd=directory):  # no is quick, and raises nothing
+                if stat.S_ISREG(os.stat(candidate, dir_fd=directory).st_mode):
+                    return candidate if "/" in candidate else f"./{candidate}"
+                refused = refused or candidate
         except (OSError, ValueError):
             continue
-        if stat.S_ISREG(mode) and os.access(candidate, os.X_OK, dir_fd=directory):
-            return candidate if "/" in candidate else f"./{candidate}"
-        refused = refused or candidate
+    if not refused and "/" in name and _exists(name, directory):
+        refused = name
     if refused:
         raise ExecFailed("exec", name, f"{refused} cannot be executed", hint="chmod +x helps files")
     if "/" in name:

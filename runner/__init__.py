@@ -1,1 +1,127 @@
-"""Run many coding-agent sessions safely, fast and unattended; or embed the same in a trio app."""
+"""Run many coding-agent sessions safely, fast and unattended; or embed the same in a trio app.
+
+The public names, in groups; no logic. They are imported when first used, so that `import runner`
+costs nothing and the command line starts fast. What stands here is pinned by a test.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runner.agents.driver import Agent as Agent
+    from runner.agents.driver import ClaudeAgent as ClaudeAgent
+    from runner.agents.driver import CodexAgent as CodexAgent
+    from runner.agents.driver import CommandAgent as CommandAgent
+    from runner.agents.driver import ShellAgent as ShellAgent
+    from runner.agents.events import ErrorClass as ErrorClass
+    from runner.agents.events import Usage as Usage
+    from runner.config import RunnerConfig as RunnerConfig
+    from runner.errors import ActorCrashed as ActorCrashed
+    from runner.errors import ActorError as ActorError
+    from runner.errors import ActorGaveUp as ActorGaveUp
+    from runner.errors import AgentError as AgentError
+    from runner.errors import AgentUnavailable as AgentUnavailable
+    from runner.errors import AlreadyExists as AlreadyExists
+    from runner.errors import ConfigError as ConfigError
+    from runner.errors import DecodeFailed as DecodeFailed
+    from runner.errors import EditFailed as EditFailed
+    from runner.errors import ExecFailed as ExecFailed
+    from runner.errors import InvalidPath as InvalidPath
+    from runner.errors import InvalidPattern as InvalidPattern
+    from runner.errors import LedgerError as LedgerError
+    from runner.errors import NoSpace as NoSpace
+    from runner.errors import NotEmpty as NotEmpty
+    from runner.errors import NotFound as NotFound
+    from runner.errors import OperationError as OperationError
+    from runner.errors import PathEscapes as PathEscapes
+    from runner.errors import PermissionDenied as PermissionDenied
+    from runner.errors import Problem as Problem
+    from runner.errors import RunnerError as RunnerError
+    from runner.errors import SessionClosed as SessionClosed
+    from runner.errors import SupervisorClosed as SupervisorClosed
+    from runner.errors import WrongType as WrongType
+    from runner.messages import Entry as Entry
+    from runner.messages import FileStat as FileStat
+    from runner.messages import Found as Found
+    from runner.messages import Listing as Listing
+    from runner.messages import Match as Match
+    from runner.messages import Matches as Matches
+    from runner.messages import Outcome as Outcome
+    from runner.runtime import Runner as Runner
+    from runner.runtime import open_runner as open_runner
+    from runner.scopes.scope import Done as Done
+    from runner.scopes.scope import Scope as Scope
+    from runner.sessions.session import Session as Session
+    from runner.sessions.session import Turn as Turn
+
+_HOMES = {
+    # the way in
+    "runner.runtime": ("Runner", "open_runner"),
+    "runner.config": ("RunnerConfig",),
+    # scopes
+    "runner.scopes.scope": ("Done", "Scope"),
+    "runner.messages": (
+        "Entry",
+        "FileStat",
+        "Found",
+        "Listing",
+        "Match",
+        "Matches",
+        "Outcome",
+    ),
+    # sessions and agents
+    "runner.sessions.session": ("Session", "Turn"),
+    "runner.agents.driver": (
+        "Agent",
+        "ClaudeAgent",
+        "CodexAgent",
+        "CommandAgent",
+        "ShellAgent",
+    ),
+    "runner.agents.events": ("ErrorClass", "Usage"),
+    # errors
+    "runner.errors": (
+        "ActorCrashed",
+        "ActorError",
+        "ActorGaveUp",
+        "AgentError",
+        "AgentUnavailable",
+        "AlreadyExists",
+        "ConfigError",
+        "DecodeFailed",
+        "EditFailed",
+        "ExecFailed",
+        "InvalidPath",
+        "InvalidPattern",
+        "LedgerError",
+        "NoSpace",
+        "NotEmpty",
+        "NotFound",
+        "OperationError",
+        "PathEscapes",
+        "PermissionDenied",
+        "Problem",
+        "RunnerError",
+        "SessionClosed",
+        "SupervisorClosed",
+        "WrongType",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605 - a list of names; made from the table above
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

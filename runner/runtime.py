@@ -1,0 +1,202 @@
+"""`open_runner`: the composition root, the only place that wires the parts together.
+
+    open_runner ──► state directory, run marker ──► process host
+                ──► supervisor of workers, supervisor of sessions ──► Runner
+
+Inside out, leaving is in the reverse order: sessions drain and end their programs, then workers,
+then whatever processes are left, then the marker that says that this run is alive. A run that was
+killed could not do that: the next one on the same state directory ends what it left behind.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+
+import attrs
+import platformdirs
+import trio
+
+from runner.actors import Supervisor, open_supervisor
+from runner.actors.supervisor import SupervisorStatistics
+from runner.agents.driver import (
+    Agent,
+    ClaudeAgent,
+    CodexAgent,
+    CommandAgent,
+    Driver,
+    ShellAgent,
+)
+from runner.backends.local import LocalBackend
+from runner.config import RunnerConfig, load_record
+from runner.errors import ConfigError
+from runner.processes.host import ProcessHost
+from runner.processes.sweep import RunMarker, sweep_stale_runs
+from runner.scopes.scope import Asker, Ground, Scope
+from runner.scopes.worker import WorkerAsker
+from runner.sessions.making import Sessions
+from runner.sessions.session import Session
+
+
+@attrs.frozen(kw_only=True)
+class RunnerStatistics:
+    """A runner at one moment."""
+
+    workers: SupervisorStatistics
+    sessions: SupervisorStatistics
+
+
+@attrs.define(eq=False, repr=False)
+class Runner:
+    """Scopes, sessions and batches under supervision. Made by `open_runner`.
+
+    Attributes:
+        config: the options in force.
+        state: where sessions and the run's own records are kept, absolute.
+    """
+
+    config: RunnerConfig
+    state: str
+    _host: ProcessHost
+    _workers: Supervisor
+    _sessions: Supervisor
+    _making: Sessions
+
+    def scope(self, path: str | os.PathLike[str], *, env: Mapping[str, str] | None = None) -> Scope:
+        """A scope on a directory of this machine; nothing happens before its first operation.
+
+        Args:
+            path: the directory, relative to the current one. It need not be there: the first
+                effect makes it.
+            env: variables for the programs that run in it, on top of the allow-listed ones.
+
+        Raises:
+            ConfigError: the path is empty.
+        """
+        name = os.fspath(path)
+        if not name:
+            raise ConfigError('a scope needs a path; "." is the current directory')
+        return Scope(name, Ground(root=os.path.abspath(name)), dict(env or {}), self._asker_of)
+
+    def session(
+        self,
+        scope: Scope,
+        agent: Agent | Driver | str | None = None,
+        *,
+        id: str | None = None,  # noqa: A002 - the session's own word
+        timeout: float | None = None,
+        durable: bool = True,
+    ) -> Session:
+        """A session with an agent program in the directory of a scope; use it with `async with`.
+
+        A session's turn is no effect of its scope: the scope can be used while the agent works.
+
+        Args:
+            scope: whose directory and variables the program gets.
+            agent: "shell", "claude", "codex", an agent's record, or a driver of your own; None =
+                the configuration's `default_agent`.
+            id: of a session to go on with, or for a new one; None = a new one.
+            timeout: seconds for a turn that does not say otherwise; None = no limit.
+            durable: whether it is kept, so that it can be gone on with after this run.
+
+        Raises:
+            ConfigError: the agent, the id or the timeout cannot be used.
+        """
+        chosen = self.config.default_agent if agent is None else agent
+        record: Agent | str
+        if isinstance(chosen, str | ShellAgent | CommandAgent | ClaudeAgent | CodexAgent):
+            record, driver = chosen, None
+        else:
+            record, driver = ShellAgent(), chosen
+        return self._making.make_session(
+            scope.directory,
+            record,
+            driver=driver,
+            id=id,
+            timeout=timeout,
+            env=scope.env,
+            idle_after=self.config.idle_after_session,
+            durable=durable,
+        )
+
+    def statistics(self) -> RunnerStatistics:
+        """The runner at this moment."""
+        return RunnerStatistics(
+            workers=self._workers.statistics(), sessions=self._sessions.statistics()
+        )
+
+    def __repr__(self) -> str:
+        return f"<Runner with {self._workers!r} and {self._sessions!r}, state in {self.state!r}>"
+
+    def _asker_of(self, ground: Ground) -> Asker:
+        return WorkerAsker(self._workers, ground, self._make_backend, self.config.idle_after_worker)
+
+    def _make_backend(self, ground: Ground) -> LocalBackend:
+        if ground.inner == ".":
+            return LocalBackend(ground.root, host=self._host)
+        return LocalBackend(ground.directory, host=self._host, beneath=ground.root)
+
+
+@asynccontextmanager
+async def open_runner(
+    config: RunnerConfig | str | os.PathLike[str] | None = None,
+    *,
+    state: str | os.PathLike[str] | None = None,
+) -> AsyncGenerator[Runner, None]:
+    """A runner, for as long as the block lasts.
+
+    Leaving it drains: what is asked for comes to its end within the configuration's `grace`, then
+    it is cancelled; every process is gone and every worker closed when this is left. An error or
+    a cancellation of the block cancels at once. An error of the block leaves it bare.
+
+    Args:
+        config: a TOML file, a record, or None for the defaults.
+        state: where sessions and the run's own records are kept; None = the configuration's, or
+            else the platform's directory for application state.
+
+    Raises:
+        ConfigError: the configuration or the state directory cannot be used.
+    """
+    options = _options(config)
+    home = _home(state or options.state)
+    marker = _mark(home)
+    host = ProcessHost(run_id=marker.run_id)
+    try:
+        async with (
+            open_supervisor(name="workers", grace=options.grace) as workers,
+            open_supervisor(
+                name="sessions", grace=options.grace, max_children=options.max_sessions or None
+            ) as sessions,
+        ):
+            making = Sessions(sessions, host, home)
+            yield Runner(options, home, host, workers, sessions, making)
+    finally:
+        with trio.CancelScope(shield=True):  # bounded by the host itself
+            await host.aclose()
+        marker.close()
+
+
+def _options(config: RunnerConfig | str | os.PathLike[str] | None) -> RunnerConfig:
+    if config is None:
+        return RunnerConfig()
+    if isinstance(config, RunnerConfig):
+        return config
+    return load_record(config, RunnerConfig)
+
+
+def _home(state: str | os.PathLike[str]) -> str:
+    return os.path.abspath(state or platformdirs.user_state_path("runner"))
+
+
+def _mark(home: str) -> RunMarker:
+    """Say that this run is alive, and end what dead ones have left behind."""
+    try:
+        os.makedirs(home, mode=0o700, exist_ok=True)
+    except OSError as exc:
+        what = f"the state directory {home!r} cannot be made: {exc.strerror}"
+        raise ConfigError(f"{what}; `state` names another") from None
+    marker = RunMarker(home, uuid.uuid4().hex)
+    sweep_stale_runs(home)
+    return marker

@@ -1,0 +1,39 @@
+"""The public names are exactly these."""
+
+import subprocess
+import sys
+
+import runner
+
+NAMES = """
+ActorCrashed ActorError ActorGaveUp Agent AgentError AgentUnavailable AlreadyExists ClaudeAgent
+CodexAgent CommandAgent ConfigError DecodeFailed Done EditFailed Entry ErrorClass ExecFailed
+FileStat Found InvalidPath InvalidPattern LedgerError Listing Match Matches NoSpace NotEmpty
+NotFound OperationError Outcome PathEscapes PermissionDenied Problem Runner RunnerConfig
+RunnerError Scope Session SessionClosed ShellAgent SupervisorClosed Turn Usage WrongType
+open_runner
+""".split()
+
+
+def test_the_public_names_are_exactly_these():
+    assert sorted(NAMES) == sorted(runner.__all__)
+
+
+def test_every_public_name_is_there_and_has_a_docstring():
+    for name in NAMES:
+        value = getattr(runner, name)
+
+        assert name == "Agent" or value.__doc__, name
+
+
+def test_a_name_that_is_not_public_is_an_attribute_error():
+    assert not hasattr(runner, "no_such_name")
+    assert "open_runner" in dir(runner)
+
+
+def test_importing_runner_imports_nothing_heavy():
+    heavy = ["trio", "attrs", "cattrs", "rich", "click", "asyncio", "sqlite3", "jinja2", "msgspec"]
+    code = f"import sys, runner; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"

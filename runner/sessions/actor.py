@@ -36,7 +36,7 @@ import attrs
 import trio
 
 from runner.actors.lanes import Lane
-from runner.actors.mailbox import ChildSpec, Handle
+from runner.actors.child_spec import ChildSpec, Handle
 from runner.agents.events import ConversationStarted, ErrorClass, Event, Text
 from runner.errors import AgentError, NotFound, RunnerError, SessionClosed
 from runner.messages import Message
@@ -83,9 +83,7 @@ def session_spec(
         ready: seconds that its program may take until a turn can be sent.
     """
     actor = _SessionActor(state=state, starter=starter, scanner=scanner, ready=ready)
-    return ChildSpec(
-        key=("session", state.private), open=actor.open, lane=_lane, idle_after=idle_after
-    )
+    return ChildSpec(key=state.key, open=actor.open, lane=_lane, idle_after=idle_after)
 
 
 def _lane(message: Message[Any]) -> Lane:
@@ -149,10 +147,7 @@ class _SessionActor:
             await self._remove_private()
 
     async def _remove_private(self) -> None:
-        if self._is_per_turn:  # what was there for its turns is gone already
-            with suppress(OSError):
-                os.rmdir(self.state.private)
-        else:
+        if not self._is_per_turn:  # else what was there for its turns is gone already
             remove = partial(shutil.rmtree, self.state.private, ignore_errors=True)
             await trio.to_thread.run_sync(remove, limiter=self.scanner.limiter)
 
@@ -170,15 +165,15 @@ class _SessionActor:
         try:
             with flight.cancel_scope:
                 await self._carry_out(flight, message)
-            if flight.cancel_scope.cancelled_caught and flight.cut is None:
-                flight.cut = ErrorClass.TIMEOUT
-                flight.cut_text = f"the turn was not over within {message.timeout} s"
+            if flight.cancel_scope.cancelled_caught:
+                flight.time_is_up()  # unless it was cut for another reason
         except RunnerError:
             flight.never_began = True
             raise
         finally:
-            with trio.CancelScope(shield=True, deadline=self._bound()):
-                await self._put_down(flight)
+            if self._living() is not None:
+                with trio.CancelScope(shield=True, deadline=self._bound()):
+                    await self._put_down(flight)
             self._note_over(flight)
         changes = await self.scanner.compare(before, await self._scan_after())
         turn = make_turn(self.state, flight, self._program, changes)
@@ -209,11 +204,11 @@ class _SessionActor:
             flight.begin_again()
         program = await self._start(flight, message.prompt)
         await flight.over.wait()
-        if self._is_per_turn:
+        if not self._is_per_turn:
+            await program.sweep()
+        elif not program.ended.is_set():
             with trio.move_on_after(LINGER):
                 await program.ended.wait()
-        else:
-            await program.sweep()
 
     def _living(self) -> Program | None:
         program = self._program
@@ -231,11 +226,7 @@ class _SessionActor:
     async def _start(self, flight: Flight, prompt: str) -> Program:
         """Start a program and send it the prompt."""
         if self._is_per_turn:
-            flight.start_clock()
-            program = self._make_program(flight, prompt)
-            self._send_prompt(flight, program, prompt)  # its launch carries it
-            await self._run(program)
-            return program
+            return await self._start_turn(flight, prompt)
         async with self.starter.means.starts:  # the wait for this is not of the turn's time
             flight.start_clock()
             self.state.phase = "starting"
@@ -248,6 +239,23 @@ class _SessionActor:
         else:
             self._cut(*self._not_ready(program))
             await trio.lowlevel.checkpoint()  # where that cut is felt
+        return program
+
+    async def _start_turn(self, flight: Flight, prompt: str) -> Program:
+        """Start a program that serves this turn only: its launch carries the prompt."""
+        program = self._make_program(flight, prompt)
+        self._send_prompt(flight, program, prompt)
+        if self.state.is_followed:
+            flight.start_clock()
+            await self._run(program)
+            return program
+        self.state.starts += 1
+        try:
+            if await program.run_quietly(flight.timeout):
+                flight.time_is_up()
+        finally:
+            remove_files(program.launch.files)
+            flight.process_ended()
         return program
 
     def _make_program(self, flight: Flight, prompt: str) -> Program:

@@ -123,6 +123,12 @@ class Flight:
         self.cancel_scope.cancel(reason=text)
         return True
 
+    def time_is_up(self) -> None:
+        """Note that it was ended because it took too long."""
+        if self.cut is None:
+            self.cut = ErrorClass.TIMEOUT
+            self.cut_text = f"the turn was not over within {self.timeout} s"
+
     def begin_again(self) -> None:
         """Forget the process that ended before it had taken the prompt."""
         self.over = trio.Event()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 import trio
@@ -37,8 +38,10 @@ class Sessions:
     supervisor: Supervisor
     host: ProcessHost
     state: str
-    environ: Mapping[str, str] = attrs.field(factory=lambda: os.environ)
+    environ: Mapping[str, str] = attrs.field(factory=lambda: dict(os.environ))
     means: Means = attrs.field(init=False)
+    _serial: Iterator[int] = attrs.field(factory=itertools.count)
+    _spare: list[str] = attrs.field(factory=list)
 
     def __attrs_post_init__(self) -> None:
         self.means = Means(
@@ -89,14 +92,7 @@ class Sessions:
                 f"{name!r} cannot be a session's id: it takes 1 to 100 letters, digits,"
                 " dots, underscores and dashes, and begins with a letter or a digit"
             )
-        private = os.path.join(self.state, "sessions", name)
-        state = SessionState(
-            id=name,
-            agent=used.name,
-            directory=directory,
-            private=private,
-            store=Store(private) if durable else None,
-        )
+        state = self._make_state(name, used, directory, durable=durable)
         spec = session_spec(
             state,
             starter=Starter(agent=record, driver=used, means=self.means, env=dict(env or {})),
@@ -104,4 +100,31 @@ class Sessions:
             idle_after=idle_after,
             ready=ready,
         )
-        return Session(self.supervisor, spec, state, timeout=timeout)
+        keep = None if durable or not used.process_per_turn else self._spare.append
+        return Session(self.supervisor, spec, state, timeout=timeout, give_back=keep)
+
+    def _make_state(
+        self, name: str, driver: Driver, directory: str, *, durable: bool
+    ) -> SessionState:
+        where = os.path.join(self.state, "sessions")
+        private = os.path.join(where, name)
+        key: tuple[object, ...] = ("session", name)
+        if not durable:
+            serial = next(self._serial)
+            key = ("session", name, serial)
+            if driver.process_per_turn:
+                # Used again and again: making and removing a directory costs more than a turn.
+                private = (
+                    self._spare.pop() if self._spare else os.path.join(where, self._passing(serial))
+                )
+        return SessionState(
+            id=name,
+            agent=driver.name,
+            directory=directory,
+            private=private,
+            store=Store(private) if durable else None,
+            key=key,
+        )
+
+    def _passing(self, serial: int) -> str:
+        return f"_passing-{self.host.run_id}-{serial}"

@@ -23,6 +23,7 @@ import trio
 from runner.agents.driver import Conversation, Launch, Rung
 from runner.agents.events import Event
 from runner.errors import AgentUnavailable, ExecFailed
+from runner.messages import Outcome
 from runner.processes.host import ProcessHost
 from runner.processes.output import Capture
 from runner.processes.process import Process
@@ -32,6 +33,8 @@ TAIL = 16 << 10
 # How long reading what is in the pipes may take after the whole tree has ended.
 DRAIN = 2.0
 CHUNK = 1 << 16
+# How much output of a program that is run quietly is kept at most; as much as a message may be.
+QUIET = 128 << 20
 KILLED = -int(signal.SIGKILL)
 
 
@@ -60,6 +63,7 @@ class Program:
     failure: AgentUnavailable | None = None
     exit_code: int | None = None
     _process: Process | None = None
+    _left: int = 0
     _counted: int = 0
     _cancel_scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _unsent: trio.Event = attrs.field(factory=trio.Event)
@@ -90,6 +94,47 @@ class Program:
             self.started.set()
             self.ready.set()
             self.ended.set()
+
+    async def run_quietly(self, timeout: float | None) -> bool:
+        """Be run in the caller's task, for a program that serves one turn and is not followed.
+
+        A third of what `run` costs, and the same in the end; but its output comes at its end, and a
+        cancelled caller ends it by force at once.
+
+        Args:
+            timeout: seconds until it is ended, politely at first.
+
+        Returns:
+            Whether it was ended because of that.
+        """
+        stderr = b""
+        try:
+            done = await self.host.run(
+                self.launch.argv,
+                cwd=self.cwd,
+                env=self.env,
+                input=self.launch.stdin,
+                timeout=timeout,
+                max_output=QUIET,
+                grace=self.patience,
+            )
+            self.exit_code = done.exit_code
+            self._left = done.leftovers
+            output, stderr = done.out.data(), done.err.data()
+            self._out.feed(output)
+            self._err.feed(stderr)
+            self._tell(self.conversation.receive(output))
+        except ExecFailed as exc:
+            raise AgentUnavailable(str(exc)) from exc
+        except trio.Cancelled:
+            self.conversation.interrupt()
+            self.exit_code = KILLED
+            raise
+        finally:
+            if self.exit_code is not None:
+                self._tell(self.conversation.receive_end(self.exit_code, stderr[-TAIL:]))
+            self.ended.set()
+        return done.outcome is Outcome.TIMEOUT
 
     async def _serve(self, process: Process) -> None:
         async with trio.open_nursery() as readers:
@@ -153,9 +198,8 @@ class Program:
 
     def take_leftovers(self) -> int:
         """How many processes were left behind, and ended, that were not taken by this before."""
-        if self._process is None:
-            return 0
-        counted, self._counted = self._counted, self._process.leftovers
+        counted = self._counted
+        self._counted = self._left if self._process is None else self._process.leftovers
         return self._counted - counted
 
     async def end(self) -> None:

@@ -13,14 +13,14 @@ What it does not do: own the program or start it (the actor does), or decide the
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Self
 
 import trio
 
-from runner.actors.mailbox import ChildSpec
+from runner.actors.child_spec import ChildSpec
 from runner.actors.supervisor import Supervisor
 from runner.errors import (
     ActorError,
@@ -52,6 +52,7 @@ class Session:
         state: SessionState,
         *,
         timeout: float | None = None,
+        give_back: Callable[[str], None] | None = None,
     ) -> None:
         """Make a handle; nothing happens yet.
 
@@ -60,7 +61,9 @@ class Session:
             spec: of that actor.
             state: what the two share.
             timeout: seconds for a turn that does not say otherwise; None = no limit.
+            give_back: takes the private directory when the session is closed.
         """
+        self._give_back = give_back
         self.id = state.id
         self._supervisor = supervisor
         self._spec = spec
@@ -141,6 +144,8 @@ class Session:
             self._state.followers.close()
             if self._state.store is not None:
                 self._state.store.close()
+            if self._give_back is not None:
+                self._give_back(self._state.private)
 
     async def _end_actor(self) -> None:
         with suppress(ActorError, SupervisorClosed):

@@ -7,6 +7,7 @@ The actor may be reaped and begun anew; this stays. It is changed by the actor o
 from __future__ import annotations
 
 import uuid
+from collections.abc import Hashable
 from typing import Literal, TypeAlias
 
 import attrs
@@ -61,6 +62,7 @@ class SessionState:
         directory: where it works, absolute.
         private: its private directory, absolute.
         store: what keeps it over the end of this process; None if nothing has to.
+        key: of its actor.
     """
 
     id: str
@@ -68,6 +70,7 @@ class SessionState:
     directory: str
     private: str
     store: Store | None
+    key: Hashable
     followers: Followers = attrs.field(factory=Followers)
     phase: Phase = "at rest"
     is_closed: bool = False
@@ -93,6 +96,11 @@ class SessionState:
                 conversation=str(uuid.uuid4()),
             )
         return self._record
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether its events are of interest as they happen."""
+        return self.store is not None or bool(self.followers)
 
     def save(self) -> None:
         """Write the record, if it is kept."""

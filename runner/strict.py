@@ -67,7 +67,7 @@ def structure_value(value: object, cls: type[RecordT]) -> RecordT:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint to append to a sentence: the near misses, or else all that is known."""
     known = sorted(known)
-    near = difflib.get_close_matches(word, known, n=3, cutoff=0.6)
+    near = difflib.get_close_matches(word, known, n=2, cutoff=0.6)
     if near:
         return f"; did you mean {' or '.join(repr(each) for each in near)}?"
     return f"; there are {', '.join(known)}" if 0 < len(known) <= 20 else ""

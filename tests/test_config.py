@@ -242,12 +242,8 @@ def test_overrides_are_laid_over_the_file(tmp_path):
 def test_a_mistake_in_an_override_stands_in_no_file(problems):
     found = problems('name = "n"\nshare = "x"', "share=y", "env.A=1", "nope.x=1", "rules=[{}]")
 
-    assert [(line, key) for line, key, _ in found] == [
-        ("-c", "nope"),
-        ("-c", "share"),
-        ("-c", "rules[1].size"),
-        ("-c", "env.A"),
-    ]
+    keys = {"nope", "share", "rules[1].size", "env.A"}
+    assert {(line, key) for line, key, _ in found} == {("-c", key) for key in keys}
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,10 @@ log = logging.getLogger(__name__)
 def _close_all(links: set[GuardianLink | KeeperLink]) -> None:
     """Let everything end when a host is forgotten, or Python ends, without `aclose`."""
     for link in links:
-        link.forget()
+        link.sock.close()  # not `close`: there may be no trio here
+    for link in links:
+        if isinstance(link, GuardianLink):
+            link.forget()
 
 
 class ProcessHost:
@@ -224,6 +227,8 @@ class ProcessHost:
             link: KeeperLink | None = None
             try:
                 link = await self._take_keeper()
+                if not want_started:
+                    link.watcher()  # it may fail, and now nothing has begun
                 command = await link.start(launch, want_started=want_started)
             except BaseException as error:
                 if link is not None:

@@ -114,15 +114,15 @@ def open_directory(name: str, cwd: int | str) -> int:
     Raises:
         ExecFailed: it is not there any more, is none, or may not be entered.
     """
+    path, base, what = (".", cwd, "") if isinstance(cwd, int) else (cwd, None, f" {cwd!r}")
     try:
-        fd = os.open(
-            "." if isinstance(cwd, int) else cwd,
-            O_PATH | os.O_DIRECTORY,
-            dir_fd=cwd if isinstance(cwd, int) else None,
-        )
-    except OSError as error:
-        what = "" if isinstance(cwd, int) else f" {cwd!r}"
-        reason = f"its working directory{what} cannot be entered: {os.strerror(error.errno or 0)}"
+        fd = os.open(path, O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=base)
+    except (OSError, ValueError) as error:
+        number = error.errno if isinstance(error, OSError) else None
+        if number in (errno.EMFILE, errno.ENFILE):
+            raise
+        why = os.strerror(number) if number else str(error)
+        reason = f"its working directory{what} cannot be entered: {why}"
         raise ExecFailed("exec", name, reason, hint="make it first, or name another") from error
     if os.fstat(fd).st_nlink == 0:
         os.close(fd)

@@ -28,7 +28,7 @@ SCM_RIGHTS = socket.SCM_RIGHTS
 HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # What an interpreter may need to find its own shared library; nothing else is passed on.
 FORGET = 2.0
-LOADER_VARIABLES = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+PASSED = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
 
 class LinkLost(Exception):
@@ -98,10 +98,6 @@ class Link:
         """Have the process read EOF, which it takes as its order to end, and us as well."""
         with suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
-
-    def forget(self) -> None:
-        """Have the process read EOF; this is for where there is no trio."""
-        self.sock.close()
 
     def close(self) -> None:
         """Close our end, which the process takes as its order to end."""
@@ -256,7 +252,7 @@ class GuardianLink(Link):
                     pass_fds=[far.fileno()],
                     start_new_session=True,
                     cwd="/",
-                    env={name: os.environ[name] for name in LOADER_VARIABLES if name in os.environ},
+                    env={name: os.environ[name] for name in PASSED if name in os.environ},
                 )
             except BaseException:
                 near.close()
@@ -326,7 +322,6 @@ class GuardianLink(Link):
         self._process.wait()
 
     def forget(self) -> None:
-        """Let it end, outside of trio, and wait for that a little."""
-        super().forget()
+        """Wait a little for its end, without trio, after all sockets have been closed."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(FORGET)

@@ -1,0 +1,240 @@
+"""Nothing of a command is alive when its call returns, whatever the command does.
+
+Each test looks at once, without any patience: what a keeper reports as ended is ended.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from runner.messages import Outcome
+from runner.processes.host import ProcessHost
+
+Alive = Callable[..., list[int]]
+Until = Callable[..., Any]
+
+# Each is run by sh in a directory of its own; TOKEN is slept on, and the leader ends when the file
+# "up" says that what it leaves behind is there.
+AWAIT = "\nwhile [ ! -e up ]; do sleep 0.01; done; echo leader is done"
+HOSTILE = {
+    "background": "sh -c ': >up; sleep TOKEN' &",
+    "setsid": "setsid sh -c ': >up; exec sleep TOKEN' &",
+    "nohup": "nohup sh -c ': >up; exec sleep TOKEN' >/dev/null 2>&1 &",
+    "double fork": "( ( sh -c ': >up; exec sleep TOKEN' & ) & )",
+    "double fork and setsid": "( setsid sh -c '(: >up; sleep TOKEN) & sleep TOKEN' & )",
+    "TERM ignored": """(trap '' TERM HUP INT; : >up; while :; do sleep TOKEN; done) &""",
+    "empty environment": "env -i setsid sh -c ': >up; exec sleep TOKEN' &",
+    "stopped": "setsid sh -c ': >up; kill -STOP $$; : TOKEN' &",
+    "closed streams": "setsid sh -c 'exec <&- >&- 2>&-; : >up; sleep TOKEN' &",
+}
+
+
+async def run(host: ProcessHost, env: dict[str, str], cwd: Path, script: str, **how: Any) -> Any:
+    with trio.fail_after(30):
+        return await host.run(["sh", "-c", script], cwd=str(cwd), env=env, **how)
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+async def test_what_a_leader_leaves_behind_is_ended_with_it(
+    kind: str, host: ProcessHost, env: dict[str, str], tmp_path: Path, token: str, alive: Alive
+) -> None:
+    script = HOSTILE[kind].replace("TOKEN", token) + AWAIT
+
+    done = await run(host, env, tmp_path, script)
+
+    assert alive() == []
+    assert (done.exit_code, done.outcome) == (0, Outcome.EXITED)
+    assert done.out.data().endswith(b"leader is done\n")
+    assert done.leftovers >= 1
+
+
+async def test_disown_helps_nobody(
+    host: ProcessHost, env: dict[str, str], tmp_path: Path, token: str, alive: Alive, bash: str
+) -> None:
+    script = f"set -m; sleep {token} & disown; set +m; exit 3"
+
+    done = await host.run([bash, "-c", script], cwd=str(tmp_path), env=env)
+
+    assert alive() == []
+    assert (done.exit_code, done.leftovers) == (3, 1)
+
+
+@pytest.mark.parametrize("setsid", ["", "setsid "])
+async def test_a_fork_storm_is_ended(
+    setsid: str, host: ProcessHost, env: dict[str, str], tmp_path: Path, token: str, alive: Alive
+) -> None:
+    (tmp_path / "storm").write_text(
+        f'if [ "$1" -gt 0 ]; then {setsid}sh storm $(($1 - 1)) & {setsid}sh storm $(($1 - 1)) & fi\n'
+        f"echo >>up; sleep {token}\n"
+    )
+    script = "sh storm 6 & while [ $(wc -l <up 2>/dev/null || echo 0) -lt 60 ]; do :; done"
+
+    done = await run(host, env, tmp_path, script)
+
+    assert alive() == []
+    assert done.exit_code == 0
+    assert done.leftovers >= 60
+
+
+ROTATE = """
+import os, sys, time
+for _ in range(3):
+    if os.fork() == 0:
+        break
+end = time.monotonic() + 20
+while time.monotonic() < end:   # never the same number twice, never a parent that lives
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    open("up", "w").close()
+"""
+
+
+@pytest.mark.parametrize("attempt", range(3))
+async def test_processes_that_change_their_number_all_the_time_are_ended(
+    attempt: int, host: ProcessHost, env: dict[str, str], tmp_path: Path, token: str, alive: Alive
+) -> None:
+    script = f'"{sys.executable}" -I -S -c "$ROTATE" {token} &' + AWAIT
+
+    await run(host, {**env, "ROTATE": ROTATE}, tmp_path, script)
+
+    assert alive() == []
+
+
+async def test_a_command_without_leftovers_has_none(
+    host: ProcessHost, env: dict[str, str], tmp_path: Path
+) -> None:
+    done = await run(host, env, tmp_path, "sleep 0.01 & wait; sh -c 'exit 4'; exit 5")
+
+    assert (done.exit_code, done.leftovers) == (5, 0)
+
+
+async def test_a_timeout_ends_those_who_ignore_it(
+    host: ProcessHost, env: dict[str, str], tmp_path: Path, token: str, alive: Alive
+) -> None:
+    script = (
+        f"trap '' TERM; setsid sleep {token} & setsid nohup sleep {token} & "
+        f"echo early; while :; do sleep 0.01; done # {token}"
+    )
+
+    done = await run(host, env, tmp_path, script, timeout=0.2, grace=0.1)
+
+    assert alive() == []
+    assert (done.exit_code, done.outcome) == (-9, Outcome.TIMEOUT)
+    assert done.out.data() == b"early\n"
+    assert done.leftovers >= 2
+    assert 0.3 <= done.duration < 5
+
+
+@pytest.mark.parametrize("attempt", range(10))
+async def test_cancellation_ends_the_tree_before_it_leaves(
+    attempt: int,
+    host: ProcessHost,
+    env: dict[str, str],
+    tmp_path: Path,
+    token: str,
+    alive: Alive,
+    until: Until,
+) -> None:
+    script = f"trap '' TERM; setsid sleep {token} & (sleep {token} &); : >up; sleep {token}"
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run, host, env, tmp_path, script)
+        if attempt:
+            await until((tmp_path / "up").exists)
+        nursery.cancel_scope.cancel()
+
+    assert alive() == []
+
+
+async def test_a_command_that_kills_its_keeper_is_ended_by_the_guardian(
+    host: ProcessHost, env: dict[str, str], tmp_path: Path, token: str, alive: Alive
+) -> None:
+    script = f"env -i setsid sleep {token} & echo said; kill -KILL $PPID; exec sleep {token}"
+
+    done = await run(host, env, tmp_path, script)
+
+    assert alive() == []
+    assert (done.exit_code, done.outcome, done.out.data()) == (-9, Outcome.EXITED, b"said\n")
+    assert (await run(host, env, tmp_path, "echo on")).out.data() == b"on\n"
+
+
+async def test_a_command_that_kills_keeper_and_guardian_is_found_by_its_tag(
+    host: ProcessHost, env: dict[str, str], tmp_path: Path, token: str, alive: Alive, until: Until
+) -> None:
+    guardian = "$(cut -d ' ' -f 4 /proc/$PPID/stat)"
+    script = f"setsid sleep {token} & kill -KILL {guardian} $PPID; exec sleep {token}"
+    beside = f"setsid sleep {token}0 & : >beside; sleep 0.3; exit 6"
+    results = []
+
+    async def other() -> None:
+        results.append(await run(host, env, tmp_path, beside))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(other)
+        await until((tmp_path / "beside").exists)
+        done = await run(host, env, tmp_path, script)
+        mine = alive(f"{token}\0")
+
+    assert mine == []
+    assert done.exit_code == -9
+    assert results[0].exit_code == 6  # its keeper lives, so it is left alone
+    assert alive() == []
+    assert (await run(host, env, tmp_path, "echo on")).out.data() == b"on\n"
+
+
+async def test_a_keeper_that_is_stopped_is_ended_with_its_command(
+    host: ProcessHost,
+    env: dict[str, str],
+    tmp_path: Path,
+    token: str,
+    alive: Alive,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("runner.processes.pump.PATIENCE", 0.1)
+    monkeypatch.setattr("runner.processes.host.PATIENCE", 0.5)
+    script = f"env -i setsid sleep {token} & kill -STOP $PPID; exec sleep {token}"
+
+    done = await run(host, env, tmp_path, script, timeout=0.2, grace=0.1)
+
+    assert alive() == []
+    assert (done.exit_code, done.outcome) == (-9, Outcome.TIMEOUT)
+
+
+async def test_a_leader_that_ends_is_not_waited_for_by_its_pipe(
+    host: ProcessHost, env: dict[str, str], tmp_path: Path, token: str, alive: Alive
+) -> None:
+    began = trio.current_time()
+    done = await run(host, env, tmp_path, f"sleep {token} & printf last-words")
+
+    assert trio.current_time() - began < 5
+    assert done.out.data() == b"last-words"
+    assert alive() == []
+
+
+async def test_closing_the_host_ends_what_runs(
+    host: ProcessHost, env: dict[str, str], tmp_path: Path, token: str, alive: Alive, until: Until
+) -> None:
+    errors = []
+
+    async def long() -> None:
+        try:
+            await run(host, env, tmp_path, f"setsid sleep {token} & : >up; sleep {token}")
+        except Exception as error:
+            errors.append(error)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(long)
+        await until((tmp_path / "up").exists)
+        await host.aclose()
+        left = alive()
+
+    assert left == []
+    assert "closed" in str(errors[0])
+    assert not [pid for pid in alive(host.run_id) if pid != os.getpid()]

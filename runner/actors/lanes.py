@@ -42,6 +42,10 @@ class Lane(enum.Enum):
     __hash__ = object.__hash__  # members are singletons; enum's own hash is a Python call
 
 
+def _nobody() -> None:
+    """What is called if nobody waits for the grant."""
+
+
 @attrs.define(eq=False)
 class Ticket:
     """A message's place in the order.
@@ -54,7 +58,7 @@ class Ticket:
     """
 
     lane: Lane
-    on_grant: Callable[[], None]
+    on_grant: Callable[[], object] = _nobody
     serial: int = 0
     granted: bool = False
 

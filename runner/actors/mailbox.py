@@ -1,11 +1,12 @@
 """A mailbox: the incoming queue of one actor, and the way of each message through it.
 
-    OUTSIDE ──► QUEUED ──► RUNNING ──► DONE
-       └───────────┴── withdrawn ────────▲
+    OUTSIDE ──► QUEUED ◄──► RUNNING ──► DONE
+       └───────────┴─── withdrawn ───────▲
 
 An asker brings an `Envelope`. It is OUTSIDE while as many messages wait as the mailbox takes,
 QUEUED in the order of arrival (lanes.py) until it is its turn *and* the actor is there, RUNNING
-from the moment it is called up, DONE when its asker has its answer.
+from the moment it is called up, DONE when its asker leaves with its answer. An actor that goes
+between the call and the first step of the message puts it back, with its turn: it never began.
 
 The asker's own task carries the message through: it sleeps until it is called up and then calls
 the actor's handle itself. So a free mailbox costs no task switch, a cancelled asker can only
@@ -22,59 +23,23 @@ What it does not do: start or end actors, look keys up, ask again. That is the s
 
 from __future__ import annotations
 
+import copy
 import enum
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from contextlib import AbstractAsyncContextManager
+from functools import partial
 from types import CoroutineType
-from typing import Any, NoReturn, TypeAlias, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import attrs
-import outcome
 import trio
 
+from runner.actors.child_spec import ChildSpec, Handle
 from runner.actors.lanes import Lane, Place, Ticket
 from runner.errors import ActorCrashed, MailboxClosed, MailboxFull, RunnerError
 from runner.messages import Message
 
 AnswerT = TypeVar("AnswerT")
-
-Handle: TypeAlias = Callable[[Message[Any]], object]
-"""What an actor gives to have messages carried out: the answer, or a coroutine of the answer."""
-
-
-def every_message_is_an_effect(_message: Message[Any]) -> Lane:
-    """The lane of an actor that carries out one message at a time, whatever it is."""
-    return Lane.EFFECT
-
-
-@attrs.frozen(kw_only=True)
-class ChildSpec:
-    """How to run, bound, restart and end an actor, as data.
-
-    Attributes:
-        key: what it is found by; equal keys are one actor.
-        open: enters what the actor owns, in the actor's own task, and gives its handle; left when
-            the actor ends. Background tasks live in a nursery inside. A `RunnerError` raised on
-            entering is the answer to all who wait; any other exception is a crash.
-        lane: how a message takes part in the order.
-        place: names from the root of the order; None = an order of its own.
-        capacity: how many messages wait before `ask` waits for room.
-        idle_after: seconds without a message until the actor is reaped.
-        max_restarts: crashes within `period` seconds that are made up for by a restart.
-        period: seconds; also how long an actor that crashes too often is given up.
-        backoff: seconds before the first restart; doubled for each further one within `period`.
-    """
-
-    key: Hashable
-    open: Callable[[], AbstractAsyncContextManager[Handle]]
-    lane: Callable[[Message[Any]], Lane] = every_message_is_an_effect
-    place: tuple[str, ...] | None = None
-    capacity: int = 1024
-    idle_after: float = 60.0
-    max_restarts: int = 3
-    period: float = 60.0
-    backoff: float = 0.05
 
 
 class Phase(enum.Enum):
@@ -91,15 +56,20 @@ class Envelope:
     """A message and the way back to its asker.
 
     Attributes:
+        posted: when it came, on trio's clock.
+        cancel_scope: around its coroutine, if the handle gave one.
         asker: the task that sleeps for it; None while that is awake.
-        verdict: what to tell the asker if the mailbox cancels the message.
+        has_begun: whether the handle has been called: from then on it may have had effects.
+        verdict: what the asker is told if the mailbox ends the message.
     """
 
     message: Message[Any]
     phase: Phase
-    ticket: Ticket = attrs.field(init=False)
-    cancel_scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    posted: float
+    ticket: Ticket
+    cancel_scope: trio.CancelScope | None = None
     asker: trio.lowlevel.Task | None = None
+    has_begun: bool = False
     verdict: RunnerError | None = None
 
 
@@ -108,11 +78,13 @@ class MailboxStatistics:
     """A mailbox at one moment.
 
     Attributes:
+        is_served: whether its actor is there.
         outside: messages that wait for room.
-        queued: messages that wait for their turn.
+        queued: messages that wait for their turn, or for the actor.
         running: messages that are being carried out.
-        taken: messages that were called up since the mailbox was opened.
+        taken: messages that have begun since the mailbox was opened.
         idle: seconds since the last message; 0 while there is one.
+        waited: seconds that the message waits that has waited longest; 0 if none does.
     """
 
     is_open: bool
@@ -122,19 +94,31 @@ class MailboxStatistics:
     running: int
     taken: int
     idle: float
+    waited: float
+
+
+def _nothing(_mailbox: Mailbox) -> None:
+    """What is called if nobody wants to know."""
 
 
 @attrs.define(eq=False, repr=False)
 class Mailbox:
-    """The mailbox of one actor; made by the supervisor, closed once and for good."""
+    """The mailbox of one actor; made by the supervisor, closed once and for good.
+
+    Attributes:
+        on_change: called when nothing is running any more, and when it is the turn of a message
+            that nobody is there to carry out.
+        last_used: when the last message left, on trio's clock.
+    """
 
     spec: ChildSpec
     place: Place
-    on_quiet: Callable[[Mailbox], None] | None = None
+    on_change: Callable[[Mailbox], None] = _nothing
     last_used: float = attrs.field(factory=trio.current_time)
     _handle: Handle | None = None
     _is_open: bool = True
-    _outside: deque[Envelope] = attrs.field(factory=deque)
+    _is_evicted: bool = False
+    _outside: OrderedDict[Envelope, None] = attrs.field(factory=OrderedDict)
     _queued: dict[Envelope, None] = attrs.field(factory=dict)
     _running: dict[Envelope, None] = attrs.field(factory=dict)
     _taken: int = 0
@@ -153,11 +137,14 @@ class Mailbox:
             RunnerError: the answer, if it is an error.
 
         Cancellation: while it waits, it leaves at once and never runs; while it runs, it is
-        cancelled and this returns when it has been put down.
+        cancelled and this returns when it has been put down. No checkpoint if it can be answered
+        at once: that is left to `Supervisor.ask`.
         """
         lane = self.spec.lane(message)
         answer: object = None
         if self._handle is not None and not self._outside and self.place.is_free(lane):
+            # one synchronous block: from the free turn to the answer, or to the taken turn
+            self._taken += 1
             try:
                 answer = self._handle(message)
             except RunnerError:
@@ -166,13 +153,17 @@ class Mailbox:
             except Exception as crash:  # noqa: BLE001 - any other error is a crash
                 self._fail(crash)
             if type(answer) is not CoroutineType:
-                self._taken += 1
                 self.last_used = trio.current_time()
                 return cast("AnswerT", answer)
-        envelope = self._post(message, lane)
-        if envelope.phase is not Phase.RUNNING:
-            await self._wait_for_call(envelope)
-        return cast("AnswerT", await self._carry_out(envelope, answer))
+            envelope = self._admit(message, lane)
+        else:
+            envelope = self._post(message, lane)
+        try:
+            if not envelope.has_begun:
+                await self._wait_for_call(envelope)
+            return cast("AnswerT", await self._carry_out(envelope, answer))
+        finally:
+            self._depart(envelope)
 
     async def ask_nowait(self, message: Message[AnswerT]) -> AnswerT:
         """As `ask`, but do not wait for room.
@@ -180,8 +171,11 @@ class Mailbox:
         Raises:
             MailboxFull: as many messages wait as the mailbox takes.
         """
-        if self.spec.lane(message) is not Lane.CONTROL and self._is_full():
-            msg = f"{len(self._queued)} messages wait for {self.spec.key!r} already"
+        if self._has_no_room(lane := self.spec.lane(message)) and (
+            self._handle is None or self._outside or not self.place.is_free(lane)
+        ):
+            waiting = len(self._queued) + len(self._outside)
+            msg = f"{waiting} messages wait for {self.spec.key!r} already"
             raise MailboxFull(msg)
         return await self.ask(message)
 
@@ -189,30 +183,38 @@ class Mailbox:
 
     def serve(self, handle: Handle) -> None:
         """The actor is there: call up all whose turn it is."""
-        self._handle = handle
+        self._is_evicted = False
         self._crash = None
+        if not self._is_open:
+            return  # closed while it was being opened
+        self._handle = handle
         for envelope in list(self._queued):
             if envelope.ticket.granted:
                 self._call_up(envelope)
 
     async def wait_ended(self) -> Exception | None:
-        """Wait until the mailbox is closed (None) or a message has crashed the actor."""
-        if self._is_open and self._crash is None:
-            self._ended = trio.Event()
-            await self._ended.wait()
+        """Wait until the actor is to go: because of this crash, or told to (None)."""
+        if self.is_staying and self._crash is None:
+            await self._wait_for_end()
         return self._crash
 
+    async def wait_closed(self) -> None:
+        """Wait until the mailbox is closed, while no actor is there."""
+        if self._is_open:
+            await self._wait_for_end()
+
     def pause(self, cause: Exception | None) -> None:
-        """The actor goes: call nobody up any more, and cancel what is running.
+        """The actor goes: call nobody up any more, and cancel what has begun.
 
         Args:
             cause: what the actor crashed with; None if it is shut down, or not known yet.
         """
-        self._handle = None
+        self._dismiss()
         for envelope in self._running:
             if envelope.verdict is None:
                 envelope.verdict = _ended(self.spec.key, cause)
-                envelope.cancel_scope.cancel(reason="the actor has ended")
+                if envelope.cancel_scope is not None:
+                    envelope.cancel_scope.cancel(reason="the actor has ended")
 
     async def wait_quiet(self) -> None:
         """Wait until nothing is running. Shield it: what the callers do must have been put down."""
@@ -228,9 +230,30 @@ class Mailbox:
         return self._is_open
 
     @property
+    def is_staying(self) -> bool:
+        """Whether its actor has not been told to go."""
+        return self._is_open and not self._is_evicted
+
+    @property
     def is_busy(self) -> bool:
         """Whether a message waits or is running."""
         return bool(self._queued or self._running or self._outside)
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether its actor is there, and every message waits for messages of other mailboxes."""
+        return self._handle is not None and bool(self._queued) and not self._running
+
+    @property
+    def has_turn(self) -> bool:
+        """Whether it is a message's turn, but the actor is not there."""
+        return any(envelope.ticket.granted for envelope in self._queued)
+
+    def evict(self) -> None:
+        """Let the actor go that has nothing to do for now; the messages keep their turns."""
+        self._is_evicted = True
+        self._dismiss()
+        self._end()
 
     def close(self, answer: RunnerError | None = None) -> None:
         """Take nothing any more and answer all who wait; what is running goes on.
@@ -239,17 +262,18 @@ class Mailbox:
             answer: what to tell them; None = `MailboxClosed`, which makes them ask again.
         """
         self._is_open = False
-        self._handle = None
+        self._dismiss()
         waiting = [*self._queued, *self._outside]
-        self._outside.clear()
         for envelope in waiting:
-            self._withdraw(envelope)
-            self._wake(envelope, outcome.Error(answer or self._never_began()))
-        if self._ended is not None:
-            self._ended.set()
+            envelope.verdict = _one_more(answer) if answer else self._never_began()
+            self._depart(envelope)
+            self._wake(envelope)
+        self._end()
 
     def statistics(self) -> MailboxStatistics:
         """The mailbox at this moment."""
+        now = trio.current_time()
+        waiting = (each.posted for each in (*self._queued, *self._outside))
         return MailboxStatistics(
             is_open=self._is_open,
             is_served=self._handle is not None,
@@ -257,7 +281,8 @@ class Mailbox:
             queued=len(self._queued),
             running=len(self._running),
             taken=self._taken,
-            idle=0.0 if self.is_busy else trio.current_time() - self.last_used,
+            idle=0.0 if self.is_busy else now - self.last_used,
+            waited=now - min(waiting, default=now),
         )
 
     def __repr__(self) -> str:
@@ -269,16 +294,25 @@ class Mailbox:
 
     # ------------------------------------------------------------ the way of an envelope
 
-    def _is_full(self) -> bool:
+    def _has_no_room(self, lane: Lane) -> bool:
+        if lane is Lane.CONTROL:
+            return False
         return len(self._queued) >= self.spec.capacity or bool(self._outside)
+
+    def _admit(self, message: Message[Any], lane: Lane) -> Envelope:
+        """Take the turn that is free, for a message that has begun."""
+        envelope = Envelope(message, Phase.RUNNING, self.last_used, Ticket(lane), has_begun=True)
+        self.place.enter(envelope.ticket)
+        self._running[envelope] = None
+        return envelope
 
     def _post(self, message: Message[Any], lane: Lane) -> Envelope:
         if not self._is_open:
             raise self._never_began()
-        envelope = Envelope(message, Phase.OUTSIDE)
-        envelope.ticket = Ticket(lane, lambda: self._granted(envelope))
-        if lane is not Lane.CONTROL and self._is_full():
-            self._outside.append(envelope)
+        envelope = Envelope(message, Phase.OUTSIDE, trio.current_time(), Ticket(lane))
+        envelope.ticket.on_grant = partial(self._granted, envelope)
+        if self._has_no_room(lane):
+            self._outside[envelope] = None
         else:
             self._enter(envelope)
         return envelope
@@ -286,48 +320,53 @@ class Mailbox:
     def _enter(self, envelope: Envelope) -> None:
         envelope.phase = Phase.QUEUED
         self._queued[envelope] = None
-        if self.place.enter(envelope.ticket) and self._handle is not None:
-            self._call_up(envelope)
+        if self.place.enter(envelope.ticket):
+            self._granted(envelope)
 
     def _granted(self, envelope: Envelope) -> None:
-        if self._handle is not None:
+        if self._handle is None:
+            self.on_change(self)
+        else:
             self._call_up(envelope)
 
     def _call_up(self, envelope: Envelope) -> None:
         del self._queued[envelope]
         self._running[envelope] = None
         envelope.phase = Phase.RUNNING
-        self._taken += 1
-        self._wake(envelope, outcome.Value(None))
+        self._wake(envelope)
         self._let_in()
 
-    def _let_in(self) -> None:
-        while self._outside and len(self._queued) < self.spec.capacity:
-            self._enter(self._outside.popleft())
+    def _dismiss(self) -> None:
+        """Nobody is there any more: those who have not begun wait again, with their turns."""
+        self._handle = None
+        for envelope in [each for each in self._running if not each.has_begun]:
+            del self._running[envelope]
+            self._queued[envelope] = None
+            envelope.phase = Phase.QUEUED
 
-    def _wake(self, envelope: Envelope, result: outcome.Outcome[None]) -> None:
+    def _let_in(self) -> None:
+        while self._is_open and self._outside and len(self._queued) < self.spec.capacity:
+            self._enter(self._outside.popitem(last=False)[0])
+
+    def _wake(self, envelope: Envelope) -> None:
         if envelope.asker is not None:
             task, envelope.asker = envelope.asker, None
-            trio.lowlevel.reschedule(task, result)
+            trio.lowlevel.reschedule(task)
 
     async def _wait_for_call(self, envelope: Envelope) -> None:
         def leave(_: object) -> trio.lowlevel.Abort:
             envelope.asker = None
-            self._withdraw(envelope)
-            self._let_in()
+            self._depart(envelope)
             return trio.lowlevel.Abort.SUCCEEDED
 
-        envelope.asker = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(leave)
-
-    def _withdraw(self, envelope: Envelope) -> None:
-        if envelope.phase is Phase.QUEUED:
-            del self._queued[envelope]
-            self._leave_order(envelope)
-        elif envelope in self._outside:
-            self._outside.remove(envelope)
-        envelope.phase = Phase.DONE
-        self._note_quiet()
+        # Again and again: between the call and our waking up the actor may have gone.
+        while envelope.phase is not Phase.RUNNING:
+            if envelope.verdict is not None:
+                raise envelope.verdict
+            envelope.asker = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(leave)
+            # Cancelled after it was called up, before it has begun: it must not run.
+            await trio.lowlevel.checkpoint_if_cancelled()
 
     async def _carry_out(self, envelope: Envelope, answer: object) -> object:
         """Call the handle in the asker's task, and await its answer if it is a coroutine.
@@ -335,64 +374,78 @@ class Mailbox:
         `answer` is that coroutine if the handle has been called already.
         """
         try:
-            with envelope.cancel_scope:
-                if answer is None:
-                    answer = await self._begin(envelope)
-                return await answer if isinstance(answer, CoroutineType) else answer
+            if not envelope.has_begun:
+                answer = self._begin(envelope)
+            if not isinstance(answer, CoroutineType):
+                return answer
+            with trio.CancelScope() as envelope.cancel_scope:
+                return await answer
         except RunnerError:
             raise
-        except Exception as crash:  # noqa: BLE001 - any other error is a crash
-            self._fail(crash)
-        except BaseExceptionGroup as group:
+        except (Exception, BaseExceptionGroup) as error:
             # A handle that crashed while it was cancelled: a crash, and no group for the asker.
-            crashes = group.split(trio.Cancelled)[1]
-            if not isinstance(crashes, ExceptionGroup):
+            crash = crash_in(error)
+            if crash is None:
                 raise
-            self._fail(crashes)
-        finally:
-            self._finish(envelope)
+            self._fail(crash)
         assert envelope.verdict is not None, "only the mailbox cancels this scope, with a verdict"
         raise envelope.verdict
 
-    async def _begin(self, envelope: Envelope) -> object:
-        handle = self._handle
-        if handle is None or envelope.verdict is not None:
-            raise self._never_began()
-        # Cancelled after it was called up, before it has begun: it must not run.
-        await trio.lowlevel.checkpoint_if_cancelled()
-        return handle(envelope.message)
+    def _begin(self, envelope: Envelope) -> object:
+        assert self._handle is not None, "nobody is called up, or stays so, without the actor"
+        envelope.has_begun = True
+        self._taken += 1
+        return self._handle(envelope.message)
 
     def _fail(self, crash: Exception) -> NoReturn:
         """The actor is unsound from here on: its task ends it, and the asker is told so."""
         if self._handle is not None:  # else it is going already: what came first is the cause
             self._crash = crash
             self.pause(crash)
-            if self._ended is not None:
-                self._ended.set()
+            self._end()
         raise _ended(self.spec.key, crash) from crash
 
-    def _finish(self, envelope: Envelope) -> None:
-        envelope.phase = Phase.DONE
-        del self._running[envelope]
+    def _depart(self, envelope: Envelope) -> None:
+        """The asker leaves, whatever the phase; whose turn it is then is called up."""
+        phase, envelope.phase = envelope.phase, Phase.DONE
+        if phase is Phase.DONE:
+            return
+        if phase is Phase.OUTSIDE:
+            del self._outside[envelope]
+        else:
+            del (self._queued if phase is Phase.QUEUED else self._running)[envelope]
+            for ticket in self.place.leave(envelope.ticket):
+                ticket.on_grant()
         self.last_used = trio.current_time()
-        self._leave_order(envelope)
-        self._note_quiet()
+        self._let_in()
+        if not self._running:
+            if self._quiet is not None:
+                self._quiet.set()
+                self._quiet = None
+            self.on_change(self)
 
-    def _leave_order(self, envelope: Envelope) -> None:
-        for ticket in self.place.leave(envelope.ticket):
-            ticket.on_grant()
+    # ------------------------------------------------------------ the end of an actor
+
+    async def _wait_for_end(self) -> None:
+        self._ended = trio.Event()
+        await self._ended.wait()
+
+    def _end(self) -> None:
+        if self._ended is not None:
+            self._ended.set()
 
     def _never_began(self) -> MailboxClosed:
         return MailboxClosed(f"{self.spec.key!r} ended before the message began", self)
 
-    def _note_quiet(self) -> None:
-        if self._running:
-            return
-        if self._quiet is not None:
-            self._quiet.set()
-            self._quiet = None
-        if self.on_quiet is not None and not self.is_busy:
-            self.on_quiet(self)
+
+def crash_in(error: BaseException) -> Exception | None:
+    """The crash that a task ended with, without the `Cancelled`s that came with it, if any."""
+    if isinstance(error, Exception):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        rest = error.split(trio.Cancelled)[1]
+        return rest if isinstance(rest, ExceptionGroup) else None
+    return None
 
 
 def _ended(key: Hashable, cause: Exception | None) -> ActorCrashed:
@@ -401,3 +454,13 @@ def _ended(key: Hashable, cause: Exception | None) -> ActorCrashed:
     error = ActorCrashed(f"{key!r} crashed: {type(cause).__name__}: {cause}")
     error.__cause__ = cause
     return error
+
+
+def _one_more(error: RunnerError) -> RunnerError:
+    """An error for one asker of many: each adds its own traceback, cause and notes to it."""
+    try:
+        another = copy.copy(error)
+    except TypeError:  # made with other arguments than it shows
+        return error
+    another.__cause__ = error.__cause__
+    return another

@@ -2,7 +2,8 @@
 
 OTP's rule: more than `max_restarts` crashes within `period` seconds is too many (its supervisor
 keeps the times inside the window and counts them; `supervisor.erl`, `add_restart`). Unlike OTP, we
-do not end the supervisor then: the one child is given up until `period` has passed.
+do not end the supervisor then: the one child is given up until `period` has passed, and after that
+it begins with a clean record.
 """
 
 from __future__ import annotations
@@ -20,25 +21,27 @@ class RestartWindow:
         max_restarts: how many restarts are allowed within `period`.
         period: seconds.
         backoff: seconds before the first restart, doubled for each further one.
+        given_up_until: when the actor may be started again, if it has been given up.
     """
 
     max_restarts: int
     period: float
     backoff: float
     crashes: deque[float] = attrs.field(factory=deque)
-    total: int = 0
+    given_up_until: float | None = None
 
     def crashed(self, now: float) -> bool:
         """Count a crash; whether a restart is allowed."""
         self._forget(now)
         self.crashes.append(now)
-        self.total += 1
-        return len(self.crashes) <= self.max_restarts
+        if len(self.crashes) > self.max_restarts:
+            self.given_up_until = now + self.period
+        return self.given_up_until is None
 
     def has_given_up(self, now: float) -> bool:
         """Whether the actor may not be started now."""
         self._forget(now)
-        return len(self.crashes) > self.max_restarts
+        return self.given_up_until is not None
 
     def is_clean(self, now: float) -> bool:
         """Whether there is nothing left to remember."""
@@ -47,10 +50,13 @@ class RestartWindow:
 
     def delay(self) -> float:
         """Seconds to wait before the restart that follows the last crash."""
-        if not self.crashes:
-            return 0.0
-        return min(self.backoff * 2.0 ** (len(self.crashes) - 1), self.period)
+        doublings = min(len(self.crashes) - 1, 100)  # more would overflow a float
+        return min(self.backoff * 2.0**doublings, self.period)
 
     def _forget(self, now: float) -> None:
-        while self.crashes and now - self.crashes[0] >= self.period:
-            self.crashes.popleft()
+        if self.given_up_until is None:
+            while self.crashes and now - self.crashes[0] >= self.period:
+                self.crashes.popleft()
+        elif now >= self.given_up_until:
+            self.given_up_until = None
+            self.crashes.clear()

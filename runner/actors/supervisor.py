@@ -2,7 +2,8 @@
 
     key ─► registered ─► starting ─► serving ─► leaving ─► (forgotten)
               mailbox     own task    ▲     │
-                                      └─────┘ crash, within the restart intensity
+                 ▲                    └─────┘ crash, within the restart intensity
+                 └──── evicted ─────────────┘ its messages wait for others, who need its room
 
 Rules:
 
@@ -21,15 +22,18 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Hashable
 from contextlib import asynccontextmanager
+from math import inf
 from typing import TypeVar
 
 import attrs
 import trio
 
+from runner.actors.child_spec import ChildSpec, Handle
 from runner.actors.lanes import Order
-from runner.actors.mailbox import ChildSpec, Mailbox, MailboxStatistics
+from runner.actors.mailbox import Mailbox, MailboxStatistics, crash_in
 from runner.actors.restart import RestartWindow
 from runner.errors import ActorGaveUp, MailboxClosed, RunnerError, SupervisorClosed
 from runner.messages import Message
@@ -37,6 +41,10 @@ from runner.messages import Message
 AnswerT = TypeVar("AnswerT")
 
 log = logging.getLogger("runner.actors")
+
+# How many idle actors are reaped in one pass of the scheduler, so that a hundred thousand that
+# fall due together do not hold up everybody else.
+REAPED_AT_ONCE = 256
 
 
 @attrs.frozen(kw_only=True)
@@ -62,7 +70,7 @@ class Supervisor:
     max_children: int | None
     name: str
     _registry: dict[Hashable, Mailbox] = attrs.field(factory=dict)
-    _starting: dict[Mailbox, None] = attrs.field(factory=dict)
+    _starting: OrderedDict[Mailbox, None] = attrs.field(factory=OrderedDict)
     _actors: dict[Hashable, Mailbox] = attrs.field(factory=dict)  # those with a task
     _windows: dict[Hashable, RestartWindow] = attrs.field(factory=dict)
     _idle: list[tuple[float, int, Mailbox]] = attrs.field(factory=list)
@@ -70,7 +78,8 @@ class Supervisor:
     _numbers: itertools.count[int] = attrs.field(factory=itertools.count)
     _watched: set[Mailbox] = attrs.field(factory=set)  # those in the heap
     _wake: trio.Event = attrs.field(factory=trio.Event)
-    _all_gone: trio.Event | None = None
+    _progress: trio.Event | None = None  # set at every change that a shutdown may wait for
+    _sweep_at: int = 64  # how many windows there may be until the clean ones are thrown away
     _closing: bool = False
     _started: int = 0
     _crashed: int = 0
@@ -92,7 +101,9 @@ class Supervisor:
         """
         while True:
             await trio.lowlevel.checkpoint()
-            mailbox = self._registry.get(spec.key) or self.mailbox(spec)
+            mailbox = self._registry.get(spec.key)
+            if mailbox is None or self._closing:
+                mailbox = self.mailbox(spec)
             try:
                 return await mailbox.ask(message)
             except MailboxClosed as closed:
@@ -116,14 +127,14 @@ class Supervisor:
 
     def mailbox(self, spec: ChildSpec) -> Mailbox:
         """The mailbox of a spec's actor, which is registered, and started soon, if it is new."""
+        if self._closing:
+            raise self._shut_down()
         found = self._registry.get(spec.key)
         if found is not None:
             return found
-        if self._closing:
-            raise self._shut_down()
         self._check_window(spec.key)
         order = self._order if spec.place is not None else Order()
-        mailbox = Mailbox(spec, order.join(spec.place or ()))
+        mailbox = Mailbox(spec, order.join(spec.place or ()), self._has_changed)
         self._registry[spec.key] = mailbox
         self._starting[mailbox] = None
         self._wake.set()
@@ -155,37 +166,39 @@ class Supervisor:
     async def shutdown(self) -> None:
         """Take nothing new, serve what is there for `grace` seconds, then cancel the rest.
 
-        Calling it while it runs cancels at once. Returns when it has begun to end; all is over
-        when `open_supervisor` is left.
+        Calling it while it runs cancels at once; so does cancelling it. Returns when it has begun
+        to end; all is over when `open_supervisor` is left.
         """
         if self._closing:
             self._nursery.cancel_scope.cancel(reason=f"second shutdown of {self.name}")
             return
         self._closing = True
-        with trio.move_on_after(self.grace):
-            while busy := next((m for m in self._registry.values() if m.is_busy), None):
-                await self._wait_until_quiet(busy)
-        for mailbox in list(self._registry.values()):
-            self._forget(mailbox)
-            mailbox.close(self._shut_down())
-            mailbox.pause(None)
-        if self._actors:
-            self._all_gone = trio.Event()
+        try:
             with trio.move_on_after(self.grace):
-                await self._all_gone.wait()
-        self._nursery.cancel_scope.cancel(reason=f"the grace of {self.name} is over")
+                for mailbox in list(self._registry.values()):
+                    while mailbox.is_busy:
+                        await self._wait_for_progress()
+                self._close_all()
+                while self._actors:
+                    await self._wait_for_progress()
+        finally:
+            self._close_all()
+            self._nursery.cancel_scope.cancel(reason=f"{self.name} has been shut down")
 
-    async def _wait_until_quiet(self, mailbox: Mailbox) -> None:
-        quiet = trio.Event()
-        mailbox.on_quiet = lambda _: quiet.set()
-        await quiet.wait()
+    async def _wait_for_progress(self) -> None:
+        self._progress = trio.Event()
+        await self._progress.wait()
+
+    def _has_progressed(self) -> None:
+        if self._progress is not None:
+            self._progress.set()
 
     def _close_all(self) -> None:
         """Rule 3: whatever happened, nobody is left waiting."""
         self._closing = True
         for mailbox in [*self._registry.values(), *self._actors.values()]:
-            mailbox.close(self._shut_down())
-        self._registry.clear()
+            self._close(mailbox, self._shut_down())
+            mailbox.pause(None)
 
     def _shut_down(self) -> SupervisorClosed:
         return SupervisorClosed(f"the supervisor of {self.name} is shut down")
@@ -202,39 +215,53 @@ class Supervisor:
             self._wake = trio.Event()
 
     def _start_those_who_can(self) -> None:
-        for mailbox in list(self._starting):
+        starting: list[Mailbox] = []
+        forlorn: list[Mailbox] = []
+        wanted = 0
+        for mailbox in self._starting:
             key = mailbox.spec.key
-            if not mailbox.is_open:
-                del self._starting[mailbox]
-            elif key in self._actors:
+            if key in self._actors:
                 continue  # rule 2: the one before has not freed what it owned
-            elif self._has_room():
-                del self._starting[mailbox]
+            if self.max_children is None or len(self._actors) < self.max_children:
                 self._actors[key] = mailbox
-                self._nursery.start_soon(self._supervise, mailbox, name=f"actor {key!r}")
-            else:
-                self._make_room()
-                return
+                starting.append(mailbox)
+            elif not mailbox.is_busy:
+                forlorn.append(mailbox)  # its askers did not wait for room
+            elif mailbox.has_turn:
+                wanted += 1
+                if wanted == self.max_children:
+                    break
+        for mailbox in forlorn:
+            self._close(mailbox)
+        for mailbox in starting:
+            del self._starting[mailbox]
+            self._nursery.start_soon(self._supervise, mailbox, name=f"actor {mailbox.spec.key!r}")
+        if wanted:
+            self._make_room(wanted)
 
-    def _has_room(self) -> bool:
-        return self.max_children is None or len(self._actors) < self.max_children
+    def _make_room(self, wanted: int) -> None:
+        """Let as many actors go as are wanted, beside those who are leaving already.
 
-    def _make_room(self) -> None:
-        """Reap the longest idle actor; if all are busy, wait for the first that is not."""
-        actors = [m for m in self._actors.values() if m.is_open]
-        if len(actors) < len(self._actors):
-            return  # one is leaving already
-        idle = [mailbox for mailbox in actors if not mailbox.is_busy]
-        if idle:
-            self._reap(min(idle, key=lambda mailbox: mailbox.last_used))
-        else:
-            for mailbox in actors:
-                mailbox.on_quiet = self._became_quiet
+        The longest idle are reaped first. Then those are evicted whose messages wait for messages
+        of others: what they wait for may be waiting for their room. The rest has work to do; each
+        tells when it has no more.
+        """
+        staying = [mailbox for mailbox in self._actors.values() if mailbox.is_staying]
+        wanted -= len(self._actors) - len(staying)
+        idle = [mailbox for mailbox in staying if not mailbox.is_busy]
+        for mailbox in heapq.nsmallest(wanted, idle, key=lambda each: each.last_used):
+            self._reap(mailbox)
+        blocked = (mailbox for mailbox in staying if mailbox.is_blocked)
+        for mailbox in itertools.islice(blocked, max(0, wanted - len(idle))):
+            mailbox.evict()
 
-    def _became_quiet(self, mailbox: Mailbox) -> None:
-        mailbox.on_quiet = None
-        self._watch(mailbox)
-        self._wake.set()
+    def _has_changed(self, mailbox: Mailbox) -> None:
+        """A mailbox has become quiet, or it has a turn and nobody to take it."""
+        if self._starting:
+            self._wake.set()
+        self._has_progressed()
+        if not mailbox.is_busy and mailbox.is_open and mailbox not in self._starting:
+            self._watch(mailbox)
 
     # ------------------------------------------------------------ idle actors
 
@@ -251,92 +278,124 @@ class Supervisor:
     def _reap_those_who_are_idle(self) -> float:
         """Reap; when to look again."""
         now = trio.current_time()
-        while self._idle and self._idle[0][0] <= now:
+        for _ in range(REAPED_AT_ONCE):
+            if not self._idle or self._idle[0][0] > now:
+                break
             _, _, mailbox = heapq.heappop(self._idle)
             self._watched.discard(mailbox)
-            if not mailbox.is_open:
-                continue
-            if mailbox.is_busy:
-                mailbox.on_quiet = self._became_quiet
-            elif mailbox.last_used + mailbox.spec.idle_after > now:
+            if mailbox.is_busy or not mailbox.is_open:
+                continue  # it will tell when it has become quiet
+            if mailbox.last_used + mailbox.spec.idle_after > now:
                 self._watch(mailbox)
             else:
                 self._reap(mailbox)
-        return self._idle[0][0] if self._idle else float("inf")
+        if len(self._idle) > 2 * len(self._actors) + 64:
+            self._clear_the_heap()
+        return self._idle[0][0] if self._idle else inf
+
+    def _clear_the_heap(self) -> None:
+        """Throw away the entries of actors that went before they fell due."""
+        self._idle = [entry for entry in self._idle if entry[2].is_open]
+        self._watched = {entry[2] for entry in self._idle}
+        heapq.heapify(self._idle)
 
     def _reap(self, mailbox: Mailbox) -> None:
         self._reaped += 1
-        self._forget(mailbox)
-        mailbox.close()
+        self._close(mailbox)
 
-    def _forget(self, mailbox: Mailbox) -> None:
-        self._starting.pop(mailbox, None)
+    def _close(self, mailbox: Mailbox, answer: RunnerError | None = None) -> None:
+        """Rule 2, as one synchronous block."""
         if self._registry.get(mailbox.spec.key) is mailbox:
             del self._registry[mailbox.spec.key]
+        mailbox.close(answer)
+        if self._starting.pop(mailbox, self) is None:
+            mailbox.place.part()
 
     # ------------------------------------------------------------ the task of an actor
 
     async def _supervise(self, mailbox: Mailbox) -> None:
-        """Run an actor, and again after a crash, until its mailbox is closed."""
-        key = mailbox.spec.key
+        """Run an actor, and again after a crash, until its mailbox is closed or it is evicted."""
         try:
-            while mailbox.is_open:
+            while mailbox.is_open and mailbox not in self._starting:
                 try:
                     await self._incarnate(mailbox)
-                except RunnerError as error:
-                    self._forget(mailbox)
-                    mailbox.close(error)
-                except Exception as crash:  # noqa: BLE001 - the barrier: siblings are untouched
-                    mailbox.pause(crash)
+                except (Exception, BaseExceptionGroup) as error:
+                    # The barrier: siblings are untouched.
+                    crash = crash_in(error)
+                    if crash is None:
+                        raise
                     await self._after_crash(mailbox, crash)
         finally:
             # one synchronous block: nobody may find the mailbox between these
-            self._forget(mailbox)
-            mailbox.close(self._shut_down() if self._closing else None)
-            mailbox.place.part()
-            del self._actors[key]
+            del self._actors[mailbox.spec.key]
+            if mailbox not in self._starting:
+                self._close(mailbox, self._shut_down() if self._closing else None)
+                mailbox.place.part()
             self._wake.set()
-            if self._all_gone is not None and not self._actors:
-                self._all_gone.set()
+            self._has_progressed()
 
     async def _incarnate(self, mailbox: Mailbox) -> None:
-        async with mailbox.spec.open() as handle:
-            self._started += 1
-            mailbox.serve(handle)
-            self._watch(mailbox)
-            crash = None
-            try:
-                crash = await mailbox.wait_ended()
-            finally:
-                mailbox.pause(crash)
-                # What the callers do must have been put down before the resources go: they have
-                # been cancelled, or were asked for before the mailbox closed.
-                with trio.CancelScope(shield=True):
-                    await mailbox.wait_quiet()
-            if crash is not None:
-                raise crash
+        """Run an actor once; a crash is raised."""
+        crash: Exception | None = None
+        has_opened = False
+        try:
+            async with mailbox.spec.open() as handle:
+                has_opened = True
+                crash = await self._serve(mailbox, handle)
+                if crash is not None:
+                    raise crash
+        except RunnerError as error:
+            if has_opened:
+                msg = f"the actor {mailbox.spec.key!r} ended with an error that is no answer"
+                raise RuntimeError(msg) from error
+            self._close(mailbox, error)
+        if mailbox.is_staying:
+            raise crash or RuntimeError(f"the actor {mailbox.spec.key!r} left of its own accord")
+        if mailbox.is_open:
+            self._starting[mailbox] = None  # evicted: it waits for room again
+
+    async def _serve(self, mailbox: Mailbox, handle: Handle) -> Exception | None:
+        """Have messages carried out until the actor is to go: because of this crash, or None."""
+        self._started += 1
+        mailbox.serve(handle)
+        self._has_changed(mailbox)
+        crash = None
+        try:
+            crash = await mailbox.wait_ended()
+        finally:
+            mailbox.pause(crash)
+            # What the callers do must have been put down before the resources go: they have been
+            # cancelled, or were asked for before the mailbox closed.
+            with trio.CancelScope(shield=True):
+                await mailbox.wait_quiet()
+        return crash
 
     async def _after_crash(self, mailbox: Mailbox, crash: Exception) -> None:
         """Count the crash, and give the actor up or wait before its restart."""
         self._crashed += 1
-        spec = mailbox.spec
-        window = self._windows.get(spec.key)
-        if window is None:
-            window = RestartWindow(spec.max_restarts, spec.period, spec.backoff)
-            self._windows[spec.key] = window
+        window = self._window(mailbox.spec)
         restart = window.crashed(trio.current_time())
-        log.error(
-            "actor %r crashed, %s",
-            spec.key,
-            "restarting" if restart else "giving it up",
-            exc_info=crash,
-        )
+        what = "giving it up" if not restart else "restarting" if mailbox.is_open else "on leaving"
+        log.error("actor %r crashed, %s", mailbox.spec.key, what, exc_info=crash)
         if restart:
-            await trio.sleep(window.delay())
+            with trio.move_on_after(window.delay()):
+                await mailbox.wait_closed()
         else:
             self._gave_up += 1
-            self._forget(mailbox)
-            mailbox.close(self._given_up(spec.key))
+            self._close(mailbox, self._given_up(mailbox.spec.key))
+
+    # ------------------------------------------------------------ restart intensity
+
+    def _window(self, spec: ChildSpec) -> RestartWindow:
+        window = self._windows.get(spec.key)
+        if window is None:
+            if len(self._windows) >= self._sweep_at:
+                now = trio.current_time()
+                self._windows = {k: w for k, w in self._windows.items() if not w.is_clean(now)}
+                self._sweep_at = 2 * len(self._windows) + 64
+            window = RestartWindow(spec.max_restarts, spec.period, spec.backoff)
+            self._windows[spec.key] = window
+        return window
 
     def _check_window(self, key: Hashable) -> None:
         window = self._windows.get(key)
@@ -378,6 +437,8 @@ async def open_supervisor(
         nursery.start_soon(supervisor._run, name=f"supervisor of {name}")  # noqa: SLF001
         try:
             yield supervisor
+            if supervisor.statistics().is_closing:
+                await trio.sleep_forever()  # until that shutdown has ended, and cancels us
             await supervisor.shutdown()
         except Exception as exc:  # noqa: BLE001 - raised again below, outside of the nursery
             failure = exc

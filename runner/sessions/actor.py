@@ -35,8 +35,8 @@ from typing import Any
 import attrs
 import trio
 
-from runner.actors.lanes import Lane
 from runner.actors.child_spec import ChildSpec, Handle
+from runner.actors.lanes import Lane
 from runner.agents.events import ConversationStarted, ErrorClass, Event, Text
 from runner.errors import AgentError, NotFound, RunnerError, SessionClosed
 from runner.messages import Message

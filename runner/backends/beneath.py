@@ -66,6 +66,11 @@ class Route:
     absolute: bool
     raw: bytes
 
+    @property
+    def prefix(self) -> str:
+        """What goes before a path that counts from here, to count from the root."""
+        return "/".join(self.names) + "/" if self.names else ""
+
 
 @functools.lru_cache(maxsize=4096)
 def parse(path: str) -> Route:
@@ -212,7 +217,7 @@ class Beneath:
         raise fail(errno.ELOOP)
 
     def nearest(self, names: Names) -> tuple[int, int]:
-        """The deepest directory on the way to names that is there (O_PATH, yours), and its depth."""
+        """The deepest directory on the way that is there (O_PATH, yours), and its depth."""
         there = len(names)
         while True:
             try:

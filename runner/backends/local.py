@@ -20,31 +20,19 @@ import os
 import stat
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import trio
 
 from runner import messages as m
-from runner.backends import base, files, listing, trees
-from runner.backends.beneath import (
-    DIRECTORY,
-    READING,
-    Beneath,
-    Opener,
-    Route,
-    UnusablePath,
-    fail,
-    parse,
-    relative,
-)
+from runner.backends import base, files, listing, ripgrep, search, trees
+from runner.backends.beneath import DIRECTORY, READING, Beneath, Opener, fail
 from runner.backends.files import SMALL
+from runner.backends.roots import Root
 from runner.backends.threads import in_thread
-from runner.errors import InvalidPath, PathEscapes
+from runner.processes.environment import base_environment
+from runner.processes.host import ProcessHost
 
-if TYPE_CHECKING:
-    from runner.processes.host import ProcessHost
-
-T = TypeVar("T")
 AnswerT = TypeVar("AnswerT")
 
 _NO_ENV: Mapping[str, str] = MappingProxyType({})
@@ -72,19 +60,18 @@ class LocalBackend:
         beneath: str | os.PathLike[str] | None = None,
         opener: Opener = "auto",
     ) -> None:
-        self.root = os.path.abspath(os.fspath(root))
+        self._root = Root(root, create=create, beneath=beneath, opener=opener)
         self._host = host
         self._own_host: ProcessHost | None = None
         self._env = dict(env)
-        self._create = create
-        self._within = None if beneath is None else os.path.abspath(os.fspath(beneath))
-        self._opener: Opener = opener
-        self._beneath: Beneath | None = None
-        self._roots: tuple[str, ...] = (self.root,)
 
     def __repr__(self) -> str:
-        state = "not opened" if self._beneath is None else self._beneath.opener
-        return f"<LocalBackend {self.root!r} {state}>"
+        return f"<LocalBackend {self._root.path!r} {self._root.opener}>"
+
+    @property
+    def root(self) -> str:
+        """The directory's absolute path, as it was given."""
+        return self._root.path
 
     async def carry_out(self, operation: m.Message[AnswerT]) -> AnswerT:
         """Carry out a message: the method of its name."""
@@ -92,59 +79,10 @@ class LocalBackend:
 
     async def aclose(self) -> None:
         """Let go of the directory; a host of our own ends what it still runs."""
-        self._beneath = None  # closed when the last operation has let go of it
+        self._root.close()
         host, self._own_host = self._own_host, None
         if host is not None:
             await host.aclose()
-
-    # ------------------------------------------------------------ the root, and what comes in
-
-    def _open(self, *, make: bool) -> Beneath:
-        """The open root. An effect (`make`) creates a missing one."""
-        beneath = self._beneath
-        if beneath is not None and os.fstat(beneath.fd).st_nlink:
-            return beneath
-        # The first operation, or the directory was removed: look at the path again.
-        make = make and self._create
-        if self._within is None:
-            if make:
-                os.makedirs(self.root, exist_ok=True)
-            fd = os.open(self.root, DIRECTORY | os.O_CLOEXEC)
-        else:
-            fd = self._open_within(self._within, make=make)
-        beneath = self._beneath = Beneath(fd, opener=self._opener)
-        try:
-            self._roots = (self.root, os.readlink(f"/proc/self/fd/{fd}"))
-        except OSError:  # no /proc
-            self._roots = (self.root, os.path.realpath(self.root))
-        return beneath
-
-    def _open_within(self, within: str, *, make: bool) -> int:
-        if make:
-            os.makedirs(within, exist_ok=True)
-        outer = Beneath(os.open(within, DIRECTORY | os.O_CLOEXEC), opener=self._opener)
-        route = relative(parse(self.root), within)
-        if route is None:
-            raise fail(errno.EXDEV)
-        if make:
-            return outer.make(route.names)
-        return outer.open(route, DIRECTORY)
-
-    def _route(self, op: str, path: str) -> Route:
-        """A caller's path as names from the root; absolute ones that lie inside are accepted."""
-        try:
-            route = parse(path)
-            if not route.absolute:
-                return route
-            inside = relative(route, *self._roots)
-        except UnusablePath as error:
-            raise InvalidPath(op, path, str(error), scope=self.root) from None
-        if inside is None:
-            raise PathEscapes(op, path, scope=self.root, hint=f"paths here begin at {self.root}")
-        return inside
-
-    def _answers(self, op: str, path: str) -> base.Answers:
-        return base.Answers(op, path, self.root)
 
     # ------------------------------------------------------------ observations
 
@@ -153,9 +91,9 @@ class LocalBackend:
         await trio.lowlevel.checkpoint()
         if offset < 0 or (limit is not None and limit < 0):
             base.require_counts("read", path, self.root, offset, limit)
-        with self._answers("read", path):
-            beneath = self._open(make=False)
-            fd = beneath.open(self._route("read", path), READING)
+        with self._root.answers("read", path):
+            beneath = self._root.open(make=False)
+            fd = beneath.open(self._root.route("read", path), READING)
             try:
                 status = os.fstat(fd)
                 files.require_regular(status)
@@ -171,8 +109,8 @@ class LocalBackend:
     async def stat(self, path: str) -> m.FileStat:
         """What stands at a path, links followed."""
         await trio.lowlevel.checkpoint()
-        with self._answers("stat", path):
-            fd = self._open(make=False).open(self._route("stat", path), os.O_PATH)
+        with self._root.answers("stat", path):
+            fd = self._root.open(make=False).open(self._root.route("stat", path), os.O_PATH)
             try:
                 return files.file_stat(os.fstat(fd))
             finally:
@@ -181,10 +119,10 @@ class LocalBackend:
     async def exists(self, path: str) -> bool:
         """Whether something stands at a path, links followed; a path that leads out is an error."""
         await trio.lowlevel.checkpoint()
-        with self._answers("exists", path):
-            route = self._route("exists", path)
+        with self._root.answers("exists", path):
+            route = self._root.route("exists", path)
             try:
-                os.close(self._open(make=False).open(route, os.O_PATH))
+                os.close(self._root.open(make=False).open(route, os.O_PATH))
             except OSError as error:
                 if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
                     return False
@@ -195,9 +133,9 @@ class LocalBackend:
         """The entries of a directory, sorted by name."""
         await trio.lowlevel.checkpoint()
         base.require_counts("ls", path, self.root, limit)
-        with self._answers("ls", path):
+        with self._root.answers("ls", path):
             flags = READING | os.O_DIRECTORY
-            fd = self._open(make=False).open(self._route("ls", path), flags)
+            fd = self._root.open(make=False).open(self._root.route("ls", path), flags)
             try:
                 names = listing.few_names(fd)
                 if names is None:
@@ -213,7 +151,7 @@ class LocalBackend:
     async def write(self, path: str, content: bytes, *, durable: bool = False) -> None:
         """Replace a file's content whole, or make the file and its parents."""
         await trio.lowlevel.checkpoint()
-        with self._answers("write", path):
+        with self._root.answers("write", path):
             directory, name = self._file("write", path)
             try:
                 if len(content) <= SMALL and not durable:
@@ -228,7 +166,7 @@ class LocalBackend:
     async def append(self, path: str, content: bytes) -> None:
         """Add to a file's end, or make the file and its parents."""
         await trio.lowlevel.checkpoint()
-        with self._answers("append", path):
+        with self._root.answers("append", path):
             directory, name = self._file("append", path)
             try:
                 if len(content) <= SMALL:
@@ -240,17 +178,17 @@ class LocalBackend:
 
     def _file(self, op: str, path: str) -> tuple[int, str]:
         """The directory and the name of a file to write, through links; parents are made."""
-        route = self._route(op, path)
+        route = self._root.route(op, path)
         if route.directory:
             raise fail(errno.EISDIR)
-        return self._open(make=True).target(route.names, make=True)
+        return self._root.open(make=True).target(route.names, make=True)
 
     async def mkdir(self, path: str, *, exist_ok: bool = True) -> None:
         """Make a directory and its parents."""
         await trio.lowlevel.checkpoint()
-        with self._answers("mkdir", path):
-            names = self._route("mkdir", path).names
-            beneath = self._open(make=True)
+        with self._root.answers("mkdir", path):
+            names = self._root.route("mkdir", path).names
+            beneath = self._root.open(make=True)
             try:
                 os.close(beneath.open_names(names, DIRECTORY))
             except FileNotFoundError:
@@ -262,11 +200,11 @@ class LocalBackend:
     async def edit(self, path: str, old: bytes, new: bytes, *, replace_all: bool = False) -> int:
         """Replace an exact piece of a file; how many times it was replaced."""
         await trio.lowlevel.checkpoint()
-        with self._answers("edit", path):
-            route = self._route("edit", path)
+        with self._root.answers("edit", path):
+            route = self._root.route("edit", path)
             if route.directory:
                 raise fail(errno.EISDIR)
-            directory, name = self._open(make=False).target(route.names)
+            directory, name = self._root.open(make=False).target(route.names)
             try:
 
                 def work() -> int:
@@ -293,9 +231,9 @@ class LocalBackend:
         await trio.lowlevel.checkpoint()
         with contextlib.ExitStack() as stack:
             ends = self._ends("copy", source, target, stack)
-            with self._answers("copy", target):
+            with self._root.answers("copy", target):
                 trees.require_replaceable(ends, overwrite=overwrite)
-            with self._answers("copy", source):
+            with self._root.answers("copy", source):
                 if trees.is_short_copy(ends.status):
                     trees.copy(ends, overwrite=overwrite)
                 else:
@@ -306,27 +244,27 @@ class LocalBackend:
         await trio.lowlevel.checkpoint()
         with contextlib.ExitStack() as stack:
             ends = self._ends("move", source, target, stack)
-            with self._answers("move", target):
+            with self._root.answers("move", target):
                 if trees.renamed(ends, overwrite=overwrite):
                     return
                 # Another file system is mounted within the scope.
                 trees.require_replaceable(ends, overwrite=overwrite)
-            with self._answers("move", source):
+            with self._root.answers("move", source):
                 await in_thread(lambda: trees.move_across(ends, overwrite=overwrite))
 
     def _ends(self, op: str, source: str, target: str, stack: contextlib.ExitStack) -> trees.Ends:
         """Both ends of a copy or a move, open; nothing is made if it would lead into itself."""
-        with self._answers(op, source):
-            route = self._route(op, source)
-            beneath = self._open(make=True)
+        with self._root.answers(op, source):
+            route = self._root.route(op, source)
+            beneath = self._root.open(make=True)
             old_directory, old = beneath.parent(route.names)
             stack.callback(os.close, old_directory)
             status = os.stat(old, dir_fd=old_directory, follow_symlinks=False)
             is_directory = stat.S_ISDIR(status.st_mode)
             if route.directory and not is_directory:
                 raise fail(errno.ENOTDIR)
-        with self._answers(op, target):
-            place = self._route(op, target)
+        with self._root.answers(op, target):
+            place = self._root.route(op, target)
             if place.directory and not is_directory:
                 raise fail(errno.ENOTDIR)
             above = beneath.entry(place.names)
@@ -344,16 +282,16 @@ class LocalBackend:
             new_directory=new_directory,
             new=place.names[-1],
             status=status,
-            opener=self._opener,
+            opener=self._root.forced,
         )
 
     async def remove(self, path: str, *, recursive: bool = False, missing_ok: bool = False) -> None:
         """Remove a file, a link, an empty directory, or a tree; never the root."""
         await trio.lowlevel.checkpoint()
-        with self._answers("remove", path):
-            route = self._route("remove", path)
+        with self._root.answers("remove", path):
+            route = self._root.route("remove", path)
             try:
-                directory, name = self._open(make=False).parent(route.names)
+                directory, name = self._root.open(make=False).parent(route.names)
             except FileNotFoundError:
                 if missing_ok:
                     return
@@ -371,10 +309,112 @@ class LocalBackend:
                 elif recursive:
                     await in_thread(
                         lambda: trees.remove_tree(
-                            directory, name, opener=self._opener, missing_ok=missing_ok
+                            directory, name, opener=self._root.forced, missing_ok=missing_ok
                         )
                     )
                 else:
                     os.rmdir(name, dir_fd=directory)
+            finally:
+                os.close(directory)
+
+    # ------------------------------------------------------------ search
+
+    async def glob(
+        self, pattern: str, path: str = ".", *, hidden: bool = False, limit: int = 10_000
+    ) -> m.Found:
+        """The paths below `path` that match a pattern; the rules are those of `search`."""
+        await trio.lowlevel.checkpoint()
+        base.require_counts("glob", path, self.root, limit)
+        with search.patterns("glob", pattern, self.root):
+            compiled = search.compile_glob(pattern, hidden=hidden)
+        with self._root.answers("glob", path):
+            route = self._root.route("glob", path)
+            top = Beneath(
+                self._root.open(make=False).open(route, DIRECTORY), opener=self._root.forced
+            )
+            return await in_thread(lambda: search.find(top, compiled, route.prefix, limit=limit))
+
+    async def grep(
+        self,
+        pattern: str,
+        path: str = ".",
+        *,
+        literal: bool = False,
+        ignore_case: bool = False,
+        glob: str | None = None,
+        hidden: bool = False,
+        limit: int = 10_000,
+    ) -> m.Matches:
+        """The lines of text files below `path` that match; the rules are those of `search`."""
+        await trio.lowlevel.checkpoint()
+        base.require_counts("grep", path, self.root, limit)
+        with search.patterns("grep", pattern, self.root):
+            search.require_grep_pattern(pattern)
+        with search.patterns("grep", glob or "", self.root):
+            sieve = search.compile_sieve(glob, hidden=hidden)
+        with (
+            self._root.answers("grep", path),
+            search.patterns("grep", pattern, self.root),
+            ripgrep.failures(path, self.root),
+        ):
+            route = self._root.route("grep", path)
+            beneath = self._root.open(make=False)
+            prefix, only = route.prefix, None
+            try:
+                top = Beneath(beneath.open(route, DIRECTORY), opener=self._root.forced)
+            except NotADirectoryError:
+                if route.directory:
+                    raise
+                directory, only = beneath.target(route.names)
+                top = Beneath(directory, opener=self._root.forced)
+                files.require_regular(os.stat(only, dir_fd=directory, follow_symlinks=False))
+                prefix, sieve = prefix.removesuffix("/"), sieve.named()
+            return await ripgrep.grep(
+                self._programs(),
+                top,
+                ripgrep.arguments(
+                    pattern, literal=literal, ignore_case=ignore_case, hidden=hidden, glob=glob
+                ),
+                sieve,
+                only=only,
+                prefix=prefix,
+                limit=limit,
+            )
+
+    # ------------------------------------------------------------ programs
+
+    def _programs(self) -> ProcessHost:
+        if self._host is not None:
+            return self._host
+        if self._own_host is None:
+            self._own_host = ProcessHost()
+        return self._own_host
+
+    async def exec(
+        self,
+        command: str | tuple[str, ...],
+        *,
+        cwd: str = ".",
+        env: Mapping[str, str] | None = None,
+        input: bytes | None = None,  # noqa: A002 - the word of subprocess.run
+        timeout: float | None = None,
+        silence: float | None = None,
+        max_output: int = 1 << 20,
+    ) -> m.Completed:
+        """Run a program in the scope and wait for its end; `ProcessHost.run` says how it ends."""
+        await trio.lowlevel.checkpoint()
+        argv = ("sh", "-c", command) if isinstance(command, str) else tuple(command)
+        with self._root.answers("exec", cwd):
+            directory = self._root.open(make=True).open(self._root.route("exec", cwd), DIRECTORY)
+            try:
+                return await self._programs().run(
+                    argv,
+                    cwd=directory,
+                    env=base_environment(os.environ, extra={**self._env, **(env or {})}),
+                    input=input,
+                    timeout=timeout,
+                    silence=silence,
+                    max_output=max_output,
+                )
             finally:
                 os.close(directory)

@@ -11,7 +11,8 @@ What this does not do: run programs; keep anything when the process ends.
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -19,7 +20,7 @@ import attrs
 import trio
 
 from runner import messages as m
-from runner.backends import base
+from runner.backends import base, search
 from runner.backends.beneath import Names, Route, UnusablePath, fail, parse
 from runner.backends.listing import smallest
 from runner.errors import ExecFailed, InvalidPath, PathEscapes
@@ -309,6 +310,61 @@ class MemoryBackend:
             del parent.entries[name]
             parent.modified = _now()
 
+    # ------------------------------------------------------------ search
+
+    async def glob(
+        self, pattern: str, path: str = ".", *, hidden: bool = False, limit: int = 10_000
+    ) -> m.Found:
+        """The paths below `path` that match a pattern; the rules are those of `search`."""
+        await trio.lowlevel.checkpoint()
+        base.require_counts("glob", path, self.root, limit)
+        with search.patterns("glob", pattern, self.root):
+            compiled = search.compile_glob(pattern, hidden=hidden)
+        with self._answers("glob", path):
+            route = self._route("glob", path)
+            tree = _walk(self._directory(route.names))
+            every = ((each, isinstance(node, _Directory)) for each, node in tree)
+            return search.matched(every, compiled, route.prefix, limit=limit)
+
+    async def grep(
+        self,
+        pattern: str,
+        path: str = ".",
+        *,
+        literal: bool = False,
+        ignore_case: bool = False,
+        glob: str | None = None,
+        hidden: bool = False,
+        limit: int = 10_000,
+    ) -> m.Matches:
+        """The lines of text files below `path` that match; the rules are those of `search`."""
+        await trio.lowlevel.checkpoint()
+        base.require_counts("grep", path, self.root, limit)
+        with search.patterns("grep", pattern, self.root):
+            accepts = search.compile_grep(pattern, literal=literal, ignore_case=ignore_case)
+        with search.patterns("grep", glob or "", self.root):
+            sieve = search.compile_sieve(glob, hidden=hidden)
+        with self._answers("grep", path):
+            route = self._route("grep", path)
+            top = self._at(route)
+            if isinstance(top, _File):  # named by the caller
+                name = route.names[-1]
+                taken = [(route.prefix[:-1], top)] if sieve.named().takes(name) else []
+            else:
+                taken = [
+                    (route.prefix + each, node)
+                    for each, node in _walk(top)
+                    if isinstance(node, _File) and sieve.takes(each)
+                ]
+            every = (
+                m.Match(path=each, line=number, text=text)
+                for each, file in taken
+                for number, text in search.lines_of(file.content)
+                if accepts(text)
+            )
+            matches = tuple(itertools.islice(every, limit))
+            return m.Matches(matches=matches, omitted=sum(1 for _ in every))
+
     # ------------------------------------------------------------ programs
 
     async def exec(
@@ -363,3 +419,11 @@ def _require_replaceable(
         raise fail(errno.ENOTDIR)
     if isinstance(old, _Directory) and old.entries and old is not new:
         raise fail(errno.ENOTEMPTY)
+
+
+def _walk(directory: _Directory, prefix: str = "") -> Iterator[tuple[str, _File | _Directory]]:
+    """All below a directory, in the order of a walk."""
+    for name, node in sorted(directory.entries.items(), key=lambda each: each[0]):
+        yield prefix + name, node
+        if isinstance(node, _Directory):
+            yield from _walk(node, f"{prefix}{name}/")

@@ -13,7 +13,6 @@ import ctypes
 import errno
 import functools
 import os
-from typing import ClassVar
 
 RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_NO_SYMLINKS = 0x04
@@ -34,7 +33,7 @@ _renameat2 = getattr(_libc, "renameat2", None)  # glibc >= 2.28, musl >= 1.2.4
 class _OpenHow(ctypes.Structure):
     """`struct open_how` of linux/openat2.h."""
 
-    _fields_: ClassVar = [
+    _fields_ = [  # type: ignore[mutable-override]  # noqa: RUF012, RUF100 - as ctypes wants it
         ("flags", ctypes.c_uint64),
         ("mode", ctypes.c_uint64),
         ("resolve", ctypes.c_uint64),

@@ -1,0 +1,108 @@
+"""The root of a local scope: opened at first use, and what a caller's path means in it.
+
+Model. A root is a path until its first use, then a `Beneath`: an open directory. It is opened again
+only when that directory has been removed. A root may have to lie beneath another directory (a scope
+of a scope): then it is opened from there, so that no link leads it elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+
+from runner.backends.base import Answers
+from runner.backends.beneath import (
+    DIRECTORY,
+    Beneath,
+    Opener,
+    Route,
+    UnusablePath,
+    fail,
+    parse,
+    relative,
+)
+from runner.errors import InvalidPath, PathEscapes
+
+
+class Root:
+    """A directory that is opened at first use.
+
+    Attributes:
+        path: absolute, as it was given.
+        forced: the way of containment that was asked for.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        create: bool,
+        beneath: str | os.PathLike[str] | None,
+        opener: Opener,
+    ) -> None:
+        """Nothing is touched yet."""
+        self.path = os.path.abspath(os.fspath(path))
+        self.forced: Opener = opener
+        self._create = create
+        self._within = None if beneath is None else os.path.abspath(os.fspath(beneath))
+        self._open: Beneath | None = None
+        self._paths: tuple[str, ...] = (self.path,)
+
+    @property
+    def opener(self) -> str:
+        """Which way of containment is in force."""
+        return "not opened" if self._open is None else self._open.opener
+
+    def close(self) -> None:
+        """Let go of the directory; closed when the last operation has let go of it, too."""
+        self._open = None
+
+    def open(self, *, make: bool) -> Beneath:
+        """The open root. An effect (`make`) creates a missing one, if that is allowed."""
+        beneath = self._open
+        if beneath is not None and os.fstat(beneath.fd).st_nlink:
+            return beneath
+        # The first operation, or the directory was removed: look at the path again.
+        fd = self._opened(make=make and self._create)
+        beneath = self._open = Beneath(fd, opener=self.forced)
+        try:
+            real = os.readlink(f"/proc/self/fd/{fd}")
+        except OSError:  # no /proc
+            real = os.path.realpath(self.path)
+        self._paths = (self.path, real)
+        return beneath
+
+    def _opened(self, *, make: bool) -> int:
+        outer = self.path if self._within is None else self._within
+        if make:
+            os.makedirs(outer, exist_ok=True)
+        fd = os.open(outer, DIRECTORY | os.O_CLOEXEC)
+        if self._within is None:
+            return fd
+        within = Beneath(fd, opener=self.forced)
+        route = relative(parse(self.path), self._within)
+        if route is None:
+            raise fail(errno.EXDEV)
+        return within.make(route.names) if make else within.open(route, DIRECTORY)
+
+    def route(self, op: str, path: str) -> Route:
+        """A caller's path as names from the root; absolute ones that lie inside are accepted."""
+        try:
+            route = parse(path)
+        except UnusablePath as error:
+            raise InvalidPath(op, path, str(error), scope=self.path) from None
+        if not route.absolute:
+            return route
+        if self._open is None:  # its real path is not known before
+            with contextlib.suppress(OSError):
+                self.open(make=False)
+        inside = relative(route, *self._paths)
+        if inside is None:
+            hint = f"paths here begin at {self.path}"
+            raise PathEscapes(op, path, scope=self.path, hint=hint)
+        return inside
+
+    def answers(self, op: str, path: str) -> Answers:
+        """Makes an OSError the answer of an operation."""
+        return Answers(op, path, self.path)

@@ -1,0 +1,259 @@
+r"""The rules of glob and grep: what a pattern means, on every backend. Pure, but for `ls_tree`.
+
+Glob. A pattern is matched against paths from where the search begins: `*` and `?` stay within a
+name, `**` spans any directories, `{a,b}`, `[a-z]`, `[!a-z]`, `[[:alpha:]]`. Names that begin with a
+dot match only if the pattern's own name begins with one, or with `hidden`. Links are matched and
+never entered. A pattern that ends in `/` matches directories only.
+
+Grep. Lines end in LF or CRLF, which are no part of them. A file that holds a NUL byte is binary and
+is skipped; so are links, and (unless `hidden`) what lies in or is a name that begins with a dot. A
+file filter without `/` is matched against the name, with one against the path from where the search
+begins. The promised dialect is what Rust's regex crate and Python's `re` have in common and mean
+alike: literals, `.`, classes with `\d \w \s \b`, `^ $`, groups (also `(?P<name>…)` and `(?i)`),
+alternation, greedy and lazy repetition. No look-around, no back-references, nothing across lines.
+
+Results stand in the order of a walk: sorted by names, a directory's content where it stands.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import itertools
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+
+import attrs
+from wcmatch import glob as wcglob
+
+from runner.backends.beneath import READING, Beneath, Names
+from runner.backends.threads import breathe
+from runner.errors import InvalidPattern
+from runner.messages import Found
+
+LONGEST_PATTERN = 32 * 1024  # an argument of a program may have 128 KiB
+_FLAGS = wcglob.GLOBSTAR | wcglob.BRACE | wcglob.FORCEUNIX
+_MAGIC = frozenset("*?[]{}\\")
+_DOT_NAME = re.compile(r"(?:^|[/{,])\\?\.")
+_GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM}
+
+
+class UnusablePattern(ValueError):
+    """The pattern cannot be used; the text says why."""
+
+
+@contextlib.contextmanager
+def patterns(op: str, pattern: str, scope: str) -> Iterator[None]:
+    """Makes an unusable pattern the answer of an operation."""
+    try:
+        yield
+    except UnusablePattern as error:
+        raise InvalidPattern(op, pattern, str(error), scope=scope) from None
+
+
+# ---------------------------------------------------------------- glob
+
+
+@attrs.frozen(kw_only=True)
+class Glob:
+    """A compiled glob.
+
+    Attributes:
+        base: the names before the first magic one: the walk begins there.
+        depth: how many names below `base` a match can have; None = any number.
+        dots: whether names with a dot in front can match.
+    """
+
+    base: Names
+    depth: int | None
+    dots: bool
+    _regex: re.Pattern[str]
+
+    def matches(self, path: str, *, is_directory: bool = False) -> bool:
+        """Whether a path, counted from where the search begins, matches."""
+        match = self._regex.match
+        return bool(match(path) or (is_directory and match(path + "/")))
+
+
+@functools.lru_cache(maxsize=256)
+def compile_glob(pattern: str, *, hidden: bool) -> Glob:
+    """Compile a glob; UnusablePattern if it cannot be used."""
+    _require_text(pattern)
+    if not pattern:
+        raise UnusablePattern("it is empty")
+    if pattern.startswith("/"):
+        raise UnusablePattern("it begins with '/': give the directory as path=")
+    names = [each for each in pattern.split("/") if each not in {"", "."}]
+    if ".." in names:
+        raise UnusablePattern("it goes up by '..': give the directory as path=")
+    clean = "/".join(names) + ("/" if pattern.endswith("/") else "")
+    flags = _FLAGS | (wcglob.DOTGLOB if hidden else 0)
+    try:
+        translated = wcglob.translate(clean, flags=flags)[0]
+        regex = re.compile("|".join(f"(?:{each})" for each in translated))
+    except Exception as error:  # noqa: BLE001 - that of too many alternatives has no public name
+        raise UnusablePattern(str(error)) from None
+    plain = 0
+    while plain < len(names) - 1 and not _MAGIC & set(names[plain]):
+        plain += 1
+    return Glob(
+        base=tuple(names[:plain]),
+        depth=None if "**" in clean else len(names) - plain,
+        dots=hidden or _DOT_NAME.search(clean) is not None,
+        regex=regex,
+    )
+
+
+def ls_tree(top: Beneath, glob: Glob) -> Iterator[tuple[str, bool]]:
+    """Walk what a glob can match below an open directory, in order: path, whether a directory.
+
+    A directory that vanishes or may not be read while we walk is left out. A directory is opened by
+    its names from the top, links refused, so that a tree of any depth needs one descriptor.
+    """
+    frames = [(glob.base, iter(_children(top, glob.base)))]
+    while frames:
+        names, rest = frames[-1]
+        prefix = "/".join(names) + "/" if names else ""
+        may_descend = glob.depth is None or len(frames) < glob.depth
+        for name, is_directory in rest:
+            if name[0] == "." and not glob.dots:
+                continue
+            yield prefix + name, is_directory
+            if is_directory and may_descend:
+                below = (*names, name)
+                frames.append((below, iter(_children(top, below))))
+                break
+        else:
+            frames.pop()
+
+
+def find(top: Beneath, glob: Glob, prefix: str, *, limit: int) -> Found:
+    """The answer to `Glob` for an open directory."""
+    return matched(ls_tree(top, glob), glob, prefix, limit=limit)
+
+
+def matched(tree: Iterable[tuple[str, bool]], glob: Glob, prefix: str, *, limit: int) -> Found:
+    """The first matches of a walk, and how many more there are."""
+    every = (
+        prefix + path
+        for path, is_directory in tree
+        if glob.matches(path, is_directory=is_directory)
+    )
+    paths = tuple(itertools.islice(every, limit))
+    return Found(paths=paths, omitted=sum(1 for _ in every))
+
+
+def _children(top: Beneath, names: Names) -> list[tuple[str, bool]]:
+    breathe()
+    try:
+        fd = top.open_names(names, READING | os.O_DIRECTORY, follow=False)
+    except OSError as error:
+        if error.errno in _GONE:
+            return []
+        raise
+    try:
+        with os.scandir(fd) as entries:
+            return sorted((each.name, each.is_dir(follow_symlinks=False)) for each in entries)
+    finally:
+        os.close(fd)
+
+
+# ---------------------------------------------------------------- grep
+
+
+@attrs.frozen(kw_only=True)
+class Sieve:
+    """Which files a grep looks at, by their paths from where it begins."""
+
+    hidden: bool
+    glob: Glob | None
+    by_name: bool
+
+    def takes(self, path: str) -> bool:
+        """Whether the file is looked at."""
+        if not self.hidden and (path[0] == "." or "/." in path):
+            return False
+        if self.glob is None:
+            return True
+        return self.glob.matches(path.rpartition("/")[2] if self.by_name else path)
+
+    def named(self) -> Sieve:
+        """For a file that the caller named himself: a dot in front hides it no more."""
+        return attrs.evolve(self, hidden=True)
+
+
+def compile_sieve(glob: str | None, *, hidden: bool) -> Sieve:
+    """The file filter of a grep; UnusablePattern if the glob cannot be used."""
+    if glob is None:
+        return Sieve(hidden=hidden, glob=None, by_name=False)
+    return Sieve(hidden=hidden, glob=compile_glob(glob, hidden=hidden), by_name="/" not in glob)
+
+
+def require_grep_pattern(pattern: str) -> None:
+    """Raise UnusablePattern for what no backend takes."""
+    _require_text(pattern)
+    if "\n" in pattern:
+        raise UnusablePattern("it contains the end of a line, and matches lie within lines")
+    try:
+        pattern.encode()
+    except UnicodeEncodeError:
+        raise UnusablePattern("it is not valid UTF-8") from None
+
+
+def _require_text(pattern: str) -> None:
+    if "\0" in pattern:
+        raise UnusablePattern("it contains a NUL character")
+    if len(pattern) > LONGEST_PATTERN:
+        raise UnusablePattern(f"it is longer than {LONGEST_PATTERN} characters")
+
+
+# What Python's `re` has and the promised dialect has not, outside of classes and escapes.
+_TOKEN = re.compile(
+    r"""(?P<escape>\\[1-9nrZABG]|\(\?(?:[=!>(]|<[=!]|P=))  # refused
+      | \\.                                                # any other escape
+      | \[\^?\]?(?:\\.|[^\]\\])*\]                         # a class
+      | (?P<possessive>[*+?}]\+)                           # refused
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def compile_grep(pattern: str, *, literal: bool, ignore_case: bool) -> Callable[[str], bool]:
+    """A test of one line, by Python's `re`; UnusablePattern for what is not in the dialect."""
+    require_grep_pattern(pattern)
+    if not literal:
+        for token in _TOKEN.finditer(pattern):
+            if token.lastgroup is not None:
+                raise UnusablePattern(
+                    f"{token.group()!r}: look-around, back-references, possessive repetition and "
+                    "the ends of lines are not in the dialect"
+                )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # sets that will mean something else one day
+            regex = re.compile(
+                re.escape(pattern) if literal else pattern, re.IGNORECASE if ignore_case else 0
+            )
+    except (re.error, FutureWarning, DeprecationWarning, RecursionError, OverflowError) as error:
+        raise UnusablePattern(str(error)) from None
+    search = regex.search
+    return lambda line: search(line) is not None
+
+
+def lines_of(content: bytes) -> Iterator[tuple[int, str]]:
+    """The lines of a text file from 1, without their ends; none if it is binary."""
+    if b"\0" in content:
+        return
+    lines = content.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    for number, line in enumerate(lines, 1):
+        yield number, text_of(line)
+
+
+def text_of(line: bytes) -> str:
+    """A line's text without its end."""
+    return line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "surrogateescape")

@@ -25,8 +25,8 @@ import msgspec
 from runner.agents.driver import CommandAgent, Launch, Rung, Setting
 from runner.agents.events import Event, Raw, Text
 from runner.agents.lines import LINE_LIMIT, LineSplitter, decode, decode_value, text_of
-from runner.agents.oneshot import OneShot, Said
-from runner.agents.shell import as_text, encode_prompt, text_decoder
+from runner.agents.oneshot import OneShot, Said, encode_prompt
+from runner.agents.shell import as_text, text_decoder
 from runner.errors import ConfigError
 
 # How much of an output read as text becomes the message: its end.

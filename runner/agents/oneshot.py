@@ -115,6 +115,19 @@ class OneShot(abc.ABC):
         """What the output came to."""
 
 
+def encode_prompt(prompt: str) -> bytes:
+    """The prompt's bytes; names that were no UTF-8 (surrogate escapes) become what they were."""
+    try:
+        return prompt.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a character, of which no bytes are known
+        return prompt.encode("utf-8", "replace")
+
+
+def as_unicode(prompt: str) -> str:
+    """The prompt as text that JSON can carry: what is no Unicode is replaced."""
+    return encode_prompt(prompt).decode("utf-8", "replace")
+
+
 def describe_exit(exit_code: int) -> str:
     """Say how a process ended: `exit 3`, or a signal's name."""
     if exit_code >= 0:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 from typing import assert_never
 
+from runner.agents.claude import ClaudeDriver
 from runner.agents.command import CommandDriver
 from runner.agents.driver import (
     Agent,
@@ -61,7 +62,9 @@ def make_driver(agent: Agent | str) -> Driver:
             return ShellDriver(agent)
         case CommandAgent():
             return CommandDriver(agent)
-        case ClaudeAgent() | CodexAgent():
+        case ClaudeAgent():
+            return ClaudeDriver(agent)
+        case CodexAgent():
             raise ConfigError(f"the agent {agent.kind!r} is not there yet")
         case _:
             assert_never(agent)

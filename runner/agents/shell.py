@@ -19,7 +19,7 @@ import attrs
 from runner.agents.driver import Launch, Rung, Setting, ShellAgent
 from runner.agents.events import Event, Text
 from runner.agents.lines import LineSplitter
-from runner.agents.oneshot import OneShot, Said
+from runner.agents.oneshot import OneShot, Said, encode_prompt
 
 KEPT = 1 << 20
 
@@ -32,11 +32,6 @@ def text_decoder() -> codecs.IncrementalDecoder:
 def as_text(text: str) -> list[Event]:
     """A piece of output as an event, if there is anything in it."""
     return [Text(text=text)] if text else []
-
-
-def encode_prompt(prompt: str) -> bytes:
-    """The prompt's bytes; names that were no UTF-8 (surrogate escapes) become what they were."""
-    return prompt.encode("utf-8", "surrogateescape")
 
 
 @attrs.frozen

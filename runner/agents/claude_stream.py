@@ -1,0 +1,456 @@
+"""The protocol of Claude Code's `stream-json`: the state of one process, many turns.
+
+    STARTING --initialize and version answered--> IDLE --send_turn--> IN TURN --its result--> IDLE
+    any --receive_end--> ENDED
+
+Everything that changes this state lives here. Messages to the program and results from it are
+*not* one-to-one, so results are never counted. The turn in flight ends by a result
+
+* after the program has begun with our line: it echoed its uuid, or said "started" of it, or
+* that came before and was followed by "idle", or by the end of the process (a turn that never got
+  as far as the model: a budget is spent). Until then it is *held*; if our line begins after it, it
+  was somebody else's;
+
+and never by one that says it has another origin (a background task that ended).
+
+An interrupt that arrives while the program has read our line but not begun with it is lost (seen
+in 2.1.329, which says so: `still_queued`), so it is asked for again when the turn begins.
+
+`total_cost_usd` counts since the start of the process, in newer versions since the start of the
+conversation (2.1.329, after `--resume`): its difference is a turn's cost, and what it starts from
+is asked for (`get_usage`). If that is not known, the cost of the first turn is not known either.
+
+Nothing here raises for what the program says; nothing here judges a turn beyond classifying it
+(claude_errors).
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+
+import attrs
+import msgspec
+
+from runner.agents import claude_errors
+from runner.agents.claude_read import (
+    Record,
+    as_time,
+    as_uuid,
+    of_block,
+    text_in,
+    usage_of,
+    version_of,
+)
+from runner.agents.driver import Setting
+from runner.agents.events import (
+    ConversationStarted,
+    ErrorClass,
+    Event,
+    RateLimited,
+    Raw,
+    Ready,
+    Refusal,
+    Retry,
+    Text,
+    ToolResult,
+    TurnEnded,
+    TurnStarted,
+    Usage,
+    UsageChanged,
+)
+from runner.agents.lines import (
+    LineSplitter,
+    decode,
+    is_partial,
+    list_of,
+    mapping_of,
+    number_of,
+    text_of,
+    whole_of,
+)
+from runner.agents.oneshot import as_unicode, describe_exit, stderr_tail
+from runner.errors import LocalProtocolError
+
+# From this version on `client_composed` makes the program take a line as it is; before, a line
+# that begins with "/" is a command of the program's own unless something stands before it.
+VERBATIM_SINCE = (2, 1, 248)
+
+REFUSED = (
+    "Refused: this session runs unattended and nobody can be asked for permission."
+    " Do not try this again; go on without it, or say at the end what could not be done."
+)
+
+
+class State(enum.Enum):
+    """Where the conversation with the process stands."""
+
+    STARTING = enum.auto()
+    IDLE = enum.auto()
+    IN_TURN = enum.auto()
+    ENDED = enum.auto()
+
+
+@attrs.define(eq=False)
+class _Turn:
+    """What is known of the turn in flight."""
+
+    id: str
+    uuid: str
+    begun: bool = False  # the program has taken up our line
+    queued: bool = False  # ... has read it, and says that it has not begun with it
+    interrupted: bool = False
+    held: Record | None = None  # a result that came before that
+    usage: Usage = attrs.field(factory=Usage)
+    input: Usage = attrs.field(factory=Usage)  # of the answer that is being streamed
+    last_text: str = ""
+    error_word: str = ""  # the program's word on its synthetic answer
+    retry: Retry | None = None
+    resets_at: datetime | None = None
+
+
+@attrs.define(eq=False)
+class ClaudeConversation:
+    """The protocol state of one process of Claude Code."""
+
+    setting: Setting
+    state: State = attrs.field(default=State.STARTING, init=False)
+    version: str = attrs.field(default="", init=False)
+    _initialized: bool = attrs.field(default=False, init=False)
+    _asked: int = attrs.field(default=0, init=False)
+    _cost: float | None = attrs.field(default=None, init=False)  # counted before this turn
+    _told: ConversationStarted | None = attrs.field(default=None, init=False)
+    _turn: _Turn | None = attrs.field(default=None, init=False)
+    _lines: LineSplitter = attrs.field(factory=LineSplitter, init=False)
+    _out: list[bytes] = attrs.field(factory=list, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._request("initialize", {"subtype": "initialize", "hooks": None})
+        self._request("version", {"subtype": "get_binary_version"})
+        if self.setting.resume:
+            self._request("usage", {"subtype": "get_usage"})
+        else:
+            self._cost = 0.0
+
+    # ------------------------------------------------------------ towards the program
+
+    @property
+    def ready(self) -> bool:
+        """Whether a turn can be sent."""
+        return self.state is State.IDLE
+
+    def send_turn(self, turn: str, prompt: str) -> None:
+        """Queue a prompt, to reach the model verbatim.
+
+        Raises:
+            LocalProtocolError: the program is not ready, or the prompt is blank (newer versions
+                do not send it to the model).
+        """
+        if self.state is not State.IDLE:
+            raise LocalProtocolError(f"a turn cannot be sent: {self.state.name.lower()}")
+        if not prompt.strip():
+            raise LocalProtocolError("a blank prompt does not reach the model")
+        self.state = State.IN_TURN
+        self._turn = _Turn(id=turn, uuid=as_uuid(turn))
+        if prompt.startswith("/") and version_of(self.version) < VERBATIM_SINCE:
+            prompt = "\n" + prompt
+        self._send(
+            {
+                "type": "user",
+                "message": {"role": "user", "content": as_unicode(prompt)},
+                "parent_tool_use_id": None,
+                "session_id": "",
+                "uuid": self._turn.uuid,
+                "client_composed": True,
+            }
+        )
+
+    def interrupt(self) -> None:
+        """Queue the request to end the turn in flight; nothing if there is none."""
+        if self._turn is not None:
+            self._turn.interrupted = True
+            self._asked += 1
+            self._request(f"interrupt-{self._asked}", {"subtype": "interrupt"})
+
+    def data_to_send(self) -> bytes:
+        """Take what is to be written to the program's standard input (whole lines), once."""
+        data = b"".join(self._out)
+        self._out.clear()
+        return data
+
+    def _request(self, name: str, request: Record) -> None:
+        self._send({"type": "control_request", "request_id": name, "request": request})
+
+    def _send(self, message: Record) -> None:
+        self._out.append(msgspec.json.encode(message) + b"\n")
+
+    # ------------------------------------------------------------ from the program
+
+    def receive(self, data: bytes) -> list[Event]:
+        """Take what the program wrote to its standard output."""
+        return [event for line in self._lines.feed(data) for event in self._line(line)]
+
+    def receive_end(self, exit_code: int, stderr: bytes) -> list[Event]:
+        """Take the end of the process: a turn in flight ends with it."""
+        if self.state is State.ENDED:
+            return []
+        tail = self._lines.take_tail()
+        # A message that lacks only its newline counts; half a message is dropped.
+        events = self._line(tail)
+        turn = self._turn
+        if turn is not None and turn.held is not None:
+            events.extend(self._end_turn(turn, turn.held))
+        elif turn is not None:
+            events.append(
+                TurnEnded(
+                    turn=turn.id,
+                    ok=False,
+                    message="",
+                    stop=describe_exit(exit_code),
+                    error=ErrorClass.INTERRUPTED if turn.interrupted else ErrorClass.CRASHED,
+                    error_text=f"it ended ({describe_exit(exit_code)}) without a result: "
+                    + stderr_tail(stderr),
+                    usage=turn.usage,
+                )
+            )
+        self._turn = None
+        self.state = State.ENDED
+        return events
+
+    def _line(self, line: bytes) -> list[Event]:
+        if not line.strip():
+            return []
+        message = decode(line)
+        if message is None:
+            return [Raw(kind="partial" if is_partial(line) else "garbage", data=line)]
+        kind = text_of(message, "type")
+        events = self._translate(kind, message)
+        if events is not None:
+            return events
+        subtype = text_of(message, "subtype")
+        return [Raw(kind=f"{kind}/{subtype}" if subtype else kind, data=line)]
+
+    def _translate(self, kind: str, message: Record) -> list[Event] | None:  # noqa: PLR0911
+        """Give the events of a message, or None if it has no translation."""
+        match kind:
+            case "system":
+                return self._on_system(message)
+            case "assistant":
+                return self._on_assistant(message)
+            case "user":
+                return self._on_user(message)
+            case "stream_event":
+                return self._on_stream(message)
+            case "rate_limit_event":
+                return self._on_rate_limit(message)
+            case "command_lifecycle":
+                return self._on_lifecycle(message)
+            case "control_request":
+                return self._on_request(message)
+            case "control_response":
+                return self._on_answer(message)
+            case "result":
+                return self._on_result(message)
+            case _:
+                pass
+        return None
+
+    def _on_system(self, message: Record) -> list[Event] | None:
+        match text_of(message, "subtype"):
+            case "init":
+                return self._on_init(message)
+            case "api_retry":
+                return self._on_retry(message)
+            case "session_state_changed" if text_of(message, "state") == "idle":
+                return self._on_idle()
+            case _:
+                return None
+
+    def _on_init(self, message: Record) -> list[Event] | None:
+        started = ConversationStarted(
+            conversation=text_of(message, "session_id"),
+            model=text_of(message, "model"),
+            version=text_of(message, "claude_code_version") or self.version,
+        )
+        if started == self._told:  # it comes again in every turn
+            return None
+        self._told = started
+        return [started]
+
+    def _on_retry(self, message: Record) -> list[Event]:
+        delay = number_of(message, "retry_delay_ms")
+        status = whole_of(message, "error_status") or None
+        retry = Retry(
+            attempt=whole_of(message, "attempt"),
+            of=whole_of(message, "max_retries") or None,
+            delay=None if delay is None else delay / 1000,
+            status=status,
+            error=claude_errors.of_retry(text_of(message, "error"), status),
+            message=text_of(message, "error"),
+        )
+        if self._turn is not None:
+            self._turn.retry = retry
+        return [retry]
+
+    def _on_idle(self) -> list[Event] | None:
+        turn = self._turn
+        if turn is None or turn.held is None or turn.queued:
+            return None
+        return self._end_turn(turn, turn.held)
+
+    def _on_lifecycle(self, message: Record) -> list[Event] | None:
+        turn = self._turn
+        if turn is None or text_of(message, "command_uuid") != turn.uuid:
+            return None
+        state = text_of(message, "state")
+        turn.queued = state == "queued"
+        return self._on_begun(turn) if state == "started" else None
+
+    def _on_assistant(self, message: Record) -> list[Event] | None:
+        answer = mapping_of(message, "message")
+        if text_of(answer, "model") == "<synthetic>":  # the program's own words, not the model's
+            if self._turn is not None:
+                self._turn.error_word = text_of(message, "error")
+            return None
+        own = message.get("parent_tool_use_id") is None  # and not a subagent's
+        events = [
+            event
+            for block in list_of(answer, "content")
+            if isinstance(block, dict)
+            for event in of_block(block, own=own)
+        ]
+        if self._turn is not None:
+            texts = [event.text for event in events if isinstance(event, Text)]
+            self._turn.last_text = texts[-1] if texts else self._turn.last_text
+        return events or None
+
+    def _on_user(self, message: Record) -> list[Event] | None:
+        turn = self._turn
+        if message.get("isReplay") is True:
+            if turn is None or text_of(message, "uuid") != turn.uuid:
+                return None
+            return self._on_begun(turn)
+        blocks = list_of(mapping_of(message, "message"), "content")
+        results: list[Event] = [
+            ToolResult(
+                id=text_of(block, "tool_use_id"),
+                ok=block.get("is_error") is not True,
+                text=text_in(block.get("content")),
+            )
+            for block in blocks
+            if isinstance(block, dict) and block.get("type") == "tool_result"
+        ]
+        return results or None
+
+    def _on_begun(self, turn: _Turn) -> list[Event] | None:
+        if turn.begun:
+            return None
+        turn.begun = True
+        turn.held = None  # what came before our line began was not its result
+        if turn.interrupted:
+            self.interrupt()
+        return [TurnStarted(turn=turn.id)]
+
+    def _on_stream(self, message: Record) -> list[Event] | None:
+        if message.get("parent_tool_use_id") is not None:
+            return None
+        event = mapping_of(message, "event")
+        match text_of(event, "type"):
+            case "content_block_delta":
+                text = text_of(mapping_of(event, "delta"), "text")
+                return [Text(text=text, partial=True)] if text else None
+            case "message_start" if self._turn is not None:
+                self._turn.input = usage_of(mapping_of(mapping_of(event, "message"), "usage"))
+            case "message_delta" if self._turn is not None:
+                written = whole_of(mapping_of(event, "usage"), "output_tokens")
+                answer = attrs.evolve(self._turn.input, output_tokens=written)
+                self._turn.usage += answer
+                self._turn.input = Usage()
+                return [UsageChanged(usage=self._turn.usage)]
+            case _:
+                pass
+        return None
+
+    def _on_rate_limit(self, message: Record) -> list[Event] | None:
+        info = mapping_of(message, "rate_limit_info")
+        if text_of(info, "status") != "rejected":
+            return None
+        resets_at = as_time(number_of(info, "resetsAt"))
+        if self._turn is not None:
+            self._turn.resets_at = resets_at
+        return [RateLimited(resets_at=resets_at, message=text_of(info, "rateLimitType"))]
+
+    def _on_request(self, message: Record) -> list[Event] | None:
+        request = mapping_of(message, "request")
+        answer: dict[str, object] = {"request_id": text_of(message, "request_id")}
+        events: list[Event] | None = None
+        if text_of(request, "subtype") == "can_use_tool":
+            deny = {"behavior": "deny", "message": REFUSED}
+            answer |= {"subtype": "success", "response": deny}
+            events = [
+                Refusal(tool=text_of(request, "tool_name"), input=mapping_of(request, "input"))
+            ]
+        else:
+            answer |= {"subtype": "error", "error": "this is not supported here"}
+        self._send({"type": "control_response", "response": answer})
+        return events
+
+    def _on_answer(self, message: Record) -> list[Event] | None:
+        response = mapping_of(message, "response")
+        answer = mapping_of(response, "response")
+        match text_of(response, "request_id"):
+            case "initialize":
+                self._initialized = True
+                self.version = text_of(answer, "claude_code_version") or self.version
+                return self._on_opened()
+            case "version":
+                self.version = text_of(answer, "version") or self.version or "unknown"
+                return self._on_opened()
+            case "usage" if self._cost is None and not (self._turn and self._turn.begun):
+                self._cost = number_of(mapping_of(answer, "session"), "total_cost_usd")
+            case _:
+                pass
+        return None
+
+    def _on_opened(self) -> list[Event] | None:
+        if self.state is not State.STARTING or not (self._initialized and self.version):
+            return None
+        self.state = State.IDLE
+        return [Ready()]
+
+    def _on_result(self, message: Record) -> list[Event] | None:
+        turn = self._turn
+        origin = text_of(mapping_of(message, "origin"), "kind")
+        if turn is None or origin not in {"", "human"}:
+            return None
+        if not turn.begun:
+            turn.held = message
+            return None
+        return self._end_turn(turn, message)
+
+    def _end_turn(self, turn: _Turn, result: Record) -> list[Event]:
+        self._turn = None
+        self.state = State.IDLE
+        total = number_of(result, "total_cost_usd")
+        cost = None if total is None or self._cost is None else round(total - self._cost, 9)
+        self._cost = self._cost if total is None else total
+        error = claude_errors.of_result(
+            result, turn.error_word, turn.retry, interrupted=turn.interrupted
+        )
+        begun: list[Event] = [] if turn.begun else [TurnStarted(turn=turn.id)]
+        return [
+            *begun,
+            TurnEnded(
+                turn=turn.id,
+                ok=error is None,
+                message=(text_of(result, "result") if error is None else "") or turn.last_text,
+                stop=claude_errors.stop(result),
+                error=error,
+                error_text=claude_errors.sentence(result) if error else "",
+                resets_at=turn.resets_at if error is ErrorClass.RATE_LIMITED else None,
+                usage=usage_of(mapping_of(result, "usage")),
+                cost_usd=cost,
+                cost_source="none" if cost is None else "program",
+                raw=result,
+            ),
+        ]

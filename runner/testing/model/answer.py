@@ -170,6 +170,8 @@ class Answer:
 
     async def _fail(self, step: Fail) -> None:
         self._record.outcome = "failed"
+        if self._asked.stream and self._codec.in_stream(step):
+            await self._begin()
         if self._begun:
             await self._connection.send(self._writer.fail(step))
             await self._connection.end()

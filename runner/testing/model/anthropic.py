@@ -80,6 +80,10 @@ class AnthropicCodec:
         """Begin an answer."""
         return AnthropicWriter(asked.model, usage, stop)
 
+    def in_stream(self, fail: Fail) -> bool:
+        """Nothing is known from the beginning and said later."""
+        return False
+
     def error(self, fail: Fail) -> dict[str, object]:
         """The body of an error."""
         kind = fail.type or _ERROR_TYPES.get(fail.status, "api_error")

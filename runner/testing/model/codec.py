@@ -28,7 +28,7 @@ _FURNITURE = re.compile(
     r"|local-command-\w+|subagent_notification|collaboration_mode|recommended_plugins"
     r"|INSTRUCTIONS)\b"
     r"|# AGENTS\.md instructions\b|\[Request interrupted by user"
-    r"|Continue from where you left off\.\s*$)"
+    r"|Continue from where you left off\.\s*$|Output token limit hit\. Resume directly)"
 )
 
 
@@ -124,6 +124,10 @@ class Codec(Protocol):
 
     def writer(self, asked: Asked, usage: Usage, stop: str) -> Writer:
         """Begin an answer; `stop` is empty for the ordinary end."""
+        ...
+
+    def in_stream(self, fail: Fail) -> bool:
+        """Whether the API reports this failure in a stream that has begun well."""
         ...
 
     def error(self, fail: Fail) -> dict[str, object]:

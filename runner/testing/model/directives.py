@@ -253,10 +253,11 @@ CLASS_STATUSES: Mapping[ErrorClass, int] = {
     ErrorClass.RATE_LIMITED: 429,
     ErrorClass.OVERLOADED: 529,
     ErrorClass.BAD_REQUEST: 400,
-    ErrorClass.CONTEXT_OVERFLOW: 413,
+    ErrorClass.CONTEXT_OVERFLOW: 400,
     ErrorClass.TIMEOUT: 408,
 }
 
+_MESSAGES = {ErrorClass.CONTEXT_OVERFLOW: "prompt is too long: 250000 tokens > 200000 maximum"}
 _DIRECTIVE = re.compile(r"\s*!([a-z]+)(?:\s+(.*))?")
 _HEREDOC = re.compile(r"(.*?)\s*<<(\w+)\s*")
 _ESCAPES = {"n": "\n", "t": "\t", "\\": "\\"}
@@ -399,7 +400,7 @@ def _read_fail(argument: str, _block: _Block) -> Fail:
         status=status,
         error=error,
         type=options.get("type", ""),
-        message=_unescape(message) or f"as the prompt asked for: {kind}",
+        message=_unescape(message) or _MESSAGES.get(error, f"as the prompt asked for: {kind}"),
         retry_after=float(options["retry-after"]) if "retry-after" in options else None,
         times=int(options["times"]) if "times" in options else None,
     )

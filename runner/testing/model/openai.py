@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 
-from runner.agents.events import Usage
+from runner.agents.events import ErrorClass, Usage
 from runner.testing.model.codec import (
     Asked,
     Call,
@@ -36,7 +36,6 @@ _CODES = {
     401: "invalid_api_key",
     403: "permission_denied",
     404: "not_found",
-    413: "context_length_exceeded",
     429: "rate_limit_exceeded",
     503: "server_is_overloaded",
     529: "server_is_overloaded",
@@ -108,13 +107,25 @@ class OpenAICodec:
         """Begin an answer."""
         return OpenAIWriter(asked.model, usage, stop)
 
+    def in_stream(self, fail: Fail) -> bool:
+        """A too long prompt is found out when the model begins to read it."""
+        return fail.status == 400 and fail.error is ErrorClass.CONTEXT_OVERFLOW
+
     def error(self, fail: Fail) -> dict[str, object]:
         """The body of an error."""
-        code = fail.type or _CODES.get(fail.status, "server_error")
+        code = _code(fail)
         kind = "invalid_request_error" if fail.status < 500 else "server_error"
         return {
             "error": {"message": fail.message, "type": kind, "code": code, "param": None},
         }
+
+
+def _code(fail: Fail) -> str:
+    if fail.type:
+        return fail.type
+    if fail.error is ErrorClass.CONTEXT_OVERFLOW:
+        return "context_length_exceeded"
+    return _CODES.get(fail.status, "server_error")
 
 
 def _declared(tools: list[Mapping[str, object]]) -> dict[str, tuple[str, str]]:
@@ -241,8 +252,7 @@ class OpenAIWriter:
 
     def fail(self, fail: Fail) -> bytes:
         """response.failed."""
-        code = fail.type or _CODES.get(fail.status, "server_error")
-        error = {"code": code, "message": fail.message}
+        error = {"code": _code(fail), "message": fail.message}
         response = {**self.whole(), "status": "failed", "error": error}
         return event("response.failed", {"response": response})
 

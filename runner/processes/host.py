@@ -117,7 +117,6 @@ class ProcessHost:
             pump = Pump(link, launch, data=input or b"", max_output=max_output)
             outcome = await pump.run(timeout, silence, grace)
             if command.lost:
-                await self._put_down(link)
                 self._check_open(launch.name)
             if command.error is not None:
                 raise exec_failed(launch.name, command.error)
@@ -171,7 +170,7 @@ class ProcessHost:
             await link.wait_until(lambda: command.leader is not None or command.over)
             if command.error is not None:
                 raise exec_failed(launch.name, command.error)
-            process = Process(link, launch, owns_stdin=stdin is None)
+            process = Process(link, launch, self._put_down, owns_stdin=stdin is None)
             if stdin is not None:
                 trio.lowlevel.spawn_system_task(process.feed, stdin, feeding)
             yield process
@@ -191,7 +190,7 @@ class ProcessHost:
         await trio.lowlevel.checkpoint_if_cancelled()
         self._closed = True
         self._idle.clear()
-        guardian, self._guardian = self._guardian, None
+        guardian = self._guardian
         with trio.CancelScope(shield=True):
             for link in self._links:
                 link.shut()  # their readers read EOF and close them; so do the processes
@@ -199,6 +198,7 @@ class ProcessHost:
                 if not await guardian.wait(2 * PATIENCE):
                     guardian.kill()
                 await self._sweep()
+                self._guardian = None
             for link in tuple(self._links):
                 self._drop(link)
 
@@ -274,9 +274,8 @@ class ProcessHost:
 
     async def _finish(self, link: KeeperLink) -> None:
         """End what a command may still have, and keep its keeper for the next one."""
-        if not link.command.over:
-            with trio.move_on_after(4 * PATIENCE, shield=True):
-                await self._put_down(link)
+        with trio.move_on_after(4 * PATIENCE, shield=True):
+            await self._put_down(link)
         end = link.command.end
         if end is not None and end.remaining:
             log.warning("run %s: %d processes cannot be ended", self.run_id, end.remaining)
@@ -286,23 +285,29 @@ class ProcessHost:
             self._drop(link)
 
     async def _put_down(self, link: KeeperLink) -> None:
-        """End a command, by harsher and harsher means; each is bounded."""
-        with trio.CancelScope(shield=True):
-            if not link.lost:
+        """See to it that a command is over and all of it gone, by harsher and harsher means."""
+        command = link.command
+        with trio.CancelScope(shield=True):  # each step is bounded
+            if not command.over:
                 with suppress(LinkLost):
                     link.request(protocol.KILL)
                 with trio.move_on_after(PATIENCE):
-                    await link.wait_until(lambda: link.command.over)
-            if link.command.end is not None or link.command.error is not None:
+                    await link.wait_until(lambda: command.over)
+            if command.end is not None or command.error is not None or command.down:
                 return
             link.lose()
             guardian = self._guardian
-            if guardian is not None and link.pid is not None:
-                with suppress(LinkLost), trio.move_on_after(PATIENCE):
+            with suppress(LinkLost), trio.move_on_after(PATIENCE):
+                if guardian is not None and self._closed:
+                    command.down = await guardian.wait(PATIENCE)
+                elif guardian is not None and link.pid is not None:
                     await guardian.end_keeper(link.pid)
-                    return
-            log.warning("run %s has lost its guardian; sweeping by tag", self.run_id)
+                    command.down = True
+            if command.down:
+                return
+            log.warning("run %s has lost keeper and guardian; sweeping by tag", self.run_id)
             await self._sweep()
+            command.down = True
 
     async def _sweep(self) -> None:
         """End what carries our tag, but for what living keepers look after."""

@@ -115,6 +115,7 @@ class Command:
         error: the errno if it could not be started.
         end: how it ended, once it has.
         lost: its keeper is gone.
+        down: its keeper was lost, and what it had is gone by now.
         sweeps: sweeps that have been asked for and not been answered.
         answered: sweeps that have been answered.
         swept: how many processes they have ended.
@@ -124,6 +125,7 @@ class Command:
     error: int | None = None
     end: End | None = None
     lost: bool = False
+    down: bool = False
     sweeps: int = 0
     answered: int = 0
     swept: int = 0

@@ -7,6 +7,7 @@ number of tasks may wait for its end, sweep and send signals at the same time.
 from __future__ import annotations
 
 import signal as signals
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import trio
@@ -26,9 +27,17 @@ class Process:
         stderr: its standard error, likewise. Both have to be read, or it will stop.
     """
 
-    def __init__(self, link: KeeperLink, launch: Launch, *, owns_stdin: bool) -> None:
+    def __init__(
+        self,
+        link: KeeperLink,
+        launch: Launch,
+        put_down: Callable[[KeeperLink], Awaitable[None]],
+        *,
+        owns_stdin: bool,
+    ) -> None:
         """Take over a command that has started, and our ends of its streams."""
         self._link = link
+        self._put_down = put_down  # what ends a command whose keeper is lost
         self._command = link.command
         self.pid = link.command.leader or 0
         stdin, launch.stdin = launch.stdin, -1
@@ -65,6 +74,8 @@ class Process:
             Its exit code: 0 to 255, or minus the number of the signal that ended it.
         """
         await self._link.wait_until(lambda: self._command.over)
+        if self._command.lost:
+            await self._put_down(self._link)
         code = self.returncode
         assert code is not None
         return code
@@ -84,9 +95,10 @@ class Process:
         """
         command = self._command
         before = command.swept
-        if self._request(protocol.SWEEP):
-            command.sweeps += 1
-            mine = command.answered + command.sweeps
+        if not self._request(protocol.SWEEP):
+            return 0
+        command.sweeps += 1
+        mine = command.answered + command.sweeps
         await self._link.wait_until(lambda: command.over or command.answered >= mine)
         return command.swept - before
 
@@ -106,6 +118,7 @@ class Process:
         try:
             self._link.request(kind, number)
         except LinkLost:
+            self._link.lose()
             return False
         return True
 

@@ -265,9 +265,9 @@ class LocalBackend:
                 raise fail(errno.ENOTDIR)
         with self._root.answers(op, target):
             place = self._root.route(op, target)
+            above = beneath.entry(place.names)
             if place.directory and not is_directory:
                 raise fail(errno.ENOTDIR)
-            above = beneath.entry(place.names)
             near, depth = beneath.nearest(above)
             stack.callback(os.close, near)
             if is_directory and trees.lies_in(near, status, beneath.fd):

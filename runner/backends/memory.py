@@ -89,8 +89,8 @@ class MemoryBackend:
             raise PathEscapes(op, path, scope=self.root, hint="give a path without the first '/'")
         return route
 
-    def _find(self, names: Names) -> _File | _Directory:
-        """What stands at names; the errors are those of the kernel."""
+    def _way(self, names: Names) -> tuple[list[_Directory], _File | _Directory]:
+        """The directories from the root to what stands at names, and that; errors are errno's."""
         stack: list[_Directory] = [self._root]
         found: _File | _Directory = self._root
         for name in names:
@@ -107,7 +107,10 @@ class MemoryBackend:
             found = found.entries[name]
             if isinstance(found, _Directory):
                 stack.append(found)
-        return found
+        return stack, found
+
+    def _find(self, names: Names) -> _File | _Directory:
+        return self._way(names)[1]
 
     def _at(self, route: Route) -> _File | _Directory:
         found = self._find(route.names)
@@ -139,13 +142,17 @@ class MemoryBackend:
         parent.modified = _now()
         return made
 
-    def _parent(self, names: Names) -> tuple[_Directory, str]:
+    def _above(self, names: Names) -> Names:
+        """The names of the directory that holds the last name; see `Beneath.entry`."""
         if not names:
             raise fail(errno.EBUSY)
         if names[-1] == "..":
             self._find(names)
             raise fail(errno.EINVAL)
-        return self._directory(names[:-1]), names[-1]
+        return names[:-1]
+
+    def _parent(self, names: Names) -> tuple[_Directory, str]:
+        return self._directory(self._above(names)), names[-1]
 
     def _place(self, route: Route) -> tuple[_Directory, str, _File | None]:
         """Where a file is to be written, and the file that is there now."""
@@ -267,15 +274,12 @@ class MemoryBackend:
             old_parent, old_name = self._parent(route.names)
         with self._answers(op, target):
             place = self._route(op, target)
+            above = self._above(place.names)
             if place.directory and isinstance(found, _File):
                 raise fail(errno.ENOTDIR)
-            if not place.names:
-                raise fail(errno.EBUSY)
-            if place.names[-1] == "..":
-                self._parent(place.names)
-            if self._leads_into(place.names, found):
+            if any(each is found for each in self._nearest(above)):
                 raise fail(errno.EINVAL)
-            parent = self._make(place.names[:-1])
+            parent = self._make(above)
             _require_replaceable(parent.entries.get(place.names[-1]), found, overwrite=overwrite)
             if op == "move":
                 del old_parent.entries[old_name]
@@ -283,15 +287,15 @@ class MemoryBackend:
             parent.entries[place.names[-1]] = found if op == "move" else _copied(found)
             parent.modified = _now()
 
-    def _leads_into(self, names: Names, found: _File | _Directory) -> bool:
-        """Whether the way to names passes through a directory."""
-        for depth in range(1, len(names)):
+    def _nearest(self, names: Names) -> list[_Directory]:
+        """The directories from the root to the deepest that is there on the way to names."""
+        for depth in range(len(names), 0, -1):
             try:
-                if self._find(names[:depth]) is found and isinstance(found, _Directory):
-                    return True
+                self._directory(names[:depth])
             except FileNotFoundError:
-                return False
-        return False
+                continue
+            return self._way(names[:depth])[0]
+        return [self._root]
 
     async def remove(self, path: str, *, recursive: bool = False, missing_ok: bool = False) -> None:
         """Remove a file, an empty directory, or a tree; never the root."""

@@ -41,11 +41,7 @@ _SHARED_GLOB = re.compile(r"(?:[\w.*?/ -]|\{[\w.*?-]+(?:,[\w.*?-]+)*\})+", re.AS
 
 
 class RipgrepFailed(Exception):
-    """There is no rg; the text says how to get one."""
-
-
-class RipgrepFailed(Exception):
-    """It did not end as it does; the text is what it said."""
+    """There is no rg, or it did not end as it does; the text says which."""
 
 
 @contextlib.contextmanager
@@ -252,10 +248,12 @@ def _open(top: Beneath, names: tuple[str, ...]) -> int:
 
 
 def _name_filter(name: str) -> list[str]:
-    """A glob that matches only one name; nothing if it cannot be said, the sieve knows it too."""
-    if "\n" in name or any("\udc80" <= each <= "\udcff" for each in name):
+    """A glob that matches one name and few others; nothing if it cannot be said, the sieve knows it too."""
+    if any("\udc80" <= each <= "\udcff" for each in name):
         return []
-    return ["--glob=/" + re.sub(r"([^\w])", r"\\\1", name)]
+    # White space at the end of a glob would be trimmed; any character is near enough.
+    characters = ("?" if each.isspace() else re.escape(each) for each in name)
+    return ["--glob=/" + "".join(characters)]
 
 
 @functools.cache

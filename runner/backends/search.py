@@ -71,11 +71,18 @@ class Glob:
     depth: int | None
     dots: bool
     _regex: re.Pattern[str]
+    _directories: bool
 
     def matches(self, path: str, *, is_directory: bool = False) -> bool:
         """Whether a path, counted from where the search begins, matches."""
-        match = self._regex.match
-        return bool(match(path) or (is_directory and match(path + "/")))
+        if self._directories:
+            # `**` may be nothing: then this would be the directory where the walk begins.
+            return (
+                is_directory
+                and self._regex.match(path + "/") is not None
+                and path != "/".join(self.base)
+            )
+        return self._regex.match(path) is not None
 
 
 @functools.lru_cache(maxsize=256)
@@ -104,6 +111,7 @@ def compile_glob(pattern: str, *, hidden: bool) -> Glob:
         depth=None if "**" in clean else len(names) - plain,
         dots=hidden or _DOT_NAME.search(clean) is not None,
         regex=regex,
+        directories=pattern.endswith("/"),
     )
 
 

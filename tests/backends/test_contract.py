@@ -1,0 +1,32 @@
+"""One suite on every backend: `runner.testing.backend_contract`."""
+
+from __future__ import annotations
+
+import pytest
+
+from runner.backends.memory import MemoryBackend
+from runner.testing.backend_contract import TREE, BackendContract
+
+
+class TestLocal(BackendContract):
+    """The local backend, by openat2 and by the walk."""
+
+    @pytest.fixture
+    def backend(self, local):
+        return local
+
+
+class TestMemory(BackendContract):
+    """The memory backend."""
+
+    @pytest.fixture
+    def backend(self):
+        return MemoryBackend()
+
+
+async def test_memory_starts_with_what_it_is_given():
+    backend = MemoryBackend({**TREE, "text": "süß"})
+
+    assert await backend.read("text") == "süß".encode()
+    assert await backend.read("src/app.py") == TREE["src/app.py"]
+    assert repr(backend) == "<MemoryBackend 8 entries>"

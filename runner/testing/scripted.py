@@ -52,7 +52,8 @@ from runner.agents.lines import (
     whole_of,
 )
 from runner.errors import LocalProtocolError
-from runner.testing.model.directives import DirectiveError, Fail, Say, Step, parse
+from runner.testing.model.directives import DirectiveError, parse
+from runner.testing.model.steps import Fail, Say, Step
 
 Script: TypeAlias = str | Sequence[Step]
 

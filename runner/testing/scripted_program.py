@@ -219,9 +219,9 @@ class Player:
             os.dup2(output, 1)
             os.dup2(output, 2)
             os.execv("/bin/sh", ["sh", "-c", command])  # noqa: S606 - there is a shell
-        try:
+        try:  # noqa: SIM105 - contextlib would have to be imported
             os.setpgid(pid, pid)
-        except PermissionError:  # noqa: SIM105 - contextlib is not imported
+        except PermissionError:
             pass  # it is past its exec, and so past its own setpgid
         ended = os.pidfd_open(pid)
         try:

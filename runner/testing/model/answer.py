@@ -11,7 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import assert_never
 
 from runner.testing.model.codec import DEFAULT_USAGE, Asked, Codec
-from runner.testing.model.directives import (
+from runner.testing.model.directives import recalled, stretch
+from runner.testing.model.http import Connection
+from runner.testing.model.record import Record
+from runner.testing.model.steps import (
     Count,
     Drop,
     Fail,
@@ -31,11 +34,7 @@ from runner.testing.model.directives import (
     Tool,
     ToolStep,
     Write,
-    recalled,
-    stretch,
 )
-from runner.testing.model.http import Connection
-from runner.testing.model.record import Record
 
 PLAIN_ANSWER = "I have read the prompt; no directive in it is for me."
 DONE_ANSWER = "Done."

@@ -24,8 +24,8 @@ from runner.testing.model.codec import (
     text_of,
     tool_list,
 )
-from runner.testing.model.directives import Fail, Run, Tool, ToolStep, Write
 from runner.testing.model.shell import write_command
+from runner.testing.model.steps import Fail, Run, Tool, ToolStep
 
 _UNREAD = "has not been read yet"
 _ERROR_TYPES = {
@@ -65,15 +65,14 @@ class AnthropicCodec:
 
     def call(self, asked: Asked, step: ToolStep) -> Call | None:
         """Carry the step out with Write and Bash."""
-        match step:
-            case Tool():
-                call = Call(name=step.name, input=step.input)
-            case Write() if "Write" in asked.tools:
-                call = Call(name="Write", input={"file_path": step.path, "content": step.content})
-            case Write():
-                call = _bash(write_command(step))
-            case Run():
-                call = _bash(step.command)
+        if isinstance(step, Tool):
+            call = Call(name=step.name, input=step.input)
+        elif isinstance(step, Run):
+            call = _bash(step.command)
+        elif "Write" in asked.tools:
+            call = Call(name="Write", input={"file_path": step.path, "content": step.content})
+        else:
+            call = _bash(write_command(step))
         return call if call.name in asked.tools else None
 
     def writer(self, asked: Asked, usage: Usage, stop: str) -> Writer:

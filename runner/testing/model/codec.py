@@ -17,7 +17,7 @@ from typing import Protocol
 import attrs
 
 from runner.agents.events import Usage
-from runner.testing.model.directives import Fail, ToolStep
+from runner.testing.model.steps import Fail, ToolStep
 
 DEFAULT_USAGE = Usage(input_tokens=100, output_tokens=10)
 

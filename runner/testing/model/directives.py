@@ -45,194 +45,36 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
-import attrs
-
 from runner.agents.events import ErrorClass, Usage
+from runner.testing.model.steps import (
+    Cost,
+    Count,
+    Drop,
+    Exit,
+    Fail,
+    Fill,
+    Hang,
+    Line,
+    Malformed,
+    Recall,
+    Reset,
+    Run,
+    Say,
+    Sleep,
+    Spawn,
+    Stall,
+    Stderr,
+    Step,
+    Stop,
+    Think,
+    Tool,
+    Write,
+)
 
 
 class DirectiveError(ValueError):
     """A line that should be a directive and is none."""
 
-
-@attrs.frozen(kw_only=True)
-class Write:
-    """Write a file."""
-
-    path: str
-    content: str
-
-
-@attrs.frozen(kw_only=True)
-class Run:
-    """Run a shell command."""
-
-    command: str
-
-
-@attrs.frozen(kw_only=True)
-class Tool:
-    """Call a tool by its name."""
-
-    name: str
-    input: Mapping[str, object] = attrs.field(factory=dict)
-
-
-@attrs.frozen(kw_only=True)
-class Say:
-    """Text."""
-
-    text: str
-
-
-@attrs.frozen(kw_only=True)
-class Think:
-    """Reasoning."""
-
-    text: str
-
-
-@attrs.frozen(kw_only=True)
-class Fill:
-    """Text of a size."""
-
-    size: int
-
-
-@attrs.frozen(kw_only=True)
-class Recall:
-    """Say earlier prompts; None = all of them."""
-
-    count: int | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Count:
-    """The token figures."""
-
-    usage: Usage
-
-
-@attrs.frozen(kw_only=True)
-class Stop:
-    """The stop reason."""
-
-    reason: str
-
-
-@attrs.frozen(kw_only=True)
-class Sleep:
-    """Wait."""
-
-    seconds: float
-
-
-@attrs.frozen(kw_only=True)
-class Fail:
-    """An error.
-
-    Attributes:
-        status: the HTTP status.
-        error: the class that a runner should see in it.
-        type: the API's own word for it; empty = the usual one.
-    """
-
-    status: int
-    error: ErrorClass
-    type: str = ""
-    message: str = ""
-    retry_after: float | None = None
-    times: int | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Drop:
-    """Cut the connection in the middle of the answer."""
-
-    times: int | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Reset:
-    """Cut the connection before the answer."""
-
-    times: int | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Stall:
-    """Send nothing more."""
-
-    times: int | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Hang:
-    """Never answer."""
-
-    times: int | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Malformed:
-    """Answer with what is not the protocol."""
-
-    times: int | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Exit:
-    """End the program; a negative code is a signal's number."""
-
-    code: int = 1
-
-
-@attrs.frozen(kw_only=True)
-class Spawn:
-    """Leave a process behind."""
-
-    command: str
-
-
-@attrs.frozen(kw_only=True)
-class Stderr:
-    """Write a line to standard error."""
-
-    text: str
-
-
-@attrs.frozen(kw_only=True)
-class Line:
-    """Write a line to standard output."""
-
-    text: str
-
-
-@attrs.frozen(kw_only=True)
-class Cost:
-    """What the turn costs."""
-
-    usd: float
-
-
-ToolStep: TypeAlias = Write | Run | Tool
-ProgramStep: TypeAlias = Exit | Spawn | Stderr | Line | Cost
-Step: TypeAlias = (
-    ToolStep
-    | Say
-    | Think
-    | Fill
-    | Recall
-    | Count
-    | Stop
-    | Sleep
-    | Fail
-    | Drop
-    | Reset
-    | Stall
-    | Hang
-    | Malformed
-    | ProgramStep
-)
 
 STATUS_CLASSES: Mapping[int, ErrorClass] = {
     400: ErrorClass.BAD_REQUEST,
@@ -317,7 +159,7 @@ def recalled(prompts: tuple[str, ...], step: Recall) -> str:
 
 # ---------------------------------------------------------------- one reader per directive
 
-_Block: TypeAlias = tuple[str, str] | None  # what stands before <<WORD, and the lines
+_Block: TypeAlias = tuple[str, tuple[str, ...]] | None  # what stands before <<WORD, and the lines
 _Reader: TypeAlias = Callable[[str, _Block], Step]
 
 
@@ -328,7 +170,7 @@ def _block(name: str, argument: str, lines: Iterator[str]) -> _Block:
     taken: list[str] = []
     for line in lines:
         if line == matched[2]:
-            return matched[1], "\n".join(taken)
+            return matched[1], tuple(taken)
         taken.append(line)
     raise ValueError(f"no line {matched[2]} ends it")
 
@@ -338,26 +180,26 @@ def _unescape(text: str) -> str:
 
 
 def _text(argument: str, block: _Block) -> str:
-    return _unescape(argument) if block is None else block[1]
+    return _unescape(argument) if block is None else "\n".join(block[1])
 
 
 def _read_write(argument: str, block: _Block) -> Write:
     if block is not None:
-        path, content = block
+        path, content = block[0], "".join(f"{line}\n" for line in block[1])
     else:
         path, colon, text = argument.partition(":")
         if not colon:
             raise ValueError("should be !write PATH: TEXT")
         content = _unescape(text.removeprefix(" "))
+        if not content.endswith("\n"):
+            content += "\n"
     if not path.strip():
         raise ValueError("there is no path")
-    if not content.endswith("\n"):
-        content += "\n"
     return Write(path=path.strip(), content=content)
 
 
 def _read_run(argument: str, block: _Block) -> Run:
-    command = argument if block is None else block[1]
+    command = argument if block is None else "\n".join(block[1])
     if not command:
         raise ValueError("there is no command")
     return Run(command=command)

@@ -28,8 +28,8 @@ from runner.testing.model.codec import (
     text_of,
     tool_list,
 )
-from runner.testing.model.directives import Fail, Run, Tool, ToolStep, Write
 from runner.testing.model.shell import write_command
+from runner.testing.model.steps import Fail, Run, Tool, ToolStep, Write
 
 _CODES = {
     400: "invalid_request_error",

@@ -23,10 +23,11 @@ from runner.agents.events import ErrorClass
 from runner.testing.model.answer import JSON, Answer, Ended, to_json
 from runner.testing.model.anthropic import AnthropicCodec
 from runner.testing.model.codec import DEFAULT_USAGE, Codec, NotUnderstood
-from runner.testing.model.directives import DirectiveError, Fail, parse
+from runner.testing.model.directives import DirectiveError, parse
 from runner.testing.model.http import Connection, HttpError, Request
 from runner.testing.model.openai import OpenAICodec
 from runner.testing.model.record import Record, auth_kind
+from runner.testing.model.steps import Fail
 
 _CODECS: Mapping[str, Codec] = {
     "/v1/messages": AnthropicCodec(),

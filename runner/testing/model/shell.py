@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 
-from runner.testing.model.directives import Write
+from runner.testing.model.steps import Write
 
 
 def write_command(step: Write) -> str:

@@ -274,6 +274,7 @@ class _SessionActor:
         await program.started.wait()
         if program.failure is not None:
             raise program.failure
+        self.state.pid = program.pid
 
     async def _be_program(self, program: Program) -> None:
         self.state.starts += 1
@@ -282,8 +283,10 @@ class _SessionActor:
         finally:
             if self._is_per_turn:
                 remove_files(program.launch.files)
-            if self._program is program and self._flight is not None:
-                self._flight.process_ended()
+            if self._program is program:
+                self.state.pid = None
+                if self._flight is not None:
+                    self._flight.process_ended()
 
     def _not_ready(self, program: Program) -> tuple[ErrorClass, str]:
         if not program.ended.is_set():

@@ -139,7 +139,7 @@ class Program:
     async def _serve(self, process: Process) -> None:
         async with trio.open_nursery() as readers:
             readers.start_soon(_read, process.stdout, self._take)
-            readers.start_soon(_read, process.stderr, self._err.feed)
+            readers.start_soon(_read, process.stderr, self._take_stderr)
             async with trio.open_nursery() as writers:
                 if process.stdin is not None:
                     writers.start_soon(self._write, process.stdin)
@@ -155,6 +155,9 @@ class Program:
         self.flush()
         if self.conversation.ready:
             self.ready.set()
+
+    def _take_stderr(self, data: bytes) -> None:
+        self._err.feed(data)  # not bound earlier: each turn has its own
 
     def _tell(self, events: list[Event]) -> None:
         for event in events:

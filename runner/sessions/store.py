@@ -89,16 +89,21 @@ class Store:
         """Become the owner, if we are not yet.
 
         Raises:
-            AgentError: another process, or another handle of this one, owns the session.
+            AgentError: another process, or another handle of this one, owns the session; or its
+                directory cannot be made.
             SessionClosed: it was given up already.
         """
         if self._is_closed:
             raise SessionClosed(f"the session in {self.private!r} is closed")
         if self._lock is not None:
             return
-        make_private(self.private)
-        path = os.path.join(self.private, "lock")
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            make_private(self.private)
+            path = os.path.join(self.private, "lock")
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            where = f"the session's directory {self.private!r}"
+            raise AgentError(f"{where} cannot be used: {exc.strerror}") from exc
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:

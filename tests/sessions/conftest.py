@@ -1,0 +1,339 @@
+"""What the tests of sessions share: a supervisor with a host, and a small agent program of our own.
+
+The program is a real one, speaks JSON lines, keeps its conversations in its private directory, and
+does what the lines of a prompt say. So everything that can happen to a live program is tested with
+a live program, without waiting for a model.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import attrs
+import pytest
+import trio
+
+from runner.actors.supervisor import Supervisor, open_supervisor
+from runner.agents.driver import Launch, Rung, Setting
+from runner.agents.events import (
+    ConversationStarted,
+    ErrorClass,
+    Event,
+    RateLimited,
+    Ready,
+    Retry,
+    Text,
+    ToolCall,
+    ToolResult,
+    TurnEnded,
+    TurnStarted,
+    Usage,
+    UsageChanged,
+)
+from runner.processes.host import ProcessHost
+from runner.sessions.making import Sessions
+
+PROGRAM = r"""
+import json, os, signal, subprocess, sys, time
+
+private, conversation, resume = sys.argv[1:4]
+options = set(sys.argv[4:])
+history = f"{private}/history-{conversation}"
+earlier = []
+
+def tell(**what):
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+def end(ok=True, message="", **what):
+    tell(is_="ended", turn=turn, ok=ok, message=message, **what)
+
+def wait_for_interrupt():
+    while line := sys.stdin.readline():
+        if "interrupt" in json.loads(line):
+            return True
+    return False
+
+if "slow" in options:
+    time.sleep(60)
+if "dies" in options:
+    sys.exit("no such option: dies")
+if resume == "resume":
+    if not os.path.exists(history):
+        sys.exit(f"no conversation {conversation}")
+    earlier = json.load(open(history))
+tell(is_="ready", conversation="another" if "stranger" in options else conversation)
+while line := sys.stdin.readline():
+    message = json.loads(line)
+    if "turn" not in message:
+        continue
+    turn, prompt = message["turn"], message["prompt"]
+    if prompt == "dead on arrival":
+        os.kill(os.getpid(), 9)
+    earlier.append(prompt)
+    json.dump(earlier, open(history, "w"))
+    tell(is_="started", turn=turn)
+    said, done, usage = "", False, 0
+    for step in prompt.splitlines():
+        word, _, rest = step.partition(" ")
+        if word == "say":
+            said = rest
+            tell(is_="text", text=rest)
+        elif word == "part":
+            tell(is_="text", text=rest, partial=True)
+        elif word == "recall":
+            said = " | ".join(earlier[:-1])
+        elif word == "write":
+            name, _, text = rest.partition(" ")
+            open(name, "w").write(text)
+        elif word == "stderr":
+            print(rest, file=sys.stderr, flush=True)
+        elif word == "usage":
+            usage = int(rest)
+            tell(is_="usage", tokens=usage)
+        elif word == "retry":
+            error, _, delay = rest.partition(" ")
+            tell(is_="retry", error=error, delay=float(delay) if delay else None)
+        elif word == "limited":
+            tell(is_="limited")
+        elif word == "orphan":
+            subprocess.run(["sh", "-c", "sleep 300 >/dev/null 2>&1 &"])
+        elif word == "tool":
+            tell(is_="tool", id="t1", name="Bash")
+            child = subprocess.Popen(["sleep", "300"])
+            if rest == "done":
+                child.kill()
+                child.wait()
+                tell(is_="tooled", id="t1")
+        elif word == "wait":
+            if not wait_for_interrupt():
+                sys.exit(0)
+            end(False, error="interrupted")
+            done = True
+        elif word == "unheard":
+            time.sleep(300)
+        elif word == "stubborn":
+            for each in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(each, signal.SIG_IGN)
+            while True:
+                time.sleep(300)
+        elif word == "exit":
+            sys.exit(int(rest))
+        elif word == "kill":
+            os.kill(os.getpid(), 9)
+        elif word == "fail":
+            end(False, error=rest)
+            done = True
+        elif word == "last":
+            end(True, "last words")
+            sys.exit(0)
+        elif word == "mute":
+            done = True
+    if not done:
+        end(message=said, tokens=usage)
+"""
+
+
+@attrs.frozen
+class FakeDriver:
+    """How the program above is started and ended."""
+
+    program: str
+    options: tuple[str, ...] = ()
+    process_per_turn: bool = False
+    ladder: tuple[Rung, ...] = (
+        Rung(act="interrupt", wait=0.5),
+        Rung(act="eof", wait=0.5),
+        Rung(act="SIGTERM", wait=0.2),
+    )
+    name: str = "fake"
+
+    def launch(self, setting: Setting) -> Launch:
+        resume = "resume" if setting.resume else "new"
+        return Launch(
+            argv=(
+                *(self.program.split()),
+                setting.private,
+                setting.conversation,
+                resume,
+                *self.options,
+            ),
+            files=((f"{setting.private}/config/deep/fake.toml", b"x = 1\n"),),
+        )
+
+    def conversation(self, setting: Setting) -> FakeConversation:
+        return FakeConversation()
+
+
+@attrs.define(eq=False)
+class FakeConversation:
+    ready: bool = False
+    turn: str = ""
+    partial: bytes = b""
+    out: bytes = b""
+
+    def send_turn(self, turn: str, prompt: str) -> None:
+        assert self.ready
+        self.turn = turn
+        self.out += json.dumps({"turn": turn, "prompt": prompt}).encode() + b"\n"
+
+    def interrupt(self) -> None:
+        if self.turn:
+            self.out += b'{"interrupt": true}\n'
+
+    def data_to_send(self) -> bytes:
+        data, self.out = self.out, b""
+        return data
+
+    def receive(self, data: bytes) -> list[Event]:
+        *lines, self.partial = (self.partial + data).split(b"\n")
+        return [event for line in lines for event in self._event(json.loads(line))]
+
+    def receive_end(self, exit_code: int, stderr: bytes) -> list[Event]:
+        if not self.turn:
+            return []
+        turn, self.turn = self.turn, ""
+        return [
+            TurnEnded(
+                turn=turn,
+                ok=False,
+                message="",
+                stop=f"exit {exit_code}",
+                error=ErrorClass.CRASHED,
+                error_text=stderr.decode(),
+            )
+        ]
+
+    def _event(self, message: dict[str, object]) -> list[Event]:
+        match message.pop("is_"):
+            case "ready":
+                self.ready = True
+                started = ConversationStarted(conversation=message["conversation"], version="1.2")
+                return [Ready(), started]
+            case "started":
+                return [TurnStarted(turn=message["turn"])]
+            case "text":
+                return [Text(**message)]
+            case "usage":
+                return [UsageChanged(usage=Usage(output_tokens=message["tokens"]))]
+            case "retry":
+                error = ErrorClass(message["error"])
+                return [Retry(attempt=1, error=error, delay=message["delay"], status=401)]
+            case "limited":
+                return [RateLimited(resets_at=None)]
+            case "tool":
+                return [ToolCall(id=message["id"], name=message["name"], input={})]
+            case "tooled":
+                return [ToolResult(id=message["id"], ok=True)]
+            case "ended":
+                self.turn = ""
+                error = message.get("error")
+                return [
+                    TurnEnded(
+                        turn=message["turn"],
+                        ok=message["ok"],
+                        message=message["message"],
+                        stop="ended",
+                        error=ErrorClass(error) if error else None,
+                        usage=Usage(output_tokens=message.get("tokens", 0)),
+                        cost_usd=0.25,
+                        cost_source="program",
+                    )
+                ]
+        raise AssertionError(message)
+
+
+# ---------------------------------------------------------------- fixtures
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Callable[..., FakeDriver]:
+    """Make the driver of the program above."""
+    program = tmp_path / "fake-agent.py"
+    program.write_text(PROGRAM)
+
+    def make(*options: str, **kwargs: object) -> FakeDriver:
+        return FakeDriver(f"{sys.executable} -I -S {program}", options, **kwargs)
+
+    return make
+
+
+@pytest.fixture
+async def host() -> AsyncIterator[ProcessHost]:
+    """A process host; after the test nothing may be left of what it started."""
+    host = ProcessHost()
+    yield host
+    with trio.fail_after(20):
+        await host.aclose()
+    assert tagged(host.run_id) == []
+
+
+def tagged(run_id: str) -> list[int]:
+    """The living processes of a run, by the tag in their environment."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/environ", "rb") as file:
+                if f"RUNNER_RUN={run_id}".encode() in file.read():
+                    found.append(int(name))
+        except OSError:
+            pass
+    return found
+
+
+@pytest.fixture
+def commands(host: ProcessHost) -> Callable[[str], list[int]]:
+    """Find the living processes of this test's host by what is in their command lines."""
+
+    def find(wanted: str) -> list[int]:
+        found = []
+        for pid in tagged(host.run_id):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    if wanted.encode() in file.read().replace(b"\0", b" "):
+                        found.append(pid)
+            except OSError:
+                pass
+        return found
+
+    return find
+
+
+@pytest.fixture
+async def supervisor() -> AsyncIterator[Supervisor]:
+    async with open_supervisor(grace=1.0) as supervisor:
+        yield supervisor
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """The directory in which the agents work."""
+    work = tmp_path / "work"
+    work.mkdir()
+    return work
+
+
+@pytest.fixture
+def sessions(supervisor: Supervisor, host: ProcessHost, state: Path) -> Sessions:
+    return Sessions(supervisor, host, str(state))
+
+
+@pytest.fixture
+def until() -> Callable[..., object]:
+    """Wait for a fact, as long as is bearable."""
+
+    async def wait(fact: Callable[[], object], within: float = 15) -> None:
+        with trio.fail_after(within):
+            while not fact():
+                await trio.sleep(0.002)
+
+    return wait

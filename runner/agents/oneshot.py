@@ -12,6 +12,7 @@ What the output means is not known here; the classes that inherit `_read` and `_
 from __future__ import annotations
 
 import abc
+import re
 import signal
 
 import attrs
@@ -23,6 +24,8 @@ from runner.errors import LocalProtocolError
 # traceback; all of it is in the session's log.
 STDERR_LINES = 20
 STDERR_BYTES = 4096
+
+_ESCAPES = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")  # a terminal's colours, which codex logs with
 
 
 @attrs.frozen(kw_only=True)
@@ -150,5 +153,6 @@ def failure(exit_code: int, stderr: bytes) -> tuple[ErrorClass | None, str]:
 
 def stderr_tail(stderr: bytes) -> str:
     """The last lines of a standard error, as text."""
-    lines = stderr.rstrip()[-STDERR_BYTES:].decode("utf-8", "replace").splitlines()
+    plain = _ESCAPES.sub(b"", stderr.rstrip()[-STDERR_BYTES:])
+    lines = plain.decode("utf-8", "replace").splitlines()
     return "\n".join(line.rstrip() for line in lines[-STDERR_LINES:]).strip()

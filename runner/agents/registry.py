@@ -12,6 +12,7 @@ import difflib
 from typing import assert_never
 
 from runner.agents.claude import ClaudeDriver
+from runner.agents.codex import CodexDriver
 from runner.agents.command import CommandDriver
 from runner.agents.driver import (
     Agent,
@@ -65,6 +66,6 @@ def make_driver(agent: Agent | str) -> Driver:
         case ClaudeAgent():
             return ClaudeDriver(agent)
         case CodexAgent():
-            raise ConfigError(f"the agent {agent.kind!r} is not there yet")
+            return CodexDriver(agent)
         case _:
             assert_never(agent)

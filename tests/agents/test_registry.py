@@ -9,7 +9,7 @@ from runner.agents.registry import make_agent, make_driver
 from runner.errors import ConfigError
 
 
-@pytest.mark.parametrize("name", ["shell", "claude"])
+@pytest.mark.parametrize("name", ["shell", "claude", "codex"])
 def test_a_built_in_name_stands_for_a_record_with_every_default(name):
     assert make_agent(name).kind == name
     assert make_driver(name) == make_driver(make_agent(name))

@@ -96,10 +96,11 @@ class ScriptedAgent:
 
     def launch(self, setting: Setting) -> Launch:
         """Start it with our own Python, isolated: -I -S."""
-        name = re.sub(r"[^\w-]", "_", setting.conversation)
+        conversation = setting.conversation or "scripted"
+        name = re.sub(r"[^\w-]", "_", conversation)
         path = os.path.join(setting.private, f"scripted-{name}.jsonl")
         how = "resume" if setting.resume else "new"
-        return Launch(argv=(sys.executable, "-I", "-S", _PROGRAM, path, setting.conversation, how))
+        return Launch(argv=(sys.executable, "-I", "-S", _PROGRAM, path, conversation, how))
 
     def conversation(self, setting: Setting) -> ScriptedConversation:
         """The protocol state of one process."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
@@ -93,12 +94,12 @@ def parse_seconds(value: object) -> float:
         ValueError: it is none, or negative, or not finite.
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
-        seconds = float(value)
+        seconds = float(value) if _is_finite(value) else math.inf
     elif isinstance(value, str) and (found := re.fullmatch(SECONDS_PATTERN, value)):
         seconds = float(found[1]) * _UNITS[found[2]]
     else:
         raise _must('be a number of seconds or a text such as "90s" or "5m"', value)
-    if not (math.isfinite(seconds) and seconds >= 0):
+    if not 0 <= seconds < math.inf:
         raise _must("be 0 seconds or more", value)
     return seconds
 
@@ -152,9 +153,14 @@ def _plain(type_: type, word: str) -> Hook:
 
 
 def _float(value: object, _: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
         raise _must("be a number", value)
     return float(value)
+
+
+def _is_finite(value: float) -> bool:
+    """Also for whole numbers, which TOML does not bound, and floats do."""
+    return abs(value) <= sys.float_info.max
 
 
 def _literal(type_: Any) -> Hook:
@@ -273,7 +279,7 @@ def _by_tag(value: Mapping[str, object], records: Mapping[tuple[str, str], Any])
 
 def tag_of(cls: type) -> tuple[str, str]:
     """The name and the value of the field that tells a record from the others of its union."""
-    attrs.resolve_types(cls)  # type: ignore[type-var]
+    attrs.resolve_types(cls)
     for field in attrs.fields(cls):
         if get_origin(field.type) is Literal and len(get_args(field.type)) == 1:
             return field.name, get_args(field.type)[0]
@@ -298,6 +304,10 @@ def _word(type_: Any) -> str:
     return kind_of(empty[_takes(type_)[-1]])
 
 
+def _origin(type_: Any) -> Any:
+    return get_origin(type_)
+
+
 _converter = Converter(detailed_validation=True, forbid_extra_keys=True)
 _converter.register_structure_hook(str, _plain(str, "a text"))
 _converter.register_structure_hook(int, _plain(int, "a whole number"))
@@ -306,10 +316,10 @@ _converter.register_structure_hook(float, _float)
 for _predicate, _factory in (
     (attrs.has, _record),
     (lambda type_: type_ is object, lambda _: lambda value, _: value),
-    (lambda type_: get_origin(type_) is Literal, _literal),
-    (lambda type_: get_origin(type_) is tuple, _tuple),
-    (lambda type_: get_origin(type_) is dict, _dict),
-    (lambda type_: get_origin(type_) in (Union, types.UnionType), _union),
-    (lambda type_: get_origin(type_) is Annotated, _annotated),
+    (lambda type_: _origin(type_) is Literal, _literal),
+    (lambda type_: _origin(type_) is tuple, _tuple),
+    (lambda type_: _origin(type_) is dict, _dict),
+    (lambda type_: _origin(type_) in (Union, types.UnionType), _union),
+    (lambda type_: _origin(type_) is Annotated, _annotated),
 ):
     _converter.register_structure_hook_factory(_predicate, _factory)

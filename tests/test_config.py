@@ -53,6 +53,9 @@ class Record:
             raise ValueError("name and level must differ")
 
 
+ALLOWED = jsonschema.Draft202012Validator(json_schema(Record))
+
+
 @pytest.fixture
 def problems(tmp_path):
     """What is wrong in a text, as (line, key, what)."""
@@ -139,6 +142,8 @@ def test_everything_wrong_is_reported_at_once_in_the_order_of_the_file(problems)
         ("name = 2020-01-01", "name", "must be a text, not a date or time"),
         ('name = ["x"]', "name", "must be a text, not a list"),
         ("share = nan", "share", "must be a number, not nan"),
+        (f"share = {'9' * 400}", "share", "must be a number, not a whole number"),
+        (f"pause = {'9' * 400}", "pause", "must be 0 seconds or more, not a whole number"),
         ("share = true", "share", "must be a number, not true"),
         ('rules = "x"', "rules", "must be a list, not 'x'"),
         (f'rules = "{"x" * 50}"', "rules", "must be a list, not a text"),
@@ -317,7 +322,7 @@ def test_a_bug_in_a_record_is_no_mistake_of_the_user():
     max_leaves=15,
 ))  # fmt: skip
 def test_any_value_becomes_a_record_that_its_schema_allows_or_a_list_of_mistakes(value):
-    allowed = jsonschema.Draft202012Validator(json_schema(Record)).is_valid(value)
+    allowed = ALLOWED.is_valid(value)
     try:
         result = structure_value(value, Record)
     except Mistakes as exc:

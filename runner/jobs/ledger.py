@@ -1,0 +1,355 @@
+"""The ledger of a batch: what was meant, what was done, durable before it is told to anybody.
+
+    batch      one row: whose ledger it is
+    jobs       queued → running → a final state (ok, failed, unverified, infra) with its result
+    runs       one carrying-out of a job, from queued to final; today there is one per job
+    attempts   running → ok | failed | unverified | infra | cut
+    turns      one row for each turn that came to an end
+
+Rules:
+1. One process at a time: the output directory's lock file is held for as long as it is open.
+2. One thread writes, many changes in one commit (`group_commit`).
+3. What is to be told about a change is told by the callback posted with it, after the commit.
+4. A job gets its final state once: a second one is refused by the statement itself.
+5. An attempt that is found running when the ledger is opened was cut. Its job is queued again, and
+   the attempt is carried out again under the same number; what it had written is dropped.
+6. After a failed write (no space, for example) nothing is written any more, and everybody who
+   posts or waits is told.
+
+All SQL of batches stands here. It decides nothing about what a job's outcome is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+import attrs
+
+from runner.errors import LedgerError
+from runner.jobs.group_commit import GroupCommit
+from runner.jobs.output import Identity, Output, digest
+
+VERSION = 1
+FINAL = ("ok", "failed", "unverified", "infra")
+
+_SCHEMA = """
+CREATE TABLE batch (
+    name TEXT NOT NULL, digest TEXT NOT NULL, revision TEXT, created TEXT NOT NULL
+);
+CREATE TABLE jobs (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, digest TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'queued', result TEXT
+);
+CREATE TABLE runs (
+    job INTEGER NOT NULL, run INTEGER NOT NULL, state TEXT NOT NULL,
+    started TEXT NOT NULL, ended TEXT,
+    PRIMARY KEY (job, run)
+) WITHOUT ROWID;
+CREATE TABLE attempts (
+    job INTEGER NOT NULL, run INTEGER NOT NULL, attempt INTEGER NOT NULL, state TEXT NOT NULL,
+    phase TEXT NOT NULL DEFAULT '', session TEXT NOT NULL, cuts INTEGER NOT NULL DEFAULT 0,
+    started TEXT NOT NULL, ended TEXT, record TEXT,
+    PRIMARY KEY (job, run, attempt)
+) WITHOUT ROWID;
+CREATE TABLE turns (
+    job INTEGER NOT NULL, run INTEGER NOT NULL, attempt INTEGER NOT NULL, turn INTEGER NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (job, run, attempt, turn)
+) WITHOUT ROWID;
+"""
+
+RUN = 1  # a later carrying-out of a finished job would be the next run
+
+Statement: TypeAlias = tuple[str, tuple[object, ...]]
+
+
+@attrs.frozen(kw_only=True)
+class PastAttempt:
+    """An attempt that the ledger knows to have ended.
+
+    Attributes:
+        record: what was written with its end, as JSON.
+    """
+
+    attempt: int
+    state: str
+    record: str
+
+
+@attrs.frozen(kw_only=True)
+class PastJob:
+    """What the ledger knows of a job when it is opened.
+
+    Attributes:
+        state: `queued` or a final one.
+        attempts: those that came to an end, in order; the next one's number follows from them.
+    """
+
+    number: int
+    state: str
+    attempts: tuple[PastAttempt, ...] = ()
+
+
+# ---------------------------------------------------------------- changes
+
+
+def attempt_began(job: int, attempt: int, session: str, now: str) -> list[Statement]:
+    """A job's attempt is about to be carried out, or to be carried out again after a cut."""
+    return [
+        ("UPDATE jobs SET state = 'running' WHERE number = ? AND state = 'queued'", (job,)),
+        (
+            "INSERT INTO runs (job, run, state, started) VALUES (?, ?, 'running', ?)"
+            " ON CONFLICT DO NOTHING",
+            (job, RUN, now),
+        ),
+        (
+            "INSERT INTO attempts (job, run, attempt, state, session, started)"
+            " VALUES (?, ?, ?, 'running', ?, ?) ON CONFLICT DO UPDATE SET state = 'running',"
+            " phase = '', session = excluded.session, started = excluded.started, ended = NULL",
+            (job, RUN, attempt, session, now),
+        ),
+    ]
+
+
+def phase_entered(job: int, attempt: int, phase: str) -> list[Statement]:
+    """An attempt has come to its next phase."""
+    sql = "UPDATE attempts SET phase = ? WHERE job = ? AND run = ? AND attempt = ?"
+    return [(sql, (phase, job, RUN, attempt))]
+
+
+def turn_ended(job: int, attempt: int, turn: int, record: str) -> list[Statement]:
+    """A turn has come to an end."""
+    sql = "INSERT INTO turns (job, run, attempt, turn, record) VALUES (?, ?, ?, ?, ?)"
+    return [(sql, (job, RUN, attempt, turn, record))]
+
+
+def attempt_ended(job: int, attempt: int, state: str, record: str, now: str) -> list[Statement]:
+    """An attempt has come to an end."""
+    sql = (
+        "UPDATE attempts SET state = ?, record = ?, ended = ?"
+        " WHERE job = ? AND run = ? AND attempt = ? AND state = 'running'"
+    )
+    return [(sql, (state, record, now, job, RUN, attempt))]
+
+
+def attempt_cut(job: int, attempt: int) -> list[Statement]:
+    """An attempt was put down before its end; its job is queued again."""
+    key = (job, RUN, attempt)
+    return [
+        (
+            "UPDATE attempts SET state = 'cut', cuts = cuts + 1"
+            " WHERE job = ? AND run = ? AND attempt = ? AND state = 'running'",
+            key,
+        ),
+        ("DELETE FROM turns WHERE job = ? AND run = ? AND attempt = ?", key),
+        ("UPDATE jobs SET state = 'queued' WHERE number = ? AND state = 'running'", (job,)),
+    ]
+
+
+def job_finished(job: int, state: str, result: str, now: str) -> list[Statement]:
+    """A job has come to its final state."""
+    return [
+        (_FINISH, (state, result, job)),
+        ("UPDATE runs SET state = ?, ended = ? WHERE job = ? AND run = ?", (state, now, job, RUN)),
+    ]
+
+
+_FINISH = "UPDATE jobs SET state = ?, result = ? WHERE number = ? AND state IN ('queued','running')"
+
+
+# ---------------------------------------------------------------- the ledger
+
+
+class Ledger:
+    """An open ledger; made by `open_ledger`, used from trio's thread.
+
+    Attributes:
+        past: what it knew of each job when it was opened, in the order of the jobs.
+        revision: the commit that the batch began at, for a repository.
+    """
+
+    def __init__(self, path: str, identity: Identity, now: str) -> None:
+        """Read what is there, or begin.
+
+        Raises:
+            LedgerError: it belongs to another batch, is of a newer version, or cannot be read.
+        """
+        self._path = path
+        self._connection = _connect(path)
+        try:
+            self.revision, self.past = _open(self._connection, path, identity, now)
+            self._writer = GroupCommit(self._commit, "runner-ledger")
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def post(self, statements: Sequence[Statement], then: Callable[[], None] | None = None) -> None:
+        """Have changes written soon, and `then` called in trio's thread once they are durable.
+
+        Raises:
+            LedgerError: an earlier write has failed.
+        """
+        self._writer.post(statements, then)
+
+    async def write(self, statements: Sequence[Statement] = ()) -> None:
+        """Write changes, and return when they, and all posted before, are durable.
+
+        Raises:
+            LedgerError: they could not be written.
+
+        Cancellation: the changes may be written nevertheless.
+        """
+        await self._writer.write(statements)
+
+    async def set_revision(self, revision: str) -> None:
+        """Keep the commit that a repository's ref meant when the batch began."""
+        await self.write([("UPDATE batch SET revision = ?", (revision,))])
+        self.revision = revision
+
+    @property
+    def commits(self) -> int:
+        """How many commits there were."""
+        return self._writer.commits
+
+    def results(self) -> Iterator[str]:
+        """The results of all finished jobs, in the order of the jobs; for any thread."""
+        with contextlib.closing(_connect(self._path)) as connection:
+            sql = "SELECT result FROM jobs WHERE result IS NOT NULL ORDER BY number"
+            for (result,) in connection.execute(sql):
+                yield result
+
+    async def aclose(self) -> None:
+        """Write what has been posted, and close."""
+        try:
+            await self._writer.aclose()
+        finally:
+            self._connection.close()
+
+    def _commit(self, statements: list[Statement]) -> None:
+        """In the writing thread."""
+        try:
+            with _transaction(self._connection):
+                for sql, values in statements:
+                    done = self._connection.execute(sql, values)
+                    if sql is _FINISH and done.rowcount != 1:
+                        raise LedgerError(f"job {values[-1]} has its final state already")
+        except sqlite3.Error as exc:
+            raise LedgerError(f"the ledger {self._path!r} cannot be written: {exc}") from exc
+
+
+@asynccontextmanager
+async def open_ledger(output: Output, identity: Identity, now: str) -> AsyncGenerator[Ledger, None]:
+    """Open the ledger of a claimed output directory, or begin it.
+
+    Raises:
+        LedgerError: another process has it open, it belongs to another batch, is of a newer
+            version, or cannot be read.
+    """
+    with _lock(os.path.join(output.hidden, "lock")):
+        try:
+            ledger = Ledger(output.ledger, identity, now)
+        except sqlite3.Error as exc:
+            what = f"the ledger {output.ledger!r} cannot be opened: {exc}"
+            raise LedgerError(what) from exc
+        try:
+            yield ledger
+        finally:
+            await ledger.aclose()
+
+
+@contextlib.contextmanager
+def _lock(path: str) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+            root = os.path.dirname(os.path.dirname(path))
+            raise LedgerError(f"another process ({owner}) is at work in {root!r}") from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+# ---------------------------------------------------------------- SQL
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):  # the one that matters is on its way already
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _open(
+    connection: sqlite3.Connection, path: str, identity: Identity, now: str
+) -> tuple[str | None, tuple[PastJob, ...]]:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        whose = f"of a newer version of runner ({version}; this one writes {VERSION})"
+        raise LedgerError(f"the ledger {path!r} is {whose}")
+    with _transaction(connection):
+        if version == 0:
+            _begin(connection, identity, now)
+        owner, revision = connection.execute("SELECT digest, revision FROM batch").fetchone()
+        if owner != _digest(identity):
+            raise LedgerError(f"the ledger {path!r} belongs to another batch")
+        running = "SELECT job, attempt FROM attempts WHERE state = 'running'"
+        for job, attempt in connection.execute(running).fetchall():
+            for sql, values in attempt_cut(job, attempt):
+                connection.execute(sql, values)
+        # Between two attempts none is running, but the job is.
+        connection.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running'")
+        return revision, tuple(_past(connection))
+
+
+def _begin(connection: sqlite3.Connection, identity: Identity, now: str) -> None:
+    for statement in _SCHEMA.split(";"):
+        connection.execute(statement)
+    connection.execute(
+        "INSERT INTO batch (name, digest, created) VALUES (?, ?, ?)",
+        (identity.name, _digest(identity), now),
+    )
+    connection.executemany(
+        "INSERT INTO jobs (number, id, digest) VALUES (?, ?, ?)",
+        [(number, job, text) for number, (job, text) in enumerate(identity.jobs.items(), 1)],
+    )
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _digest(identity: Identity) -> str:
+    return digest([identity.name, dict(identity.common), list(identity.jobs.items())])
+
+
+def _past(connection: sqlite3.Connection) -> Iterator[PastJob]:
+    attempts: dict[int, list[PastAttempt]] = {}
+    ended = (
+        "SELECT job, attempt, state, record FROM attempts"
+        " WHERE state NOT IN ('running', 'cut') ORDER BY job, attempt"
+    )
+    for job, attempt, state, record in connection.execute(ended):
+        past = PastAttempt(attempt=attempt, state=state, record=record)
+        attempts.setdefault(job, []).append(past)
+    for number, state in connection.execute("SELECT number, state FROM jobs ORDER BY number"):
+        yield PastJob(number=number, state=state, attempts=tuple(attempts.get(number, ())))

@@ -20,6 +20,7 @@ import argparse
 import os
 import signal
 import stat
+import sys
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -168,10 +169,8 @@ async def _wait_signal() -> None:
 
 async def _wait_stdin() -> None:
     """Wait for the end of our input; for ever if nobody can end it (/dev/null, a terminal)."""
-    try:
-        mode = os.fstat(0).st_mode
-    except OSError:  # it was closed before we began
-        mode = 0
+    # Closed before we began: descriptor 0 is something of our own by now.
+    mode = 0 if sys.stdin is None else os.fstat(0).st_mode
     if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
         await trio.sleep_forever()
     while True:

@@ -174,14 +174,16 @@ class Player:
         while True:
             self._inbox.wait(None)
 
-    def _do_exit(self, step: dict[str, Any]) -> None:
+    def _do_exit(
+        self, step: dict[str, Any]
+    ) -> None:  # pragma: no cover - nothing is left to say so
         if step["code"] < 0:
             os.kill(os.getpid(), -step["code"])
             signal.pause()  # until it has come
         os._exit(step["code"])
 
     def _do_spawn(self, step: dict[str, Any]) -> None:
-        if os.fork() == 0:
+        if os.fork() == 0:  # pragma: no cover - it becomes another program
             os.setsid()
             null = os.open(os.devnull, os.O_RDWR)
             for number in range(3):
@@ -213,7 +215,7 @@ class Player:
         # A file in memory instead of a pipe: no end to wait for if a child of it lives on.
         output = os.memfd_create("output")
         pid = os.fork()
-        if pid == 0:
+        if pid == 0:  # pragma: no cover - it becomes another program
             os.setpgid(0, 0)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.dup2(output, 1)
@@ -221,12 +223,12 @@ class Player:
             os.execv("/bin/sh", ["sh", "-c", command])  # noqa: S606 - there is a shell
         try:  # noqa: SIM105 - contextlib would have to be imported
             os.setpgid(pid, pid)
-        except PermissionError:
+        except PermissionError:  # pragma: no cover - a race
             pass  # it is past its exec, and so past its own setpgid
         ended = os.pidfd_open(pid)
         try:
             while not self._inbox.wait(None, ended):
-                pass
+                pass  # there was input, but no interrupt: its end
         except Interrupted:
             os.killpg(pid, signal.SIGKILL)
             os.waitpid(pid, 0)

@@ -73,6 +73,15 @@ def test_earlier_prompts_are_recalled(client: Any) -> None:
     assert client.text(client.post("!recall 1")) == "!recall"
 
 
+def test_prompts_that_claude_has_joined_are_told_apart(connect: Callable[..., Any]) -> None:
+    client = connect("anthropic")
+    texts = ["<system-reminder>x</system-reminder>", "one\n", "!recall"]
+    content = [{"type": "text", "text": text} for text in texts]
+    client.history.append({"role": "user", "content": content})
+
+    assert client.text(client.post()) == "one"
+
+
 def test_what_the_programs_put_into_the_users_role_is_no_prompt(client: Any) -> None:
     client.post("!say mine")
     for text in (
@@ -440,12 +449,47 @@ def test_a_hanging_server_sends_nothing_at_all(
     wait_outcomes(model_server, ["gone"])
 
 
+def test_a_client_that_leaves_in_the_middle_of_an_answer_is_noted(
+    client: Any, model_server: Served
+) -> None:
+    host, port = model_server.url.removeprefix("http://").split(":")
+    stream = "true" if client.stream else "false"
+    key = "messages" if client.api == "anthropic" else "input"
+    path = {"anthropic": "/v1/messages", "openai": "/v1/responses"}[client.api]
+    message = '[{"role": "user", "content": "!fill 30000000"}]'
+    body = f'{{"stream": {stream}, "{key}": {message}}}'.encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with socket.create_connection((host, int(port)), timeout=20) as sock:
+        sock.sendall(head + body)
+        assert sock.recv(1)
+
+    wait_outcomes(model_server, ["gone"])
+
+
 def test_an_answer_can_take_its_time(client: Any) -> None:
     started = time.monotonic()
     got = client.post("!sleep 0.2\n!say late")
 
     assert client.text(got) == "late"
     assert time.monotonic() - started >= 0.2
+
+
+def test_a_request_that_comes_during_an_answer_waits_for_its_turn(
+    client: Any, model_server: Served
+) -> None:
+    host, port = model_server.url.removeprefix("http://").split(":")
+    key = "messages" if client.api == "anthropic" else "input"
+    path = {"anthropic": "/v1/messages", "openai": "/v1/responses"}[client.api]
+    body = json.dumps({key: [{"role": "user", "content": "!sleep 0.2\n!say first"}]}).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with socket.create_connection((host, int(port)), timeout=20) as sock:
+        sock.sendall(head + body)
+        wait_outcomes(model_server, ["open"])
+        sock.sendall(b"GET /second HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answers = b"".join(iter(lambda: sock.recv(1 << 16), b""))
+
+    assert answers.startswith(b"HTTP/1.1 200 OK")
+    assert answers.index(b"first") < answers.index(b"HTTP/1.1 404")
 
 
 @pytest.mark.parametrize(

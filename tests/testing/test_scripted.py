@@ -92,16 +92,24 @@ async def talk_to(
         resume=resume,
     )
     launch = agent.launch(setting)
+    argv, env = launch.argv, dict(launch.env)
+    measured = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+    if measured:  # what is isolated cannot be measured
+        argv = (argv[0], *argv[3:])
     process = await trio.lowlevel.open_process(
-        launch.argv,
+        argv,
         cwd=setting.cwd,
-        env=dict(launch.env),
+        env=env | measured,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
     try:
         yield Talk(process, agent.conversation(setting))
+        assert process.stdin is not None
+        await process.stdin.aclose()
+        with trio.move_on_after(5):
+            await process.wait()
     finally:
         process.kill()
         with trio.CancelScope(shield=True):
@@ -336,7 +344,7 @@ async def test_the_rest_of_a_line_is_kept_when_the_program_ends() -> None:
 
 async def test_at_the_end_of_its_input_it_finishes_the_turn_and_ends(tmp_path: Path) -> None:
     async with ready_talk(tmp_path) as talk:
-        await talk.begin("!sleep 0.1\n!run echo ran\n!say finished")
+        await talk.begin("!run cat > /dev/null; sleep 0.1; echo ran\n!say finished")
         assert talk.process.stdin is not None
         await talk.process.stdin.aclose()
         output = b""

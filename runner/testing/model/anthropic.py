@@ -108,7 +108,7 @@ class _History:
         self._looked = False
 
     def add(self, role: object, content: list[Mapping[str, object]]) -> None:
-        for block in content:
+        for place, block in enumerate(content):
             match block.get("type"):
                 case "tool_use":
                     self._calls[str(block.get("id"))] = block
@@ -117,7 +117,10 @@ class _History:
                         str(block.get("tool_use_id")), text_of(block.get("content", ""))
                     )
                 case "text" if role == "user" and not is_furniture(str(block.get("text", ""))):
-                    self.prompts.append(str(block["text"]))
+                    text = str(block["text"])
+                    # Claude Code joins two messages without an answer between, by a newline.
+                    joined = place + 1 < len(content)
+                    self.prompts.append(text.removesuffix("\n") if joined else text)
                     self.done, self.follow, self._looked = 0, None, False
 
     def _add_result(self, ident: str, text: str) -> None:

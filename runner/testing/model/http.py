@@ -264,10 +264,9 @@ class Connection:
 
     async def send(self, data: bytes) -> None:
         """Send a piece of a streamed answer."""
-        if data:
-            await self._stream.send_all(
-                b"%x\r\n%b\r\n" % (len(data), data) if self._chunks else data
-            )
+        assert data  # an empty chunk would be the end
+        piece = b"%x\r\n%b\r\n" % (len(data), data) if self._chunks else data
+        await self._stream.send_all(piece)
 
     async def end(self) -> None:
         """End a streamed answer as it should end."""

@@ -1,0 +1,53 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+
+CommandT = TypeVar("CommandT", bound=Callable[..., object])
+
+
+def batch_file(command: CommandT) -> CommandT:
+    """The batch file; whether it is there is the loader's to say."""
+    return click.argument("file", metavar="FILE")(command)
+
+
+def overrides(command: CommandT) -> CommandT:
+    """Values laid over the file."""
+    return click.option(
+        "-c",
+        "overrides",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="Lay a value over the file's, such as -c agent.model=sonnet; may be repeated.",
+    )(command)
+
+
+def select(command: CommandT) -> CommandT:
+    """Which jobs."""
+    return click.option(
+        "--select",
+        metavar="EXPR",
+        help="Only jobs for which it holds, such as 'row.lang == \"py\" and index <= 10'.",
+    )(command)
+
+
+def config(command: CommandT) -> CommandT:
+    """The runner's own options."""
+    return click.option(
+        "--config",
+        "config_file",
+        metavar="FILE",
+        envvar="RUNNER_CONFIG",
+        help="The runner's own options, as in configs/runner.toml.  [env: RUNNER_CONFIG]",
+    )(command)
+
+
+def json(command: CommandT) -> CommandT:
+    """Records for programs."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Only JSON records on standard output."
+    )(command)

@@ -1,0 +1,330 @@
+"""`runner run`: one prompt, here and now, in a directory as it is; output streamed.
+
+It is a session and its scope, and no batch: nothing is copied, nothing is tried again, nothing is
+kept. Standard output is the agent's, standard error ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+import attrs
+import click
+import trio
+
+from runner.agents.driver import Agent
+from runner.agents.events import ErrorClass, RateLimited, Refusal, Retry, Text, ToolCall
+from runner.agents.registry import make_agent
+from runner.cli import options
+from runner.cli.endings import ended_by
+from runner.cli.exits import Exit
+from runner.cli.signals import Ladder, Step
+from runner.cli.streams import STDERR, STDOUT, discard_output
+from runner.cli.writer import Writer
+from runner.config import RunnerConfig, load_record
+from runner.errors import ConfigError, Problem, SessionClosed
+from runner.runtime import open_runner
+from runner.scopes.scope import Scope
+from runner.sessions.followers import Follower
+from runner.sessions.session import Session
+from runner.sessions.turn import Turn
+from runner.strict import parse_seconds
+
+SCHEMA = "runner.turn/1"
+ONE_PROCESS_PER_TURN = ("shell", "command")  # their text is a stream, that of the others messages
+
+
+@click.command()
+@click.argument("prompt")
+@click.option(
+    "-a", "--agent", "name", metavar="AGENT", help="shell, claude, codex, or an agent's TOML file."
+)
+@click.option(
+    "-w", "--workspace", "directory", metavar="DIR", default=".", help="Where it works.  [.]"
+)
+@click.option(
+    "--verify", metavar="CMD", multiple=True, help="A command that must exit with 0 afterwards."
+)
+@click.option("--timeout", metavar="TIME", help="For the turn, such as 90s or 30m.  [no limit]")
+@options.config
+@options.json
+def run(
+    *,
+    prompt: str,
+    name: str | None,
+    directory: str,
+    verify: tuple[str, ...],
+    timeout: str | None,
+    config_file: str | None,
+    as_json: bool,
+) -> int:
+    """Run one prompt, here and now, in a directory as it is.
+
+    PROMPT - reads it from standard input. The agent's output goes to standard output.
+    """
+    config = load_record(config_file, RunnerConfig) if config_file else RunnerConfig()
+    order = Order(
+        prompt=_read(prompt),
+        agent=_agent(name or config.default_agent),
+        directory=_existing(directory),
+        verify=verify,
+        timeout=_seconds(timeout),
+        as_json=as_json,
+    )
+    return trio.run(_main, config, order)
+
+
+@attrs.frozen(kw_only=True)
+class Order:
+    """What is to be done."""
+
+    prompt: str
+    agent: Agent
+    directory: str
+    verify: Sequence[str]
+    timeout: float | None
+    as_json: bool
+
+
+# ---------------------------------------------------------------- what the user said
+
+
+def _read(prompt: str) -> str:
+    text = prompt
+    if prompt == "-":
+        text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+    if not text.strip():
+        raise ConfigError("the prompt is empty")
+    return text
+
+
+def _agent(name: str) -> Agent:
+    if name.endswith(".toml") or "/" in name:
+        return load_record(name, Agent)  # type: ignore[arg-type]  # a union of records
+    return make_agent(name)
+
+
+def _existing(directory: str) -> str:
+    if not os.path.isdir(directory):
+        raise ConfigError(Problem(directory, None, "", "there is no such directory"))
+    return directory
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        return parse_seconds(float(text) if text.replace(".", "", 1).isdigit() else text)
+    except ValueError as exc:
+        raise ConfigError(Problem("--timeout", None, "", str(exc))) from None
+
+
+# ---------------------------------------------------------------- carrying it out
+
+
+async def _main(config: RunnerConfig, order: Order) -> int:
+    out, err = Writer(STDOUT), Writer(STDERR)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(out.run)
+        nursery.start_soon(err.run)
+        code = await _carry_out(config, order, out, err)
+        await out.flushed()
+        await err.flushed()
+        nursery.cancel_scope.cancel()
+    if out.is_closed:
+        discard_output()
+        return Exit.BROKEN_PIPE
+    return code
+
+
+async def _carry_out(config: RunnerConfig, order: Order, out: Writer, err: Writer) -> int:
+    code: int = Exit.INTERRUPTED
+    verifying = trio.CancelScope()
+    async with trio.open_nursery() as nursery, open_runner(config) as runner:
+        scope = runner.scope(order.directory)
+        session = runner.session(scope, order.agent, timeout=order.timeout, durable=False)
+
+        async def interrupt() -> None:
+            with contextlib.suppress(SessionClosed):
+                await session.interrupt()
+            verifying.cancel()
+
+        def start_interrupt() -> None:
+            nursery.start_soon(interrupt)
+
+        out.on_close = start_interrupt  # nobody listens any more, so nobody wants the rest
+        ladder = Ladder(
+            steps=(
+                Step("interrupting; once more ends everything at once", start_interrupt),
+                Step("ending everything at once", nursery.cancel_scope.cancel),
+            ),
+            say=err.put_line,
+            begin_at=0,
+        )
+        await nursery.start(ladder.watch)
+        turn = await _follow(session, order, out, err)
+        is_verified = False
+        with verifying:
+            is_verified = turn.ok and await _verify(scope, order.verify, err)
+        _report(turn, is_verified, order, out, err)
+        code = _code(turn, is_verified)
+        nursery.cancel_scope.cancel()
+    return code if ladder.last is None else ended_by(ladder.last)
+
+
+async def _follow(session: Session, order: Order, out: Writer, err: Writer) -> Turn:
+    """Carry out the turn, and let its events be seen as they come."""
+    is_stream = order.agent.kind in ONE_PROCESS_PER_TURN
+    voice = Voice(out=err if order.as_json else out, err=err, is_stream=is_stream)
+    async with session.events() as events, trio.open_nursery() as nursery:
+        nursery.start_soon(_show, events, voice)
+        async with session:
+            turn = await session.send(order.prompt)
+        # The session is closed: the events come to their end.
+    voice.end()
+    return turn
+
+
+async def _show(events: Follower, voice: Voice) -> None:
+    async for happened in events:
+        voice.show(happened.event)
+        await voice.out.flushed()  # a slow reader costs no memory: at the worst, it misses some
+    if events.dropped:
+        voice.err.put_line(
+            f"the reader was too slow: {events.dropped} pieces of output are left out"
+        )
+
+
+@attrs.define(eq=False, kw_only=True)
+class Voice:
+    """What a turn says, as it comes."""
+
+    out: Writer
+    err: Writer
+    is_stream: bool
+    _last: str = "\n"
+    _had_partial: bool = False
+
+    def show(self, event: object) -> None:
+        """Write what is for people in an event."""
+        match event:
+            case Text(text=text, partial=True):
+                self._had_partial = True
+                self._write(text)
+            case Text(text=text):
+                if not self._had_partial:
+                    self._write(text)
+                self._had_partial = False
+                if not self.is_stream:
+                    self.end()
+            case ToolCall():
+                self.err.put_line(f"- {event.name} {_brief(event.input)}")
+            case Refusal():
+                self.err.put_line(f"- {event.tool} was refused: {_brief(event.input)}")
+            case Retry():
+                status = f" after status {event.status}" if event.status else ""
+                self.err.put_line(f"- it asks its provider again{status} {event.message}".rstrip())
+            case RateLimited(resets_at=when) if when is not None:
+                self.err.put_line(f"- the provider allows more at {when:%Y-%m-%d %H:%M:%S %Z}")
+            case _:
+                pass
+
+    def end(self) -> None:
+        """End the line."""
+        if self._last != "\n":
+            self._write("\n")
+
+    def _write(self, text: str) -> None:
+        self.out.put(text)
+        self._last = text[-1:] or self._last
+
+
+def _brief(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+async def _verify(scope: Scope, commands: Sequence[str], err: Writer) -> bool:
+    for command in commands:
+        done = await scope.exec(command)
+        if not done.ok:
+            err.put(done.stdout + done.stderr)
+            err.put_line(f"not verified: {command} (exit code {done.exit_code})")
+            return False
+        err.put_line(f"verified: {command}")
+    return True
+
+
+# ---------------------------------------------------------------- what it came to
+
+
+CODES = {
+    ErrorClass.TIMEOUT: Exit.TIMEOUT,
+    ErrorClass.STALLED: Exit.TIMEOUT,
+    ErrorClass.RATE_LIMITED: Exit.PARKED,
+    ErrorClass.BUDGET: Exit.BUDGET,
+    ErrorClass.INTERRUPTED: Exit.INTERRUPTED,
+    ErrorClass.OVERLOADED: Exit.INFRA,
+    ErrorClass.NETWORK: Exit.INFRA,
+    ErrorClass.CRASHED: Exit.INFRA,
+    ErrorClass.PROTOCOL: Exit.INFRA,
+}
+
+
+def _code(turn: Turn, is_verified: bool) -> Exit:
+    if turn.error is not None:
+        return CODES.get(turn.error, Exit.FAILED)
+    return Exit.OK if is_verified else Exit.UNVERIFIED
+
+
+def _report(turn: Turn, is_verified: bool, order: Order, out: Writer, err: Writer) -> None:
+    err.put(turn.stderr_tail)
+    if turn.stderr_tail and not turn.stderr_tail.endswith("\n"):
+        err.put("\n")
+    err.put_line(_summary(turn))
+    if order.as_json:
+        out.put_line(json.dumps(_record(turn, is_verified, order), default=str))
+
+
+def _summary(turn: Turn) -> str:
+    changes = [
+        f"{len(paths)} {what}"
+        for paths, what in (
+            (turn.files_created, "created"),
+            (turn.files_modified, "modified"),
+            (turn.files_deleted, "deleted"),
+            (turn.files_renamed, "renamed"),
+        )
+        if paths
+    ]
+    parts = [f"files: {', '.join(changes)}"] if changes else []
+    tokens = turn.usage.input_tokens + turn.usage.cached_tokens + turn.usage.output_tokens
+    parts += [f"{tokens} tokens"] * bool(tokens)
+    if turn.cost_usd is not None:
+        parts.append(f"${turn.cost_usd:.4f}")
+    state = "done" if turn.ok else f"failed ({turn.error}): {turn.error_text}"
+    return "; ".join([f"{state} in {turn.duration:.1f} s", *parts])
+
+
+def _record(turn: Turn, is_verified: bool, order: Order) -> dict[str, object]:
+    return {
+        "schema": SCHEMA,
+        "ok": turn.ok,
+        "verified": is_verified if order.verify else None,
+        "final_message": turn.final_message,
+        "error": turn.error,
+        "error_text": turn.error_text,
+        "stop": turn.stop,
+        "exit_code": turn.exit_code,
+        "duration": round(turn.duration, 3),
+        "files_created": list(map(str, turn.files_created)),
+        "files_modified": list(map(str, turn.files_modified)),
+        "files_deleted": list(map(str, turn.files_deleted)),
+        "files_renamed": [list(map(str, pair)) for pair in turn.files_renamed],
+        "usage": attrs.asdict(turn.usage),
+        "cost_usd": turn.cost_usd,
+    }

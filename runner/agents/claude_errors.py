@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from runner.agents.claude_read import Record
 from runner.agents.events import ErrorClass, Retry
-from runner.agents.lines import list_of, text_of, whole_of
+from runner.agents.lines import list_of, number_of, text_of, whole_of
 from runner.agents.provider import by_status
 
 _STOPS = {
@@ -39,15 +39,22 @@ _WORDS = {
 }
 
 
-def of_retry(word: str, status: int | None) -> ErrorClass:
-    """The class of a failure that the program tries again after.
+def of_retry(message: Record) -> Retry:
+    """The event of an `api_retry` message.
 
     Without a status there was no answer: the connection failed, or the time was up.
     """
-    found = _WORDS.get(word) or by_status(status)
-    if found is None:
-        return ErrorClass.NETWORK if status is None else ErrorClass.FAILED
-    return found
+    word, status = text_of(message, "error"), whole_of(message, "error_status") or None
+    delay = number_of(message, "retry_delay_ms")
+    other = ErrorClass.NETWORK if status is None else ErrorClass.FAILED
+    return Retry(
+        attempt=whole_of(message, "attempt"),
+        of=whole_of(message, "max_retries") or None,
+        delay=None if delay is None else delay / 1000,
+        status=status,
+        error=_WORDS.get(word) or by_status(status) or other,
+        message=word,
+    )
 
 
 def of_result(

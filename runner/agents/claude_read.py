@@ -8,29 +8,51 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-from runner.agents.events import Event, Text, Thinking, ToolCall, Usage
-from runner.agents.lines import mapping_of, text_of, whole_of
+from runner.agents.events import Event, RateLimited, Text, Thinking, ToolCall, ToolResult, Usage
+from runner.agents.lines import list_of, mapping_of, number_of, text_of, whole_of
 
 Record: TypeAlias = Mapping[str, object]
 
 
-def of_block(block: Record, *, own: bool) -> list[Event]:
-    """The event of a block of an answer; a subagent's words are not the agent's own."""
-    match text_of(block, "type"):
-        case "text" if own:
-            return [Text(text=text_of(block, "text"))]
-        case "thinking" if own:
-            return [Thinking(text=text_of(block, "thinking"))]
-        case "tool_use":
-            return [
-                ToolCall(
-                    id=text_of(block, "id"),
-                    name=text_of(block, "name"),
-                    input=mapping_of(block, "input"),
-                )
-            ]
-        case _:
-            return []
+def of_answer(answer: Record, *, own: bool) -> list[Event]:
+    """The events of an answer of the model; a subagent's words are not the agent's own."""
+    events: list[Event] = []
+    for block in list_of(answer, "content"):
+        if not isinstance(block, dict):
+            continue
+        match text_of(block, "type"):
+            case "text" if own:
+                events.append(Text(text=text_of(block, "text")))
+            case "thinking" if own:
+                events.append(Thinking(text=text_of(block, "thinking")))
+            case "tool_use":
+                given = mapping_of(block, "input")
+                name = text_of(block, "name")
+                events.append(ToolCall(id=text_of(block, "id"), name=name, input=given))
+            case _:
+                pass
+    return events
+
+
+def of_results(message: Record) -> list[Event]:
+    """The events of a message that brings the results of tools."""
+    return [
+        ToolResult(
+            id=text_of(block, "tool_use_id"),
+            ok=block.get("is_error") is not True,
+            text=text_in(block.get("content")),
+        )
+        for block in list_of(message, "content")
+        if isinstance(block, dict) and block.get("type") == "tool_result"
+    ]
+
+
+def of_rate_limit(info: Record) -> RateLimited | None:
+    """What is known of a limit that has been reached; None if it has not."""
+    if text_of(info, "status") != "rejected":
+        return None
+    resets_at = as_time(number_of(info, "resetsAt"))
+    return RateLimited(resets_at=resets_at, message=text_of(info, "rateLimitType"))
 
 
 def text_in(content: object) -> str:

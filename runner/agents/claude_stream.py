@@ -27,7 +27,6 @@ Nothing here raises for what the program says; nothing here judges a turn beyond
 from __future__ import annotations
 
 import enum
-from datetime import datetime
 
 import attrs
 import msgspec
@@ -35,41 +34,32 @@ import msgspec
 from runner.agents import claude_errors
 from runner.agents.claude_read import (
     Record,
-    as_time,
     as_uuid,
-    of_block,
-    text_in,
-    usage_of,
+    of_answer,
+    of_rate_limit,
+    of_results,
     version_of,
 )
+from runner.agents.claude_turn import ClaudeTurn
 from runner.agents.driver import Setting
 from runner.agents.events import (
     ConversationStarted,
-    ErrorClass,
     Event,
-    RateLimited,
     Raw,
     Ready,
     Refusal,
-    Retry,
     Text,
-    ToolResult,
-    TurnEnded,
     TurnStarted,
-    Usage,
-    UsageChanged,
 )
 from runner.agents.lines import (
     LineSplitter,
     decode,
     is_partial,
-    list_of,
     mapping_of,
     number_of,
     text_of,
-    whole_of,
 )
-from runner.agents.oneshot import as_unicode, describe_exit, stderr_tail
+from runner.agents.oneshot import as_unicode
 from runner.errors import LocalProtocolError
 
 # From this version on `client_composed` makes the program take a line as it is; before, a line
@@ -92,24 +82,6 @@ class State(enum.Enum):
 
 
 @attrs.define(eq=False)
-class _Turn:
-    """What is known of the turn in flight."""
-
-    id: str
-    uuid: str
-    begun: bool = False  # the program has taken up our line
-    queued: bool = False  # ... has read it, and says that it has not begun with it
-    interrupted: bool = False
-    held: Record | None = None  # a result that came before that
-    usage: Usage = attrs.field(factory=Usage)
-    input: Usage = attrs.field(factory=Usage)  # of the answer that is being streamed
-    last_text: str = ""
-    error_word: str = ""  # the program's word on its synthetic answer
-    retry: Retry | None = None
-    resets_at: datetime | None = None
-
-
-@attrs.define(eq=False)
 class ClaudeConversation:
     """The protocol state of one process of Claude Code."""
 
@@ -120,7 +92,7 @@ class ClaudeConversation:
     _asked: int = attrs.field(default=0, init=False)
     _cost: float | None = attrs.field(default=None, init=False)  # counted before this turn
     _told: ConversationStarted | None = attrs.field(default=None, init=False)
-    _turn: _Turn | None = attrs.field(default=None, init=False)
+    _turn: ClaudeTurn | None = attrs.field(default=None, init=False)
     _lines: LineSplitter = attrs.field(factory=LineSplitter, init=False)
     _out: list[bytes] = attrs.field(factory=list, init=False)
 
@@ -151,7 +123,7 @@ class ClaudeConversation:
         if not prompt.strip():
             raise LocalProtocolError("a blank prompt does not reach the model")
         self.state = State.IN_TURN
-        self._turn = _Turn(id=turn, uuid=as_uuid(turn))
+        self._turn = ClaudeTurn(id=turn, uuid=as_uuid(turn))
         if prompt.startswith("/") and version_of(self.version) < VERBATIM_SINCE:
             prompt = "\n" + prompt
         self._send(
@@ -201,18 +173,7 @@ class ClaudeConversation:
         if turn is not None and turn.held is not None:
             events.extend(self._end_turn(turn, turn.held))
         elif turn is not None:
-            events.append(
-                TurnEnded(
-                    turn=turn.id,
-                    ok=False,
-                    message="",
-                    stop=describe_exit(exit_code),
-                    error=ErrorClass.INTERRUPTED if turn.interrupted else ErrorClass.CRASHED,
-                    error_text=f"it ended ({describe_exit(exit_code)}) without a result: "
-                    + stderr_tail(stderr),
-                    usage=turn.usage,
-                )
-            )
+            events.append(turn.cut(exit_code, stderr))
         self._turn = None
         self.state = State.ENDED
         return events
@@ -278,16 +239,7 @@ class ClaudeConversation:
         return [started]
 
     def _on_retry(self, message: Record) -> list[Event]:
-        delay = number_of(message, "retry_delay_ms")
-        status = whole_of(message, "error_status") or None
-        retry = Retry(
-            attempt=whole_of(message, "attempt"),
-            of=whole_of(message, "max_retries") or None,
-            delay=None if delay is None else delay / 1000,
-            status=status,
-            error=claude_errors.of_retry(text_of(message, "error"), status),
-            message=text_of(message, "error"),
-        )
+        retry = claude_errors.of_retry(message)
         if self._turn is not None:
             self._turn.retry = retry
         return [retry]
@@ -312,16 +264,10 @@ class ClaudeConversation:
             if self._turn is not None:
                 self._turn.error_word = text_of(message, "error")
             return None
-        own = message.get("parent_tool_use_id") is None  # and not a subagent's
-        events = [
-            event
-            for block in list_of(answer, "content")
-            if isinstance(block, dict)
-            for event in of_block(block, own=own)
-        ]
-        if self._turn is not None:
-            texts = [event.text for event in events if isinstance(event, Text)]
-            self._turn.last_text = texts[-1] if texts else self._turn.last_text
+        events = of_answer(answer, own=message.get("parent_tool_use_id") is None)
+        for event in events:
+            if self._turn is not None and isinstance(event, Text):
+                self._turn.last_text = event.text
         return events or None
 
     def _on_user(self, message: Record) -> list[Event] | None:
@@ -330,19 +276,9 @@ class ClaudeConversation:
             if turn is None or text_of(message, "uuid") != turn.uuid:
                 return None
             return self._on_begun(turn)
-        blocks = list_of(mapping_of(message, "message"), "content")
-        results: list[Event] = [
-            ToolResult(
-                id=text_of(block, "tool_use_id"),
-                ok=block.get("is_error") is not True,
-                text=text_in(block.get("content")),
-            )
-            for block in blocks
-            if isinstance(block, dict) and block.get("type") == "tool_result"
-        ]
-        return results or None
+        return of_results(mapping_of(message, "message")) or None
 
-    def _on_begun(self, turn: _Turn) -> list[Event] | None:
+    def _on_begun(self, turn: ClaudeTurn) -> list[Event] | None:
         if turn.begun:
             return None
         turn.begun = True
@@ -355,30 +291,18 @@ class ClaudeConversation:
         if message.get("parent_tool_use_id") is not None:
             return None
         event = mapping_of(message, "event")
-        match text_of(event, "type"):
-            case "content_block_delta":
-                text = text_of(mapping_of(event, "delta"), "text")
-                return [Text(text=text, partial=True)] if text else None
-            case "message_start" if self._turn is not None:
-                self._turn.input = usage_of(mapping_of(mapping_of(event, "message"), "usage"))
-            case "message_delta" if self._turn is not None:
-                written = whole_of(mapping_of(event, "usage"), "output_tokens")
-                answer = attrs.evolve(self._turn.input, output_tokens=written)
-                self._turn.usage += answer
-                self._turn.input = Usage()
-                return [UsageChanged(usage=self._turn.usage)]
-            case _:
-                pass
-        return None
+        text = text_of(mapping_of(event, "delta"), "text")
+        if text:
+            return [Text(text=text, partial=True)]
+        return None if self._turn is None else self._turn.count(event)
 
     def _on_rate_limit(self, message: Record) -> list[Event] | None:
-        info = mapping_of(message, "rate_limit_info")
-        if text_of(info, "status") != "rejected":
+        limited = of_rate_limit(mapping_of(message, "rate_limit_info"))
+        if limited is None:
             return None
-        resets_at = as_time(number_of(info, "resetsAt"))
         if self._turn is not None:
-            self._turn.resets_at = resets_at
-        return [RateLimited(resets_at=resets_at, message=text_of(info, "rateLimitType"))]
+            self._turn.resets_at = limited.resets_at
+        return [limited]
 
     def _on_request(self, message: Record) -> list[Event] | None:
         request = mapping_of(message, "request")
@@ -428,29 +352,11 @@ class ClaudeConversation:
             return None
         return self._end_turn(turn, message)
 
-    def _end_turn(self, turn: _Turn, result: Record) -> list[Event]:
+    def _end_turn(self, turn: ClaudeTurn, result: Record) -> list[Event]:
         self._turn = None
         self.state = State.IDLE
         total = number_of(result, "total_cost_usd")
         cost = None if total is None or self._cost is None else round(total - self._cost, 9)
         self._cost = self._cost if total is None else total
-        error = claude_errors.of_result(
-            result, turn.error_word, turn.retry, interrupted=turn.interrupted
-        )
         begun: list[Event] = [] if turn.begun else [TurnStarted(turn=turn.id)]
-        return [
-            *begun,
-            TurnEnded(
-                turn=turn.id,
-                ok=error is None,
-                message=(text_of(result, "result") if error is None else "") or turn.last_text,
-                stop=claude_errors.stop(result),
-                error=error,
-                error_text=claude_errors.sentence(result) if error else "",
-                resets_at=turn.resets_at if error is ErrorClass.RATE_LIMITED else None,
-                usage=usage_of(mapping_of(result, "usage")),
-                cost_usd=cost,
-                cost_source="none" if cost is None else "program",
-                raw=result,
-            ),
-        ]
+        return [*begun, turn.ended(result, cost)]

@@ -301,18 +301,16 @@ class CodexConversation:
         if method == "thread/tokenUsage/updated":
             return self._on_usage(params)
         turn = self._turn
-        if turn is None or params.get("threadId") != self.thread:
-            return None
         told = text_of(params, "turnId") or text_of(mapping_of(params, "turn"), "id")
-        # The answer that says their id comes first (seen always); a turn without one is not ours.
-        if not told or told != turn.theirs:
+        # The answer that says their id has come before; a turn without one is not ours.
+        if turn is None or not told or told != turn.theirs:
             return None
+        if method == "turn/started":
+            return self._on_begun(turn)
         return self._on_turn(turn, method, params)
 
     def _on_turn(self, turn: _Turn, method: str, params: Record) -> list[Event] | None:
         match method:
-            case "turn/started":
-                return self._on_begun(turn)
             case "item/agentMessage/delta":
                 return [Text(text=text_of(params, "delta"), partial=True)]
             case "item/started":

@@ -1,0 +1,91 @@
+"""A turn of Claude Code while it is in flight: what has been seen of it, and how it ends.
+
+The conversation (claude_stream) decides which messages are this turn's and when it is over.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import attrs
+
+from runner.agents import claude_errors
+from runner.agents.claude_read import Record, usage_of
+from runner.agents.events import ErrorClass, Event, Retry, TurnEnded, Usage, UsageChanged
+from runner.agents.lines import mapping_of, text_of, whole_of
+from runner.agents.oneshot import describe_exit, stderr_tail
+
+
+@attrs.define(eq=False)
+class ClaudeTurn:
+    """What is known of the turn in flight.
+
+    Attributes:
+        id: the session's id of it; `uuid` is our line's.
+        begun: the program has taken up our line.
+        queued: it has read it, and says that it has not begun with it.
+        held: a result that came before it was taken up.
+        usage: of the answers so far; `answer` is of the one that is being streamed.
+        error_word: the program's word for a failure.
+    """
+
+    id: str
+    uuid: str
+    begun: bool = False
+    queued: bool = False
+    interrupted: bool = False
+    held: Record | None = None
+    usage: Usage = attrs.field(factory=Usage)
+    answer: Usage = attrs.field(factory=Usage)
+    last_text: str = ""
+    error_word: str = ""
+    retry: Retry | None = None
+    resets_at: datetime | None = None
+
+    def count(self, event: Record) -> list[Event] | None:
+        """Count the tokens that a streamed event tells of, if it does."""
+        match text_of(event, "type"):
+            case "message_start":
+                self.answer = usage_of(mapping_of(mapping_of(event, "message"), "usage"))
+            case "message_delta":
+                written = whole_of(mapping_of(event, "usage"), "output_tokens")
+                self.usage += attrs.evolve(self.answer, output_tokens=written)
+                self.answer = Usage()
+                return [UsageChanged(usage=self.usage)]
+            case _:
+                pass
+        return None
+
+    def ended(self, result: Record, cost: float | None) -> TurnEnded:
+        """The end by a result."""
+        error = claude_errors.of_result(
+            result, self.error_word, self.retry, interrupted=self.interrupted
+        )
+        usage = usage_of(mapping_of(result, "usage"))
+        return TurnEnded(
+            turn=self.id,
+            ok=error is None,
+            message=(text_of(result, "result") if error is None else "") or self.last_text,
+            stop=claude_errors.stop(result),
+            error=error,
+            error_text=claude_errors.sentence(result) if error else "",
+            resets_at=self.resets_at if error is ErrorClass.RATE_LIMITED else None,
+            # Of a turn that a budget stopped the result counts nothing.
+            usage=self.usage if usage == Usage() else usage,
+            cost_usd=cost,
+            cost_source="none" if cost is None else "program",
+            raw=result,
+        )
+
+    def cut(self, exit_code: int, stderr: bytes) -> TurnEnded:
+        """The end by the end of the process, without a result."""
+        how, tail = describe_exit(exit_code), stderr_tail(stderr)
+        return TurnEnded(
+            turn=self.id,
+            ok=False,
+            message=self.last_text,
+            stop=how,
+            error=ErrorClass.INTERRUPTED if self.interrupted else ErrorClass.CRASHED,
+            error_text=f"it ended ({how}) without a result" + (f": {tail}" if tail else ""),
+            usage=self.usage,
+        )

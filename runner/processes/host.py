@@ -123,7 +123,7 @@ class ProcessHost:
             pump.drain()
             end = command.end or _killed()
             if outcome is Outcome.TIMEOUT and end.when - began < (timeout or 0.0):
-                outcome = Outcome.EXITED  # it was over before, by a hair
+                outcome = Outcome.EXITED  # pragma: no cover - it was over before, by a hair
             return Completed(
                 exit_code=end.exit_code,
                 outcome=outcome,
@@ -274,9 +274,10 @@ class ProcessHost:
 
     async def _finish(self, link: KeeperLink) -> None:
         """End what a command may still have, and keep its keeper for the next one."""
-        with trio.move_on_after(4 * PATIENCE, shield=True):
-            await self._put_down(link)
         end = link.command.end
+        if end is None and link.command.error is None:
+            with trio.move_on_after(4 * PATIENCE, shield=True):
+                await self._put_down(link)
         if end is not None and end.remaining:
             log.warning("run %s: %d processes cannot be ended", self.run_id, end.remaining)
         if link.reusable and not self._closed and len(self._idle) < IDLE_KEEPERS:

@@ -183,10 +183,6 @@ class Launch:
         os.set_blocking(near, False)
         return near
 
-    def explain(self, number: int) -> ExecFailed:
-        """Say why the keeper could not start it."""
-        return exec_failed(self.name, number)
-
     def close_far(self) -> None:
         """Close the ends that the keeper has got by now."""
         while self.far:

@@ -55,30 +55,30 @@ def _opened(pid: int) -> Iterator[int]:
         os.close(fd)
 
 
-def _is_below(pid: int, ancestors: Collection[int | None]) -> bool:
-    """Whether one of the processes is an ancestor; True if that cannot be said right now."""
+def _is_below(pid: int, ancestors: Collection[int | None]) -> bool | None:
+    """Whether one of the processes is an ancestor; None if that cannot be said right now."""
     while pid > 1:
         if pid in ancestors:
             return True
         stat = read_stat(pid)
         if stat is None:
-            return True  # it ended while we looked: what was below it is elsewhere now
+            return None  # it ended while we looked: what was below it is elsewhere now
         pid = stat[0]
     return False
 
 
 def _end_tagged(pid: int, tag: bytes, spare: Collection[int | None]) -> bool:
-    """End a process if it has the tag; whether it had, and is not spared."""
+    """End a process if it has the tag; whether it, or what is below it, may still be there."""
     try:
-        with _opened(
-            pid
-        ) as fd:  # from here on the descriptor is this process, whatever becomes of it
+        with _opened(pid) as fd:  # from here on this is one process, whatever becomes of it
             if os.stat(f"/proc/{pid}").st_uid != os.geteuid():
                 return False
-            if tag not in (b"\0" + _environ_of(pid)) or _is_below(pid, spare):
+            if tag not in b"\0" + _environ_of(pid):
                 return False
-            signal.pidfd_send_signal(fd, signal.SIGKILL)
-            return True
+            spared = _is_below(pid, spare) if spare else False
+            if spared is False:
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
+            return not spared
     except OSError:  # it is gone, or not ours to look at
         return False
 

@@ -101,12 +101,13 @@ async def open_model_server(*, port: int = 0) -> AsyncGenerator[Served, None]:
     serving = trio.CancelScope()
     failure: Exception | None = None
 
-    async def serve() -> None:
+    async def serve(task_status: trio.TaskStatus[None]) -> None:
         with serving:
+            task_status.started()  # the listeners listen already
             await trio.serve_listeners(server.serve, listeners)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(serve)
+        await nursery.start(serve)
         try:
             yield Served(
                 url=f"http://{HOST}:{number}", requests=server.requests, close=_closer(serving)
@@ -127,7 +128,7 @@ def model_server_thread(*, port: int = 0) -> Generator[Served, None, None]:
     """
     ready = threading.Event()
     served: list[Served] = []
-    failure: list[BaseException] = []
+    failure: list[Exception] = []
 
     async def serve() -> None:
         async with open_model_server(port=port) as server:
@@ -139,7 +140,7 @@ def model_server_thread(*, port: int = 0) -> Generator[Served, None, None]:
     def run() -> None:
         try:
             trio.run(serve)
-        except BaseException as error:  # noqa: BLE001 - raised where the thread is joined
+        except Exception as error:  # noqa: BLE001 - raised where the thread is joined
             failure.append(error)
         finally:
             ready.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -111,6 +112,17 @@ def claude_turn(program: Program, prompt: str) -> dict[str, Any]:
     return program.hear(lambda message: message["type"] == "result")
 
 
+def wait_written(place: Place, session: str, prompt: str) -> None:
+    """Wait until a prompt is in the transcript: it comes there some time after the result."""
+    deadline = time.monotonic() + 20
+    while not any(
+        json.dumps(prompt) in path.read_text()
+        for path in place.work.parent.glob(f"home/.claude/projects/*/{session}.jsonl")
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
 def test_a_claude_that_lives_on_works_is_killed_and_remembers(
     place: Place, claude_program: str, model_server: Served
 ) -> None:
@@ -127,6 +139,7 @@ def test_a_claude_that_lives_on_works_is_killed_and_remembers(
         program.say(type="control_request", request_id="i", request={"subtype": "interrupt"})
         interrupted = program.hear(lambda message: message["type"] == "result")
         recalled = claude_turn(program, "!recall 2")
+        wait_written(place, session, "!recall 2")
     finally:
         program.kill()
     program = place.start(*argv, f"--resume={session}")

@@ -335,7 +335,7 @@ async def test_lines_that_are_no_messages_are_kept_as_they_are(tmp_path: Path) -
     ]
 
 
-async def test_the_rest_of_a_line_is_kept_when_the_program_ends() -> None:
+def test_the_rest_of_a_line_is_kept_when_the_program_ends() -> None:
     conversation = ScriptedConversation(agent=ScriptedAgent())
 
     assert conversation.receive(b'{"event": "te') == []

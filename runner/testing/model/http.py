@@ -281,9 +281,9 @@ class Connection:
         """Let the close be an RST, as from a machine that has crashed."""
         self._stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
-    async def wait_gone(self, timeout: float = math.inf) -> bool:
-        """Wait until the client has closed its side, at most so many seconds; whether it has."""
-        with trio.move_on_after(timeout):
+    async def wait_gone(self, seconds: float = math.inf) -> bool:
+        """Wait until the client has closed its side, at most so long; whether it has."""
+        with trio.move_on_after(seconds):
             while data := await self._stream.receive_some():
                 self._requests.feed(data)
             return True

@@ -65,7 +65,7 @@ class ModelServer:
         try:
             await connection.respond(error.status, body, {**JSON, "connection": "close"})
             # What it still sends has to be read, or the close is an RST that eats our answer.
-            await connection.wait_gone(timeout=1.0)
+            await connection.wait_gone(1.0)
         except trio.BrokenResourceError:  # pragma: no cover - a race with the client's close
             record.outcome = "gone"
 

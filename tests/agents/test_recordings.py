@@ -1,0 +1,277 @@
+"""What real programs wrote, played back: whole, cut everywhere, with garbage in between."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from runner.agents.events import (
+    ConversationStarted,
+    ErrorClass,
+    Raw,
+    Ready,
+    Refusal,
+    Retry,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    TurnEnded,
+    TurnStarted,
+    UsageChanged,
+)
+
+
+def test_a_recording_cut_at_every_byte_says_the_same(recording):
+    expected = recording.play()
+
+    assert expected == recording.play(cut=lambda data: [data[i : i + 1] for i in range(len(data))])
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20, deadline=None
+)
+@given(sizes=st.lists(st.integers(min_value=1, max_value=3000), min_size=1, max_size=20))
+def test_a_recording_in_random_pieces_says_the_same(recording, sizes):
+    def cut(data):
+        position = 0
+        for size in itertools.cycle(sizes):
+            if position >= len(data):
+                return
+            yield data[position : position + size]
+            position += size
+
+    assert recording.play() == recording.play(cut=cut)
+
+
+GARBAGE = [
+    b"\n",
+    b"\r\n \n",
+    b"WARNING: proxy is slow\n",
+    b"\xff\xfe\x00\n",
+    b"[]\nnull\n42\n",
+    b'{"type":\n',
+]
+# What no version has said yet.
+GARBAGE += [b'{"type": "brand_new", "subtype": 7}\n', b'{"method": "brand/new", "params": []}\n']
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_garbage_between_the_lines_changes_nothing(recording, garbage):
+    def without_raw(events):
+        return [event for event in events if not isinstance(event, Raw)]
+
+    assert without_raw(recording.play()) == without_raw(recording.play(between=garbage))
+
+
+def test_every_turn_has_one_end_and_it_comes_after_its_start(recording):
+    events = recording.play()
+    sent = [step["send"] for step in recording.steps if "send" in step]
+
+    assert sent == [event.turn for event in events if isinstance(event, TurnEnded)]
+    starts = [event.turn for event in events if isinstance(event, TurnStarted)]
+    assert len(starts) == len(set(starts))
+    for turn in starts:
+        of_turn = [e for e in events if isinstance(e, TurnStarted | TurnEnded) and e.turn == turn]
+        assert [type(event) for event in of_turn] == [TurnStarted, TurnEnded]
+
+
+def test_a_program_cut_off_anywhere_ends_the_turn_in_flight_once(recording):
+    done = 0
+    for length in range(len(recording.steps)):
+        steps = [*recording.steps[:length], {"end": -9, "stderr": "Killed"}]
+        events = type(recording)(recording.header, steps).play()
+        sent = [step["send"] for step in steps if "send" in step]
+        ends = [event for event in events if isinstance(event, TurnEnded)]
+        done += bool(ends)
+
+        assert sent == [event.turn for event in ends]
+    assert done or not sent
+
+
+# ---------------------------------------------------------------- what is said in them
+
+CLAUDE = ["claude-2.1.197", "claude-2.1.329"]
+CODEX = ["codex-0.169.0"]
+
+
+def ends(events):
+    return [event for event in events if isinstance(event, TurnEnded)]
+
+
+def of(events, kind):
+    return [event for event in events if isinstance(event, kind)]
+
+
+@pytest.mark.parametrize("program", CLAUDE)
+def test_claude_turns(load_recording, program):
+    events = load_recording(f"{program}-turns").play()
+    first, second, third = ends(events)
+
+    assert (first.ok, first.message, first.stop) == (True, "done é", "completed")
+    assert (first.usage.input_tokens, first.usage.cached_tokens) == (30, 21)
+    assert (first.usage.cache_write_tokens, first.usage.output_tokens) == (9, 15)
+    assert first.cost_source == "program"
+    assert first.cost_usd == pytest.approx(3 * second.cost_usd)
+    assert (second.message, second.usage.input_tokens) == ("verbatim", 10)
+    assert third.message == "refused"
+    assert third.cost_usd == pytest.approx(2 * second.cost_usd)
+
+    assert [call.name for call in of(events, ToolCall)] == ["Write", "Bash", "Write"]
+    assert [result.ok for result in of(events, ToolResult)] == [True, True, False]
+    assert of(events, ToolResult)[2].text.startswith("Refused: this session runs unattended")
+    assert [refusal.tool for refusal in of(events, Refusal)] == ["Write"]
+    assert [thought.text for thought in of(events, Thinking)] == ["hmm"]
+    assert [text.text for text in of(events, Text) if not text.partial] == [
+        "done é",
+        "verbatim",
+        "refused",
+    ]
+    assert (
+        "".join(text.text for text in of(events, Text) if text.partial) == "done éverbatimrefused"
+    )
+    assert of(events, UsageChanged)[2].usage == first.usage
+    (started,) = of(events, ConversationStarted)
+    assert started.version == program.removeprefix("claude-")
+    assert len(of(events, Ready)) == 1
+
+
+@pytest.mark.parametrize("program", CLAUDE)
+def test_claude_resumed_knows_what_it_cost_before_and_is_killed(load_recording, program):
+    again, killed = ends(load_recording(f"{program}-resume").play())
+
+    assert again.ok
+    # One request at either version's price, not the sum of the conversation.
+    assert again.cost_usd == pytest.approx(0.00019725 if "197" in program else 0.0001564)
+    assert (killed.ok, killed.error, killed.stop) == (False, ErrorClass.CRASHED, "SIGKILL")
+    assert killed.error_text == "it ended (SIGKILL) without a result"
+
+
+@pytest.mark.parametrize("program", CLAUDE)
+def test_claude_failures(load_recording, program):
+    events = load_recording(f"{program}-failures").play()
+    auth, limited, recovered, network, budget = ends(events)
+
+    assert auth.error is ErrorClass.AUTH
+    assert limited.error is ErrorClass.RATE_LIMITED
+    assert recovered.ok
+    assert network.error is ErrorClass.NETWORK
+    assert budget.error is ErrorClass.BUDGET
+    assert budget.error_text == "Credit balance is too low"
+    assert [(r.error, r.status, r.attempt, r.of) for r in of(events, Retry)] == [
+        (ErrorClass.AUTH, 401, 1, 1),
+        (ErrorClass.OVERLOADED, 529, 1, 1),
+        (ErrorClass.NETWORK, None, 1, 1),
+    ]
+    assert all(0 < retry.delay < 60 for retry in of(events, Retry))
+    assert all(end.message == "" for end in ends(events) if not end.ok)
+
+
+@pytest.mark.parametrize("program", CLAUDE)
+def test_claude_interrupted_in_both_phases_is_usable_after(load_recording, program):
+    model, tool, after = ends(load_recording(f"{program}-interrupt").play())
+
+    assert (model.error, model.stop) == (ErrorClass.INTERRUPTED, "aborted_streaming")
+    assert (tool.error, tool.stop) == (ErrorClass.INTERRUPTED, "aborted_tools")
+    assert after.ok
+
+
+@pytest.mark.parametrize("program", CLAUDE)
+def test_claude_out_of_budget_says_so_though_the_second_turn_never_begins(load_recording, program):
+    first, second = ends(load_recording(f"{program}-budget").play())
+
+    assert [first.error, second.error] == [ErrorClass.BUDGET, ErrorClass.BUDGET]
+    assert first.usage.input_tokens == 10
+    assert second.error_text == "Reached maximum budget ($0.0001)"
+    assert second.cost_usd == 0
+
+
+@pytest.mark.parametrize("program", CLAUDE)
+def test_claude_does_not_get_ready_for_a_conversation_that_it_does_not_know(
+    load_recording, program
+):
+    recording = load_recording(f"{program}-unknown")
+
+    assert [event.kind for event in recording.play()] == ["result/error_during_execution"]
+    assert recording.steps[-1]["end"] == 1
+
+
+@pytest.mark.parametrize("program", CODEX)
+def test_codex_turns(load_recording, program):
+    events = load_recording(f"{program}-turns").play()
+    first, second, third = ends(events)
+
+    assert (first.ok, first.message, first.stop) == (True, "done é", "completed")
+    assert (first.usage.input_tokens, first.usage.cached_tokens, first.usage.output_tokens) == (
+        180,
+        120,
+        30,
+    )
+    assert (second.message, second.usage.input_tokens) == ("verbatim", 60)
+    assert (third.message, third.usage.input_tokens) == ("refused", 120)
+    assert {(end.cost_usd, end.cost_source) for end in ends(events)} == {(None, "none")}
+
+    names = ["commandExecution", "fileChange", "commandExecution"]
+    assert [call.name for call in of(events, ToolCall)] == names
+    results = [(result.ok, result.text) for result in of(events, ToolResult)]
+    assert results == [(True, "hi\n"), (True, "completed"), (False, "declined")]
+    assert [refusal.tool for refusal in of(events, Refusal)] == ["commandExecution"]
+    assert [thought.text for thought in of(events, Thinking)] == ["hmm"]
+    assert [text.text for text in of(events, Text) if not text.partial] == [
+        "done é",
+        "verbatim",
+        "refused",
+    ]
+    (started,) = of(events, ConversationStarted)
+    assert started.version == program.removeprefix("codex-")
+    assert len(started.conversation) == 36
+
+
+@pytest.mark.parametrize("program", CODEX)
+def test_codex_resumed_counts_this_turn_only_and_is_killed(load_recording, program):
+    recording = load_recording(f"{program}-resume")
+    events = recording.play()
+    again, killed = ends(events)
+
+    assert (again.ok, again.usage.input_tokens, again.usage.output_tokens) == (True, 60, 10)
+    assert (killed.error, killed.stop) == (ErrorClass.CRASHED, "SIGKILL")
+    assert of(events, ConversationStarted)[0].conversation == recording.header["conversation"]
+
+
+@pytest.mark.parametrize("program", CODEX)
+def test_codex_failures(load_recording, program):
+    events = load_recording(f"{program}-failures").play()
+
+    assert [end.error for end in ends(events)] == [
+        ErrorClass.AUTH,
+        ErrorClass.RATE_LIMITED,
+        ErrorClass.OVERLOADED,
+        ErrorClass.NETWORK,
+        ErrorClass.CONTEXT_OVERFLOW,
+        ErrorClass.BAD_REQUEST,
+        None,
+    ]
+    assert min(min(end.usage.input_tokens, end.usage.output_tokens) for end in ends(events)) == 0
+    first = of(events, Retry)[0]
+    assert (first.error, first.status, first.attempt, first.of) == (ErrorClass.AUTH, 401, 1, 1)
+
+
+@pytest.mark.parametrize("program", CODEX)
+def test_codex_interrupted_in_both_phases_is_usable_after(load_recording, program):
+    model, tool, after = ends(load_recording(f"{program}-interrupt").play())
+
+    assert [model.error, tool.error, after.error] == [ErrorClass.INTERRUPTED] * 2 + [None]
+    assert model.stop == tool.stop == "interrupted"
+
+
+@pytest.mark.parametrize("program", CODEX)
+def test_codex_refuses_the_first_turn_of_a_thread_that_it_does_not_know(load_recording, program):
+    events = load_recording(f"{program}-unknown").play()
+    (end,) = ends(events)
+
+    assert (end.error, end.stop) == (ErrorClass.FAILED, "refused")
+    assert end.error_text.startswith("no rollout found for thread id")
+    assert not of(events, ConversationStarted)

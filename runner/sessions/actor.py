@@ -300,12 +300,14 @@ class _SessionActor:
     async def _put_down(self, flight: Flight) -> None:
         """Nothing of the turn goes on after this; the caller shields it."""
         program = self._living()
+        # Not asked again later: claude says that a tool has ended before its processes have.
+        has_tools = flight.has_open_tools
         if program is not None and flight.is_sent and not flight.over.is_set():
             program.conversation.interrupt()
             program.flush()
             with trio.move_on_after(program.interrupt_patience):
                 await flight.over.wait()
-        if not flight.over.is_set() or flight.has_open_tools or self._is_per_turn:
+        if not flight.over.is_set() or has_tools or self._is_per_turn:
             await self._end_program()
         elif program is not None:
             await program.sweep()
@@ -372,8 +374,12 @@ class _SessionActor:
         record.in_flight = 0
         if flight.never_began:
             record.turns = flight.number - 1
-        elif flight.is_sent:
-            record.cut = flight.was_cut_off
+        else:
+            if flight.is_sent:
+                record.cut = flight.was_cut_off
+            if not (flight.is_taken or record.last_good):
+                # It may be that the program has kept nothing of it, and nothing good was in it.
+                record.resume = False
         if flight.is_ok:
             record.last_good = flight.number
         state.phase = "at rest" if self._living() is None else "idle"

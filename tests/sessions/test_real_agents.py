@@ -1,0 +1,270 @@
+"""The real claude and codex, over many turns and through what can happen to them.
+
+They ask a model server on this machine; what the model does is said by the prompts.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import trio
+
+from runner.agents.driver import Access, Agent, ClaudeAgent, CodexAgent
+from runner.agents.events import ErrorClass, Usage
+from runner.sessions.making import Sessions
+from runner.sessions.session import Session
+from runner.sessions.turn import Turn
+from runner.testing.model_server import Served
+
+pytestmark = pytest.mark.real_agents
+
+Make = Callable[..., Session]
+Commands = Callable[[str], list[int]]
+Until = Callable[..., Awaitable[None]]
+Kill = Callable[[Session, str], Awaitable[None]]
+
+
+@pytest.fixture(params=["claude", "codex"])
+def kind(request: pytest.FixtureRequest) -> str:
+    request.getfixturevalue(f"{request.param}_program")  # or skip
+    return str(request.param)
+
+
+@pytest.fixture
+def make(
+    kind: str,
+    request: pytest.FixtureRequest,
+    sessions: Sessions,
+    model_server: Served,
+    work: Path,
+) -> Make:
+    """Make a session with the real program, which may do everything unless it is said."""
+    program = request.getfixturevalue(f"{kind}_program")
+
+    def make(access: Access = "danger-full-access", **options: object) -> Session:
+        agent: Agent
+        if kind == "claude":
+            env = model_server.claude_env()
+            agent = ClaudeAgent(program=program, access=access, env=env, max_retries=10)
+        else:
+            config = model_server.codex_config(request_max_retries=2, stream_max_retries=3)
+            env = model_server.codex_env()
+            agent = CodexAgent(program=program, access=access, env=env, config=config)
+        options.setdefault("timeout", 60.0)
+        return sessions.make_session(str(work), agent, **options)
+
+    return make
+
+
+@pytest.fixture
+def kill(state: Path, until: Until) -> Callable[[Session, str], Awaitable[None]]:
+    """Kill a session's program as soon as its own history has a text in it.
+
+    claude writes that up to 100 ms after the end of a turn: killed in between, it does not know
+    the turn any more, and nobody could tell it.
+    """
+
+    async def kill(session: Session, text: str) -> None:
+        home = state / "sessions" / session.id / "home"
+        word = text.encode()
+        await until(lambda: any(word in each.read_bytes() for each in home.rglob("*.jsonl")))
+        pid = session.statistics().pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+
+    return kill
+
+
+async def test_a_conversation_goes_on_through_everything(
+    make: Make, kill: Kill, work: Path, commands: Commands, until: Until
+) -> None:
+    """One conversation: tools, verbatim prompts, kills between and in turns, a reap, a reopening."""
+    turns: list[Turn] = []
+    async with make(id="one", idle_after=2.5) as session:
+
+        async def send(prompt: str, **options: float) -> None:
+            turns.append(await session.send(prompt, **options))
+
+        first = await session.send("!write a/one.txt: 1\n!run echo two > two.txt\n!say made")
+        assert (True, "made") == (first.ok, first.final_message), first
+        assert ["a/one.txt", "two.txt"] == [str(path) for path in first.files_created]
+
+        for prompt in ("/clear is no command here", "--version"):
+            assert (await session.send(prompt)).ok
+        recalled = await session.send("!recall 2")
+        assert "/clear is no command here" in recalled.final_message
+        assert "--version" in recalled.final_message
+        assert 1 == session.statistics().starts
+
+        await kill(session, "!recall 2")  # between two turns
+        turn = await session.send("!run echo again >> two.txt\n!recall 3")
+        assert turn.ok, turn
+        assert "--version" in turn.final_message
+        assert ["two.txt"] == [str(path) for path in turn.files_modified]
+
+        async with trio.open_nursery() as nursery:  # in a tool
+            nursery.start_soon(send, "!run sleep 300.125\n!say never")
+            await until(lambda: commands("sleep 300.125"))
+            await kill(session, "!run sleep 300.125")
+        assert (False, ErrorClass.CRASHED) == (turns[-1].ok, turns[-1].error), turns[-1]
+        assert [] == commands("sleep 300.125")
+
+        async with trio.open_nursery() as nursery:  # while the model thinks
+            nursery.start_soon(send, "!sleep 300.5\n!say never")
+            await kill(session, "!sleep 300.5")
+        assert (False, ErrorClass.CRASHED) == (turns[-1].ok, turns[-1].error), turns[-1]
+
+        turn = await session.send("!recall")
+        assert turn.ok, turn
+        assert "!run sleep 300.125" in turn.final_message
+        assert "two.txt" in turn.final_message
+
+        await until(lambda: session.statistics().phase == "at rest")  # reaped
+        turn = await session.send("!recall")
+        assert turn.ok, turn
+        assert "!write a/one.txt: 1" in turn.final_message
+        starts = session.statistics().starts
+
+    async with make(id="one") as session:  # as a later process would
+        turn = await session.send("!recall")
+        assert turn.ok, turn
+        assert "!write a/one.txt: 1" in turn.final_message
+        assert first.conversation == turn.conversation
+    assert 5 == starts
+    assert [] == commands(work.name)
+
+
+async def test_an_interrupt_in_the_model_and_in_a_tool(
+    make: Make, commands: Commands, until: Until, model_server: Served
+) -> None:
+    turns: list[Turn] = []
+    async with make() as session:
+
+        async def send(prompt: str) -> None:
+            turns.append(await session.send(prompt))
+
+        for prompt, is_there in (
+            ("!sleep 300\n!say never", lambda: "!sleep" in str(model_server.requests)),
+            ("!run sleep 300.25\n!say never", lambda: commands("sleep 300.25")),
+        ):
+            with trio.fail_after(20):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(send, prompt)
+                    await until(is_there)
+                    assert await session.interrupt()
+            assert (False, ErrorClass.INTERRUPTED) == (turns[-1].ok, turns[-1].error), turns[-1]
+            assert [] == commands("sleep 300.25")
+
+        with trio.fail_after(20):  # and a caller that goes away
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(send, "!run sleep 300.25\n!say never")
+                await until(lambda: commands("sleep 300.25"))
+                nursery.cancel_scope.cancel()
+        assert [] == commands("sleep 300.25")
+        turn = await session.send("!recall")
+
+    assert turn.ok, turn
+    assert "sleep 300.25" in turn.final_message
+
+
+FAILURES = [
+    pytest.param("!fail 401", {ErrorClass.AUTH}, id="401"),
+    pytest.param("!fail 429 retry-after=300", {ErrorClass.RATE_LIMITED}, id="429"),
+    pytest.param("!fail 529", {ErrorClass.OVERLOADED}, id="529"),
+    pytest.param("!reset", {ErrorClass.NETWORK}, id="reset"),
+    # A program may take a hang for the network's fault, or not say a word until time is up.
+    pytest.param("!hang", {ErrorClass.TIMEOUT, ErrorClass.NETWORK}, id="hang"),
+    pytest.param("!stall", {ErrorClass.TIMEOUT, ErrorClass.NETWORK}, id="stall"),
+]
+
+
+async def test_trouble_with_the_provider_has_its_class_within_the_turns_own_time(
+    make: Make,
+) -> None:
+    """One session for all: the program lives through each of them, or is brought back."""
+    async with make() as session:
+        assert (await session.send("!say ready")).ok
+        for case in FAILURES:
+            prompt, expected = case.values
+            with trio.fail_after(20):
+                turn = await session.send(f"{prompt}\n!say never", timeout=4)
+
+            assert not turn.ok, (prompt, turn)
+            assert turn.error in expected, (prompt, turn)
+            assert turn.error_text
+            assert turn.duration < 9
+        dropped = await session.send("!drop times=1\n!say it was cut once", timeout=20)
+        again = await session.send("!say all is well")
+
+    assert (True, "it was cut once") == (dropped.ok, dropped.final_message), dropped
+    assert (True, "all is well") == (again.ok, again.final_message), again
+
+
+async def test_usage_and_cost_are_of_each_turn_also_after_a_resume(
+    make: Make, kill: Kill, kind: str
+) -> None:
+    async with make() as session:
+        turns = [await session.send("!usage input=1000 output=10\n!say a")]
+        turns.append(await session.send("!usage input=2000 output=20\n!say b"))
+        await kill(session, "input=2000")
+        turns.append(await session.send("!usage input=3000 output=30\n!say c"))
+
+    assert all(turn.ok for turn in turns), turns
+    assert [Usage(input_tokens=1000 * n, output_tokens=10 * n) for n in (1, 2, 3)] == [
+        turn.usage for turn in turns
+    ]
+    if kind == "claude":
+        costs = [turn.cost_usd or 0.0 for turn in turns]
+        assert costs[0] > 0
+        assert costs == pytest.approx([costs[0], 2 * costs[0], 3 * costs[0]])
+    else:
+        assert [None] * 3 == [turn.cost_usd for turn in turns]
+
+
+async def break_out(session: Session, work: Path, outside: Path) -> dict[str, bool]:
+    """Try to write inside and outside by a command and by the edit tool; what was written."""
+    await session.send(
+        f"!run echo x > inside-run\n!run echo x > {outside}/run\n"
+        f"!run sh -c 'cd .. && echo x > {outside}/sh'\n!say done"
+    )
+    await session.send(f"!write inside-write: x\n!write {outside}/write: x\n!say done")
+    return {
+        **{f"inside-{how}": (work / f"inside-{how}").exists() for how in ("run", "write")},
+        **{f"outside-{how}": (outside / how).exists() for how in ("run", "sh", "write")},
+    }
+
+
+@pytest.fixture
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory that is not below the directory for temporary files, where codex may write."""
+    home = Path.home()
+    path = home / f".runner-test-{os.getpid()}-{tmp_path_factory.mktemp('x').name}"
+    try:
+        path.mkdir()
+    except OSError:
+        pytest.skip(f"needs a home that can be written to, which {home} is not")
+    return path
+
+
+@pytest.mark.parametrize("access", ["read-only", "workspace-write", "danger-full-access"])
+async def test_access_holds_when_the_agent_tries_to_break_it(
+    make: Make, work: Path, outside: Path, access: Access, kind: str
+) -> None:
+    expected = {
+        "read-only": {"inside": False, "outside": False},
+        "workspace-write": {"inside": True, "outside": False},
+        "danger-full-access": {"inside": True, "outside": True},
+    }[access]
+    try:
+        async with make(access) as session:
+            found = await break_out(session, work, outside)
+    finally:
+        for path in outside.iterdir():
+            path.unlink()
+        outside.rmdir()
+
+    assert {how: expected[how.partition("-")[0]] for how in found} == found

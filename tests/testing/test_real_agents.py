@@ -113,13 +113,17 @@ def claude_turn(program: Program, prompt: str) -> dict[str, Any]:
 
 
 def wait_written(place: Place, session: str, prompt: str) -> None:
-    """Wait until a prompt is in the transcript: it comes there some time after the result."""
+    """Wait until a prompt is in the transcript: it comes there some time after the result.
+
+    First it is there as a queue operation, which a resumed conversation does not know.
+    """
+    (path,) = place.work.parent.glob(f"home/.claude/projects/*/{session}.jsonl")
     deadline = time.monotonic() + 20
     while not any(
-        json.dumps(prompt) in path.read_text()
-        for path in place.work.parent.glob(f"home/.claude/projects/*/{session}.jsonl")
+        line.endswith("\n") and '"type":"user"' in line and json.dumps(prompt) in line
+        for line in path.read_text().splitlines(keepends=True)
     ):
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, path.read_text()
         time.sleep(0.001)
 
 

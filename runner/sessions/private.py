@@ -72,7 +72,8 @@ def seed(agent: Agent, env: Mapping[str, str]) -> None:
         there = os.path.join(os.path.expanduser(agent.seed), name)
         here = os.path.join(directory, name)
         with contextlib.suppress(FileNotFoundError):
-            if not os.path.exists(here) or os.stat(here).st_mtime < os.stat(there).st_mtime:
+            renewed = os.stat(there).st_mtime
+            if not os.path.exists(here) or os.stat(here).st_mtime < renewed:
                 os.makedirs(directory, mode=0o700, exist_ok=True)
                 shutil.copyfile(there, here + ".tmp")
                 os.chmod(here + ".tmp", stat.S_IRUSR | stat.S_IWUSR)

@@ -22,13 +22,7 @@ import trio
 
 from runner.actors.child_spec import ChildSpec
 from runner.actors.supervisor import Supervisor
-from runner.errors import (
-    ActorError,
-    ConfigError,
-    MailboxClosed,
-    SessionClosed,
-    SupervisorClosed,
-)
+from runner.errors import ConfigError, RunnerError, SessionClosed
 from runner.messages import AnswerT, Message
 from runner.sessions.followers import FOLLOWER_BUFFER, Follower
 from runner.sessions.state import SessionState, SessionStatistics
@@ -148,7 +142,7 @@ class Session:
                 self._give_back(self._state.private)
 
     async def _end_actor(self) -> None:
-        with suppress(ActorError, SupervisorClosed):
+        with suppress(RunnerError):  # it never came to be, or has ended: that is what is wanted
             await self._supervisor.ask(self._spec, Close())
             # one synchronous block: it is registered, as it has just answered
             self._supervisor.mailbox(self._spec).close()
@@ -159,10 +153,7 @@ class Session:
         if self._state.store is not None:
             self._state.store.claim()
         self._was_asked = True
-        try:
-            return await self._supervisor.ask(self._spec, message)
-        except MailboxClosed as exc:  # pragma: no cover - the supervisor asks again
-            raise SessionClosed(f"the session {self.id!r} is closed") from exc
+        return await self._supervisor.ask(self._spec, message)
 
     def statistics(self) -> SessionStatistics:
         """The session at this moment."""

@@ -1,0 +1,377 @@
+"""What is kept of a session: for later processes, for its owner only."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import trio
+
+from runner.actors.supervisor import Supervisor, open_supervisor
+from runner.agents.driver import ClaudeAgent, CodexAgent, ShellAgent
+from runner.agents.events import ErrorClass, Raw
+from runner.errors import ActorCrashed, AgentError, SessionClosed, SupervisorClosed
+from runner.processes.host import ProcessHost
+from runner.sessions import store as store_module
+from runner.sessions.actor import CUT_NOTE
+from runner.sessions.making import Sessions
+from runner.sessions.private import seed, write_files
+from runner.sessions.session import Session
+from runner.sessions.store import RAW_LIMIT, Record, Store
+
+Make = Callable[..., Session]
+Until = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+def make(sessions: Sessions, work: Path, fake: Callable[..., object]) -> Make:
+    def make(*options: str, id: str = "mine", **kwargs: object) -> Session:
+        return sessions.make_session(str(work), driver=fake(*options), id=id, **kwargs)
+
+    return make
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(str(tmp_path / "sessions" / "one"))
+    store.claim()
+    return store
+
+
+def a_record(**changes: object) -> Record:
+    return Record(id="one", agent="fake", directory="/w", conversation="c", **changes)
+
+
+def read_transcript(state: Path) -> list[dict[str, object]]:
+    path = state / "sessions" / "mine" / "transcript.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+async def test_a_session_opened_again_goes_on_with_the_conversation(make: Make) -> None:
+    async with make() as session:
+        first = await session.send("say one")
+    async with make() as session:
+        turn = await session.send("recall")
+
+    assert (True, 2, "say one") == (turn.ok, turn.number, turn.final_message)
+    assert first.conversation == turn.conversation
+
+
+async def test_a_session_that_is_open_has_one_owner(make: Make, state: Path) -> None:
+    async with make() as session:
+        await session.send("say one")
+        with pytest.raises(AgentError, match=f"'mine' is open already, by process {os.getpid()}"):
+            async with make():
+                pass
+        with pytest.raises(AgentError, match="open already"):
+            await make().send("say two")
+        other = (
+            "import sys; from runner.sessions.store import Store\n"
+            f"Store({str(state / 'sessions' / 'mine')!r}).claim()"
+        )
+        done = subprocess.run([sys.executable, "-c", other], capture_output=True, text=True)
+
+    assert "AgentError" in done.stderr
+    assert "open already" in done.stderr
+
+
+async def test_a_turn_whose_supervisor_was_killed_is_told_to_the_next(
+    make: Make, state: Path
+) -> None:
+    async with make() as session:
+        await session.send("say one")
+    path = state / "sessions" / "mine" / "session.json"
+    record = json.loads(path.read_text())
+    assert (0, False, True, 1) == tuple(
+        record[key] for key in ("in_flight", "cut", "resume", "last_good")
+    )
+    path.write_text(json.dumps(record | {"turns": 2, "in_flight": 2}))  # as a SIGKILL leaves it
+
+    async with make() as session:
+        turn = await session.send("say three")
+        recalled = await session.send("recall")
+
+    assert 3 == turn.number
+    assert f"say one | {CUT_NOTE}say three" == recalled.final_message
+
+
+async def test_the_record_is_written_before_the_act(make: Make, state: Path, until: Until) -> None:
+    path = state / "sessions" / "mine" / "session.json"
+    async with make() as session, trio.open_nursery() as nursery:
+        nursery.start_soon(session.send, "wait")
+        await until(lambda: session.statistics().phase == "in turn")
+        record = json.loads(path.read_text())
+        nursery.cancel_scope.cancel()
+
+    assert (1, True, 0) == (record["in_flight"], record["resume"], record["last_good"])
+    assert "1.2" == record["program_version"]
+
+
+async def test_the_transcript_has_prompts_events_and_results(make: Make, state: Path) -> None:
+    async with make() as session:
+        await session.send("part o\nsay one\nwrite f x\ntool done")
+
+    lines = read_transcript(state)
+    kinds = [
+        line.get("event") or next(key for key in ("prompt", "result") if key in line)
+        for line in lines
+    ]
+    assert [
+        "prompt", "Ready", "ConversationStarted", "TurnStarted", "Text", "ToolCall", "ToolResult",
+        "TurnEnded", "result",
+    ] == kinds  # fmt: skip
+    assert {1} == {line["turn"] for line in lines}
+    result = lines[-1]["result"]
+    assert isinstance(result, dict)
+    assert ["f"] == result["files_created"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"directory": "/elsewhere"}, "is of directory '/elsewhere', not"),
+        ({"agent": "claude"}, "is of agent 'claude', not 'fake'"),
+        ({"version": 2}, "newer than this runner's 1"),
+        ({"turns": "many"}, "cannot be used"),
+    ],
+)
+async def test_a_record_that_is_not_of_this_session_is_refused(
+    make: Make, state: Path, change: dict[str, object], message: str
+) -> None:
+    async with make() as session:
+        await session.send("say one")
+    path = state / "sessions" / "mine" / "session.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+
+    async with make() as session:
+        with pytest.raises(AgentError, match=message):
+            await session.send("say two")
+    assert change.items() <= json.loads(path.read_text()).items()
+
+
+async def test_a_conversation_that_the_program_has_lost_is_begun_anew_if_nothing_was_good(
+    make: Make, state: Path
+) -> None:
+    async with make() as session:
+        await session.send("fail overloaded")
+        for path in (state / "sessions" / "mine").glob("history-*"):
+            path.unlink()
+    async with make() as session:
+        lost = await session.send("say one")
+        turn = await session.send("say two")
+
+    assert (False, ErrorClass.CRASHED) == (lost.ok, lost.error)
+    assert "no conversation" in lost.error_text
+    assert turn.ok
+
+
+async def test_a_conversation_that_the_program_has_lost_is_said_and_never_replaced(
+    make: Make, state: Path
+) -> None:
+    async with make() as session:
+        await session.send("say one")
+        for path in (state / "sessions" / "mine").glob("history-*"):
+            path.unlink()
+    async with make() as session:
+        turns = [await session.send("say two") for _ in range(2)]
+
+    assert [False, False] == [turn.ok for turn in turns]
+    assert all("no conversation" in turn.error_text for turn in turns)
+
+
+async def test_an_actor_that_crashes_takes_its_program_with_it_and_comes_back(
+    make: Make,
+    commands: Callable[[str], list[int]],
+    monkeypatch: pytest.MonkeyPatch,
+    until: Until,
+) -> None:
+    async with make() as session:
+        await session.send("say one")
+        with monkeypatch.context() as patch:
+            patch.setattr(store_module.Store, "note", _crash)
+            with pytest.raises(ActorCrashed):
+                await session.send("say two")
+        await until(lambda: not commands("fake-agent"))
+        turn = await session.send("recall")
+
+    assert turn.ok
+    assert "say one" in turn.final_message
+
+
+def _crash(*_: object, **__: object) -> None:
+    raise ZeroDivisionError("a bug of ours")
+
+
+async def test_leaving_the_supervisor_in_a_turn_ends_everything(
+    host: ProcessHost, state: Path, work: Path, fake: Callable[..., object], until: Until
+) -> None:
+    errors: list[BaseException] = []
+    async with trio.open_nursery() as nursery:
+        async with open_supervisor(grace=0.2) as supervisor:
+            making = Sessions(supervisor, host, str(state))
+            session = making.make_session(str(work), driver=fake(), id="mine")
+
+            async def send() -> None:
+                try:
+                    await session.send("unheard")
+                except (ActorCrashed, SupervisorClosed) as exc:
+                    errors.append(exc)
+
+            nursery.start_soon(send)
+            await until(lambda: session.statistics().phase == "in turn")
+        await session.aclose()
+
+    record = json.loads((state / "sessions" / "mine" / "session.json").read_text())
+    assert 1 == len(errors)
+    assert (0, True) == (record["in_flight"], record["cut"])
+
+
+async def test_a_record_that_cannot_be_written_keeps_the_turn_from_beginning(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with make() as session:
+        await session.send("say one")
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", _no_space)
+            with pytest.raises(AgentError, match="cannot be written"):
+                await session.send("say two")
+        turn = await session.send("recall")
+
+    assert (2, "say one") == (turn.number, turn.final_message)
+
+
+async def test_a_conversation_that_cannot_be_noted_is_not_begun(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = os.replace
+    calls = []
+
+    def fail_third(source: str, target: str) -> None:
+        calls.append(target)
+        if len(calls) == 3:
+            _no_space()
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fail_third)
+    async with make() as session:
+        turn = await session.send("say one")
+
+    assert (False, ErrorClass.FAILED) == (turn.ok, turn.error)
+    assert "No space left" in turn.error_text
+
+
+def _no_space(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_lines_that_cannot_be_written_are_counted(store: Store) -> None:
+    store.note(turn=1, prompt="a")
+    assert store._transcript is not None
+    descriptor = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(descriptor, store._transcript.fileno())
+    os.close(descriptor)
+    store.note(turn=1, prompt="b")
+    store.close()
+
+    assert 1 == store.lost
+
+
+def test_whatever_happens_can_be_a_line_of_the_transcript(store: Store) -> None:
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    long = Raw(kind="garbage", data=b"\xff" + b"x" * RAW_LIMIT)
+    store.note(data=Raw(kind="k", data=b"short"), long=long, at_=at, path=Path("p"), name="\udcff")
+    store.rest()
+    path = Path(store.private) / "transcript.jsonl"
+    line = json.loads(path.read_text())
+    store.close()
+
+    assert "short" == line["data"]["data"]
+    assert line["long"]["data"].endswith("x[... 1 more]")
+    assert (at.isoformat(), "p", "\udcff") == (line["at_"], line["path"], line["name"])
+
+
+def test_a_record_comes_back_as_it_was(store: Store) -> None:
+    record = a_record(turns=3, resume=True)
+    assert store.load() is None
+    store.save(record)
+
+    assert record == store.load()
+    assert "ours" in repr(store)
+    store.close()
+    assert "not claimed" in repr(store)
+
+
+def test_a_store_that_is_closed_stays_closed(store: Store) -> None:
+    store.claim()  # once more does nothing
+    store.close()
+
+    with pytest.raises(SessionClosed):
+        store.claim()
+
+
+def test_files_below_the_private_directory_are_made_with_their_parents(tmp_path: Path) -> None:
+    private = tmp_path / "not" / "there" / "yet"
+    write_files(str(private), [(f"{private}/a/b/c", b"1"), (f"{private}/a/b/c", b"22")])
+
+    assert b"22" == (private / "a" / "b" / "c").read_bytes()
+    assert [0o700] * 3 == [
+        path.stat().st_mode & 0o777 for path in (private, private / "a", private / "a" / "b")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "env"),
+    [
+        (ClaudeAgent, ".credentials.json", {"HOME": "@", "CLAUDE_CONFIG_DIR": "@/.claude"}),
+        (ClaudeAgent, ".credentials.json", {"HOME": "@", "x": "@/.claude"}),
+        (CodexAgent, "auth.json", {"HOME": "@", "x": "@/.codex"}),
+    ],
+)
+def test_only_credentials_are_copied_and_a_newer_copy_stays(
+    tmp_path: Path, kind: Callable[..., object], name: str, env: dict[str, str]
+) -> None:
+    source, home = tmp_path / "source", tmp_path / "home"
+    source.mkdir()
+    (source / name).write_text("secret")
+    (source / "settings.json").write_text("{}")
+    env = {key: value.replace("@", str(home)) for key, value in env.items()}
+    (_, there) = sorted(env.values(), key=len)
+    copy = Path(there) / name
+
+    seed(kind(seed=str(source)), env)
+    assert "secret" == copy.read_text()
+    assert [name] == [path.name for path in copy.parent.iterdir()]
+    assert 0o600 == copy.stat().st_mode & 0o777
+
+    copy.write_text("renewed")
+    os.utime(source / name, (1, 1))
+    seed(kind(seed=str(source)), env)
+    assert "renewed" == copy.read_text()
+
+    os.utime(copy, (0, 0))
+    seed(kind(seed=str(source)), env)
+    assert "secret" == copy.read_text()
+
+
+def test_nothing_is_copied_that_is_not_asked_for_or_not_there(tmp_path: Path) -> None:
+    env = {"HOME": str(tmp_path / "home")}
+    for agent in (ShellAgent(), ClaudeAgent(), CodexAgent(seed=str(tmp_path / "nothing"))):
+        seed(agent, env)
+
+    assert not (tmp_path / "home").exists()
+
+
+async def test_an_actor_that_was_never_asked_is_not_started_to_be_closed(
+    make: Make, supervisor: Supervisor
+) -> None:
+    async with make():
+        pass
+
+    assert 0 == supervisor.statistics().started

@@ -340,7 +340,7 @@ class CodexConversation:
         if self._total is None:
             self._total = total - usage_of(mapping_of(counts, "last"))
         usage = total - self._total
-        if min(attrs.astuple(usage)) < 0:  # a context that overflowed sets the counters anew
+        if min(attrs.astuple(usage - turn.usage)) < 0:  # an overflowed context sets them anew
             self._total = total - turn.usage
             return None
         turn.usage = usage

@@ -28,7 +28,7 @@ import contextvars
 import os
 import shutil
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -37,17 +37,18 @@ import trio
 
 from runner.actors.child_spec import ChildSpec, Handle
 from runner.actors.lanes import Lane
-from runner.agents.events import ConversationStarted, ErrorClass, Event, Text
-from runner.errors import AgentError, NotFound, RunnerError, SessionClosed
+from runner.agents.events import ErrorClass, Event
+from runner.errors import NotFound, RunnerError, SessionClosed
 from runner.messages import Message
 from runner.sessions.answer import make_turn
 from runner.sessions.changes import Scanner, Tree
 from runner.sessions.flight import Flight
+from runner.sessions.notes import Notes
 from runner.sessions.private import remove_files
 from runner.sessions.program import Program
 from runner.sessions.starting import Starter
 from runner.sessions.state import SessionState
-from runner.sessions.turn import Close, Interrupt, Send, SessionEvent, Turn
+from runner.sessions.turn import Close, Interrupt, Send, Turn
 
 CUT_NOTE = (
     "(Note: the previous turn was cut off before it had ended; its last command or edit may have"
@@ -96,11 +97,15 @@ class _SessionActor:
     starter: Starter
     scanner: Scanner
     ready: float
+    _notes: Notes = attrs.field(init=False)
     _nursery: trio.Nursery | None = None
     _context: contextvars.Context | None = None
     _program: Program | None = None
     _flight: Flight | None = None
     _kept: tuple[float, Tree] | None = None  # the scan after the last turn, and when it was over
+
+    def __attrs_post_init__(self) -> None:
+        self._notes = Notes(self.state)
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[Handle, None]:
@@ -160,8 +165,10 @@ class _SessionActor:
     async def _send(self, message: Send) -> Turn:
         self._check_open()
         before = await self._scan_before(message)
+        self._check_open()  # what closes while we scan does not see a turn in flight
         flight = Flight(number=self.state.record.turns + 1, timeout=message.timeout)
-        self._note_begun(flight, message)
+        self._notes.begun(flight, message.prompt)
+        self._flight = flight
         try:
             with flight.cancel_scope:
                 await self._carry_out(flight, message)
@@ -171,15 +178,16 @@ class _SessionActor:
             flight.never_began = True
             raise
         finally:
-            if self._living() is not None:
+            if not flight.is_clean and self._living() is not None:
                 with trio.CancelScope(shield=True, deadline=self._bound()):
                     await self._put_down(flight)
-            self._note_over(flight)
+            self._flight = None
+            flight.down.set()
+            self.state.phase = "at rest" if self._living() is None else "idle"
+            self._notes.over(flight)
         changes = await self.scanner.compare(before, await self._scan_after())
         turn = make_turn(self.state, flight, self._program, changes)
-        self.state.count(turn)
-        if self.state.store is not None:
-            self.state.store.note(turn=flight.number, result=turn)
+        self._notes.answered(turn)
         return turn
 
     def _check_open(self) -> None:
@@ -199,6 +207,7 @@ class _SessionActor:
             await flight.over.wait()
             if not flight.died_untaken:
                 await program.sweep()
+                flight.is_clean = True
                 return
             await program.ended.wait()  # it had died between the turns, and nobody had noticed
             flight.begin_again()
@@ -209,6 +218,7 @@ class _SessionActor:
         elif not program.ended.is_set():
             with trio.move_on_after(LINGER):
                 await program.ended.wait()
+        flight.is_clean = program.ended.is_set() or not self._is_per_turn
 
     def _living(self) -> Program | None:
         program = self._program
@@ -259,8 +269,9 @@ class _SessionActor:
         return program
 
     def _make_program(self, flight: Flight, prompt: str) -> Program:
-        def happened(event: Event) -> None:
-            self._happened(event, program)
+        def happened(event: Event) -> None:  # a synchronous block, in the program's task
+            if self._program is program:
+                self._notes.happened(self._flight, event)
 
         program = self.starter.make_program(self.state, flight.number, prompt, happened)
         self._program = program
@@ -321,70 +332,6 @@ class _SessionActor:
         program = self._program
         patience = 0.0 if program is None else program.patience
         return trio.current_time() + patience + FORCE
-
-    # ------------------------------------------------------------ what is noted
-
-    def _happened(self, event: Event, program: Program) -> None:
-        """Take what a program says: a synchronous block, in the program's task."""
-        if self._program is not program:
-            return
-        state, flight = self.state, self._flight
-        state.events += 1
-        number = 0 if flight is None else flight.number
-        if isinstance(event, ConversationStarted):
-            self._note_conversation(event)
-        if flight is not None:
-            flight.take(event)
-        if state.followers:
-            state.followers.publish(SessionEvent(turn=number, event=event))
-        if state.store is not None and not (isinstance(event, Text) and event.partial):
-            state.store.note(turn=number, event=type(event).__name__, data=event)
-
-    def _note_conversation(self, event: ConversationStarted) -> None:
-        record = self.state.record
-        if record.resume and event.conversation != record.conversation:
-            asked = f"asked to resume {record.conversation!r}"
-            self._cut(ErrorClass.PROTOCOL, f"{asked}, the program began {event.conversation!r}")
-        elif not record.resume or (event.version and event.version != record.program_version):
-            record.conversation = event.conversation
-            record.resume = True
-            record.program_version = event.version or record.program_version
-            try:
-                self.state.save()
-            except AgentError as exc:
-                self._cut(ErrorClass.FAILED, str(exc))
-
-    def _note_begun(self, flight: Flight, message: Send) -> None:
-        record, store = self.state.record, self.state.store
-        record.turns = record.in_flight = flight.number
-        try:
-            self.state.save()
-        except AgentError:
-            record.turns, record.in_flight = flight.number - 1, 0
-            raise
-        if store is not None:
-            store.note(turn=flight.number, prompt=message.prompt)
-        self._flight = flight
-
-    def _note_over(self, flight: Flight) -> None:
-        state = self.state
-        record = state.record
-        self._flight = None
-        flight.down.set()
-        record.in_flight = 0
-        if flight.never_began:
-            record.turns = flight.number - 1
-        else:
-            if flight.is_sent:
-                record.cut = flight.was_cut_off
-            if not (flight.is_taken or record.last_good):
-                # It may be that the program has kept nothing of it, and nothing good was in it.
-                record.resume = False
-        if flight.is_ok:
-            record.last_good = flight.number
-        state.phase = "at rest" if self._living() is None else "idle"
-        with suppress(AgentError):  # the turn was carried out: its answer counts more
-            state.save()
 
     # ------------------------------------------------------------ the files
 

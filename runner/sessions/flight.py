@@ -50,6 +50,7 @@ class Flight:
         is_taken: whether the program says that it did.
         ended: what the program said at the end.
         cut: why it was cut; `cut_text` says it as a sentence.
+        is_clean: it came to its end by itself, and what it left running was ended.
         never_began: something kept it from beginning, and its asker gets that as an error.
     """
 
@@ -66,6 +67,7 @@ class Flight:
     cut: ErrorClass | None = None
     cut_text: str = ""
     never_began: bool = False
+    is_clean: bool = False
     _ids: set[str] = attrs.field(factory=set)
     _tools: set[str] = attrs.field(factory=set)
     _retry: Retry | None = None

@@ -1,0 +1,92 @@
+"""What a session's actor notes of its turns: in the record, in the transcript, for followers.
+
+Everything that changes a session's `Record` after it was loaded lives here, but for the id of a
+conversation that is begun (starting.py). Each is one synchronous block.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import attrs
+
+from runner.agents.events import ConversationStarted, ErrorClass, Event, Text
+from runner.errors import AgentError
+from runner.sessions.flight import Flight
+from runner.sessions.state import SessionState
+from runner.sessions.turn import SessionEvent, Turn
+
+
+@attrs.define(eq=False)
+class Notes:
+    """The notes of one session."""
+
+    state: SessionState
+
+    def begun(self, flight: Flight, prompt: str) -> None:
+        """A turn is about to begin.
+
+        Raises:
+            AgentError: it must not, as that could not be written.
+        """
+        record, store = self.state.record, self.state.store
+        record.turns = record.in_flight = flight.number
+        try:
+            self.state.save()
+        except AgentError:
+            record.turns, record.in_flight = flight.number - 1, 0
+            raise
+        if store is not None:
+            store.note(turn=flight.number, prompt=prompt)
+
+    def happened(self, flight: Flight | None, event: Event) -> None:
+        """The program said something."""
+        state = self.state
+        state.events += 1
+        number = 0 if flight is None else flight.number
+        if isinstance(event, ConversationStarted):
+            self._conversation(flight, event)
+        if flight is not None:
+            flight.take(event)
+        if state.followers:
+            state.followers.publish(SessionEvent(turn=number, event=event))
+        if state.store is not None and not (isinstance(event, Text) and event.partial):
+            state.store.note(turn=number, event=type(event).__name__, data=event)
+
+    def over(self, flight: Flight) -> None:
+        """A turn is over; its answer is made afterwards."""
+        record = self.state.record
+        record.in_flight = 0
+        if flight.never_began:
+            record.turns = flight.number - 1
+        elif not (flight.is_taken or record.last_good):
+            # It may be that the program has kept nothing of it, and nothing good was in it.
+            record.resume = False
+        if flight.is_sent and not flight.never_began:
+            record.cut = flight.was_cut_off
+        if flight.is_ok:
+            record.last_good = flight.number
+        with suppress(AgentError):  # the turn was carried out: its answer counts more
+            self.state.save()
+
+    def answered(self, turn: Turn) -> None:
+        """A turn has its answer."""
+        self.state.count(turn)
+        if self.state.store is not None:
+            self.state.store.note(turn=turn.number, result=turn)
+
+    def _conversation(self, flight: Flight | None, event: ConversationStarted) -> None:
+        record = self.state.record
+        if record.resume and event.conversation != record.conversation:
+            what = f"asked to resume {record.conversation!r}, it began {event.conversation!r}"
+            if flight is not None:
+                flight.cut_off(ErrorClass.PROTOCOL, what)
+        elif not record.resume or (event.version and event.version != record.program_version):
+            record.conversation = event.conversation
+            record.resume = True
+            record.program_version = event.version or record.program_version
+            try:
+                self.state.save()
+            except AgentError as exc:
+                if flight is not None:
+                    flight.cut_off(ErrorClass.FAILED, str(exc))

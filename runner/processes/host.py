@@ -137,7 +137,7 @@ class ProcessHost:
                 pump.drain()
             launch.close()
             if link is not None:
-                await self._finish(link)
+                await self._finish(link)  # shielded and bounded where it waits
 
     @asynccontextmanager
     async def open_process(
@@ -180,7 +180,7 @@ class ProcessHost:
                 process.close()
             launch.close()
             if link is not None:
-                await self._finish(link)
+                await self._finish(link)  # shielded and bounded where it waits
 
     async def aclose(self) -> None:
         """End everything that still runs, and the guardian; nothing can be started any more.
@@ -224,24 +224,26 @@ class ProcessHost:
     async def _start(self, launch: Launch, *, want_started: bool) -> tuple[KeeperLink, Command]:
         """Give a command to a keeper; try again as long as it cannot have begun."""
         for _ in range(TRIES):
-            link: KeeperLink | None = None
             try:
                 link = await self._take_keeper()
-                if not want_started:
-                    link.watcher()  # it may fail, and now nothing has begun
-                command = await link.start(launch, want_started=want_started)
-            except BaseException as error:
-                if link is not None:
-                    self._drop(link)
-                if isinstance(error, LinkLost):
-                    continue
-                if isinstance(error, OSError):
-                    raise exec_failed(launch.name, error.errno or 0) from error
-                raise
+                command = await self._give(link, launch, want_started=want_started)
+            except LinkLost:
+                continue
+            except OSError as error:
+                raise exec_failed(launch.name, error.errno or 0) from error
             launch.close_far()
             return link, command
         self._check_open(launch.name)
         raise ExecFailed("exec", launch.name, "the guardian process does not run", hint=NO_GUARDIAN)
+
+    async def _give(self, link: KeeperLink, launch: Launch, *, want_started: bool) -> Command:
+        try:
+            if not want_started:
+                link.watcher()  # it may fail, and now nothing has begun
+            return await link.start(launch, want_started=want_started)
+        except BaseException:
+            self._drop(link)
+            raise
 
     async def _take_keeper(self) -> KeeperLink:
         if self._guardian is not None and not self._guardian.alive:

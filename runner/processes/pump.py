@@ -80,7 +80,7 @@ class Pump:
             set_pipe_size(launch.stdin)
             self._watcher.register(launch.stdin, select.EPOLLOUT)
 
-    async def run(self, timeout: float | None, silence: float | None, grace: float) -> Outcome:
+    async def run(self, limit: float | None, silence: float | None, grace: float) -> Outcome:
         """Go on until the command is over, or is ended because it takes too long.
 
         It is lost as well if the keeper does not do what it is told.
@@ -88,7 +88,7 @@ class Pump:
         command = self._link.command
         outcome = Outcome.EXITED
         quiet = math.inf if silence is None else silence
-        end = math.inf if timeout is None else self._heard + timeout
+        end = math.inf if limit is None else self._heard + limit
         orders = iter(((protocol.SIGNAL, signal.SIGTERM, grace), (protocol.KILL, 0, PATIENCE)))
         while not command.over:
             await self._wait(min(end, self._heard + quiet))

@@ -18,6 +18,8 @@ import socket
 import time
 
 PR_SET_CHILD_SUBREAPER = 36
+PROC = "/proc"
+CHILDREN = "/proc/thread-self/children"
 PATIENCE = 4.0  # for what cannot be killed: stuck in the kernel, or of another uid by set-uid
 
 
@@ -27,7 +29,7 @@ def become_subreaper() -> bool:
         import ctypes  # noqa: PLC0415 - the host imports this module and has no use for it
 
         return bool(ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
-    except (ImportError, OSError, AttributeError):
+    except (ImportError, OSError, AttributeError):  # pragma: no cover - not Linux
         return False
 
 
@@ -40,7 +42,7 @@ def parse_stat(stat: bytes) -> tuple[int, int, int]:
 def read_stat(pid: int | str) -> tuple[int, int, int] | None:
     """Read parent, process group and session of a process; None if it is gone."""
     try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+        with open(f"{PROC}/{pid}/stat", "rb", buffering=0) as file:
             return parse_stat(file.read())
     except OSError:
         return None
@@ -52,7 +54,7 @@ def own_children() -> list[int]:
     The kernel's list may miss some while others come and go (proc(5)): ask again until it is empty.
     """
     try:
-        with open("/proc/thread-self/children", "rb", buffering=0) as file:
+        with open(CHILDREN, "rb", buffering=0) as file:
             return [int(pid) for pid in file.read(1 << 20).split()]
     except OSError:  # a kernel without that list, or no /proc
         return children_by_scan()
@@ -61,7 +63,7 @@ def own_children() -> list[int]:
 def children_by_scan() -> list[int]:
     """Our direct children, from the parents of all processes."""
     try:
-        names = [name for name in os.listdir("/proc") if name.isdigit()]
+        names = [name for name in os.listdir(PROC) if name.isdigit()]
     except OSError:
         return []
     me = os.getpid()

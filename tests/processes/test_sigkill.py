@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 import trio
 
 from runner.processes.host import ProcessHost
@@ -46,7 +45,7 @@ async def test_two_hundred_supervisors_are_killed_and_leave_nothing(
 ) -> None:
     victim = str(Path(__file__).with_name("victim.py"))
     templates = [
-        subprocess.Popen(
+        subprocess.Popen(  # noqa: ASYNC220 - a matter of a millisecond
             [sys.executable, victim], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
         )
         for _ in range(AT_ONCE)
@@ -55,7 +54,7 @@ async def test_two_hundred_supervisors_are_killed_and_leave_nothing(
 
     async def kill_many(template: subprocess.Popen[bytes]) -> None:
         for number in range(VICTIMS // AT_ONCE):
-            seen.append(await kill_one(template, number, alive, until))
+            seen.append(await kill_one(template, number, alive, until))  # noqa: PERF401
 
     try:
         with trio.fail_after(110):

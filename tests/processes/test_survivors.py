@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import trio
 
+from runner.errors import ExecFailed
 from runner.messages import Outcome
 from runner.processes.host import ProcessHost
 
@@ -226,7 +227,7 @@ async def test_closing_the_host_ends_what_runs(
     async def long() -> None:
         try:
             await run(host, env, tmp_path, f"setsid sleep {token} & : >up; sleep {token}")
-        except Exception as error:
+        except ExecFailed as error:
             errors.append(error)
 
     async with trio.open_nursery() as nursery:

@@ -155,7 +155,7 @@ async def test_a_reused_inode_is_no_rename(scanner: Scanner, tmp_path: Path) -> 
 
 async def test_of_two_new_links_to_one_gone_file_one_is_the_rename() -> None:
     old: Tree = {"old": (7, 3, 100, 100, 0o100644)}
-    new: Tree = {name: (7, 3, 100, 200, 0o100644) for name in ("a", "b")}
+    new: Tree = dict.fromkeys(("a", "b"), (7, 3, 100, 200, 0o100644))
 
     expected = Changes(created=paths("b"), renamed=(paths("old", "a"),))
 
@@ -201,7 +201,7 @@ async def test_a_cancelled_scan_leaves_soon_and_leaves_nothing_open(
     monkeypatch.setattr(trio.from_thread, "check_cancelled", pause)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scanner.scan)
-        while not scanning.is_set():
+        while not scanning.is_set():  # noqa: ASYNC110 - it is a thread that sets it
             await trio.sleep(0.001)
         nursery.cancel_scope.cancel()
         go_on.set()

@@ -1,5 +1,7 @@
 """Sessions whose program lives from turn to turn, and what can happen to it."""
 
+# ruff: noqa: ASYNC240 - small files, and tests may wait for them
+
 from __future__ import annotations
 
 import os
@@ -247,6 +249,34 @@ async def test_time_that_is_up_in_retries_is_what_the_retries_were_about(make: M
 
     assert (False, ErrorClass.OVERLOADED) == (turn.ok, turn.error)
     assert "0.3 s" in turn.error_text
+
+
+async def test_a_good_turn_keeps_the_program_also_if_a_tools_end_was_not_told(make: Make) -> None:
+    async with make() as session:
+        turns = [await session.send("tool\nsay done"), await session.send("recall")]
+
+    assert [True, True] == [turn.ok for turn in turns]
+    assert 1 == session.statistics().starts
+
+
+async def test_a_large_tree_is_not_kept_when_nothing_follows_at_once(
+    make: Make, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.sessions.actor.SMALL_TREE", 0)
+    created = []
+    async with make() as session, trio.open_nursery() as nursery:
+
+        async def send(name: str) -> None:
+            turn = await session.send(f"write {name} x")
+            created.append(str(*turn.files_created))
+
+        for name in "abc":  # the later ones follow directly
+            nursery.start_soon(send, name)
+        await trio.sleep(1.2)
+        (work / "mine").write_text("x")
+        nursery.start_soon(send, "d")
+
+    assert ["a", "b", "c", "d"] == sorted(created)
 
 
 async def test_what_a_tool_left_behind_is_ended_when_the_turn_is_over(

@@ -1,7 +1,10 @@
 """Sessions whose program serves one turn: shell and command, kept and not kept."""
 
+# ruff: noqa: ASYNC240 - small files, and tests may wait for them
+
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
@@ -200,6 +203,27 @@ async def test_turns_that_wait_when_the_session_is_closed_never_begin(
     assert not (work / "never").exists()
 
 
+@pytest.mark.parametrize("attempt", range(10))
+async def test_closing_beside_a_turn_that_is_about_to_begin_leaves_nothing(
+    make: Make, work: Path, attempt: int, commands: Callable[[str], list[int]]
+) -> None:
+    session = make()
+    await session.send("true")
+
+    async def send() -> None:
+        with contextlib.suppress(SessionClosed):
+            assert not (await session.send("sleep 300")).ok
+
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send)
+            for _ in range(attempt):
+                await trio.lowlevel.checkpoint()
+            await session.aclose()
+
+    assert [] == commands("sleep 300")
+
+
 @pytest.mark.parametrize("prompt", ["", "  \n"])
 async def test_an_empty_prompt_is_refused_before_anything_is_made(
     make: Make, state: Path, prompt: str
@@ -324,10 +348,10 @@ async def test_a_follower_of_a_passing_session_sees_its_events_as_they_happen(
     await session.aclose()
 
 
-@pytest.mark.parametrize("id", ["", ".", "..", "a/b", "-x", "a" * 101, "a\n", "é"])
-async def test_an_id_must_be_fit_for_a_name(sessions: Sessions, work: Path, id: str) -> None:
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "-x", "a" * 101, "a\n", "é"])
+async def test_an_id_must_be_fit_for_a_name(sessions: Sessions, work: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="session's id"):
-        sessions.make_session(str(work), id=id)
+        sessions.make_session(str(work), id=name)
 
 
 async def test_a_session_tells_about_itself(sessions: Sessions, work: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -32,8 +31,8 @@ Until = Callable[..., Awaitable[None]]
 
 @pytest.fixture
 def make(sessions: Sessions, work: Path, fake: Callable[..., object]) -> Make:
-    def make(*options: str, id: str = "mine", **kwargs: object) -> Session:
-        return sessions.make_session(str(work), driver=fake(*options), id=id, **kwargs)
+    def make(*options: str) -> Session:
+        return sessions.make_session(str(work), driver=fake(*options), id="mine")
 
     return make
 
@@ -76,10 +75,12 @@ async def test_a_session_that_is_open_has_one_owner(make: Make, state: Path) -> 
             "import sys; from runner.sessions.store import Store\n"
             f"Store({str(state / 'sessions' / 'mine')!r}).claim()"
         )
-        done = subprocess.run([sys.executable, "-c", other], capture_output=True, text=True)
+        done = await trio.run_process(
+            [sys.executable, "-c", other], check=False, capture_stderr=True
+        )
 
-    assert "AgentError" in done.stderr
-    assert "open already" in done.stderr
+    assert b"AgentError" in done.stderr
+    assert b"open already" in done.stderr
 
 
 async def test_a_turn_whose_supervisor_was_killed_is_told_to_the_next(

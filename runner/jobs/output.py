@@ -74,6 +74,11 @@ class Output:
 
     root: str
 
+    @classmethod
+    def at(cls, path: str | os.PathLike[str]) -> Output:
+        """The output directory at a path, relative to the current directory."""
+        return cls(os.path.abspath(path))
+
     @property
     def hidden(self) -> str:
         """Where what is not for users stands."""
@@ -139,6 +144,10 @@ class Output:
         if record.get("schema") != SCHEMA:
             return f"it is of another version of runner ({record.get('schema')})"
         return Identity(name=record["name"], common=record["common"], jobs=record["jobs"])
+
+    def is_new(self) -> bool:
+        """Whether no batch has begun here."""
+        return not os.path.exists(self.ledger)
 
     def claim(self, identity: Identity) -> None:
         """Make the directory, if it is not there, and write down whose it is."""

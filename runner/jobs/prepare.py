@@ -120,7 +120,7 @@ class _Preparation:
             raise ConfigError(*sorted(self.problems, key=self._by_place))
         identity = self._identity(agent, texts, jobs)
         if output is not None:
-            obstacle = Output(os.path.abspath(output)).obstacle(identity)
+            obstacle = Output.at(output).obstacle(identity)
             if obstacle is not None:
                 raise ConfigError(Problem(os.fspath(output), None, "", obstacle))
         return Plan(

@@ -1,0 +1,223 @@
+"""Carries a plan out, from an output directory that is there or not to a report.
+
+    plan ──► output directory (claimed) ──► ledger (locked) ──► scheduler ──► results ──► report
+
+Nothing is created before it is known what a repository's ref means and that the directory is ours.
+The same plan on the same directory goes on where the last run ended, however it ended. What the
+caller cancels is put down: the attempts that ran are queued again, and the results of the jobs that
+are finished are written.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+
+import trio
+
+from runner.errors import ConfigError, LedgerError, Problem
+from runner.jobs.attempt import Tools
+from runner.jobs.bench import Bench
+from runner.jobs.ledger import FINAL, Ledger, PastJob, open_ledger
+from runner.jobs.output import Output, write_file
+from runner.jobs.patch import Patches
+from runner.jobs.plan import Plan, PlannedJob
+from runner.jobs.progress import BatchDone, BatchStarted, Control, Observer, Progress, Report
+from runner.jobs.results import (
+    EXIT_INTERRUPTED,
+    SUMMARY,
+    Totals,
+    parse_record,
+    to_json,
+    worst,
+    write_results,
+)
+from runner.jobs.scheduler import Pending, Scheduler, wall_clock
+from runner.jobs.workspace import Workspaces, find_revision
+
+REFRESH = 1.0  # seconds between two refreshes of results.jsonl, at least
+STATES = ("ok", "failed", "unverified", "infra", "cancelled", "queued")
+LAST_WRITE = 10.0  # seconds for the results when the batch is cancelled
+
+
+async def run_plan(
+    plan: Plan,
+    bench: Bench,
+    output: str | os.PathLike[str],
+    *,
+    observer: Observer | None = None,
+    control: Control | None = None,
+    follow: bool = False,
+) -> Report:
+    """Carry a batch out, or go on with it.
+
+    Args:
+        plan: what `prepare` made.
+        bench: where scopes and sessions come from.
+        output: the output directory; made if need be.
+        observer: told what happens.
+        control: ends the batch early.
+        follow: whether the observer is told the agents' events as well.
+
+    Raises:
+        ConfigError: the output directory or the repository cannot be used; nothing was created.
+        LedgerError: another process is at work in the output directory, or its ledger cannot be
+            read or written.
+
+    Cancellation: everything that runs is put down, and the results so far are written.
+    """
+    place = Output.at(output)
+    revision = await _check(plan, bench, place)
+    _claim(place, plan)
+    began = trio.current_time()
+    async with open_ledger(place, plan.identity, wall_clock().isoformat()) as ledger:
+        revision = ledger.revision or revision or await find_revision(plan, bench)
+        if revision is not None and ledger.revision is None:
+            await ledger.set_revision(revision)
+        workspaces = Workspaces(plan, place, bench, revision)
+        tools = Tools(plan=plan, bench=bench, workspaces=workspaces, patches=Patches(place, bench))
+        run = _Run(plan, place, ledger, control or Control(), observer)
+        return await run.carry_out(tools, began, follow=follow)
+
+
+async def _check(plan: Plan, bench: Bench, place: Output) -> str | None:
+    """Whether all is there, before anything is created; a new batch's revision."""
+    obstacle = place.obstacle(plan.identity)
+    if obstacle is not None:
+        raise ConfigError(Problem(place.root, None, "", obstacle))
+    return await find_revision(plan, bench) if place.is_new() else None
+
+
+def _claim(place: Output, plan: Plan) -> None:
+    try:
+        place.claim(plan.identity)
+    except OSError as exc:
+        what = f"it cannot be made: {exc.strerror}"
+        raise ConfigError(Problem(place.root, None, "", what)) from None
+
+
+class _Run:
+    """One run of a batch, from an open ledger to the report."""
+
+    def __init__(
+        self, plan: Plan, place: Output, ledger: Ledger, control: Control, observer: Observer | None
+    ) -> None:
+        self._plan = plan
+        self._place = place
+        self._ledger = ledger
+        self._control = control
+        self._observer = observer
+        self._threads = trio.CapacityLimiter(1)  # so that two never write the results at once
+
+    async def carry_out(self, tools: Tools, began: float, *, follow: bool) -> Report:
+        """Carry out what is not finished."""
+        past = {job.number: job for job in self._ledger.past}
+        selected = [job for job in self._plan.jobs if job.id in self._plan.selected]
+        pending = [_pending(job, past[job.number]) for job in selected if not _is_over(past, job)]
+        await self._sweep(tools, [job for job in self._plan.jobs if _is_over(past, job)])
+        scheduler = Scheduler(
+            tools, self._place, self._ledger, self._control, self._observer, follows=follow
+        )
+        started = BatchStarted(
+            batch=self._plan.batch.name,
+            output=self._place.root,
+            jobs=len(selected),
+            finished=len(selected) - len(pending),
+            concurrency=self._plan.concurrency,
+        )
+        self._tell(started)
+        totals: Totals | None = None
+        try:
+            refresh = functools.partial(self._refresh, scheduler)
+            await scheduler.run(pending, self._plan.concurrency, refresh)
+            await self._ledger.write()  # all that was told is durable, and the results are whole
+        finally:
+            with trio.move_on_after(LAST_WRITE, shield=True):
+                totals = await self._write_results()
+        if totals is None:
+            raise LedgerError(f"the results in {self._place.root!r} could not be written in time")
+        report = self._report(totals, scheduler, len(selected), trio.current_time() - began)
+        write_file(self._place.summary, (to_json(_summary(report)) + "\n").encode())
+        self._tell(BatchDone(report=report))
+        return report
+
+    def _tell(self, told: Progress) -> None:
+        if self._observer is not None:
+            self._observer(told)
+
+    async def _sweep(self, tools: Tools, finished: Sequence[PlannedJob]) -> None:
+        """Remove the workspaces that a run was killed before it could remove."""
+        try:
+            left = set(os.listdir(os.path.join(self._place.root, "work")))
+        except FileNotFoundError:
+            return
+        kept = {result["id"]: result["workspace"] for result in map(json.loads, self._results())}
+        for job in finished:
+            if job.id in left and kept[job.id] is None:
+                await tools.workspaces.drop_all(job.id)
+
+    def _results(self) -> Iterator[str]:
+        return self._ledger.results()
+
+    async def _refresh(self, scheduler: Scheduler) -> None:
+        """Write the results of the jobs finished so far, now and then: it takes all of them."""
+        pause = REFRESH
+        while True:
+            await trio.sleep(pause)
+            if scheduler.is_stale:
+                scheduler.is_stale = False
+                began = trio.current_time()
+                await self._write_results()
+                pause = max(REFRESH, 20 * (trio.current_time() - began))
+
+    async def _write_results(self) -> Totals:
+        def write() -> Totals:
+            return write_results(self._place, self._results(), self._plan.selected)
+
+        return await trio.to_thread.run_sync(write, limiter=self._threads)
+
+    def _report(
+        self, totals: Totals, scheduler: Scheduler, selected: int, duration: float
+    ) -> Report:
+        rest = selected - sum(totals.counts.values())
+        counts = {**totals.counts, "cancelled": scheduler.cut, "queued": rest - scheduler.cut}
+        interrupted = {EXIT_INTERRUPTED} if rest else set()
+        return Report(
+            batch=self._plan.batch.name,
+            output=self._place.root,
+            results=self._place.results,
+            summary=self._place.summary,
+            counts={state: counts[state] for state in STATES if counts.get(state)},
+            exit_code=worst({*totals.exit_codes, *interrupted}),
+            jobs=selected,
+            finished=scheduler.finished,
+            duration=duration,
+            usage=totals.usage,
+            cost_usd=totals.cost_usd,
+        )
+
+
+def _is_over(past: Mapping[int, PastJob], job: PlannedJob) -> bool:
+    return past[job.number].state in FINAL
+
+
+def _pending(job: PlannedJob, past: PastJob) -> Pending:
+    """A job's next attempt, after those that the ledger knows."""
+    earlier = tuple(parse_record(each.record) for each in past.attempts)
+    return Pending(job, len(earlier) + 1, earlier)
+
+
+def _summary(report: Report) -> dict[str, object]:
+    return {
+        "schema": SUMMARY,
+        "batch": report.batch,
+        "jobs": report.jobs,
+        "counts": report.counts,
+        "exit": report.exit_code,
+        "usage": report.usage,
+        "cost_usd": report.cost_usd,
+        "duration": report.duration,
+        "finished_by_this_run": report.finished,
+    }

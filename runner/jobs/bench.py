@@ -1,0 +1,30 @@
+"""What jobs need of the layers below: scopes and sessions. `runner.runtime.Runner` is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from runner.agents.driver import Agent
+from runner.scopes.scope import Scope
+from runner.sessions.session import Session
+
+
+class Bench(Protocol):
+    """Where jobs get what they work with."""
+
+    def scope(self, path: str, *, env: Mapping[str, str] | None = None) -> Scope:
+        """A scope on a directory; nothing happens before its first operation."""
+        ...
+
+    def session(
+        self,
+        scope: Scope,
+        agent: Agent,
+        *,
+        id: str | None = None,  # noqa: A002  # the session's own word
+        timeout: float | None = None,
+        durable: bool = True,
+    ) -> Session:
+        """A session with an agent in the directory of a scope."""
+        ...

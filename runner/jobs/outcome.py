@@ -1,0 +1,222 @@
+"""What an attempt came to, and whether there is to be another: pure rules.
+
+    state        what happened                                            another attempt?
+    ok           the agent's turns are good, and every verify command is  no
+    unverified   the agent's turns are good, a verify command is not      `retry.verify`
+    failed       a turn is not good, by the agent's own fault             `retry.agent`
+    infra        provider, network, a crash, a workspace, setup           `retry.infra`, later
+
+A refused key, a bad request, a spent budget, a conversation that is too long, a refusal, a missing
+program and a spent job timeout are `failed` for good: another attempt would come to the same.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Literal, TypeAlias
+
+import attrs
+
+from runner.agents.events import ErrorClass, Usage
+from runner.jobs.spec import Retry
+from runner.sessions.turn import Turn
+
+State: TypeAlias = Literal["ok", "failed", "unverified", "infra"]
+Verdict: TypeAlias = Literal["verified", "unverified", "none"]
+
+INFRA_ERRORS = frozenset(
+    {
+        ErrorClass.RATE_LIMITED,
+        ErrorClass.OVERLOADED,
+        ErrorClass.NETWORK,
+        ErrorClass.CRASHED,
+        ErrorClass.PROTOCOL,
+        ErrorClass.STALLED,
+    }
+)
+# Words for what is no turn's error: the phase that failed, or what was missing or used up.
+UNAVAILABLE = "unavailable"
+JOB_TIMEOUT = "job_timeout"
+FOR_GOOD = frozenset(
+    {
+        ErrorClass.AUTH.value,
+        ErrorClass.BAD_REQUEST.value,
+        ErrorClass.BUDGET.value,
+        ErrorClass.CONTEXT_OVERFLOW.value,
+        ErrorClass.REFUSED.value,
+        UNAVAILABLE,
+        JOB_TIMEOUT,
+    }
+)
+
+
+@attrs.frozen(kw_only=True)
+class Check:
+    """A setup or verify command that was run.
+
+    Attributes:
+        exit_code: 0 to 255, or minus a signal's number.
+        output: the end of what it wrote, both streams.
+    """
+
+    command: str
+    ok: bool
+    exit_code: int
+    outcome: str
+    duration: float
+    output: str
+
+
+@attrs.frozen(kw_only=True)
+class Files:
+    """What all turns of an attempt together did to the files; paths are sorted."""
+
+    created: tuple[str, ...] = ()
+    modified: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+    renamed: tuple[tuple[str, str], ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """What an attempt came to.
+
+    Attributes:
+        error: why it is not ok: a turn's error class, or the name of the phase that failed.
+        checks: the verify commands that were run; for a failed setup, the one that failed.
+        durations: seconds, by phase.
+        has_patch: whether a patch was written.
+        patch_error: why there is none although files were changed.
+    """
+
+    state: State
+    verdict: Verdict = "none"
+    error: str | None = None
+    error_text: str = ""
+    resets_at: datetime | None = None
+    turns: tuple[Turn, ...] = ()
+    checks: tuple[Check, ...] = ()
+    durations: dict[str, float] = attrs.field(factory=dict)
+    has_patch: bool = False
+    patch_error: str = ""
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of all turns."""
+        return sum((turn.usage for turn in self.turns), Usage())
+
+    @property
+    def cost_usd(self) -> float | None:
+        """Of all turns; None if nobody says it of any."""
+        costs = [turn.cost_usd for turn in self.turns if turn.cost_usd is not None]
+        return sum(costs) if costs else None
+
+
+def of_turns(turns: Sequence[Turn]) -> Outcome | None:
+    """The outcome if the last turn decides it; None if it is good."""
+    if not turns or turns[-1].ok:
+        return None
+    last = turns[-1]
+    error = last.error or ErrorClass.FAILED
+    return Outcome(
+        state="infra" if error in INFRA_ERRORS else "failed",
+        error=error.value,
+        error_text=last.error_text,
+        resets_at=last.resets_at,
+        turns=tuple(turns),
+    )
+
+
+def delay_before_next(
+    retry: Retry, outcome: Outcome, earlier: Sequence[str], now: datetime
+) -> float | None:
+    """Seconds until the next attempt; None if there is none.
+
+    Args:
+        retry: the batch's rules.
+        outcome: of the last attempt.
+        earlier: the states of the attempts before it.
+        now: wall-clock time, aware.
+    """
+    allowed = {
+        "ok": 0,
+        "failed": 0 if outcome.error in FOR_GOOD else retry.agent,
+        "unverified": retry.verify,
+        "infra": retry.infra,
+    }[outcome.state]
+    used = list(earlier).count(outcome.state)
+    if used >= allowed:
+        return None
+    if outcome.state != "infra":
+        return 0.0
+    delay: float = min(retry.backoff * 2**used, retry.max_backoff)
+    if outcome.resets_at is not None:
+        until = (outcome.resets_at - now).total_seconds()
+        if until > retry.max_wait:
+            return None
+        delay = max(delay, until)
+    # Later only, so that those whom a provider sent away together do not come back together.
+    return delay * random.uniform(1.0, 1.25)  # noqa: S311  # no secret
+
+
+def files_of(turns: Sequence[Turn]) -> Files:
+    """What turns did together: a file made in one and removed in a later one was never there."""
+    created: set[str] = set()
+    modified: set[str] = set()
+    deleted: set[str] = set()
+    renamed: dict[str, str] = {}  # to: from
+    for turn in turns:
+        for old, new in turn.files_renamed:
+            _rename(str(old), str(new), created, modified, renamed)
+        for path in _names(turn.files_deleted):
+            modified.discard(path)
+            if path in created:
+                created.remove(path)
+            else:
+                deleted.add(renamed.pop(path, path))
+        for path in _names(turn.files_created):
+            if path in deleted:
+                deleted.remove(path)
+                modified.add(path)
+            else:
+                created.add(path)
+        modified.update(path for path in _names(turn.files_modified) if path not in created)
+    return Files(
+        created=tuple(sorted(created)),
+        modified=tuple(sorted(modified)),
+        deleted=tuple(sorted(deleted)),
+        renamed=tuple(sorted((old, new) for new, old in renamed.items())),
+    )
+
+
+def _rename(
+    old: str, new: str, created: set[str], modified: set[str], renamed: dict[str, str]
+) -> None:
+    if old in modified:
+        modified.remove(old)
+        modified.add(new)
+    if old in created:
+        created.remove(old)
+        created.add(new)
+        return
+    first = renamed.pop(old, old)
+    if first != new:
+        renamed[new] = first
+
+
+def touched(turns: Sequence[Turn]) -> set[str]:
+    """Every path that turns say they did something to."""
+    paths: set[str] = set()
+    for turn in turns:
+        for group in (turn.files_created, turn.files_modified, turn.files_deleted):
+            paths.update(_names(group))
+        for pair in turn.files_renamed:
+            paths.update(_names(pair))
+    return paths
+
+
+def _names(paths: Sequence[PurePosixPath]) -> list[str]:
+    return [str(path) for path in paths]

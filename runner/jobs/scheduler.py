@@ -1,0 +1,418 @@
+"""Which attempt is carried out when, and what it means for its job.
+
+    waiting ──claim (durable)──► claimed ──slot──► running ──► final
+       ▲                                             │
+       └──────────── another attempt, later ◄────────┘
+
+1. An attempt is in the ledger as begun before it begins. Attempts are claimed many at a time, ahead
+   of the slots, so that no slot waits for the disk.
+2. No slot waits for its outcome to be durable either: whoever follows the batch is told by the
+   ledger's callback, after the commit, in order.
+3. An attempt that is cut (interrupt, kill, cancellation, SIGKILL) does not count: the job is queued
+   again under the same attempt number.
+4. An error of ours ends the batch: it is raised when all slots have put down what they do.
+
+Everything that changes what is waiting, claimed or running lives here. What an attempt does is
+`attempt`'s business, whether there is another `outcome`'s.
+"""
+
+from __future__ import annotations
+
+import functools
+import heapq
+import math
+import uuid
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import attrs
+import trio
+
+from runner.errors import LedgerError
+from runner.jobs import ledger as changes
+from runner.jobs.attempt import Attempt, Cut, Tools
+from runner.jobs.ledger import Ledger, Statement
+from runner.jobs.outcome import JOB_TIMEOUT, Outcome, delay_before_next
+from runner.jobs.output import Output
+from runner.jobs.plan import PlannedJob
+from runner.jobs.progress import (
+    AgentSaid,
+    AttemptEnded,
+    Control,
+    JobCut,
+    JobFinished,
+    JobStarted,
+    Observer,
+    Phase,
+    PhaseChanged,
+    Progress,
+    TurnEnded,
+)
+from runner.jobs.results import AttemptRecord, make_result, record_of, to_json, write_transcript
+from runner.sessions.session import Session
+from runner.sessions.turn import Turn
+
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+CLAIM = 32  # attempts that are claimed at a time
+
+
+@attrs.define(eq=False)
+class Pending:
+    """An attempt that is to be carried out.
+
+    Attributes:
+        earlier: what came of the attempts before it.
+        deadline: of the job, on trio's clock; set when its first attempt of this run begins.
+    """
+
+    job: PlannedJob
+    number: int
+    earlier: tuple[AttemptRecord, ...] = ()
+    deadline: float | None = None
+    session: str = ""
+    started: datetime = EARLIEST
+
+
+@attrs.define(eq=False)
+class _Told:
+    """Tells the ledger, and then the observer, what happens in an attempt."""
+
+    scheduler: Scheduler
+    pending: Pending
+    said: list[tuple[str, Turn]] = attrs.field(factory=list)
+
+    def entered(self, phase: Phase) -> None:
+        job, attempt = self.pending.job, self.pending.number
+        self.scheduler.post(
+            changes.phase_entered(job.number, attempt, phase),
+            PhaseChanged(id=job.id, attempt=attempt, phase=phase),
+        )
+
+    def opened(self, session: Session) -> None:
+        self.scheduler.follow(self.pending, session)
+
+    def took_turn(self, prompt: str, turn: Turn) -> None:
+        self.said.append((prompt, turn))
+        job, attempt = self.pending.job, self.pending.number
+        record = {
+            "ok": turn.ok,
+            "error": turn.error,
+            "stop": turn.stop,
+            "duration": turn.duration,
+            "usage": turn.usage,
+            "cost_usd": turn.cost_usd,
+            "conversation": turn.conversation,
+        }
+        self.scheduler.post(
+            changes.turn_ended(job.number, attempt, len(self.said), to_json(record)),
+            TurnEnded(id=job.id, attempt=attempt, turn=turn),
+        )
+
+
+class Scheduler:
+    """Carries out the attempts of one batch."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        output: Output,
+        ledger: Ledger,
+        control: Control,
+        observer: Observer | None,
+        *,
+        follows: bool = False,
+    ) -> None:
+        """Begin with nothing to do; `follows` is whether the observer is told agents' events."""
+        self._tools = tools
+        self._plan = tools.plan
+        self._output = output
+        self._ledger = ledger
+        self._control = control
+        self._observer = observer
+        self._follows = follows and observer is not None
+        self._waiting: list[tuple[float, int, Pending]] = []
+        self._claimed: deque[Pending] = deque()
+        self._claiming = 0
+        self._running: dict[int, Attempt] = {}
+        self._changed = trio.Event()
+        self._nursery: trio.Nursery | None = None
+        self._failure: Exception | None = None
+        self.finished = 0
+        self.cut = 0
+        self.is_stale = False  # whether a job has been finished since the results were written
+
+    async def run(
+        self,
+        pending: Sequence[Pending],
+        concurrency: int,
+        beside: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Carry out what is pending, and what comes of it.
+
+        Args:
+            pending: the first attempts.
+            concurrency: how many are carried out at a time.
+            beside: goes on for as long as there is something to do.
+
+        Raises:
+            LedgerError: the ledger cannot be written.
+        """
+        now = trio.current_time()
+        self._waiting = [(now, each.job.number, each) for each in pending]
+        heapq.heapify(self._waiting)
+        self._control.listen(self._on_control)
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                nursery.start_soon(self._guarded, beside)
+                async with trio.open_nursery() as slots:
+                    for _ in range(min(concurrency, len(pending))):
+                        slots.start_soon(self._guarded, self._slot)
+                nursery.cancel_scope.cancel()  # the rest is beside
+        finally:
+            self._nursery = None
+            self._give_back()
+        if self._failure is not None:
+            raise self._failure
+
+    # ------------------------------------------------------------ telling
+
+    def post(self, statements: Sequence[Statement], *told: Progress) -> None:
+        """Write changes, and tell the observer about them once they are durable."""
+        then = functools.partial(self._tell, told) if self._observer is not None else None
+        self._ledger.post(statements, then)
+
+    def _tell(self, told: Sequence[Progress]) -> None:
+        """In trio's thread, also from outside of any task: nothing may be raised here."""
+        for each in told:
+            try:
+                if self._observer is not None:
+                    self._observer(each)
+            except Exception as exc:  # noqa: BLE001  # raised by `run`
+                self._observer = None
+                self._fail(exc)
+
+    def _fail(self, exc: Exception) -> None:
+        self._failure = self._failure or exc
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
+
+    def follow(self, pending: Pending, session: Session) -> None:
+        """Tell the observer what an agent says, until its session is closed."""
+        if self._follows and self._nursery is not None:
+            self._nursery.start_soon(self._follow, pending, session)
+
+    async def _follow(self, pending: Pending, session: Session) -> None:
+        async with session.events() as follower:
+            async for event in follower:
+                said = AgentSaid(id=pending.job.id, attempt=pending.number, event=event.event)
+                self._tell((said,))
+
+    # ------------------------------------------------------------ which attempt when
+
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except Exception as exc:  # noqa: BLE001  # raised bare by `run`
+            self._fail(exc)
+
+    async def _slot(self) -> None:
+        while (pending := await self._next()) is not None:
+            await self._carry_out(pending)
+
+    async def _next(self) -> Pending | None:
+        """The next attempt; None when there is, and will be, none."""
+        while not self._control.is_draining:
+            self._claim()
+            if self._claimed:
+                return self._claimed.popleft()
+            if not (self._waiting or self._claiming or self._running):
+                self._wake()
+                return None
+            due = self._waiting[0][0] if self._waiting and not self._claiming else math.inf
+            with trio.move_on_at(due):
+                await self._changed.wait()
+        return None
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    def _claim(self) -> None:
+        """Have due attempts written down as begun, well before the slots run out of them."""
+        if len(self._claimed) + self._claiming > CLAIM // 2:
+            return
+        now = trio.current_time()
+        chunk: list[Pending] = []
+        statements: list[Statement] = []
+        while self._waiting and self._waiting[0][0] <= now and len(chunk) < CLAIM:
+            pending = heapq.heappop(self._waiting)[2]
+            pending.session = str(uuid.uuid4())
+            chunk.append(pending)
+            statements += changes.attempt_began(
+                pending.job.number, pending.number, pending.session, wall_clock().isoformat()
+            )
+        if chunk:
+            self._claiming += len(chunk)
+            self._ledger.post(statements, functools.partial(self._on_claimed, chunk))
+
+    def _on_claimed(self, chunk: Sequence[Pending]) -> None:
+        self._claiming -= len(chunk)
+        self._claimed += chunk
+        self._wake()
+
+    def _give_back(self) -> None:
+        """What was claimed and not begun is queued again."""
+        for pending in self._claimed:
+            with suppress(LedgerError):  # the next one to open the ledger sees that it was cut
+                self._ledger.post(changes.attempt_cut(pending.job.number, pending.number))
+        self._claimed.clear()
+
+    def _on_control(self) -> None:
+        self._wake()
+        for attempt in list(self._running.values()):
+            if self._control.is_killing:
+                attempt.kill()
+            elif self._control.is_interrupting and self._nursery is not None:
+                self._nursery.start_soon(self._interrupt, attempt)
+
+    async def _interrupt(self, attempt: Attempt) -> None:
+        try:
+            await attempt.interrupt()
+        except Exception:  # noqa: BLE001  # a session that is just ending: nothing is left to end
+            attempt.kill()
+
+    # ------------------------------------------------------------ one attempt
+
+    async def _carry_out(self, pending: Pending) -> None:
+        job = pending.job
+        told = _Told(self, pending)
+        attempt = Attempt(self._tools, job, pending.number, pending.session, told)
+        timeout = self._plan.batch.limits.job_timeout or math.inf
+        if pending.deadline is None:
+            pending.deadline = trio.current_time() + timeout
+        pending.started = wall_clock()
+        self._running[job.number] = attempt
+        self._tell((JobStarted(id=job.id, number=job.number, attempt=pending.number),))
+        outcome: Outcome | None = None
+        try:
+            with trio.move_on_at(pending.deadline):
+                outcome = await attempt.carry_out()
+            if outcome is None:
+                text = f"the job took longer than {timeout:g} s"
+                outcome = attempt.gathered(
+                    Outcome(state="failed", error=JOB_TIMEOUT, error_text=text)
+                )
+        except Cut:
+            self._control.drain()  # it was interrupted, or the layers below are closing
+            self.cut += 1
+            self._post_cut(pending, JobCut(id=job.id, attempt=pending.number))
+            await self._drop(job, pending.number)
+        except BaseException:
+            self._post_cut(pending)
+            raise
+        else:
+            await self._ended(pending, outcome, told)
+        finally:
+            del self._running[job.number]
+            self._wake()
+
+    def _post_cut(self, pending: Pending, *told: Progress) -> None:
+        with suppress(LedgerError):  # the next one to open the ledger sees that it was cut
+            self.post(changes.attempt_cut(pending.job.number, pending.number), *told)
+
+    async def _drop(self, job: PlannedJob, attempt: int) -> None:
+        if self._tools.workspaces.shared is None:
+            with suppress(OSError):  # what cannot be removed is in nobody's way
+                await self._tools.workspaces.drop(job.id, attempt)
+
+    async def _ended(self, pending: Pending, outcome: Outcome, told: _Told) -> None:
+        """An attempt has an outcome: another attempt, or the job's final state."""
+        batch, job = self._plan.batch, pending.job
+        write_transcript(self._output, job.id, pending.number, told.said)
+        record = record_of(outcome)
+        now = wall_clock()
+        statements = changes.attempt_ended(
+            job.number, pending.number, outcome.state, to_json(record), now.isoformat()
+        )
+        states = [each.state for each in pending.earlier]
+        delay = delay_before_next(batch.retry, outcome, states, now)
+        attempts = (*pending.earlier, record)
+        if delay is not None:
+            self._try_again(pending, attempts, outcome, delay, statements)
+            keeps = batch.keep == "always"
+        else:
+            keeps = batch.keep == "always" or (batch.keep == "failed" and outcome.state != "ok")
+            keeps = keeps or bool(outcome.patch_error)
+            self._finish(pending, attempts, outcome, statements, keeps=keeps)
+        if not keeps:
+            await self._drop(job, pending.number)
+
+    def _try_again(
+        self,
+        pending: Pending,
+        attempts: tuple[AttemptRecord, ...],
+        outcome: Outcome,
+        delay: float,
+        statements: list[Statement],
+    ) -> None:
+        job = pending.job
+        ended = AttemptEnded(
+            id=job.id,
+            attempt=pending.number,
+            state=outcome.state,
+            error=outcome.error,
+            error_text=outcome.error_text,
+            delay=delay,
+        )
+        self.post(statements, ended)
+        following = Pending(job, pending.number + 1, attempts, pending.deadline)
+        heapq.heappush(self._waiting, (trio.current_time() + delay, job.number, following))
+
+    def _finish(
+        self,
+        pending: Pending,
+        attempts: tuple[AttemptRecord, ...],
+        outcome: Outcome,
+        statements: list[Statement],
+        *,
+        keeps: bool,
+    ) -> None:
+        job, now = pending.job, wall_clock()
+        is_own = self._tools.workspaces.shared is None
+        kept = self._output.workspace(job.id, pending.number) if keeps and is_own else None
+        result = make_result(
+            self._plan,
+            self._output,
+            job,
+            outcome,
+            attempts,
+            workspace=kept,
+            started=pending.started,
+            ended=now,
+        )
+        statements += changes.job_finished(
+            job.number, outcome.state, to_json(result), now.isoformat()
+        )
+        finished = JobFinished(
+            id=job.id,
+            number=job.number,
+            state=outcome.state,
+            verdict=outcome.verdict,
+            attempts=len(attempts),
+            duration=sum(each.seconds for each in attempts),
+            error=outcome.error,
+            usage=outcome.usage,
+            cost_usd=outcome.cost_usd,
+            result=result,
+        )
+        self.finished += 1
+        self.is_stale = True
+        self.post(statements, finished)
+
+
+def wall_clock() -> datetime:
+    """The time of records."""
+    return datetime.now(UTC)

@@ -14,11 +14,12 @@ Backends know nothing of actors or of order: whoever uses one from several tasks
 
 from __future__ import annotations
 
+import enum
 import errno
 import os
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Protocol, TypeVar, assert_never, cast
+from typing import Final, Protocol, TypeVar, assert_never, cast
 
 from runner import messages as m
 from runner.errors import (
@@ -35,6 +36,15 @@ from runner.errors import (
 )
 
 AnswerT = TypeVar("AnswerT")
+
+
+class Later(enum.Enum):
+    """That an operation is none of those that can be answered at once."""
+
+    LATER = "later"
+
+
+LATER: Final = Later.LATER
 
 
 class Backend(Protocol):
@@ -120,6 +130,13 @@ class Backend(Protocol):
 
     async def carry_out(self, operation: m.Message[AnswerT]) -> AnswerT:
         """Carry out a message: the method of its name."""
+        ...
+
+    def answer_now(self, operation: m.Message[AnswerT]) -> AnswerT | Later:
+        """Carry out a message whose work is short, without a checkpoint; LATER if it is not.
+
+        For whoever makes the checkpoint itself, as an actor does; else it is `carry_out`.
+        """
         ...
 
     async def aclose(self) -> None:

@@ -20,12 +20,13 @@ import os
 import stat
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import trio
 
 from runner import messages as m
 from runner.backends import base, files, listing, ripgrep, search, trees
+from runner.backends.base import LATER, Later
 from runner.backends.beneath import DIRECTORY, READING, Beneath, Opener, fail
 from runner.backends.files import SMALL
 from runner.backends.roots import Root
@@ -77,6 +78,22 @@ class LocalBackend:
         """Carry out a message: the method of its name."""
         return await base.carry_out(self, operation)
 
+    def answer_now(self, operation: m.Message[AnswerT]) -> AnswerT | Later:
+        """Carry out a message whose work is short, without a checkpoint."""
+        answer: object = LATER
+        match operation:
+            case m.Read(path=path):
+                answer = self._read_now(path, operation.offset, operation.limit)
+            case m.Exists(path=path):
+                answer = self._exists_now(path)
+            case m.Stat(path=path):
+                answer = self._stat_now(path)
+            case m.Write(path=path):
+                answer = self._write_now(path, operation.content, durable=operation.durable)
+            case _:
+                pass
+        return cast("AnswerT | Later", answer)
+
     async def aclose(self) -> None:
         """Let go of the directory; a host of our own ends what it still runs."""
         self._root.close()
@@ -89,26 +106,36 @@ class LocalBackend:
     async def read(self, path: str, *, offset: int = 0, limit: int | None = None) -> bytes:
         """The content of a regular file, or `limit` bytes of it from `offset`."""
         await trio.lowlevel.checkpoint()
+        content = self._read_now(path, offset, limit)
+        if isinstance(content, bytes):
+            return content
+        with self._root.answers("read", path):
+            fd = self._root.open(make=False).open(self._root.route("read", path), READING)
+            try:
+                count = _window(fd, offset, limit)
+                return await in_thread(lambda: files.read_window(fd, offset, count))
+            finally:
+                os.close(fd)
+
+    def _read_now(self, path: str, offset: int, limit: int | None) -> bytes | Later:
         if offset < 0 or (limit is not None and limit < 0):
             base.require_counts("read", path, self.root, offset, limit)
         with self._root.answers("read", path):
-            beneath = self._root.open(make=False)
-            fd = beneath.open(self._root.route("read", path), READING)
+            fd = self._root.open(make=False).open(self._root.route("read", path), READING)
             try:
-                status = os.fstat(fd)
-                files.require_regular(status)
-                count = max(status.st_size - offset, 0)
-                if limit is not None:
-                    count = min(count, limit)
-                if count <= SMALL:
-                    return os.pread(fd, count, offset) if count else b""
-                return await in_thread(lambda: files.read_window(fd, offset, count))
+                count = _window(fd, offset, limit)
+                if count > SMALL:
+                    return LATER
+                return os.pread(fd, count, offset) if count else b""
             finally:
                 os.close(fd)
 
     async def stat(self, path: str) -> m.FileStat:
         """What stands at a path, links followed."""
         await trio.lowlevel.checkpoint()
+        return self._stat_now(path)
+
+    def _stat_now(self, path: str) -> m.FileStat:
         with self._root.answers("stat", path):
             fd = self._root.open(make=False).open(self._root.route("stat", path), os.O_PATH)
             try:
@@ -119,6 +146,9 @@ class LocalBackend:
     async def exists(self, path: str) -> bool:
         """Whether something stands at a path, links followed; a path that leads out is an error."""
         await trio.lowlevel.checkpoint()
+        return self._exists_now(path)
+
+    def _exists_now(self, path: str) -> bool:
         with self._root.answers("exists", path):
             route = self._root.route("exists", path)
             try:
@@ -151,17 +181,25 @@ class LocalBackend:
     async def write(self, path: str, content: bytes, *, durable: bool = False) -> None:
         """Replace a file's content whole, or make the file and its parents."""
         await trio.lowlevel.checkpoint()
+        if self._write_now(path, content, durable=durable) is None:
+            return
         with self._root.answers("write", path):
             directory, name = self._file("write", path)
             try:
-                if len(content) <= SMALL and not durable:
-                    files.replace(directory, name, content)
-                else:
-                    await in_thread(
-                        lambda: files.replace(directory, name, content, durable=durable)
-                    )
+                await in_thread(lambda: files.replace(directory, name, content, durable=durable))
             finally:
                 os.close(directory)
+
+    def _write_now(self, path: str, content: bytes, *, durable: bool) -> None | Later:
+        if durable or len(content) > SMALL:
+            return LATER
+        with self._root.answers("write", path):
+            directory, name = self._file("write", path)
+            try:
+                files.replace(directory, name, content)
+            finally:
+                os.close(directory)
+        return None
 
     async def append(self, path: str, content: bytes) -> None:
         """Add to a file's end, or make the file and its parents."""
@@ -418,3 +456,11 @@ class LocalBackend:
                 )
             finally:
                 os.close(directory)
+
+
+def _window(fd: int, offset: int, limit: int | None) -> int:
+    """How many bytes of a regular file are asked for."""
+    status = os.fstat(fd)
+    files.require_regular(status)
+    count = max(status.st_size - offset, 0)
+    return count if limit is None else min(count, limit)

@@ -71,6 +71,10 @@ class MemoryBackend:
         """Carry out a message: the method of its name."""
         return await base.carry_out(self, operation)
 
+    def answer_now(self, operation: m.Message[AnswerT]) -> AnswerT | base.Later:
+        """Nothing is answered at once, so that fakes wait where the real ones may."""
+        return base.LATER
+
     async def aclose(self) -> None:
         """Nothing is held; the files stay as long as the object."""
         await trio.lowlevel.checkpoint()

@@ -248,7 +248,7 @@ def _open(top: Beneath, names: tuple[str, ...]) -> int:
 
 
 def _name_filter(name: str) -> list[str]:
-    """A glob that matches one name and few others; nothing if it cannot be said, the sieve knows it too."""
+    """A glob for one name and few others; nothing if it cannot be said: the sieve is exact."""
     if any("\udc80" <= each <= "\udcff" for each in name):
         return []
     # White space at the end of a glob would be trimmed; any character is near enough.

@@ -81,7 +81,7 @@ class LocalBackend:
     def answer_now(self, operation: m.Message[AnswerT]) -> AnswerT | Later:
         """Carry out a message whose work is short, without a checkpoint."""
         answer: object = LATER
-        match operation:
+        match cast("m.Operation", operation):
             case m.Read(path=path):
                 answer = self._read_now(path, operation.offset, operation.limit)
             case m.Exists(path=path):
@@ -190,7 +190,7 @@ class LocalBackend:
             finally:
                 os.close(directory)
 
-    def _write_now(self, path: str, content: bytes, *, durable: bool) -> None | Later:
+    def _write_now(self, path: str, content: bytes, *, durable: bool) -> Later | None:
         if durable or len(content) > SMALL:
             return LATER
         with self._root.answers("write", path):
@@ -320,7 +320,6 @@ class LocalBackend:
             new_directory=new_directory,
             new=place.names[-1],
             status=status,
-            opener=self._root.forced,
         )
 
     async def remove(self, path: str, *, recursive: bool = False, missing_ok: bool = False) -> None:
@@ -346,9 +345,7 @@ class LocalBackend:
                     os.unlink(name, dir_fd=directory)
                 elif recursive:
                     await in_thread(
-                        lambda: trees.remove_tree(
-                            directory, name, opener=self._root.forced, missing_ok=missing_ok
-                        )
+                        lambda: trees.remove_tree(directory, name, missing_ok=missing_ok)
                     )
                 else:
                     os.rmdir(name, dir_fd=directory)

@@ -7,15 +7,16 @@ table here. What it does not do: anything with files or processes; that is the b
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import attrs
 import trio
 
 from runner.actors import ChildSpec, Handle, Lane, Supervisor
-from runner.backends.base import Backend
+from runner.backends.base import Backend, Later
 from runner.messages import (
     AnswerT,
     Append,
@@ -76,7 +77,7 @@ def worker_spec(
     async def open_worker() -> AsyncGenerator[Handle, None]:
         backend = make_backend(ground)
         try:
-            yield backend.carry_out
+            yield partial(carry_out, backend)
         finally:
             with trio.move_on_after(CLOSING, shield=True):
                 await backend.aclose()
@@ -88,6 +89,12 @@ def worker_spec(
         place=tuple(os.path.realpath(ground.directory).split("/")[1:]),
         idle_after=idle_after,
     )
+
+
+def carry_out(backend: Backend, message: Message[AnswerT]) -> AnswerT | Awaitable[AnswerT]:
+    """The handle: short work is answered at once, for the rest there is a coroutine."""
+    answer = backend.answer_now(message)
+    return backend.carry_out(message) if isinstance(answer, Later) else answer
 
 
 def lane_of(message: Message[Any]) -> Lane:

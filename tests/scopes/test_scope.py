@@ -5,6 +5,7 @@ import trio
 import trio.testing
 
 from runner.actors import Lane, open_supervisor
+from runner.backends.base import LATER
 from runner.backends.memory import MemoryBackend
 from runner.errors import (
     DecodeFailed,
@@ -101,7 +102,7 @@ class Runs:
         self.asked = []
         self.completed = completed
 
-    def carry_out(self, operation):
+    def answer_now(self, operation):
         self.asked.append(operation)
         return self.completed
 
@@ -214,6 +215,9 @@ class Gated:
     def __init__(self):
         self.running = []
         self.gates = {}
+
+    def answer_now(self, operation):
+        return LATER
 
     async def carry_out(self, operation):
         name = getattr(operation, "path", None) or operation.command

@@ -1,0 +1,58 @@
+"""How figures and lists are written for people."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+
+def clock(seconds: float) -> str:
+    """`0:07`, `12:34`, `3:00:07`."""
+    minutes, second = divmod(int(max(0.0, seconds)), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
+def span(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `12:34`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds < 60 else clock(seconds)
+
+
+def tokens(count: int) -> str:
+    """`0`, `950`, `12.3k`, `4.5M`."""
+    if count < 1000:
+        return str(count)
+    return f"{count / 1000:.1f}k" if count < 999_950 else f"{count / 1_000_000:.1f}M"
+
+
+def dollars(cost: float | None) -> str:
+    """`$0.0123`, `$12.34`; nothing if nobody says what it costs."""
+    if cost is None:
+        return ""
+    return f"${cost:.4f}" if cost < 1 else f"${cost:,.2f}"
+
+
+def some(names: Iterable[str], limit: int = 5) -> str:
+    """The first of many names, and how many more there are."""
+    names = list(names)
+    more = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")
+
+
+def one_line(text: str, limit: int = 160) -> str:
+    """A text on one line, cut if it is long."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def plural(count: int, word: str) -> str:
+    """`1 job`, `2 jobs`."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+def place(path: str) -> str:
+    """A path as it is written from here: relative if it lies below the current directory."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative

@@ -1,0 +1,119 @@
+"""The real command in a real process, with a HOME and a state directory of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import attrs
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@attrs.define
+class CommandLine:
+    """Runs `runner` in processes of its own, and ends what is left of them."""
+
+    home: Path
+    cwd: Path
+    started: list[subprocess.Popen[bytes]] = attrs.field(factory=list)
+
+    def environ(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name in ("PATH", "TMPDIR") or name.startswith(("COVERAGE", "COV_CORE"))
+        }
+        own = {
+            "HOME": str(self.home),
+            "XDG_STATE_HOME": str(self.home / "state"),
+            "LANG": "C.UTF-8",
+        }
+        return {**kept, **own, **(env or {})}
+
+    def start(
+        self,
+        *args: str,
+        env: Mapping[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int = subprocess.PIPE,
+        stderr: int = subprocess.PIPE,
+        program: Sequence[str] = ("-m", "runner"),
+    ) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, *program, *args],
+            cwd=self.cwd,
+            env=self.environ(env),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
+        self.started.append(process)
+        return process
+
+    def __call__(
+        self,
+        *args: str,
+        env: Mapping[str, str] | None = None,
+        input: bytes | None = None,
+        program: Sequence[str] = ("-m", "runner"),
+        timeout: float = 60.0,
+    ) -> Ended:
+        stdin = subprocess.DEVNULL if input is None else subprocess.PIPE
+        process = self.start(*args, env=env, stdin=stdin, program=program)
+        out, err = process.communicate(input, timeout=timeout)
+        return Ended(process.returncode, out.decode(), err.decode())
+
+    def close(self) -> None:
+        for process in self.started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+            process.wait(10)
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
+
+
+@attrs.frozen
+class Ended:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Iterator[CommandLine]:
+    home = tmp_path / "home"
+    cwd = tmp_path / "cwd"
+    home.mkdir()
+    cwd.mkdir()
+    line = CommandLine(home, cwd)
+    yield line
+    line.close()
+
+
+@pytest.fixture
+def repository() -> Path:
+    return REPOSITORY
+
+
+@pytest.fixture
+def until() -> Callable[..., None]:
+    """Wait until a fact holds; bounded."""
+
+    def wait(fact: Callable[[], object], what: str = "", timeout: float = 30.0) -> None:
+        end = time.monotonic() + timeout
+        while not fact():
+            assert time.monotonic() < end, f"never came to pass: {what}"
+            time.sleep(0.01)
+
+    return wait

@@ -1,0 +1,94 @@
+"""What errors say when they end a command, and their exit codes."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from runner import errors
+from runner.cli.endings import ended_by, exit_code, explain
+from runner.cli.exits import Exit
+from runner.errors import ConfigError, Problem
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.ConfigError("x"), Exit.USAGE),
+        (errors.AgentUnavailable("x"), Exit.USAGE),
+        (errors.NotFound("read", "a"), Exit.NOT_FOUND),
+        (errors.LedgerError("x"), Exit.INFRA),
+        (errors.ActorCrashed("x"), Exit.INFRA),
+        (errors.NoSpace("write", "a"), Exit.INFRA),
+        (errors.SessionClosed("x"), Exit.FAILED),
+        (errors.RunnerError("x"), Exit.FAILED),
+    ],
+)
+def test_every_error_has_an_exit_code(error: errors.RunnerError, code: Exit) -> None:
+    assert exit_code(error) is code
+
+
+def test_problems_are_said_as_compilers_say_them_with_their_count(capfd) -> None:
+    error = ConfigError(
+        Problem("b.toml", 3, "agent", "there is no agent 'x'"), Problem("b.toml", None, "", "no")
+    )
+
+    code = explain(error)
+
+    assert code is Exit.USAGE
+    assert capfd.readouterr().err.splitlines() == [
+        "b.toml:3: agent: there is no agent 'x'",
+        "b.toml: no",
+        "runner: 2 problems; nothing was done",
+    ]
+
+
+def test_a_plain_sentence_says_who_says_it(capfd) -> None:
+    assert explain(ConfigError("the prompt is empty")) is Exit.USAGE
+    assert explain(errors.NotFound("read", "a.txt")) is Exit.NOT_FOUND
+    assert capfd.readouterr().err.splitlines() == [
+        "runner: the prompt is empty",
+        "runner: read 'a.txt': no such file or directory",
+    ]
+
+
+def test_of_a_group_every_message_is_said_once_and_the_highest_code_counts(capfd) -> None:
+    group = ExceptionGroup(
+        "", [ConfigError("a"), ExceptionGroup("", [ConfigError("a"), errors.LedgerError("b")])]
+    )
+
+    assert explain(group) is Exit.INFRA
+    assert capfd.readouterr().err.splitlines() == ["runner: a", "runner: b"]
+
+
+def test_an_interrupt_among_others_counts_as_interrupt(capfd) -> None:
+    group = BaseExceptionGroup("", [KeyboardInterrupt(), errors.RunnerError("b")])
+
+    assert explain(group) is Exit.INTERRUPTED
+    assert capfd.readouterr().err == "runner: b\n"
+
+
+def test_a_bug_names_the_place_in_our_code(capfd) -> None:
+    try:
+        explain(None)  # type: ignore[arg-type]
+    except Exception as exc:
+        code = explain(exc, traceback=True)
+
+    assert code is Exit.FAILED
+    err = capfd.readouterr().err
+    assert "Traceback" in err
+    assert "(endings.py:" in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGINT, Exit.INTERRUPTED),
+        (signal.SIGTERM, Exit.TERMINATED),
+        (signal.SIGHUP, Exit.HANGUP),
+    ],
+)
+def test_a_signal_has_the_code_that_shells_give_it(number: int, code: Exit) -> None:
+    assert ended_by(number) is code
+    assert int(code) == 128 + number

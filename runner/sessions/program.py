@@ -5,7 +5,7 @@
 
 One task runs it (`run`), in the nursery of the session's actor, whoever sends. Its readers always
 read, whatever becomes of the events; its writer is the only one that writes, so that no cancelled
-caller can tear a line (half a line ends claude: agent-clis.md §1.2). The end of its leader is its
+caller can tear a line (half a line ends claude). The end of its leader is its
 end: the process host has ended the rest of its tree by then. What is in the pipes is still read,
 but nothing waits for ever for an end of file that somebody may hold back.
 

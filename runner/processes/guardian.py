@@ -82,10 +82,10 @@ class Guardian:
             sock = socket.socket(fileno=fd)
             try:
                 pid = os.fork()
-            except OSError as error:
+            except OSError as error:  # pragma: no cover - a machine with no room for processes
                 Channel(sock).report(FAILED, error.errno or errno.EAGAIN)
             else:
-                if pid == 0:
+                if pid == 0:  # pragma: no cover - what it measures there begins after the fork
                     self._channel.sock.close()
                     keep(sock)
                 self._parent.known[pid] = None

@@ -109,12 +109,14 @@ class Mailbox:
         on_change: called when nothing is running any more, and when it is the turn of a message
             that nobody is there to carry out.
         last_used: when the last message left, on trio's clock.
+        crash: what a message has crashed the actor with that is here, or that is leaving.
     """
 
     spec: ChildSpec
     place: Place
     on_change: Callable[[Mailbox], None] = _nothing
     last_used: float = attrs.field(factory=trio.current_time)
+    crash: Exception | None = None
     _handle: Handle | None = None
     _is_open: bool = True
     _is_evicted: bool = False
@@ -122,7 +124,6 @@ class Mailbox:
     _queued: dict[Envelope, None] = attrs.field(factory=dict)
     _running: dict[Envelope, None] = attrs.field(factory=dict)
     _taken: int = 0
-    _crash: Exception | None = None
     _ended: trio.Event | None = None
     _quiet: trio.Event | None = None
 
@@ -184,7 +185,7 @@ class Mailbox:
     def serve(self, handle: Handle) -> None:
         """The actor is there: call up all whose turn it is."""
         self._is_evicted = False
-        self._crash = None
+        self.crash = None
         if not self._is_open:
             return  # closed while it was being opened
         self._handle = handle
@@ -192,11 +193,10 @@ class Mailbox:
             if envelope.ticket.granted:
                 self._call_up(envelope)
 
-    async def wait_ended(self) -> Exception | None:
-        """Wait until the actor is to go: because of this crash, or told to (None)."""
-        if self.is_staying and self._crash is None:
+    async def wait_ended(self) -> None:
+        """Wait until the actor is to go: because it has crashed, or has been told to."""
+        if self.is_staying and self.crash is None:
             await self._wait_for_end()
-        return self._crash
 
     async def wait_closed(self) -> None:
         """Wait until the mailbox is closed, while no actor is there."""
@@ -400,7 +400,7 @@ class Mailbox:
     def _fail(self, crash: Exception) -> NoReturn:
         """The actor is unsound from here on: its task ends it, and the asker is told so."""
         if self._handle is not None:  # else it is going already: what came first is the cause
-            self._crash = crash
+            self.crash = crash
             self.pause(crash)
             self._end()
         raise _ended(self.spec.key, crash) from crash
@@ -438,14 +438,12 @@ class Mailbox:
         return MailboxClosed(f"{self.spec.key!r} ended before the message began", self)
 
 
-def crash_in(error: BaseException) -> Exception | None:
-    """The crash that a task ended with, without the `Cancelled`s that came with it, if any."""
+def crash_in(error: Exception | BaseExceptionGroup) -> Exception | None:
+    """The crash that something ended with, without the `Cancelled`s that came with it, if any."""
     if isinstance(error, Exception):
         return error
-    if isinstance(error, BaseExceptionGroup):
-        rest = error.split(trio.Cancelled)[1]
-        return rest if isinstance(rest, ExceptionGroup) else None
-    return None
+    rest = error.split(trio.Cancelled)[1]
+    return rest if isinstance(rest, ExceptionGroup) else None
 
 
 def _ended(key: Hashable, cause: Exception | None) -> ActorCrashed:

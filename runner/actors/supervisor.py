@@ -336,39 +336,37 @@ class Supervisor:
 
     async def _incarnate(self, mailbox: Mailbox) -> None:
         """Run an actor once; a crash is raised."""
-        crash: Exception | None = None
         has_opened = False
         try:
             async with mailbox.spec.open() as handle:
                 has_opened = True
-                crash = await self._serve(mailbox, handle)
-                if crash is not None:
-                    raise crash
+                await self._serve(mailbox, handle)
         except RunnerError as error:
             if has_opened:
                 msg = f"the actor {mailbox.spec.key!r} ended with an error that is no answer"
                 raise RuntimeError(msg) from error
             self._close(mailbox, error)
         if mailbox.is_staying:
-            raise crash or RuntimeError(f"the actor {mailbox.spec.key!r} left of its own accord")
+            msg = f"the actor {mailbox.spec.key!r} left of its own accord"
+            raise mailbox.crash or RuntimeError(msg)
         if mailbox.is_open:
             self._starting[mailbox] = None  # evicted: it waits for room again
 
-    async def _serve(self, mailbox: Mailbox, handle: Handle) -> Exception | None:
-        """Have messages carried out until the actor is to go: because of this crash, or None."""
+    async def _serve(self, mailbox: Mailbox, handle: Handle) -> None:
+        """Have messages carried out until the actor is to go."""
         self._started += 1
         mailbox.serve(handle)
         self._has_changed(mailbox)
-        crash = None
         try:
-            crash = await mailbox.wait_ended()
+            await mailbox.wait_ended()
         finally:
-            mailbox.pause(crash)
+            mailbox.pause(mailbox.crash)
             # What the callers do must have been put down before the resources go: they have been
             # cancelled, or were asked for before the mailbox closed.
             with trio.CancelScope(shield=True):
                 await mailbox.wait_quiet()
-        return crash
+        if mailbox.crash is not None:
+            raise mailbox.crash
 
     async def _after_crash(self, mailbox: Mailbox, crash: Exception) -> None:
         """Count the crash, and give the actor up or wait before its restart."""

@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from runner.actors import Lane, open_supervisor
-from runner.errors import ActorCrashed, ActorGaveUp, MailboxClosed
+from runner.errors import ActorCrashed, ActorGaveUp, MailboxClosed, SupervisorClosed
 
 repeated = pytest.mark.parametrize("attempt", range(30))
 
@@ -142,3 +142,51 @@ async def test_a_message_that_was_put_back_can_still_be_cancelled_or_refused(
         hold.set()
 
     assert told in ([["cancelled"]] if attempt % 2 else [["ActorGaveUp"], ["ran"]])
+
+
+@repeated
+@pytest.mark.parametrize("way", ["ask", "ask_nowait"])
+async def test_whoever_waits_in_a_mailbox_that_closes_asks_again(
+    autojump_clock, actor, do, attempt, way
+):
+    it = actor(entering=partial(trio.sleep, 1))
+    answers = []
+
+    async def ask(number):
+        answers.append(await getattr(supervisor, way)(it.spec, do(lambda: number)))
+
+    async with open_supervisor() as supervisor:
+        async with trio.open_nursery() as nursery:
+            for number in range(5):
+                nursery.start_soon(ask, number)
+            await trio.sleep(0.5)
+            mailbox = supervisor.mailbox(it.spec)
+            supervisor._close(mailbox)
+            assert supervisor.mailbox(it.spec) is not mailbox
+
+        assert sorted(answers) == list(range(5))
+        assert (it.opened, it.closed) == (2, 1)
+
+
+@repeated
+async def test_whoever_waits_for_an_actor_that_is_cancelled_is_told_of_the_end(
+    autojump_clock, actor, do, attempt
+):
+    """The actor's task may be cancelled before the block in which it was opened has ended."""
+    it = actor(entering=trio.sleep_forever)
+    told = []
+
+    async def ask(way):
+        with pytest.raises(SupervisorClosed):
+            await way(it.spec, do(lambda: pytest.fail("it never opened")))
+        told.append(True)
+
+    async with trio.open_nursery() as nursery:
+        with trio.move_on_after(1):
+            async with open_supervisor() as supervisor:
+                for _ in range(3):
+                    nursery.start_soon(ask, supervisor.ask)
+                    nursery.start_soon(ask, supervisor.ask_nowait)
+                await trio.sleep_forever()
+
+    assert told == [True] * 6

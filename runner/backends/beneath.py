@@ -234,13 +234,15 @@ class Beneath:
             os.close(directory)
             raise fail(errno.ENOENT)
         for depth in range(there, len(names)):
+            above, name = directory, names[depth]
             try:
-                os.mkdir(names[depth], dir_fd=directory)
+                os.mkdir(name, dir_fd=above)
+                directory = os.open(name, DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
             except FileExistsError:
-                pass  # somebody else made it; or a link that dangles, which the next line tells
+                # Somebody else made it; or it is a link that dangles, as we are told here.
+                directory = self.open_names(names[: depth + 1], DIRECTORY)
             finally:
-                os.close(directory)
-            directory = self.open_names(names[: depth + 1], DIRECTORY)
+                os.close(above)
         return directory
 
 

@@ -30,6 +30,7 @@ import attrs
 from wcmatch import glob as wcglob
 
 from runner.backends.beneath import READING, Beneath, Names
+from runner.backends.descent import Descent
 from runner.backends.threads import breathe
 from runner.errors import InvalidPattern
 from runner.messages import Found
@@ -115,32 +116,32 @@ def compile_glob(pattern: str, *, hidden: bool) -> Glob:
     )
 
 
-def ls_tree(top: Beneath, glob: Glob) -> Iterator[tuple[str, bool]]:
+def ls_tree(top: int, glob: Glob) -> Iterator[tuple[str, bool]]:
     """Walk what a glob can match below an open directory, in order: path, whether a directory.
 
-    A directory that vanishes or may not be read while we walk is left out. A directory is opened by
-    its names from the top, links refused, so that a tree of any depth needs one descriptor.
+    A directory that vanishes or may not be read while we walk is left out; links are not entered.
     """
-    frames = [(glob.base, iter(_children(top, glob.base)))]
-    while frames:
-        names, rest = frames[-1]
-        prefix = "/".join(names) + "/" if names else ""
-        may_descend = glob.depth is None or len(frames) < glob.depth
-        for name, is_directory in rest:
-            if name[0] == "." and not glob.dots:
-                continue
-            yield prefix + name, is_directory
-            if is_directory and may_descend:
-                below = (*names, name)
-                frames.append((below, iter(_children(top, below))))
-                break
-        else:
-            frames.pop()
+    with contextlib.closing(Descent(top)) as descent:
+        frames = [(glob.base, iter(_children(descent, glob.base)))]
+        while frames:
+            names, rest = frames[-1]
+            prefix = "/".join(names) + "/" if names else ""
+            may_descend = glob.depth is None or len(frames) < glob.depth
+            for name, is_directory in rest:
+                if name[0] == "." and not glob.dots:
+                    continue
+                yield prefix + name, is_directory
+                if is_directory and may_descend:
+                    below = (*names, name)
+                    frames.append((below, iter(_children(descent, below))))
+                    break
+            else:
+                frames.pop()
 
 
 def find(top: Beneath, glob: Glob, prefix: str, *, limit: int) -> Found:
     """The answer to `Glob` for an open directory."""
-    return matched(ls_tree(top, glob), glob, prefix, limit=limit)
+    return matched(ls_tree(top.fd, glob), glob, prefix, limit=limit)
 
 
 def matched(tree: Iterable[tuple[str, bool]], glob: Glob, prefix: str, *, limit: int) -> Found:
@@ -154,10 +155,10 @@ def matched(tree: Iterable[tuple[str, bool]], glob: Glob, prefix: str, *, limit:
     return Found(paths=paths, omitted=sum(1 for _ in every))
 
 
-def _children(top: Beneath, names: Names) -> list[tuple[str, bool]]:
+def _children(descent: Descent, names: Names) -> list[tuple[str, bool]]:
     breathe()
     try:
-        fd = top.open_names(names, READING | os.O_DIRECTORY, follow=False)
+        fd = descent.open(names, READING)
     except OSError as error:
         if error.errno in _GONE:
             return []

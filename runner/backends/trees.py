@@ -1,8 +1,8 @@
 """Work on trees by descriptor: rename without replacing, copy, remove.
 
 Model. Every function takes open directories and single names; links are never followed, and are
-copied and removed as links. Trees of any depth are worked on with a handful of descriptors: a
-directory deep in a tree is opened anew, beneath the tree's top and without following links.
+copied and removed as links. Trees of any depth are worked on with a bounded number of descriptors
+(`descent`).
 
 A copied tree is built under a temporary name and renamed when it is complete. A tree that is
 removed goes piece by piece: a cancelled or failed removal leaves the rest where it was.
@@ -10,6 +10,7 @@ removed goes piece by piece: a cancelled or failed removal leaves the rest where
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -17,7 +18,8 @@ from collections.abc import Callable
 
 import attrs
 
-from runner.backends.beneath import DIRECTORY, READING, Beneath, Names, Opener, fail
+from runner.backends.beneath import DIRECTORY, READING, Names, fail
+from runner.backends.descent import Descent
 from runner.backends.files import (
     SMALL,
     keep_ownership,
@@ -30,7 +32,6 @@ from runner.backends.files import (
 from runner.backends.syscalls import RENAME_NOREPLACE, renameat2
 from runner.backends.threads import CHUNK, breathe
 
-_LISTING = READING | os.O_DIRECTORY
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_REFLINK = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 
@@ -44,7 +45,6 @@ class Ends:
     new_directory: int
     new: str
     status: os.stat_result
-    opener: Opener
 
 
 def renamed(ends: Ends, *, overwrite: bool) -> bool:
@@ -126,10 +126,10 @@ def copy(ends: Ends, *, overwrite: bool) -> None:
     temporary = temporary_name()
     target = ends.new_directory
     try:
-        copy_entry(ends.old_directory, ends.old, target, temporary, opener=ends.opener)
+        copy_entry(ends.old_directory, ends.old, target, temporary)
         rename(target, temporary, target, ends.new, overwrite=overwrite)
     except BaseException:
-        remove_tree(target, temporary, opener=ends.opener, may_breathe=False, missing_ok=True)
+        remove_tree(target, temporary, may_breathe=False, missing_ok=True)
         raise
 
 
@@ -137,16 +137,16 @@ def move_across(ends: Ends, *, overwrite: bool) -> None:
     """Move to another file system within the scope: copied whole, made durable, then removed."""
     copy(ends, overwrite=overwrite)
     sync_directory(ends.new_directory)
-    remove_tree(ends.old_directory, ends.old, opener=ends.opener, may_breathe=False)
+    remove_tree(ends.old_directory, ends.old, may_breathe=False)
 
 
-def copy_entry(source: int, old: str, target: int, new: str, *, opener: Opener) -> None:
+def copy_entry(source: int, old: str, target: int, new: str) -> None:
     """Copy one entry, whatever it is; the mode is kept. What is no file, link, directory: ENXIO."""
     status = os.stat(old, dir_fd=source, follow_symlinks=False)
     if stat.S_ISLNK(status.st_mode):
         os.symlink(os.readlink(old, dir_fd=source), new, dir_fd=target)
     elif stat.S_ISDIR(status.st_mode):
-        _copy_tree(source, old, target, new, opener=opener)
+        _copy_tree(source, old, target, new)
     else:
         _copy_file(source, old, target, new)
 
@@ -186,90 +186,84 @@ def _copy_content(reading: int, writing: int) -> None:
         breathe()
 
 
-def _copy_tree(source: int, old: str, target: int, new: str, *, opener: Opener) -> None:
+def _copy_tree(source: int, old: str, target: int, new: str) -> None:
     """A directory and what is in it; the modes are set last, since 0o555 takes no entries."""
-    top = os.open(old, DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
-    old_tree = Beneath(top, opener=opener)
-    os.mkdir(new, 0o700, dir_fd=target)
-    copied = os.open(new, DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=target)
-    new_tree = Beneath(copied, opener=opener)
-    made: list[tuple[Names, os.stat_result]] = []
-    pending: list[Names] = [()]
-    while pending:
-        names = pending.pop()
-        from_fd = old_tree.open_names(names, _LISTING, follow=False)
-        try:
-            made.append((names, os.fstat(from_fd)))
-            into_fd = new_tree.open_names(names, DIRECTORY, follow=False)
+    with contextlib.ExitStack() as stack:
+        top = _entered(source, old, stack)
+        os.mkdir(new, 0o700, dir_fd=target)
+        copied = _entered(target, new, stack)
+        made: list[tuple[Names, os.stat_result]] = []
+        pending: list[Names] = [()]
+        while pending:
+            names = pending.pop()
+            from_fd = top.open(names, READING)
             try:
+                made.append((names, os.fstat(from_fd)))
+                into_fd = copied.go(names)
                 for name in os.listdir(from_fd):
                     breathe()
-                    status = os.stat(name, dir_fd=from_fd, follow_symlinks=False)
-                    if stat.S_ISDIR(status.st_mode):
+                    if _is_directory(from_fd, name):
                         os.mkdir(name, 0o700, dir_fd=into_fd)
                         pending.append((*names, name))
                     else:
-                        copy_entry(from_fd, name, into_fd, name, opener=opener)
+                        copy_entry(from_fd, name, into_fd, name)
             finally:
-                os.close(into_fd)
-        finally:
-            os.close(from_fd)
-    for names, status in reversed(made):
-        fd = new_tree.open_names(names, _LISTING, follow=False)
-        try:
-            keep_ownership(fd, status)
-        finally:
-            os.close(fd)
+                os.close(from_fd)
+        for names, status in reversed(made):
+            fd = copied.open(names, READING)
+            try:
+                keep_ownership(fd, status)
+            finally:
+                os.close(fd)
+
+
+def _entered(directory: int, name: str, stack: contextlib.ExitStack) -> Descent:
+    """A walk that begins in a directory; a link at that name is ENOTDIR."""
+    top = os.open(name, DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    stack.callback(os.close, top)
+    descent = Descent(top)
+    stack.callback(descent.close)
+    return descent
 
 
 # ---------------------------------------------------------------- remove
 
 
 def remove_tree(
-    directory: int,
-    name: str,
-    *,
-    opener: Opener,
-    may_breathe: bool = True,
-    missing_ok: bool = False,
+    directory: int, name: str, *, may_breathe: bool = True, missing_ok: bool = False
 ) -> None:
     """Remove an entry and all that is in it, links not followed, with few descriptors."""
     pause: Callable[[], None] = breathe if may_breathe else _go_on
-    try:
-        if _unlinked(directory, name):
-            return
-        top = os.open(name, DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-    except FileNotFoundError:
-        if missing_ok:
-            return
-        raise
-    tree = Beneath(top, opener=opener)
-    # Each directory is met twice: emptied of what is no directory, then (its own directories
-    # being gone) removed from the one above.
-    pending: list[tuple[Names, bool]] = [((), False)]
-    while pending:
-        names, emptied = pending.pop()
-        if not emptied:
-            pending.append((names, True))
-            pending.extend(((*names, each), False) for each in _emptied(tree, names, pause))
-        elif names:
-            above = tree.open_names(names[:-1], DIRECTORY, follow=False)
-            try:
-                os.rmdir(names[-1], dir_fd=above)
-            finally:
-                os.close(above)
-        else:
-            os.rmdir(name, dir_fd=directory)
-        pause()
+    with contextlib.ExitStack() as stack:
+        try:
+            if _unlinked(directory, name):
+                return
+            top = _entered(directory, name, stack)
+        except FileNotFoundError:
+            if missing_ok:
+                return
+            raise
+        # Each directory is met twice: emptied of what is no directory, then (its own directories
+        # being gone) removed from the one above.
+        pending: list[tuple[Names, bool]] = [((), False)]
+        while pending:
+            names, emptied = pending.pop()
+            if not emptied:
+                pending.append((names, True))
+                pending.extend(((*names, each), False) for each in _emptied(top, names, pause))
+            elif names:
+                os.rmdir(names[-1], dir_fd=top.go(names[:-1]))
+            pause()
+        os.rmdir(name, dir_fd=directory)
 
 
 def _go_on() -> None:
     """No breath: a clean-up that a cancellation must not stop."""
 
 
-def _emptied(tree: Beneath, names: Names, pause: Callable[[], None]) -> list[str]:
+def _emptied(top: Descent, names: Names, pause: Callable[[], None]) -> list[str]:
     """Remove all but the directories of a directory; the names of those."""
-    fd = tree.open_names(names, _LISTING, follow=False)
+    fd = top.open(names, READING)
     try:
         directories = []
         for number, name in enumerate(os.listdir(fd)):
@@ -284,7 +278,11 @@ def _emptied(tree: Beneath, names: Names, pause: Callable[[], None]) -> list[str
 
 def _unlinked(directory: int, name: str) -> bool:
     """Remove what is no directory; False if it is one."""
-    if stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+    if _is_directory(directory, name):
         return False
     os.unlink(name, dir_fd=directory)
     return True
+
+
+def _is_directory(directory: int, name: str) -> bool:
+    return stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)

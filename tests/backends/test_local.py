@@ -679,3 +679,48 @@ def test_a_regular_file_is_required(root):
         files.require_regular(os.stat(root))
 
     assert caught.value.errno == errno.EISDIR
+
+
+async def test_a_directory_that_cannot_be_opened_for_another_reason_is_an_error(
+    root, local, monkeypatch
+):
+    await local.write("d/f", b"")
+    real = os.open
+
+    def broken(path, flags, *args, **keywords):
+        if path == "." and flags & os.O_NONBLOCK:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path, flags, *args, **keywords)
+
+    monkeypatch.setattr(os, "open", broken)
+    with pytest.raises(e.OperationError, match="Input/output error"):
+        await local.glob("**")
+
+
+async def test_what_vanishes_before_it_is_removed(root, local):
+    directory = os.open(root, os.O_PATH)
+    trees.remove_tree(directory, "gone", missing_ok=True)
+    with pytest.raises(FileNotFoundError):
+        trees.remove_tree(directory, "gone")
+    os.close(directory)
+
+
+async def test_directories_with_many_names(root, local):
+    for number in range(600):
+        (root / f"many{number:03}").touch()
+    assert (await local.ls()).entries[599].name == "many599"
+    await local.mkdir("d")
+    for number in range(600):
+        (root / f"many{number:03}").rename(root / "d" / f"{number}")
+    await local.remove("d", recursive=True)
+
+    assert (await local.ls()).entries == ()
+
+
+async def test_a_file_that_shrinks_while_it_is_read_gives_what_is_left(root):
+    (root / "f").write_bytes(b"x" * 10)
+    fd = os.open(root / "f", os.O_RDONLY)
+    try:
+        assert files.read_window(fd, 4, 100) == b"x" * 6
+    finally:
+        os.close(fd)

@@ -62,7 +62,7 @@ class CommandLine:
         self,
         *args: str,
         env: Mapping[str, str] | None = None,
-        input: bytes | None = None,
+        input: bytes | None = None,  # noqa: A002
         program: Sequence[str] = ("-m", "runner"),
         timeout: float = 60.0,
     ) -> Ended:
@@ -117,3 +117,17 @@ def until() -> Callable[..., None]:
             time.sleep(0.01)
 
     return wait
+
+
+@pytest.fixture
+def is_alive() -> Callable[[int], bool]:
+    """Whether a process lives; a zombie does not."""
+
+    def look(pid: int) -> bool:
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except FileNotFoundError:
+            return False
+        return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+    return look

@@ -1,0 +1,83 @@
+"""`runner check`: every problem by file, line and key; and what the jobs come to."""
+
+from __future__ import annotations
+
+import pytest
+
+GOOD = """
+name = "b"
+prompt = "echo {{ row.word }} {{ attempt }}"
+setup = ["true"]
+verify = ["test {{ index }} -gt 0"]
+data.rows = [{ word = "one" }, { word = "two" }]
+retry = { verify = 1, infra = 0 }
+"""
+
+
+@pytest.fixture
+def batch(runner):
+    (runner.cwd / "b.toml").write_text(GOOD)
+    return "b.toml"
+
+
+def test_a_good_file_is_said_to_be_good(runner, batch) -> None:
+    ended = runner("check", batch)
+
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == "b.toml: batch 'b', 2 jobs, agent shell: all is well\n"
+
+
+def test_show_gives_all_texts_and_those_of_later_attempts_where_they_differ(runner, batch) -> None:
+    ended = runner("check", batch, "--show", "--select", "index == 2")
+
+    assert ended.code == 0
+    assert ended.out.splitlines() == [
+        "=== 0002-two",
+        "--- setup: true",
+        "--- prompt",
+        "echo two 1",
+        "--- verify: test 2 -gt 0",
+        "=== 0002-two, attempt 2",
+        "--- setup: true",
+        "--- prompt",
+        "echo two 2",
+        "--- verify: test 2 -gt 0",
+        "",
+        "b.toml: batch 'b', 1 of 2 jobs, agent shell: all is well",
+    ]
+
+
+def test_several_prompts_are_numbered_and_equal_attempts_left_out(runner, batch) -> None:
+    (runner.cwd / "b.toml").write_text('name = "b"\nprompts = ["one", "two"]\n')
+
+    ended = runner("check", batch, "--show", "-c", "retry.verify=3")
+
+    assert ended.out.splitlines()[:5] == ["=== b", "--- prompt 1", "one", "--- prompt 2", "two"]
+    assert "attempt" not in ended.out
+
+
+def test_everything_that_is_wrong_is_said_at_once(runner, batch) -> None:
+    (runner.cwd / "b.toml").write_text(
+        'name = "b"\nagnet = "shell"\nprompt = "echo {{ rwo.x }}"\nrepeat = "two"\n'
+    )
+
+    ended = runner("check", batch, "-c", "limits.concurrency=-1")
+
+    assert ended.code == 2
+    assert ended.out == ""
+    lines = ended.err.splitlines()
+    assert lines[0].startswith("b.toml:2: agnet: there is no such key; did you mean 'agent'?")
+    assert lines[1].startswith("b.toml:4: repeat: must be a whole number")
+    assert lines[2].startswith("-c: limits.concurrency: must be 0 or more")
+    assert lines[3] == "runner: 3 problems; nothing was done"
+
+
+def test_the_runners_own_configuration_says_the_default_agent(runner, batch) -> None:
+    (runner.cwd / "runner.toml").write_text('default_agent = "nobody"\n')
+
+    ended = runner("check", batch, "--config", "runner.toml")
+    by_variable = runner("check", batch, env={"RUNNER_CONFIG": "runner.toml"})
+
+    assert ended.code == by_variable.code == 2
+    assert "'nobody'" in ended.err
+    assert ended.err == by_variable.err

@@ -134,6 +134,7 @@ class _Run:
             await scheduler.run(pending, self._plan.concurrency, refresh)
             await self._ledger.write()  # all that was told is durable, and the results are whole
         finally:
+            tools.workspaces.close()
             with trio.move_on_after(LAST_WRITE, shield=True):
                 totals = await self._write_results()
         if totals is None:

@@ -67,6 +67,7 @@ CREATE TABLE turns (
 RUN = 1  # a later carrying-out of a finished job would be the next run
 
 Statement: TypeAlias = tuple[str, tuple[object, ...]]
+Change: TypeAlias = Statement | Callable[[], object]  # a function writes a file
 
 
 @attrs.frozen(kw_only=True)
@@ -189,13 +190,25 @@ class Ledger:
             self._connection.close()
             raise
 
-    def post(self, statements: Sequence[Statement], then: Callable[[], None] | None = None) -> None:
+    def post(
+        self,
+        changes: Sequence[Change],
+        then: Callable[[], None] | None = None,
+        *,
+        at_once: bool = False,
+    ) -> None:
         """Have changes written soon, and `then` called in trio's thread once they are durable.
+
+        Args:
+            changes: statements for one commit, and functions to be called before it, in the
+                writing thread: what they write is there when the commit is.
+            then: may be called outside of any task.
+            at_once: do not linger for others to share the commit.
 
         Raises:
             LedgerError: an earlier write has failed.
         """
-        self._writer.post(statements, then)
+        self._writer.post(changes, then, at_once=at_once)
 
     async def write(self, statements: Sequence[Statement] = ()) -> None:
         """Write changes, and return when they, and all posted before, are durable.
@@ -231,16 +244,23 @@ class Ledger:
         finally:
             self._connection.close()
 
-    def _commit(self, statements: list[Statement]) -> None:
+    def _commit(self, changes: list[Change]) -> None:
         """In the writing thread."""
         try:
+            for change in changes:
+                if callable(change):
+                    change()
             with _transaction(self._connection):
-                for sql, values in statements:
-                    done = self._connection.execute(sql, values)
-                    if sql is _FINISH and done.rowcount != 1:
-                        raise LedgerError(f"job {values[-1]} has its final state already")
-        except sqlite3.Error as exc:
+                for change in changes:
+                    if not callable(change):
+                        self._execute(*change)
+        except (sqlite3.Error, OSError) as exc:
             raise LedgerError(f"the ledger {self._path!r} cannot be written: {exc}") from exc
+
+    def _execute(self, sql: str, values: tuple[object, ...]) -> None:
+        done = self._connection.execute(sql, values)
+        if sql is _FINISH and done.rowcount != 1:
+            raise LedgerError(f"job {values[-1]} has its final state already")
 
 
 @asynccontextmanager

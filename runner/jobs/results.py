@@ -188,7 +188,8 @@ def write_transcript(
 ) -> None:
     """Write what was said in an attempt after what was said in the earlier ones.
 
-    It is no result: the ledger has what is summed up, so it is not waited for the disk.
+    For the ledger's thread. It is no result: the ledger has what is summed up, so it is not waited
+    for the disk.
     """
     lines = []
     path = output.transcript(job)

@@ -33,7 +33,7 @@ import trio
 from runner.errors import LedgerError
 from runner.jobs import ledger as changes
 from runner.jobs.attempt import Attempt, Cut, Tools
-from runner.jobs.ledger import Ledger, Statement
+from runner.jobs.ledger import Change, Ledger, Statement
 from runner.jobs.outcome import JOB_TIMEOUT, Outcome, delay_before_next
 from runner.jobs.output import Output
 from runner.jobs.plan import PlannedJob
@@ -179,10 +179,10 @@ class Scheduler:
 
     # ------------------------------------------------------------ telling
 
-    def post(self, statements: Sequence[Statement], *told: Progress) -> None:
+    def post(self, written: Sequence[Change], *told: Progress) -> None:
         """Write changes, and tell the observer about them once they are durable."""
         then = functools.partial(self._tell, told) if self._observer is not None else None
-        self._ledger.post(statements, then)
+        self._ledger.post(written, then)
 
     def _tell(self, told: Sequence[Progress]) -> None:
         """In trio's thread, also from outside of any task: nothing may be raised here."""
@@ -256,7 +256,8 @@ class Scheduler:
             )
         if chunk:
             self._claiming += len(chunk)
-            self._ledger.post(statements, functools.partial(self._on_claimed, chunk))
+            then = functools.partial(self._on_claimed, chunk)
+            self._ledger.post(statements, then, at_once=True)
 
     def _on_claimed(self, chunk: Sequence[Pending]) -> None:
         self._claiming -= len(chunk)
@@ -331,22 +332,24 @@ class Scheduler:
     async def _ended(self, pending: Pending, outcome: Outcome, told: _Told) -> None:
         """An attempt has an outcome: another attempt, or the job's final state."""
         batch, job = self._plan.batch, pending.job
-        write_transcript(self._output, job.id, pending.number, told.said)
         record = record_of(outcome)
         now = wall_clock()
-        statements = changes.attempt_ended(
-            job.number, pending.number, outcome.state, to_json(record), now.isoformat()
-        )
+        written: list[Change] = [
+            functools.partial(write_transcript, self._output, job.id, pending.number, told.said),
+            *changes.attempt_ended(
+                job.number, pending.number, outcome.state, to_json(record), now.isoformat()
+            ),
+        ]
         states = [each.state for each in pending.earlier]
         delay = delay_before_next(batch.retry, outcome, states, now)
         attempts = (*pending.earlier, record)
         if delay is not None:
-            self._try_again(pending, attempts, outcome, delay, statements)
+            self._try_again(pending, attempts, outcome, delay, written)
             keeps = batch.keep == "always"
         else:
             keeps = batch.keep == "always" or (batch.keep == "failed" and outcome.state != "ok")
             keeps = keeps or bool(outcome.patch_error)
-            self._finish(pending, attempts, outcome, statements, keeps=keeps)
+            self._finish(pending, attempts, outcome, written, keeps=keeps)
         if not keeps:
             await self._drop(job, pending.number)
 
@@ -356,7 +359,7 @@ class Scheduler:
         attempts: tuple[AttemptRecord, ...],
         outcome: Outcome,
         delay: float,
-        statements: list[Statement],
+        written: list[Change],
     ) -> None:
         job = pending.job
         ended = AttemptEnded(
@@ -367,7 +370,7 @@ class Scheduler:
             error_text=outcome.error_text,
             delay=delay,
         )
-        self.post(statements, ended)
+        self.post(written, ended)
         following = Pending(job, pending.number + 1, attempts, pending.deadline)
         heapq.heappush(self._waiting, (trio.current_time() + delay, job.number, following))
 
@@ -376,7 +379,7 @@ class Scheduler:
         pending: Pending,
         attempts: tuple[AttemptRecord, ...],
         outcome: Outcome,
-        statements: list[Statement],
+        written: list[Change],
         *,
         keeps: bool,
     ) -> None:
@@ -393,9 +396,7 @@ class Scheduler:
             started=pending.started,
             ended=now,
         )
-        statements += changes.job_finished(
-            job.number, outcome.state, to_json(result), now.isoformat()
-        )
+        written += changes.job_finished(job.number, outcome.state, to_json(result), now.isoformat())
         finished = JobFinished(
             id=job.id,
             number=job.number,
@@ -410,7 +411,7 @@ class Scheduler:
         )
         self.finished += 1
         self.is_stale = True
-        self.post(statements, finished)
+        self.post(written, finished)
 
 
 def wall_clock() -> datetime:

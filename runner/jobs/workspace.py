@@ -65,6 +65,9 @@ async def find_revision(plan: Plan, bench: Bench) -> str | None:
     raise ConfigError(Problem(plan.where, None, "workspace.ref", what))
 
 
+SPARES = 64
+
+
 class Workspaces:
     """Makes and removes the workspaces of one batch."""
 
@@ -76,6 +79,8 @@ class Workspaces:
         self._threads = trio.CapacityLimiter(2)  # copies compete for one disk
         self._cloning = trio.Lock()
         self._is_cloned = False
+        self._spares = 0  # empty workspaces that can be used again
+        self._parent = os.path.join(output.root, "work")
 
     @property
     def shared(self) -> str | None:
@@ -90,6 +95,8 @@ class Workspaces:
         """
         path = self._output.workspace(job, attempt)
         part = f"{path}.part"
+        if self._source.kind == "empty" and self._use_spare(job, attempt):
+            return path
         await self._remove(path)
         if self._source.kind == "empty":
             os.makedirs(path)  # inline: shorter than a thread's hop
@@ -104,6 +111,8 @@ class Workspaces:
 
     async def drop(self, job: str, attempt: int) -> None:
         """Remove an attempt's own workspace."""
+        if self._source.kind == "empty" and self._spare(job, attempt):
+            return
         path = self._output.workspace(job, attempt)
         await self._remove(path)
         await self._remove(f"{path}.part")
@@ -124,6 +133,45 @@ class Workspaces:
 
     async def _in_thread(self, work: Callable[[], object]) -> None:
         await trio.to_thread.run_sync(work, limiter=self._threads)
+
+    # ------------------------------------------------------------ empty
+
+    def _use_spare(self, job: str, attempt: int) -> bool:
+        """Rename an empty workspace to a job's; making a directory can take the disk longer."""
+        if attempt != 1 or not self._spares:
+            return False
+        try:
+            os.rename(self._spare_path(self._spares), os.path.join(self._parent, job))
+        except OSError:  # what a cut attempt has left is in the way
+            return False
+        self._spares -= 1
+        return True
+
+    def _spare(self, job: str, attempt: int) -> bool:
+        """Keep a workspace that is as empty as it was made; whether it was."""
+        path = os.path.join(self._parent, job)
+        inner = os.path.join(path, "1")
+        if attempt != 1 or self._spares >= SPARES or os.listdir(path) != ["1"]:
+            return False
+        if os.listdir(inner) or os.stat(inner).st_mode != os.stat(path).st_mode:
+            return False
+        os.rename(path, self._spare_path(self._spares + 1))
+        self._spares += 1
+        return True
+
+    def _spare_path(self, number: int) -> str:
+        return os.path.join(self._output.hidden, f"spare-{number}")
+
+    def close(self) -> None:
+        """Remove what was kept for further use."""
+        while self._spares:
+            path = self._spare_path(self._spares)
+            self._spares -= 1
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.join(path, "1"))
+                os.rmdir(path)
+        with contextlib.suppress(OSError):
+            os.rmdir(self._parent)  # if nothing is kept there
 
     # ------------------------------------------------------------ copy
 

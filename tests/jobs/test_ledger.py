@@ -229,7 +229,8 @@ def test_a_writing_thread_that_outlives_trio_tells_nobody():
         made[0].post([1], lambda: committed.append("told"))
 
     trio.run(main)
-    made[0]._entries.put(None)
+    made[0]._is_open = False
+    made[0]._wakes.put(True)
     made[0]._thread.join()
 
     assert committed[0] == 1

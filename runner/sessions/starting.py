@@ -29,7 +29,7 @@ class Means:
     Attributes:
         environ: where allow-listed variables are taken from, such as `os.environ`.
         starts: limits how many live programs start at the same time: a start is half a second of
-            pure work, and many at once only make each other late (32 claudes at once on two cores took 22 s).
+            pure work, and many at once only make each other late (32 claudes on two cores: 22 s).
         scans: limits the threads that look at directories.
     """
 

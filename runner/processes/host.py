@@ -36,6 +36,7 @@ from runner.processes.pump import Pump
 
 IDLE_KEEPERS = 4  # a keeper costs 1 ms to fork and about 1 MB
 TRIES = 3
+HELLO = 20.0  # for a guardian to start, on a machine that is very busy
 PATIENCE = 6.0  # a keeper gives up after 4 s what cannot be killed
 TAG = sweep.TAG
 _sweepers = trio.CapacityLimiter(1)
@@ -260,10 +261,12 @@ class ProcessHost:
         link = self._guardian.fork_keeper()
         self._links.add(link)
         try:
-            await link.wait_until(lambda: link.pid is not None or link.command.over)
+            with trio.move_on_after(HELLO):
+                await link.wait_until(lambda: link.pid is not None or link.command.over)
             if link.command.error is not None:
-                raise OSError(link.command.error, "fork")
-            if link.lost:
+                raise OSError(link.command.error, "fork")  # pragma: no cover - see `Guardian`
+            if link.pid is None:
+                self._guardian.kill()  # it does not serve: stopped by a command, say
                 raise LinkLost
         except BaseException:
             self._drop(link)

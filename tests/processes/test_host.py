@@ -462,3 +462,35 @@ async def test_a_keeper_that_was_killed_while_idle_is_replaced(
     await until(lambda: not Path(f"/proc/{pid}").exists())
 
     assert (await sh("echo again")).out.data() == b"again\n"
+
+
+async def test_a_guardian_that_does_not_serve_is_replaced(
+    sh: Sh, host: ProcessHost, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, until: Any
+) -> None:
+    monkeypatch.setattr("runner.processes.host.HELLO", 1.0)
+    await sh("true")
+    assert host._guardian is not None
+    first = host._guardian.pid
+    os.kill(first, signal.SIGSTOP)
+    async with trio.open_nursery() as nursery:
+        # It has the only keeper meanwhile, so that the next command needs another.
+        nursery.start_soon(sh, ": >up; while [ ! -e down ]; do sleep 0.01; done")
+        await until((tmp_path / "up").exists)
+
+        assert (await sh("echo again")).out.data() == b"again\n"
+        assert host._guardian.pid != first
+        (tmp_path / "down").touch()
+
+
+async def test_closing_does_not_wait_for_a_guardian_that_does_not_end(
+    env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.processes.host.PATIENCE", 0.1)
+    host = ProcessHost()
+    await host.run(["true"], cwd="/", env=env)
+    assert host._guardian is not None
+    pid = host._guardian.pid
+    os.kill(pid, signal.SIGSTOP)
+    await host.aclose()
+
+    assert not os.path.exists(f"/proc/{pid}")  # noqa: ASYNC240 - no disk is involved

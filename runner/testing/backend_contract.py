@@ -24,7 +24,7 @@ import trio
 
 from runner import errors as e
 from runner import messages as m
-from runner.backends.base import Backend
+from runner.backends.base import LATER, Backend
 
 TREE: Mapping[str, bytes] = {
     "README.md": b"# Shop\n\nA shop that sells things.\nTODO: prices\n",
@@ -632,3 +632,38 @@ class BackendContract:
 
         assert await backend.read("f") == b"x"
         await backend.aclose()
+
+    async def test_what_is_answered_at_once_is_answered_alike(self, backend: Backend) -> None:
+        """`answer_now` answers as `carry_out` does, or LATER; it never answers differently."""
+        await backend.write("dir/f", b"content")
+        await backend.write("large", b"x" * (1 << 20))
+        operations: tuple[m.Operation, ...] = (
+            m.Read(path="dir/f"),
+            m.Read(path="dir/f", offset=2, limit=3),
+            m.Read(path="large"),
+            m.Read(path="missing"),
+            m.Read(path="dir/f", offset=-1),
+            m.Exists(path="dir/f"),
+            m.Exists(path="missing"),
+            m.Exists(path="../out"),
+            m.Stat(path="dir/f"),
+            m.Stat(path="dir/f/g"),
+            m.Write(path="new/f", content=b"1"),
+            m.Write(path="new/f", content=b"2", durable=True),
+            m.Write(path="new/large", content=b"x" * (1 << 20)),
+            m.Write(path="dir", content=b""),
+            m.Ls(),
+        )
+        for operation in operations:
+            now: object = None
+            error: e.OperationError | None = None
+            try:
+                now = backend.answer_now(cast("m.Message[object]", operation))
+            except e.OperationError as caught:
+                error = caught
+            if error is not None:
+                with pytest.raises(type(error)) as again:
+                    await _ask(backend, operation)
+                assert str(again.value) == str(error)
+            elif now is not LATER:
+                assert await _ask(backend, operation) == now

@@ -310,7 +310,7 @@ async def test_remove(place, case):
         return
     entry = final_entry(place, case)
     await place.backend.remove(place.path, recursive=True)
-    assert not lexists(entry)  # noqa: ASYNC240
+    assert not lexists(entry)
     before = {k: v for k, v in place.before.items() if not k.startswith("scope/")}
     assert place.outside() == before
     _, real = outcome(case)
@@ -331,7 +331,7 @@ async def test_entries_are_taken(place, case, verb):
     await transfer(place.path, "taken")
     taken = place.root / "taken"
     assert stat.S_IFMT(taken.lstat().st_mode) == kind
-    assert lexists(entry) == (verb == "copy")  # noqa: ASYNC240
+    assert lexists(entry) == (verb == "copy")
     if text is not None:  # a link is copied as a link, and leads nowhere else than before
         assert os.readlink(taken) == text
         if case.follows == ESCAPES:

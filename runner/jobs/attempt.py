@@ -54,7 +54,7 @@ class Teller(Protocol):
         """The attempt has come to another phase."""
         ...
 
-    def opened(self, session: Session) -> None:
+    async def opened(self, session: Session) -> None:
         """The session is about to get its first prompt."""
         ...
 

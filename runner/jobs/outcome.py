@@ -164,47 +164,52 @@ def delay_before_next(
 
 def files_of(turns: Sequence[Turn]) -> Files:
     """What turns did together: a file made in one and removed in a later one was never there."""
-    created: set[str] = set()
-    modified: set[str] = set()
-    deleted: set[str] = set()
-    renamed: dict[str, str] = {}  # to: from
+    tracks = _Tracks()
     for turn in turns:
-        for old, new in turn.files_renamed:
-            _rename(str(old), str(new), created, modified, renamed)
-        for path in _names(turn.files_deleted):
-            modified.discard(path)
-            if path in created:
-                created.remove(path)
-            else:
-                deleted.add(renamed.pop(path, path))
-        for path in _names(turn.files_created):
-            if path in deleted:
-                deleted.remove(path)
-                modified.add(path)
-            else:
-                created.add(path)
-        modified.update(path for path in _names(turn.files_modified) if path not in created)
-    return Files(
-        created=tuple(sorted(created)),
-        modified=tuple(sorted(modified)),
-        deleted=tuple(sorted(deleted)),
-        renamed=tuple(sorted((old, new) for new, old in renamed.items())),
-    )
+        moved = [(str(new), tracks.take(str(old))) for old, new in turn.files_renamed]
+        for path in turn.files_deleted:
+            tracks.take(str(path))
+        for new, track in moved:
+            tracks.now[new] = track
+        for path in turn.files_created:
+            tracks.now[str(path)] = (None, False)
+        for path in turn.files_modified:
+            tracks.now[str(path)] = (tracks.take(str(path))[0], True)
+    return tracks.files()
 
 
-def _rename(
-    old: str, new: str, created: set[str], modified: set[str], renamed: dict[str, str]
-) -> None:
-    if old in modified:
-        modified.remove(old)
-        modified.add(new)
-    if old in created:
-        created.remove(old)
-        created.add(new)
-        return
-    first = renamed.pop(old, old)
-    if first != new:
-        renamed[new] = first
+@attrs.define
+class _Tracks:
+    """Where each file came from: (its path before the first turn, or None; whether it changed).
+
+    Attributes:
+        now: of the paths that were touched and are there.
+        left: paths from before the first turn that are not there, or not what they were.
+    """
+
+    now: dict[str, tuple[str | None, bool]] = attrs.field(factory=dict)
+    left: set[str] = attrs.field(factory=set)
+
+    def take(self, path: str) -> tuple[str | None, bool]:
+        """The file's track, taken off its path."""
+        if path in self.now:
+            return self.now.pop(path)
+        self.left.add(path)
+        return path, False
+
+    def files(self) -> Files:
+        origins = {origin for origin, _ in self.now.values()}
+        lost = self.left - origins
+        created = {path for path, (origin, _) in self.now.items() if origin is None} - lost
+        replaced = {path for path, (origin, _) in self.now.items() if origin is None} & lost
+        changed = {path for path, (origin, changed) in self.now.items() if changed and origin}
+        renamed = [(origin, path) for path, (origin, _) in self.now.items() if origin]
+        return Files(
+            created=tuple(sorted(created)),
+            modified=tuple(sorted(changed | replaced)),
+            deleted=tuple(sorted(lost - self.now.keys())),
+            renamed=tuple(sorted((old, new) for old, new in renamed if old != new)),
+        )
 
 
 def touched(turns: Sequence[Turn]) -> set[str]:

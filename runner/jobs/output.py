@@ -112,8 +112,8 @@ class Output:
         return os.path.join(self.root, "transcripts", f"{job}.jsonl")
 
     def relative(self, path: str) -> str:
-        """A path as the results have it: relative to the output directory."""
-        return os.path.relpath(path, self.root)
+        """A path in the output directory as the results have it."""
+        return path.removeprefix(self.root).lstrip("/")
 
     # -------------------------------------------------------- whose it is
 

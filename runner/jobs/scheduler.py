@@ -90,8 +90,8 @@ class _Told:
             PhaseChanged(id=job.id, attempt=attempt, phase=phase),
         )
 
-    def opened(self, session: Session) -> None:
-        self.scheduler.follow(self.pending, session)
+    async def opened(self, session: Session) -> None:
+        await self.scheduler.follow(self.pending, session)
 
     def took_turn(self, prompt: str, turn: Turn) -> None:
         self.said.append((prompt, turn))
@@ -137,7 +137,8 @@ class Scheduler:
         self._claiming = 0
         self._running: dict[int, Attempt] = {}
         self._changed = trio.Event()
-        self._nursery: trio.Nursery | None = None
+        self._outer: trio.Nursery | None = None
+        self._nursery: trio.Nursery | None = None  # of the slots; ends when they do
         self._failure: Exception | None = None
         self.finished = 0
         self.cut = 0
@@ -165,14 +166,15 @@ class Scheduler:
         self._control.listen(self._on_control)
         try:
             async with trio.open_nursery() as nursery:
-                self._nursery = nursery
+                self._outer = nursery
                 nursery.start_soon(self._guarded, beside)
                 async with trio.open_nursery() as slots:
+                    self._nursery = slots
                     for _ in range(min(concurrency, len(pending))):
                         slots.start_soon(self._guarded, self._slot)
                 nursery.cancel_scope.cancel()  # the rest is beside
         finally:
-            self._nursery = None
+            self._nursery = self._outer = None
             self._give_back()
         if self._failure is not None:
             raise self._failure
@@ -196,16 +198,22 @@ class Scheduler:
 
     def _fail(self, exc: Exception) -> None:
         self._failure = self._failure or exc
-        if self._nursery is not None:
-            self._nursery.cancel_scope.cancel()
+        if self._outer is not None:
+            self._outer.cancel_scope.cancel()
 
-    def follow(self, pending: Pending, session: Session) -> None:
+    async def follow(self, pending: Pending, session: Session) -> None:
         """Tell the observer what an agent says, until its session is closed."""
         if self._follows and self._nursery is not None:
-            self._nursery.start_soon(self._follow, pending, session)
+            await self._nursery.start(self._follow, pending, session)
 
-    async def _follow(self, pending: Pending, session: Session) -> None:
+    async def _follow(
+        self,
+        pending: Pending,
+        session: Session,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
         async with session.events() as follower:
+            task_status.started()
             async for event in follower:
                 said = AgentSaid(id=pending.job.id, attempt=pending.number, event=event.event)
                 self._tell((said,))
@@ -410,8 +418,11 @@ class Scheduler:
             result=result,
         )
         self.finished += 1
+        self._ledger.post(written, functools.partial(self._on_finished, finished))
+
+    def _on_finished(self, finished: JobFinished) -> None:
         self.is_stale = True
-        self.post(written, finished)
+        self._tell((finished,))
 
 
 def wall_clock() -> datetime:

@@ -166,7 +166,7 @@ print("locked", flush=True)
 sys.stdin.read()
 """
     lock = os.path.join(output.hidden, "lock")
-    with subprocess.Popen(  # noqa: ASYNC220  # it only has to hold the lock
+    with subprocess.Popen(  # it only has to hold the lock
         [sys.executable, "-c", code, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
         assert other.stdout.readline() == b"locked\n"
@@ -202,10 +202,15 @@ async def test_a_newer_versions_ledger_is_refused(output):
             pass
 
 
-async def test_a_file_that_is_no_ledger_is_refused(output):
+@pytest.fixture
+def spoilt(output):
     Path(output.ledger).write_text("x" * 5000)
+    return output
+
+
+async def test_a_file_that_is_no_ledger_is_refused(spoilt):
     with pytest.raises(LedgerError, match=r"cannot be opened: file is not a database"):
-        async with open_ledger(output, identity(), NOW):
+        async with open_ledger(spoilt, identity(), NOW):
             pass
 
 

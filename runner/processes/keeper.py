@@ -49,6 +49,10 @@ RESET = (
     signal.SIGXFSZ,
 )
 
+# A command that ends within so many milliseconds is one report and one wake-up; what it writes is
+# in its pipes until then.
+HUSH = 4
+
 
 def spawn(parts: list[bytes], argc: int, cwd: int, streams: list[int]) -> int:
     """Start a program in a session of its own, with default signals; its pid.
@@ -109,14 +113,19 @@ class Keeper:
         finally:
             for fd in fds:
                 os.close(fd)
-        if flags & WANT_STARTED:
-            self._channel.report(STARTED, leader)
         self._parent.known = {leader: None}
         going_on = True
+        hush: int | None = HUSH
+        if flags & WANT_STARTED:
+            self._channel.report(STARTED, leader)
+            hush = None
         while going_on and self._parent.known[leader] is None:
-            if self._channel.pending or self._parent.wait():
+            if self._channel.pending or self._parent.wait(hush):
                 going_on = self._obey(leader)
             self._parent.reap()
+            if hush is not None and self._parent.known[leader] is None:
+                self._channel.report(STARTED, leader)
+                hush = None
         when = time.monotonic()
         killed, left = self._parent.end_children()
         code = self._parent.known.pop(leader)

@@ -25,7 +25,7 @@ RUN = 3  # a = length of argv, b = WANT_STARTED or 0; then path, argv, environme
 SIGNAL = 4  # a = the signal, for the leader's process group
 KILL = 5  # end the leader, and with it everything
 SWEEP = 6  # end what the leader's dead children left; answered: SWEPT
-WANT_STARTED = 1
+WANT_STARTED = 1  # at once; else only if it takes longer
 
 # to the host
 HELLO = 10  # a = pid of the keeper; its first report

@@ -2,8 +2,10 @@
 
 The keeper's reports, two pipes to read and one to write are registered with one epoll, whose own
 descriptor is all that trio waits for: no task for each pipe, no nursery, one wake-up for whatever
-is ready. `Pump.run` goes on until the keeper reports the end; what the leader wrote is in the pipes
-by then, so one reading without waiting takes it all, whoever else still holds them.
+is ready. A command of a few milliseconds is over before the pipes are looked at: they hold 64 KiB,
+and the keeper says when it takes longer. `Pump.run` goes on until the keeper reports the end; what
+the leader wrote is in the pipes by then, so one reading without waiting takes it all, whoever else
+still holds them.
 """
 
 from __future__ import annotations
@@ -71,14 +73,19 @@ class Pump:
         self.err = Stream(launch.stderr, max_output)
         self._watcher = link.watcher()
         self._open = {self.out.fd: self.out, self.err.fd: self.err}
+        self._watching = False
         self._heard = trio.current_time()
-        for fd in self._open:
-            self._watcher.register(fd, select.EPOLLIN)
         if launch.stdin >= 0:
             self._write()  # most inputs fit into the pipe, and are done with
-        if launch.stdin >= 0:
-            set_pipe_size(launch.stdin)
-            self._watcher.register(launch.stdin, select.EPOLLOUT)
+
+    def _watch(self) -> None:
+        """Begin to look at the pipes: not before the keeper says that it takes longer."""
+        self._watching = True
+        for fd in self._open:
+            self._watcher.register(fd, select.EPOLLIN)
+        if self._launch.stdin >= 0:
+            set_pipe_size(self._launch.stdin)
+            self._watcher.register(self._launch.stdin, select.EPOLLOUT)
 
     async def run(self, limit: float | None, silence: float | None, grace: float) -> Outcome:
         """Go on until the command is over, or is ended because it takes too long.
@@ -117,6 +124,8 @@ class Pump:
         for fd, _ in self._watcher.poll(0):
             if fd == self._link.fileno():
                 self._link.take()
+                if self._link.command.leader is not None and not self._watching:
+                    self._watch()
             elif fd == self._launch.stdin:
                 self._write()
             elif (stream := self._open.get(fd)) is not None:
@@ -138,8 +147,9 @@ class Pump:
     def _forget(self, fd: int) -> None:
         # By hand: closing is not enough while a child that somebody else forks still has a copy.
         self._open.pop(fd, None)
-        with suppress(FileNotFoundError):
-            self._watcher.unregister(fd)
+        if self._watching:
+            with suppress(FileNotFoundError):
+                self._watcher.unregister(fd)
 
     def drain(self) -> None:
         """Take what is in the pipes, without waiting, and leave them to their owner."""

@@ -96,13 +96,13 @@ class Parent:
         """Have `wait` return as well when there is something to read."""
         self._poll.register(file, select.POLLIN)
 
-    def wait(self) -> bool:
+    def wait(self, milliseconds: int | None = None) -> bool:
         """Wait until a child has died or a watched file is readable; whether it is the latter."""
-        ready = [fd for fd, _ in self._poll.poll()]
+        ready = [fd for fd, _ in self._poll.poll(milliseconds)]
         if self._wake.fileno() in ready:
             self._wake.recv(4096)
             return len(ready) > 1
-        return True
+        return bool(ready)
 
     def nap(self, milliseconds: int) -> None:
         """Wait until a child has died, or so long."""

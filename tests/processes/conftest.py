@@ -78,7 +78,7 @@ def until() -> Callable[..., object]:
 
     async def wait(fact: Callable[[], object], within: float = 10) -> None:
         with trio.fail_after(within):
-            while not fact():  # noqa: ASYNC110 - facts about other processes have no event
+            while not fact():
                 await trio.sleep(0.002)
 
     return wait

@@ -212,7 +212,7 @@ async def test_signals_have_their_defaults_and_none_is_blocked(sh: Sh) -> None:
 
 
 async def test_a_directory_is_a_path_or_a_descriptor(sh: Sh, tmp_path: Path) -> None:
-    here = os.fsencode(os.path.realpath(tmp_path)) + b"\n"  # noqa: ASYNC240 - a short one
+    here = os.fsencode(os.path.realpath(tmp_path)) + b"\n"
     fd = os.open(tmp_path, os.O_PATH)
     try:
         assert (await sh("pwd -P", cwd=fd)).out.data() == here
@@ -446,7 +446,7 @@ async def test_a_guardian_that_was_killed_is_replaced(sh: Sh, host: ProcessHost)
     assert host._guardian is not None
     first = host._guardian.pid
     os.kill(first, signal.SIGKILL)
-    assert os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 - it is dead
+    assert os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
 
     assert (await sh("echo again")).out.data() == b"again\n"
     assert host._guardian.pid != first
@@ -493,4 +493,4 @@ async def test_closing_does_not_wait_for_a_guardian_that_does_not_end(
     os.kill(pid, signal.SIGSTOP)
     await host.aclose()
 
-    assert not os.path.exists(f"/proc/{pid}")  # noqa: ASYNC240 - no disk is involved
+    assert not os.path.exists(f"/proc/{pid}")

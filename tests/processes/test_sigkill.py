@@ -45,7 +45,7 @@ async def test_two_hundred_supervisors_are_killed_and_leave_nothing(
 ) -> None:
     victim = str(Path(__file__).with_name("victim.py"))
     templates = [
-        subprocess.Popen(  # noqa: ASYNC220 - a matter of a millisecond
+        subprocess.Popen(
             [sys.executable, victim], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
         )
         for _ in range(AT_ONCE)

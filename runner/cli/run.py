@@ -143,7 +143,7 @@ async def _main(config: RunnerConfig, order: Order) -> int:
 
 async def _carry_out(config: RunnerConfig, order: Order, out: Writer, err: Writer) -> int:
     code: int = Exit.INTERRUPTED
-    verifying = trio.CancelScope()
+    work, verifying = trio.CancelScope(), trio.CancelScope()
     async with trio.open_nursery() as nursery, open_runner(config) as runner:
         scope = runner.scope(order.directory)
         session = runner.session(scope, order.agent, timeout=order.timeout, durable=False)
@@ -160,18 +160,19 @@ async def _carry_out(config: RunnerConfig, order: Order, out: Writer, err: Write
         ladder = Ladder(
             steps=(
                 Step("interrupting; once more ends everything at once", start_interrupt),
-                Step("ending everything at once", nursery.cancel_scope.cancel),
+                Step("ending everything at once", work.cancel),
             ),
             say=err.put_line,
             begin_at=0,
         )
         await nursery.start(ladder.watch)
-        turn = await _follow(session, order, out, err)
-        is_verified = False
-        with verifying:
-            is_verified = turn.ok and await _verify(scope, order.verify, err)
-        _report(turn, is_verified, order, out, err)
-        code = _code(turn, is_verified)
+        with work:  # not around the runner: it has to end what is put down here
+            turn = await _follow(session, order, out, err)
+            is_verified = False
+            with verifying:
+                is_verified = turn.ok and await _verify(scope, order.verify, err)
+            _report(turn, is_verified, order, out, err)
+            code = _code(turn, is_verified)
         nursery.cancel_scope.cancel()
     return code if ladder.last is None else ended_by(ladder.last)
 

@@ -209,11 +209,11 @@ class Attempt:
     async def _take_turns(self, scope: Scope, prompts: Sequence[str]) -> Outcome | None:
         """Take the turns, up to the first that is not good; the outcome if it decides."""
         timeout = self.tools.plan.batch.limits.turn_timeout or None
-        agent = self.tools.plan.agent
-        async with self.tools.bench.session(
-            scope, agent, timeout=timeout, durable=False
-        ) as session:
+        bench, agent = self.tools.bench, self.tools.plan.agent
+        made = bench.session(scope, agent, id=self.session_id, timeout=timeout, durable=False)
+        async with made as session:
             self.session = session
+            await self.teller.opened(session)
             for prompt in prompts:
                 if self._is_interrupted:  # between two turns there is none to interrupt
                     raise Cut

@@ -151,6 +151,10 @@ async def test_several_prompts_are_turns_of_one_session(shop):
     assert [line["turn"]["final_message"] for line in lines] == ["first", "second", ""]
     assert lines[1]["prompt"] == "mv a c; echo second"
     assert {line["turn"]["session_id"] for line in lines} == {result["session_id"]}
+    connection = sqlite3.connect(shop.out / ".runner" / "ledger.db")
+    [(session,)] = connection.execute("SELECT session FROM attempts").fetchall()
+    connection.close()
+    assert session == result["session_id"]
 
 
 async def test_a_program_that_vanishes_is_failed_for_good(shop):

@@ -138,7 +138,10 @@ class ProcessHost:
                 pump.drain()
             launch.close()
             if link is not None:
-                await self._finish(link)  # shielded and bounded where it waits
+                if not link.command.settled:
+                    with trio.move_on_after(4 * PATIENCE, shield=True):
+                        await self._put_down(link)
+                self._give_back(link)
 
     @asynccontextmanager
     async def open_process(
@@ -181,7 +184,10 @@ class ProcessHost:
                 process.close()
             launch.close()
             if link is not None:
-                await self._finish(link)  # shielded and bounded where it waits
+                if not link.command.settled:
+                    with trio.move_on_after(4 * PATIENCE, shield=True):
+                        await self._put_down(link)
+                self._give_back(link)
 
     async def aclose(self) -> None:
         """End everything that still runs, and the guardian; nothing can be started any more.
@@ -277,12 +283,9 @@ class ProcessHost:
         self._links.discard(link)
         link.close()
 
-    async def _finish(self, link: KeeperLink) -> None:
-        """End what a command may still have, and keep its keeper for the next one."""
+    def _give_back(self, link: KeeperLink) -> None:
+        """Keep the keeper of a command that is over for the next one, if it is fit for that."""
         end = link.command.end
-        if end is None and link.command.error is None:
-            with trio.move_on_after(4 * PATIENCE, shield=True):
-                await self._put_down(link)
         if end is not None and end.remaining:
             log.warning("run %s: %d processes cannot be ended", self.run_id, end.remaining)
         if link.reusable and not self._closed and len(self._idle) < IDLE_KEEPERS:
@@ -299,7 +302,7 @@ class ProcessHost:
                     link.request(protocol.KILL)
                 with trio.move_on_after(PATIENCE):
                     await link.wait_until(lambda: command.over)
-            if command.end is not None or command.error is not None or command.down:
+            if command.settled or command.down:
                 return
             link.lose()
             guardian = self._guardian

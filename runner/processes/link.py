@@ -128,9 +128,14 @@ class Command:
     swept: int = 0
 
     @property
+    def settled(self) -> bool:
+        """Whether its keeper has said how it ended, and so nothing of it is left."""
+        return self.end is not None or self.error is not None
+
+    @property
     def over(self) -> bool:
         """Whether nothing more will come of it."""
-        return self.end is not None or self.error is not None or self.lost
+        return self.settled or self.lost
 
 
 class KeeperLink(Link):

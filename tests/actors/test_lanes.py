@@ -97,6 +97,7 @@ class OrderMachine(RuleBasedStateMachine):
     @invariant()
     def the_granted_are_those_of_the_definition(self):
         assert {ticket.serial for *_, ticket in self.inside if ticket.granted} == self.expected()
+        assert self.order.waiting == sum(not ticket.granted for *_, ticket in self.inside)
 
     @precondition(lambda self: not self.inside)
     @invariant()
@@ -111,7 +112,7 @@ class OrderMachine(RuleBasedStateMachine):
 
 
 TestOrder = OrderMachine.TestCase
-TestOrder.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestOrder.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 
 
 @pytest.mark.parametrize("earlier", Lane)

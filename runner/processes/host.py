@@ -10,8 +10,8 @@ read EOF and do the same.
 
 It holds against all that a command may do, but for killing its keeper and the guardian: then what
 carries our tag in its environment (`RUNNER_RUN`) is found by that, here and at `aclose`. What also
-cleared its environment is lost to us; only a PID namespace could hold it. Without Linux there are
-no subreapers: there only the leader's process group is ended (and nothing of that is tested).
+cleared its environment is lost to us; only a PID namespace could hold it. All of it needs Linux:
+subreapers, pidfds, epoll.
 """
 
 from __future__ import annotations

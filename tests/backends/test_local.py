@@ -494,6 +494,18 @@ async def test_a_move_to_another_file_system_within_the_scope(root, local, small
         await local.remove("disk", recursive=True)
 
 
+async def test_who_comes_between_looking_and_renaming_is_not_replaced(root, local, monkeypatch):
+    monkeypatch.setattr(trees, "status_of", lambda *_: None)  # it was not there when we looked
+    await local.write("a", b"a")
+    await local.write("b", b"b")
+    for operation in (local.move("a", "b"), local.copy("a", "b")):
+        with pytest.raises(e.AlreadyExists):
+            await operation
+
+    assert (root / "b").read_bytes() == b"b"
+    assert sorted(os.listdir(root)) == ["a", "b"]
+
+
 # ---------------------------------------------------------------- older systems
 
 

@@ -132,7 +132,6 @@ class _Run:
         try:
             refresh = functools.partial(self._refresh, scheduler)
             await scheduler.run(pending, self._plan.concurrency, refresh)
-            await self._ledger.write()  # all that was told is durable, and the results are whole
         finally:
             tools.workspaces.close()
             with trio.move_on_after(LAST_WRITE, shield=True):
@@ -151,13 +150,15 @@ class _Run:
     async def _sweep(self, tools: Tools, finished: Sequence[PlannedJob]) -> None:
         """Remove the workspaces that a run was killed before it could remove."""
         try:
-            left = set(os.listdir(os.path.join(self._place.root, "work")))
+            left = os.listdir(os.path.join(self._place.root, "work"))
         except FileNotFoundError:
             return
         kept = {result["id"]: result["workspace"] for result in map(json.loads, self._results())}
-        for job in finished:
-            if job.id in left and kept[job.id] is None:
-                await tools.workspaces.drop_all(job.id)
+        over = {job.id for job in finished}
+        for name in left:
+            job, _, attempt = name.removesuffix(".part").rpartition(".")
+            if job in over and kept[job] is None and attempt.isdecimal():
+                await tools.workspaces.drop(job, int(attempt))
 
     def _results(self) -> Iterator[str]:
         return self._ledger.results()

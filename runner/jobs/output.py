@@ -3,7 +3,7 @@
     OUT/results.jsonl, summary.json      the results
     OUT/patches/ID.patch                 what a job changed, in `git diff` form
     OUT/transcripts/ID.jsonl             what was said, one line for each turn
-    OUT/work/ID/ATTEMPT/                 workspaces
+    OUT/work/ID.ATTEMPT/                 workspaces
     OUT/.runner/batch.json               whose it is: the batch's identity
     OUT/.runner/ledger.db, lock          the ledger, and the lock of the process that writes it
     OUT/.runner/git/, repo.git/, tmp/    baselines of patches, the clone that jobs are cloned from
@@ -101,7 +101,7 @@ class Output:
 
     def workspace(self, job: str, attempt: int) -> str:
         """Where an attempt works."""
-        return os.path.join(self.root, "work", job, str(attempt))
+        return os.path.join(self.root, "work", f"{job}.{attempt}")
 
     def patch(self, job: str) -> str:
         """What a job changed."""

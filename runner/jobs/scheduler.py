@@ -176,6 +176,8 @@ class Scheduler:
         finally:
             self._nursery = self._outer = None
             self._give_back()
+        if self._failure is None:
+            await self._ledger.write()  # what was posted is told now, and told can fail, too
         if self._failure is not None:
             raise self._failure
 

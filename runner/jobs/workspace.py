@@ -79,6 +79,7 @@ class Workspaces:
         self._threads = trio.CapacityLimiter(2)  # copies compete for one disk
         self._cloning = trio.Lock()
         self._is_cloned = False
+        self._mode = 0  # of a workspace as it is made
         self._spares = 0  # empty workspaces that can be used again
         self._parent = os.path.join(output.root, "work")
 
@@ -95,11 +96,12 @@ class Workspaces:
         """
         path = self._output.workspace(job, attempt)
         part = f"{path}.part"
-        if self._source.kind == "empty" and self._use_spare(job, attempt):
+        if self._source.kind == "empty" and self._use_spare(path):
             return path
         await self._remove(path)
         if self._source.kind == "empty":
             os.makedirs(path)  # inline: shorter than a thread's hop
+            self._mode = os.stat(path).st_mode
             return path
         await self._remove(part)
         if self._source.kind == "copy":
@@ -111,17 +113,11 @@ class Workspaces:
 
     async def drop(self, job: str, attempt: int) -> None:
         """Remove an attempt's own workspace."""
-        if self._source.kind == "empty" and self._spare(job, attempt):
-            return
         path = self._output.workspace(job, attempt)
+        if self._source.kind == "empty" and self._spare(path):
+            return
         await self._remove(path)
         await self._remove(f"{path}.part")
-        with contextlib.suppress(OSError):  # another attempt's is there, or nothing
-            os.rmdir(os.path.dirname(path))
-
-    async def drop_all(self, job: str) -> None:
-        """Remove all workspaces of a job."""
-        await self._remove(os.path.dirname(self._output.workspace(job, 1)))
 
     async def _remove(self, path: str) -> None:
         try:
@@ -136,24 +132,20 @@ class Workspaces:
 
     # ------------------------------------------------------------ empty
 
-    def _use_spare(self, job: str, attempt: int) -> bool:
-        """Rename an empty workspace to a job's; making a directory can take the disk longer."""
-        if attempt != 1 or not self._spares:
+    def _use_spare(self, path: str) -> bool:
+        """Give an empty workspace a new name; making a directory can take a disk a millisecond."""
+        if not self._spares:
             return False
         try:
-            os.rename(self._spare_path(self._spares), os.path.join(self._parent, job))
+            os.rename(self._spare_path(self._spares), path)
         except OSError:  # what a cut attempt has left is in the way
             return False
         self._spares -= 1
         return True
 
-    def _spare(self, job: str, attempt: int) -> bool:
+    def _spare(self, path: str) -> bool:
         """Keep a workspace that is as empty as it was made; whether it was."""
-        path = os.path.join(self._parent, job)
-        inner = os.path.join(path, "1")
-        if attempt != 1 or self._spares >= SPARES or os.listdir(path) != ["1"]:
-            return False
-        if os.listdir(inner) or os.stat(inner).st_mode != os.stat(path).st_mode:
+        if self._spares >= SPARES or os.stat(path).st_mode != self._mode or os.listdir(path):
             return False
         os.rename(path, self._spare_path(self._spares + 1))
         self._spares += 1
@@ -168,7 +160,6 @@ class Workspaces:
             path = self._spare_path(self._spares)
             self._spares -= 1
             with contextlib.suppress(OSError):
-                os.rmdir(os.path.join(path, "1"))
                 os.rmdir(path)
         with contextlib.suppress(OSError):
             os.rmdir(self._parent)  # if nothing is kept there

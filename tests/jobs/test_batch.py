@@ -189,7 +189,7 @@ async def test_timeouts(shop, limits, prompt, error):
 
 
 async def test_an_error_of_ours_in_one_job_does_not_end_the_others(shop):
-    prompt = "{% if row.name == 'bad' %}rm -rf ../1{% endif %} true"
+    prompt = "{% if row.name == 'bad' %}rm -rf ../bad.1{% endif %} true"
     report = await shop.run(
         batch(prompt, "bad", "good", verify='["true"]', retry="{infra = 0}", keep='"never"')
     )
@@ -318,9 +318,9 @@ async def test_workspaces_are_kept_by_rule(shop, keep, kept):
     prompt = "touch a; {% if row.name == 'bad' %}exit 1{% endif %}"
     await shop.run(batch(prompt, "good", "bad", keep=f'"{keep}"'))
 
-    assert shop.work() == kept
+    assert shop.work() == [f"{job}.1" for job in kept]
     found = {job: result["workspace"] for job, result in shop.results().items()}
-    assert found == {job: f"work/{job}/1" if job in kept else None for job in ("good", "bad")}
+    assert found == {job: f"work/{job}.1" if job in kept else None for job in ("good", "bad")}
 
 
 async def test_a_directory_that_nobody_may_write_is_removed_too(shop):
@@ -409,7 +409,7 @@ async def test_no_more_jobs_run_than_the_limit_allows(shop):
 
 
 async def test_the_same_command_again_finishes_nothing_twice(shop):
-    text = batch("echo x >> ../../../../ran", "a", "b")
+    text = batch("echo x >> ../../../ran", "a", "b")
     first = await shop.run(text)
     before = (shop.out / "results.jsonl").read_text()
     second = await shop.run(text)
@@ -452,22 +452,18 @@ async def test_two_runs_at_once_are_refused(shop):
                 began.set()
 
         async def run():
-            await shop.run(
-                batch("while ! test -e ../../../../go; do sleep 0.02; done"), observer=see
-            )
+            await shop.run(batch("while ! test -e ../../../go; do sleep 0.02; done"), observer=see)
 
         nursery.start_soon(run)
         await began.wait()
         with pytest.raises(LedgerError, match="is at work in"):
-            await shop.run(batch("while ! test -e ../../../../go; do sleep 0.02; done"))
+            await shop.run(batch("while ! test -e ../../../go; do sleep 0.02; done"))
         (shop.root / "go").touch()
 
 
 async def test_results_are_refreshed_while_the_batch_runs(shop, monkeypatch):
     monkeypatch.setattr(batch_module, "REFRESH", 0.01)
-    waits = (
-        "{% if row.name == 'last' %}while ! test -e ../../../../go; do sleep 0.02; done{% endif %}"
-    )
+    waits = "{% if row.name == 'last' %}while ! test -e ../../../go; do sleep 0.02; done{% endif %}"
     async with trio.open_nursery() as nursery:
 
         async def run():
@@ -483,9 +479,7 @@ async def test_results_are_refreshed_while_the_batch_runs(shop, monkeypatch):
 
 # ---------------------------------------------------------------- ending early
 
-WAITS = (
-    "touch ../../../../began-{{ row.name }}; while ! test -e ../../../../go; do sleep 0.02; done"
-)
+WAITS = "touch ../../../began-{{ row.name }}; while ! test -e ../../../go; do sleep 0.02; done"
 
 
 async def started(shop, count):
@@ -546,7 +540,7 @@ async def test_interrupt_and_kill_put_jobs_back(shop, verb):
 @pytest.mark.parametrize("phase", ["setup", "verify"])
 async def test_commands_are_ended_by_an_interrupt(shop, phase, verb):
     control = Control()
-    command = "touch ../../../../began-x; sleep 60"
+    command = "touch ../../../began-x; sleep 60"
 
     async def run():
         report = await shop.run(batch("true", **{phase: json.dumps([command])}), control=control)
@@ -644,7 +638,7 @@ async def test_a_ledger_that_cannot_be_written_ends_the_batch_with_its_error(sho
 
 async def test_what_a_killed_run_could_not_remove_is_removed_by_the_next(shop):
     await shop.run(batch("touch x", "a", "b"), select='id == "a"')
-    shop.write({"out/work/a/1/left": "", "out/work/b/1/left": "", "out/work/b/1.part/left": ""})
+    shop.write({"out/work/a.1/left": "", "out/work/b.1/left": "", "out/work/b.1.part/left": ""})
     report = await shop.run(batch("touch x", "a", "b"))
 
     assert report.counts == {"ok": 2}

@@ -126,17 +126,17 @@ async def test_the_users_git_configuration_changes_nothing(shop, source, monkeyp
 
 
 async def test_what_cannot_be_put_into_a_patch_is_said_and_the_workspace_kept(shop):
-    await shop.run('name = "b"\nprompt = "echo x > secret; rm -rf ../../../.runner/git/objects"\n')
+    await shop.run('name = "b"\nprompt = "echo x > secret; rm -rf ../../.runner/git/objects"\n')
     result = shop.results()["b"]
     assert result["patch"] is not None  # ours is made when it is first needed
 
     shutil.rmtree(shop.out)
-    prompts = 'prompts = ["echo x > a", "rm -rf ../../../.runner/git; touch ../../../.runner/git"]'
+    prompts = 'prompts = ["echo x > a", "rm -rf ../../.runner/git; touch ../../.runner/git"]'
     await shop.run(f'name = "b"\n{prompts}\n')
     result = shop.results()["b"]
     assert (result["state"], result["patch"]) == ("ok", None)
     assert result["patch_error"]
-    assert result["workspace"] == "work/b/1"
+    assert result["workspace"] == "work/b.1"
 
 
 async def test_when_no_file_was_touched_git_is_not_run(shop):

@@ -88,6 +88,7 @@ async def test_resources_are_kept_until_what_runs_has_been_put_down(
     autojump_clock, actor, do, attempt
 ):
     it = actor()
+    owned = []
 
     async def slow_to_stop():
         try:
@@ -95,7 +96,7 @@ async def test_resources_are_kept_until_what_runs_has_been_put_down(
         finally:
             with trio.CancelScope(shield=True):
                 await trio.sleep(3)
-            assert it.owns
+            owned.append(it.owns)
 
     async def read():
         with pytest.raises(ActorCrashed):
@@ -108,6 +109,7 @@ async def test_resources_are_kept_until_what_runs_has_been_put_down(
             await supervisor.ask(it.spec, do(partial(crash_later, 1), Lane.OBSERVATION))
         await supervisor.ask(it.spec, do(lambda: None))
         assert trio.current_time() == pytest.approx(4.05)
+        assert owned == [True]
 
 
 @repeated

@@ -55,9 +55,10 @@ def base_environment(
         A new dictionary; it always has a PATH.
     """
     passed = frozenset(pass_env)
+    # By names: `os.environ` decodes every value that is asked for, and most are not on the list.
     environment = {
-        name: value
-        for name, value in environ.items()
+        name: environ[name]
+        for name in environ
         if name in ALLOWED or name in passed or name.startswith(ALLOWED_PREFIXES)
     }
     environment.setdefault("PATH", os.defpath)

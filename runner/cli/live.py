@@ -100,7 +100,9 @@ class LiveView:
         board = self._board
         name = board.started.batch if board.started is not None else "batch"
         line = Table.grid(padding=(0, 2))
-        bar = ProgressBar(total=max(1, board.jobs), completed=board.finished, width=BAR)
+        bar = ProgressBar(
+            total=max(1, board.jobs), completed=board.finished, width=BAR, complete_style="cyan"
+        )
         line.add_row(
             Text(name, "bold"), bar, Text(f"{board.finished}/{board.jobs}"), time_of(board, now)
         )

@@ -206,16 +206,13 @@ class Scheduler:
     async def follow(self, pending: Pending, session: Session) -> None:
         """Tell the observer what an agent says, until its session is closed."""
         if self._follows and self._nursery is not None:
-            await self._nursery.start(self._follow, pending, session)
+            follows = trio.Event()
+            self._nursery.start_soon(self._follow, pending, session, follows)
+            await follows.wait()
 
-    async def _follow(
-        self,
-        pending: Pending,
-        session: Session,
-        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
-    ) -> None:
+    async def _follow(self, pending: Pending, session: Session, follows: trio.Event) -> None:
         async with session.events() as follower:
-            task_status.started()
+            follows.set()
             async for event in follower:
                 said = AgentSaid(id=pending.job.id, attempt=pending.number, event=event.event)
                 self._tell((said,))

@@ -18,7 +18,6 @@ import trio
 from runner.cli import words
 from runner.cli.board import Board
 from runner.cli.live import LiveView
-from runner.cli.table import because
 from runner.cli.writer import Writer
 from runner.jobs.progress import (
     AttemptEnded,
@@ -137,12 +136,12 @@ class Reporter:
 
 
 def _why(job: JobFinished) -> str:
-    return because(job.state, job.error, job.result["error_text"])
+    return words.because(job.state, job.error, job.result["error_text"])
 
 
 def _again(ended: AttemptEnded) -> str:
     when = f"in {words.span(ended.delay)}" if ended.delay else "at once"
-    why = words.one_line(because(ended.state, ended.error, ended.error_text))
+    why = words.one_line(words.because(ended.state, ended.error, ended.error_text))
     return f"{ended.state:<10}  {ended.id}: {why}; attempt {ended.attempt + 1} {when}"
 
 

@@ -19,7 +19,8 @@ import trio
 from runner.agents.driver import Agent
 from runner.agents.events import ErrorClass, RateLimited, Refusal, Retry, Text, ToolCall
 from runner.agents.registry import make_agent
-from runner.cli import options
+from runner.cli import options, words
+from runner.cli.board import tokens_of
 from runner.cli.endings import ended_by
 from runner.cli.exits import Exit
 from runner.cli.signals import Ladder, Step
@@ -303,12 +304,13 @@ def _summary(turn: Turn) -> str:
         if paths
     ]
     parts = [f"files: {', '.join(changes)}"] if changes else []
-    tokens = turn.usage.input_tokens + turn.usage.cached_tokens + turn.usage.output_tokens
-    parts += [f"{tokens} tokens"] * bool(tokens)
-    if turn.cost_usd is not None:
-        parts.append(f"${turn.cost_usd:.4f}")
-    state = "done" if turn.ok else f"failed ({turn.error}): {turn.error_text}"
-    return "; ".join([f"{state} in {turn.duration:.1f} s", *parts])
+    tokens = tokens_of(turn.usage)
+    parts += [f"{words.tokens(tokens)} tokens"] * bool(tokens)
+    parts += [words.dollars(turn.cost_usd)] * (turn.cost_usd is not None)
+    state = "done"
+    if not turn.ok:
+        state = f"failed: {words.because('failed', turn.error, turn.error_text)};"
+    return "; ".join([f"{state} in {words.span(turn.duration)}", *parts])
 
 
 def _record(turn: Turn, is_verified: bool, order: Order) -> dict[str, object]:

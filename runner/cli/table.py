@@ -79,15 +79,10 @@ def what_of(result: Mapping[str, object]) -> str:
             if not check["ok"]:
                 return f"exit code {check['exit_code']}: {check['command']}"
     if result["state"] != "ok":
-        return because(str(result["state"]), result["error"], result["error_text"])
+        return words.because(str(result["state"]), result["error"], result["error_text"])
     files = result["files"]
     assert isinstance(files, dict)
     return words.some(_changes(files), 4)
-
-
-def because(state: str, error: object, text: object) -> str:
-    """Why something is not ok: the error's class, unless the state says it, and the text."""
-    return str(text) if error in (None, state) else f"{error}: {text}"
 
 
 def _changes(files: Mapping[str, Iterable[object]]) -> Iterator[str]:

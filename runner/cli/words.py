@@ -56,3 +56,8 @@ def place(path: str) -> str:
     """A path as it is written from here: relative if it lies below the current directory."""
     relative = os.path.relpath(path)
     return path if relative.startswith("..") else relative
+
+
+def because(state: str, error: object, text: object) -> str:
+    """Why something is not ok: the error's class, unless the state says it, and the text."""
+    return str(text) if error in (None, state) else f"{error}: {text}"

@@ -8,8 +8,19 @@ from datetime import UTC, datetime
 
 import pytest
 
-from runner.agents.events import ErrorClass, RateLimited, Refusal, Retry, Text, Thinking, ToolCall
-from runner.cli.run import Voice
+from runner.agents.events import (
+    ErrorClass,
+    RateLimited,
+    Refusal,
+    Retry,
+    Text,
+    Thinking,
+    ToolCall,
+    Usage,
+)
+from runner.cli.run import Voice, _show, _summary
+from runner.sessions.followers import Followers
+from runner.sessions.turn import SessionEvent, Turn
 
 
 def test_the_output_is_streamed_and_what_changed_is_said(runner) -> None:
@@ -50,10 +61,10 @@ def test_it_works_in_the_directory_that_is_given(runner) -> None:
 @pytest.mark.parametrize(
     ("args", "code", "said"),
     [
-        (("exit 3",), 1, "failed (failed): exit code 3"),
-        (("kill -9 $$",), 8, "failed (crashed)"),
-        (("sleep 60", "--timeout", "100ms"), 3, "failed (timeout)"),
-        (("sleep 60", "--timeout", "0.1"), 3, "failed (timeout)"),
+        (("exit 3",), 1, "failed: exit code 3; in "),
+        (("kill -9 $$",), 8, "failed: crashed: "),
+        (("sleep 60", "--timeout", "100ms"), 3, "failed: timeout: "),
+        (("sleep 60", "--timeout", "0.1"), 3, "failed: timeout: "),
         (("true", "--verify", "echo nope; exit 5"), 9, "not verified: echo nope; exit 5"),
         (("exit 3", "--verify", "true"), 1, "failed"),
     ],
@@ -126,7 +137,7 @@ def test_a_signal_interrupts_the_turn_and_all_it_started(
 
     assert (process.returncode, out) == (128 + number, b"")
     assert b"interrupting; once more ends everything at once" in err
-    assert b"failed (interrupted)" in err
+    assert b"failed: interrupted: " in err
     assert not is_alive(pid)
 
 
@@ -175,6 +186,9 @@ def test_a_reader_who_leaves_ends_the_turn(runner) -> None:
 
 
 class _Pipe(list[str]):
+    async def flushed(self) -> None:
+        pass
+
     def put(self, text: str) -> None:
         self.append(text)
 
@@ -222,3 +236,29 @@ def test_tools_refusals_retries_and_limits_are_said_to_people() -> None:
         "- it asks its provider again",
         "- the provider allows more at 2030-01-02 00:00:00 UTC",
     ]
+
+
+async def test_a_reader_who_is_too_slow_is_told_how_much_is_missing() -> None:
+    out, err = _Pipe(), _Pipe()
+    followers = Followers()
+    follower = followers.add(buffer=1)
+    for text in "abc":
+        followers.publish(SessionEvent(turn=1, event=Text(text=text)))
+    followers.close()
+
+    await _show(follower, Voice(out=out, err=err, is_stream=True))  # type: ignore[arg-type]
+
+    assert out == ["a"]
+    assert err == ["the reader was too slow: 2 pieces of output are left out\n"]
+
+
+def test_the_last_line_has_tokens_and_what_they_cost() -> None:
+    turn = Turn(number=1, ok=True, duration=2.0, usage=Usage(output_tokens=1500), cost_usd=0.25)
+
+    assert _summary(turn) == "done in 2.0 s; 1.5k tokens; $0.2500"
+
+
+def test_what_the_program_complained_of_is_shown_on_lines_of_its_own(runner) -> None:
+    ended = runner("run", "printf 'no newline' >&2")
+
+    assert ended.err.startswith("no newline\ndone in ")

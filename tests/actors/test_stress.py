@@ -28,6 +28,7 @@ from runner.errors import (
 )
 from runner.messages import Message
 
+SENDERS, ASKS = 8, 15
 PLACES = [None, None, (), ("a",), ("a", "b"), ("a", "b", "c"), ("a", "d"), ("e",)]
 LANES = [Lane.EFFECT] * 4 + [Lane.OBSERVATION] * 3 + [Lane.EXEC, Lane.CONTROL]
 WORKS = ["at once"] * 4 + ["later"] * 4 + ["refuse", "refuse later", "shielded"]
@@ -84,6 +85,7 @@ class World:
         job.begun += 1
         self.must(job.begun == 1, "begun twice")
         self.must(job.caller_is_there, "its caller has left")
+        self.must(not job.limit.cancel_called, "its caller was cancelled before it began")
         self.must(job.actor.is_sound, "the actor is not there, or it has crashed")
         for other in self.running:
             if overlap(job.actor.place, other.actor.place, same=job.actor is other.actor):
@@ -182,6 +184,9 @@ class Actor:
         try:
             with trio.CancelScope(shield=job.work == "shielded"):
                 await trio.sleep(job.seconds)
+            if job.work != "shielded":
+                in_time = trio.current_time() <= job.limit.deadline
+                self.world.must(in_time, "it went on after its caller was cancelled")
             if job.work == "refuse later":
                 raise NotFound("read", "a.txt")
             crashes = job.work in ("crash later", "crash in a group")
@@ -277,11 +282,16 @@ async def live(world, actors, senders):
         async with open_supervisor(
             max_children=chance.choice([None, None, 1, 2, 4]), grace=chance.choice([0, 0.5, 5, 100])
         ) as supervisor:
-            for sender in range(8):
-                numbers = range(sender * 100, sender * 100 + 15)
+            for sender in range(SENDERS):
+                numbers = range(sender * ASKS, (sender + 1) * ASKS)
                 senders.start_soon(send, world, supervisor, actors, numbers)
-            if end in ("served", "cancelled"):
-                await trio.sleep(100)
+            if end == "served":
+                with trio.move_on_after(20_000):
+                    while len(world.answers) < SENDERS * ASKS:
+                        await trio.sleep(1)
+                world.must(len(world.answers) == SENDERS * ASKS, "somebody was never served")
+            elif end == "cancelled":
+                await trio.sleep_forever()
             elif end != "at once":
                 await trio.sleep(seconds)
             if end == "error":
@@ -308,7 +318,7 @@ async def test_whatever_happens_the_promises_hold(autojump_clock, caplog, seed):
             supervisor = None
 
     assert world.broken == []
-    assert len(world.answers) == 8 * 15, "every ask has its answer"
+    assert len(world.answers) == SENDERS * ASKS, "every ask has its answer"
     assert world.running == []
     assert [actor.owned for actor in actors] == [0] * 6
     if supervisor is not None:

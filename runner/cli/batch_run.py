@@ -39,6 +39,7 @@ PLANNED = "runner.planned/1"
 DRAINING = "draining: running jobs end, no more begin; Ctrl-C again interrupts them"
 INTERRUPTING = "interrupting running jobs; Ctrl-C again ends everything at once"
 KILLING = "ending everything at once"
+LAST_WORDS = 2.0  # seconds for what is still to be written when there was an error
 
 
 @click.command()
@@ -119,12 +120,17 @@ class Running:
         async with trio.open_nursery() as writing:
             writing.start_soon(out.run)
             writing.start_soon(err.run)
-            code, report = await self._carry_out(reporter)
-            reporter.done(report, code)
-            self._tell(report, people, is_live=is_live)
-            await out.flushed()
-            await err.flushed()
-            writing.cancel_scope.cancel()
+            try:
+                code, report = await self._carry_out(reporter)
+                reporter.done(report, code)
+                self._tell(report, people, is_live=is_live)
+                await out.flushed()
+                await err.flushed()
+            finally:
+                with trio.move_on_after(LAST_WORDS, shield=True):  # the cursor, for one
+                    await out.flushed()
+                    await err.flushed()
+                writing.cancel_scope.cancel()
         if out.is_closed:
             discard_output()
         return code

@@ -389,6 +389,19 @@ def test_on_a_terminal_there_is_a_live_picture_and_the_cursor_comes_back(runner)
     assert "b: 30 ok, 1 failed" in shown.rpartition("\x1b[?25h")[2]
 
 
+def test_also_after_an_error_the_cursor_comes_back(runner) -> None:
+    file = _batch(runner, GOOD)
+    runner("batch", "run", file, "-o", "out")
+    ledger = runner.cwd / "out" / ".runner" / "ledger.db"
+    ledger.write_bytes(b"no database at all" * 1000)
+
+    code, shown = _on_terminal(runner, "batch", "run", file, "-o", "out")
+
+    assert code == 8
+    assert "\x1b[?25l" in shown
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
+
+
 def test_a_dumb_terminal_gets_plain_lines(runner) -> None:
     code, shown = _on_terminal(
         runner, "batch", "run", _batch(runner, GOOD), "-o", "out", TERM="dumb"

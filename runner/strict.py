@@ -271,10 +271,11 @@ def _by_tag(value: Mapping[str, object], records: Mapping[tuple[str, str], Any])
     if name not in value:
         raise Mistakes([((name,), f"is missing: one of {', '.join(map(repr, tags))}")])
     tag = value[name]
+    if not isinstance(tag, str):
+        raise Mistakes([((name,), str(_must("be a text", tag)))])
     if (name, tag) not in records:
-        hint = did_you_mean(tag, tags) if isinstance(tag, str) else f", but {kind_of(tag)}"
-        raise Mistakes([((name,), f"{tag!r} is no {name}{hint}")])
-    return records[name, str(tag)]
+        raise Mistakes([((name,), f"{tag!r} is no {name}{did_you_mean(tag, tags)}")])
+    return records[name, tag]
 
 
 def tag_of(cls: type) -> tuple[str, str]:

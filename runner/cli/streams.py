@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 
 STDOUT = 1
 STDERR = 2
@@ -84,9 +83,3 @@ def discard_output() -> None:
 def is_terminal(descriptor: int) -> bool:
     """Whether a person looks at it, with a terminal that can move its cursor."""
     return os.isatty(descriptor) and os.environ.get("TERM", "dumb") not in ("", "dumb")
-
-
-def flush_python() -> None:
-    """Write out what Python's own buffers hold (click's help), before we write past them."""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import attrs
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.agents.driver import Agent, ClaudeAgent, CommandAgent
@@ -283,6 +283,7 @@ def test_durations(value, seconds):
     assert parse_seconds(value) == seconds
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(max_size=5), st.booleans(), st.none(), st.just(float("nan"))))
 def test_what_is_no_duration_is_a_value_error(value):
     if not (isinstance(value, str) and re.fullmatch(r"[\d.]+(ms|s|m|h|d)", value)):
@@ -312,6 +313,7 @@ def test_a_bug_in_a_record_is_no_mistake_of_the_user():
         structure_value({}, Buggy)
 
 
+@settings(deadline=None)
 @given(st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3)

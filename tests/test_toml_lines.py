@@ -4,7 +4,7 @@ import datetime as dt
 import tomllib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.toml_lines import key_lines
@@ -193,6 +193,7 @@ class Writer:
                 self.table(each, here)
 
 
+@settings(deadline=None)
 @given(data=st.data(), table=st.dictionaries(keys, values, max_size=4))
 def test_for_any_document_keys_and_lines_are_those_of_tomllib_and_of_its_writer(data, table):
     writer = Writer(data.draw)

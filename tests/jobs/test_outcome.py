@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.agents.events import ErrorClass, Usage
@@ -131,6 +131,7 @@ def test_a_file_renamed_and_then_removed_is_its_first_name_removed():
     assert files_of([turn(renamed=[("a", "b")]), turn(2, renamed=[("b", "a")])]).renamed == ()
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("crmd"), st.sampled_from("abc"), st.sampled_from("abc"))))
 def test_files_of_any_turns_agree_with_a_model_of_the_directory(steps):
     before = {"a": "a0", "b": "b0"}

@@ -314,6 +314,8 @@ class CodexConversation:
             case "item/agentMessage/delta":
                 return [Text(text=text_of(params, "delta"), partial=True)]
             case "item/started":
+                if turn.interrupted:  # it goes on: codex missed the interrupt (seen under load)
+                    self.interrupt()
                 return of_started(mapping_of(params, "item"))
             case "item/completed":
                 events = of_completed(mapping_of(params, "item"))

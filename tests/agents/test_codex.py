@@ -352,6 +352,17 @@ def test_an_interrupt_before_the_turn_has_started_is_sent_with_its_start():
     assert pair.talk.receive_end(0, b"")[0].error is ErrorClass.INTERRUPTED
 
 
+def test_an_interrupt_that_was_missed_is_sent_again_when_the_turn_goes_on():
+    pair = Pair()
+    pair.turn()
+    pair.tells("item/started", turnId="x1", item={"type": "reasoning", "id": "i1"})
+    assert pair.sent() == []
+    pair.talk.interrupt()
+    pair.tells("item/started", turnId="x1", item={"type": "reasoning", "id": "i2"})
+
+    assert [line["method"] for line in pair.sent()] == ["turn/interrupt", "turn/interrupt"]
+
+
 @pytest.mark.parametrize(
     ("method", "tool", "decision"),
     [

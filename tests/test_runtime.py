@@ -77,6 +77,25 @@ async def test_a_cancelled_block_leaves_no_process(tmp_path):
     assert not Path(f"/proc/{(tmp_path / 'w/pid').read_text().strip()}").exists()
 
 
+@pytest.mark.parametrize("durable", [True, False])
+async def test_a_runner_that_is_cancelled_in_a_turn_is_left_at_once(tmp_path, durable):
+    # The session's closing asks its supervisor from behind a shield, when that is cancelled already.
+    with trio.fail_after(15), trio.CancelScope() as cancel_scope:
+        async with runner.open_runner(state=tmp_path / "s") as r, trio.open_nursery() as nursery:
+            scope = r.scope(tmp_path)
+
+            async def cancel_when_it_runs():
+                while not await scope.exists("there"):
+                    await trio.lowlevel.checkpoint()
+                cancel_scope.cancel()
+
+            nursery.start_soon(cancel_when_it_runs)
+            async with r.session(scope, "shell", durable=durable) as session:
+                await session.send("touch there; sleep 1000")
+
+    assert cancel_scope.cancelled_caught
+
+
 async def test_leaving_drains_what_is_asked_for(tmp_path):
     said = []
 

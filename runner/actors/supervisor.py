@@ -207,12 +207,17 @@ class Supervisor:
 
     async def _run(self) -> None:
         """Start what is to be started and reap what is idle, for ever."""
-        while True:
-            self._start_those_who_can()
-            until = self._reap_those_who_are_idle()
-            with trio.move_on_at(until):
-                await self._wake.wait()
-            self._wake = trio.Event()
+        try:
+            while True:
+                self._start_those_who_can()
+                until = self._reap_those_who_are_idle()
+                with trio.move_on_at(until):
+                    await self._wake.wait()
+                self._wake = trio.Event()
+        finally:
+            # Cancelled from outside, perhaps while the block of `open_supervisor` still cleans up
+            # behind a shield: whoever asks from there must not wait for a start that never comes.
+            self._close_all()
 
     def _start_those_who_can(self) -> None:
         starting: list[Mailbox] = []

@@ -315,7 +315,8 @@ class CodexConversation:
                 return [Text(text=text_of(params, "delta"), partial=True)]
             case "item/started":
                 if turn.interrupted:  # it goes on: codex missed the interrupt (seen under load)
-                    self.interrupt()
+                    params_again = {"threadId": self.thread, "turnId": turn.theirs}
+                    self._send({"id": "again", "method": "turn/interrupt", "params": params_again})
                 return of_started(mapping_of(params, "item"))
             case "item/completed":
                 events = of_completed(mapping_of(params, "item"))

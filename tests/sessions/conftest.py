@@ -333,7 +333,7 @@ def until() -> Callable[..., object]:
 
     async def wait(fact: Callable[[], object], within: float = 15) -> None:
         with trio.fail_after(within):
-            while not fact():  # noqa: ASYNC110 - facts of other processes have no events
+            while not fact():
                 await trio.sleep(0.002)
 
     return wait

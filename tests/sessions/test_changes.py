@@ -201,7 +201,7 @@ async def test_a_cancelled_scan_leaves_soon_and_leaves_nothing_open(
     monkeypatch.setattr(trio.from_thread, "check_cancelled", pause)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scanner.scan)
-        while not scanning.is_set():  # noqa: ASYNC110 - it is a thread that sets it
+        while not scanning.is_set():
             await trio.sleep(0.001)
         nursery.cancel_scope.cancel()
         go_on.set()

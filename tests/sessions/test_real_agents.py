@@ -3,7 +3,7 @@
 They ask a model server on this machine; what the model does is said by the prompts.
 """
 
-# ruff: noqa: ASYNC240 - small files, and tests may wait for them
+
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Sessions whose program lives from turn to turn, and what can happen to it."""
 
-# ruff: noqa: ASYNC240 - small files, and tests may wait for them
+
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Sessions whose program serves one turn: shell and command, kept and not kept."""
 
-# ruff: noqa: ASYNC240 - small files, and tests may wait for them
+
 
 from __future__ import annotations
 

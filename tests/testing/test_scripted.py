@@ -362,7 +362,7 @@ async def test_what_it_leaves_behind_lives_on_in_its_own_session(tmp_path: Path)
         ended, _ = await talk.turn("!spawn echo $$ > pid; exec sleep 60\n!say left")
         found = tmp_path / "work/pid"
         with trio.fail_after(20):
-            while not (found.exists() and found.read_text().endswith("\n")):  # noqa: ASYNC110
+            while not (found.exists() and found.read_text().endswith("\n")):
                 await trio.sleep(0.001)
         pid = int(found.read_text())
     try:

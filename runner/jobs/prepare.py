@@ -9,6 +9,7 @@ what a job's texts are does not depend on when it runs.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar, assert_never
@@ -68,7 +69,12 @@ def prepare(
     else:
         base = os.path.dirname(os.path.abspath(source))
         document = _overridden(read_document(source), list(overrides), base)
-        preparation = _Preparation(structure(document, Batch), document, base)
+        try:
+            batch = structure(document, Batch)
+        except ConfigError as broken:
+            problems = [*broken.problems, *_also_wrong(document, base, broken, default_agent)]
+            raise ConfigError(*sorted(problems, key=lambda each: each.line or 0)) from None
+        preparation = _Preparation(batch, document, base)
     return preparation.plan(select, output, default_agent)
 
 
@@ -87,6 +93,27 @@ def _overridden(document: Document, overrides: list[str], base: str) -> Document
             options = read_document(os.path.join(base, name)).data
         document = attrs.evolve(document, data={**document.data, "agent": dict(options)})
     return override(document, [text for text in overrides if text not in whole])
+
+
+def _also_wrong(
+    document: Document, base: str, broken: ConfigError, default_agent: str
+) -> Iterable[Problem]:
+    """What else is wrong in the parts of a file that can be used as they are."""
+    unusable = {re.split(r"[.\[]", problem.key)[0] for problem in broken.problems}
+    if "data" in unusable:
+        return ()  # without the rows nothing can be said of the templates
+    filled = {"name": "name", "prompt": "prompt"}
+    data = {key: value for key, value in document.data.items() if key not in unusable}
+    for key in ("prompts", "prompt_file"):
+        if key in data:
+            del filled["prompt"]
+            break
+    sound = attrs.evolve(document, data={**filled, **data})
+    try:
+        _Preparation(structure(sound, Batch), sound, base).plan(None, None, default_agent)
+    except ConfigError as found:
+        return [problem for problem in found.problems if problem not in broken.problems]
+    return ()
 
 
 def _is_path(agent: str) -> bool:

@@ -63,6 +63,24 @@ def test_not_toml(desk):
     assert desk.problems("name = \n") == ["b.toml:1: not TOML: invalid value"]
 
 
+def test_what_is_wrong_in_form_hides_nothing_that_is_wrong_in_meaning(desk):
+    text = 'name = "x"\nagent = "cluade"\nprompts = ["{{ nobody }}"]\nrepeet = 2\n'
+
+    first, second, third = desk.problems(text)
+
+    assert "b.toml:2: agent: 'cluade' is no built-in agent" in first
+    assert "b.toml:3: prompts[1]: " in second
+    assert "b.toml:4: repeet: there is no such key; did you mean 'repeat'?" == third
+
+
+def test_without_its_rows_a_files_templates_are_not_judged(desk):
+    text = 'name = "x"\nprompt = "{{ row.a }}"\ndata = 1\n'
+
+    (only,) = desk.problems(text)
+
+    assert "b.toml:3: data: " in only
+
+
 def test_wrong_types(desk):
     text = 'name = 1\nprompt = "x"\nrepeat = "2"\n[limits]\nconcurrency = 1.5\n'
 

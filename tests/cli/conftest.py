@@ -126,7 +126,7 @@ def is_alive() -> Callable[[int], bool]:
     def look(pid: int) -> bool:
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):  # gone, also in mid-read
             return False
         return stat.rpartition(")")[2].split()[0] not in "ZX"
 

@@ -73,7 +73,7 @@ def prepare(
             batch = structure(document, Batch)
         except ConfigError as broken:
             problems = [*broken.problems, *_also_wrong(document, base, broken, default_agent)]
-            raise ConfigError(*sorted(problems, key=lambda each: each.line or 0)) from None
+            raise ConfigError(*sorted(problems, key=_by_line)) from None
         preparation = _Preparation(batch, document, base)
     return preparation.plan(select, output, default_agent)
 
@@ -93,6 +93,11 @@ def _overridden(document: Document, overrides: list[str], base: str) -> Document
             options = read_document(os.path.join(base, name)).data
         document = attrs.evolve(document, data={**document.data, "agent": dict(options)})
     return override(document, [text for text in overrides if text not in whole])
+
+
+def _by_line(problem: Problem) -> float:
+    """In the order of the file; what has no line there comes last."""
+    return float("inf") if problem.line is None else problem.line
 
 
 def _also_wrong(

@@ -67,9 +67,10 @@ def test_everything_that_is_wrong_is_said_at_once(runner, batch) -> None:
     assert ended.out == ""
     lines = ended.err.splitlines()
     assert lines[0].startswith("b.toml:2: agnet: there is no such key; did you mean 'agent'?")
-    assert lines[1].startswith("b.toml:4: repeat: must be a whole number")
-    assert lines[2].startswith("-c: limits.concurrency: must be 0 or more")
-    assert lines[3] == "runner: 3 problems; nothing was done"
+    assert lines[1] == "b.toml:3: prompt: 'rwo' is undefined; did you mean 'row'?"
+    assert lines[2].startswith("b.toml:4: repeat: must be a whole number")
+    assert lines[3].startswith("-c: limits.concurrency: must be 0 or more")
+    assert lines[4] == "runner: 4 problems; nothing was done"
 
 
 def test_the_runners_own_configuration_says_the_default_agent(runner, batch) -> None:

@@ -78,9 +78,17 @@ class Template:
             TemplateFailed: a name is undefined, or something else is wrong.
         """
         try:
-            return self.compiled.render({**dict.fromkeys(self.unknown, "?"), **variables})
+            unknown = dict.fromkeys(self.unknown, _Reported())
+            return self.compiled.render({**unknown, **variables})
         except Exception as exc:
             raise _failed(exc, variables) from exc
+
+
+class _Reported(jinja2.ChainableUndefined):
+    """In place of an unknown name, which is reported already: what hangs on it shall not be too."""
+
+    def __str__(self) -> str:
+        return "?"
 
 
 def make_template(source: str, problem: Callable[[str, int], Problem]) -> Template:

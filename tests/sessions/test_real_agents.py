@@ -3,8 +3,6 @@
 They ask a model server on this machine; what the model does is said by the prompts.
 """
 
-
-
 from __future__ import annotations
 
 import os

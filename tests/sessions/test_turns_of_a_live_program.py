@@ -1,7 +1,5 @@
 """Sessions whose program lives from turn to turn, and what can happen to it."""
 
-
-
 from __future__ import annotations
 
 import os

@@ -1,7 +1,5 @@
 """Sessions whose program serves one turn: shell and command, kept and not kept."""
 
-
-
 from __future__ import annotations
 
 import contextlib

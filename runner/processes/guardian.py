@@ -82,7 +82,7 @@ class Guardian:
             sock = socket.socket(fileno=fd)
             try:
                 pid = os.fork()
-            except OSError as error:  # pragma: no cover - a machine with no room for processes
+            except OSError as error:  # pragma: no cover - untested: needs RLIMIT_NPROC
                 Channel(sock).report(FAILED, error.errno or errno.EAGAIN)
             else:
                 if pid == 0:  # pragma: no cover - what it measures there begins after the fork

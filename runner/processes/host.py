@@ -124,7 +124,7 @@ class ProcessHost:
             pump.drain()
             end = command.end or _killed()
             if outcome is Outcome.TIMEOUT and end.when - began < (timeout or 0.0):
-                outcome = Outcome.EXITED  # pragma: no cover - it was over before, by a hair
+                outcome = Outcome.EXITED  # pragma: no cover - a race by a hair; untested
             return Completed(
                 exit_code=end.exit_code,
                 outcome=outcome,
@@ -270,7 +270,7 @@ class ProcessHost:
             with trio.move_on_after(HELLO):
                 await link.wait_until(lambda: link.pid is not None or link.command.over)
             if link.command.error is not None:
-                raise OSError(link.command.error, "fork")  # pragma: no cover - see `Guardian`
+                raise OSError(link.command.error, "fork")  # pragma: no cover - untested: no fork
             if link.pid is None:
                 self._guardian.kill()  # it does not serve: stopped by a command, say
                 raise LinkLost

@@ -20,7 +20,7 @@ import trio
 from runner.errors import ConfigError, LedgerError, Problem
 from runner.jobs.attempt import Tools
 from runner.jobs.bench import Bench
-from runner.jobs.ledger import FINAL, Ledger, PastJob, open_ledger
+from runner.jobs.ledger import Ledger, PastJob, open_ledger
 from runner.jobs.output import Output, write_file
 from runner.jobs.patch import Patches
 from runner.jobs.plan import Plan, PlannedJob
@@ -35,6 +35,7 @@ from runner.jobs.results import (
     write_results,
 )
 from runner.jobs.scheduler import Pending, Scheduler, wall_clock
+from runner.jobs.statements import FINAL
 from runner.jobs.workspace import Workspaces, find_revision
 
 REFRESH = 1.0  # seconds between two refreshes of results.jsonl, at least

@@ -1,11 +1,5 @@
 """The ledger of a batch: what was meant, what was done, durable before it is told to anybody.
 
-    batch      one row: whose ledger it is
-    jobs       queued → running → a final state (ok, failed, unverified, infra) with its result
-    runs       one carrying-out of a job, from queued to final; today there is one per job
-    attempts   running → ok | failed | unverified | infra | cut
-    turns      one row for each turn that came to an end
-
 Rules:
 1. One process at a time: the output directory's lock file is held for as long as it is open.
 2. One thread writes, many changes in one commit (`group_commit`).
@@ -16,7 +10,8 @@ Rules:
 6. After a failed write (no space, for example) nothing is written any more, and everybody who
    posts or waits is told.
 
-All SQL of batches stands here. It decides nothing about what a job's outcome is.
+All SQL of batches stands here and in `statements`. It decides nothing about what a job's outcome
+is.
 """
 
 from __future__ import annotations
@@ -27,47 +22,13 @@ import os
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeAlias
 
 import attrs
 
 from runner.errors import LedgerError
 from runner.jobs.group_commit import GroupCommit
 from runner.jobs.output import Identity, Output, digest
-
-VERSION = 1
-FINAL = ("ok", "failed", "unverified", "infra")
-
-_SCHEMA = """
-CREATE TABLE batch (
-    name TEXT NOT NULL, digest TEXT NOT NULL, revision TEXT, created TEXT NOT NULL
-);
-CREATE TABLE jobs (
-    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, digest TEXT NOT NULL,
-    state TEXT NOT NULL DEFAULT 'queued', result TEXT
-);
-CREATE TABLE runs (
-    job INTEGER NOT NULL, run INTEGER NOT NULL, state TEXT NOT NULL,
-    started TEXT NOT NULL, ended TEXT,
-    PRIMARY KEY (job, run)
-) WITHOUT ROWID;
-CREATE TABLE attempts (
-    job INTEGER NOT NULL, run INTEGER NOT NULL, attempt INTEGER NOT NULL, state TEXT NOT NULL,
-    phase TEXT NOT NULL DEFAULT '', session TEXT NOT NULL, cuts INTEGER NOT NULL DEFAULT 0,
-    started TEXT NOT NULL, ended TEXT, record TEXT,
-    PRIMARY KEY (job, run, attempt)
-) WITHOUT ROWID;
-CREATE TABLE turns (
-    job INTEGER NOT NULL, run INTEGER NOT NULL, attempt INTEGER NOT NULL, turn INTEGER NOT NULL,
-    record TEXT NOT NULL,
-    PRIMARY KEY (job, run, attempt, turn)
-) WITHOUT ROWID;
-"""
-
-RUN = 1  # a later carrying-out of a finished job would be the next run
-
-Statement: TypeAlias = tuple[str, tuple[object, ...]]
-Change: TypeAlias = Statement | Callable[[], object]  # a function writes a file
+from runner.jobs.statements import FINISH, SCHEMA, VERSION, Change, Statement, attempt_cut
 
 
 @attrs.frozen(kw_only=True)
@@ -95,73 +56,6 @@ class PastJob:
     number: int
     state: str
     attempts: tuple[PastAttempt, ...] = ()
-
-
-# ---------------------------------------------------------------- changes
-
-
-def attempt_began(job: int, attempt: int, session: str, now: str) -> list[Statement]:
-    """A job's attempt is about to be carried out, or to be carried out again after a cut."""
-    return [
-        ("UPDATE jobs SET state = 'running' WHERE number = ? AND state = 'queued'", (job,)),
-        (
-            "INSERT INTO runs (job, run, state, started) VALUES (?, ?, 'running', ?)"
-            " ON CONFLICT DO NOTHING",
-            (job, RUN, now),
-        ),
-        (
-            "INSERT INTO attempts (job, run, attempt, state, session, started)"
-            " VALUES (?, ?, ?, 'running', ?, ?) ON CONFLICT DO UPDATE SET state = 'running',"
-            " phase = '', session = excluded.session, started = excluded.started, ended = NULL",
-            (job, RUN, attempt, session, now),
-        ),
-    ]
-
-
-def phase_entered(job: int, attempt: int, phase: str) -> list[Statement]:
-    """An attempt has come to its next phase."""
-    sql = "UPDATE attempts SET phase = ? WHERE job = ? AND run = ? AND attempt = ?"
-    return [(sql, (phase, job, RUN, attempt))]
-
-
-def turn_ended(job: int, attempt: int, turn: int, record: str) -> list[Statement]:
-    """A turn has come to an end."""
-    sql = "INSERT INTO turns (job, run, attempt, turn, record) VALUES (?, ?, ?, ?, ?)"
-    return [(sql, (job, RUN, attempt, turn, record))]
-
-
-def attempt_ended(job: int, attempt: int, state: str, record: str, now: str) -> list[Statement]:
-    """An attempt has come to an end."""
-    sql = (
-        "UPDATE attempts SET state = ?, record = ?, ended = ?"
-        " WHERE job = ? AND run = ? AND attempt = ? AND state = 'running'"
-    )
-    return [(sql, (state, record, now, job, RUN, attempt))]
-
-
-def attempt_cut(job: int, attempt: int) -> list[Statement]:
-    """An attempt was put down before its end; its job is queued again."""
-    key = (job, RUN, attempt)
-    return [
-        (
-            "UPDATE attempts SET state = 'cut', cuts = cuts + 1"
-            " WHERE job = ? AND run = ? AND attempt = ? AND state = 'running'",
-            key,
-        ),
-        ("DELETE FROM turns WHERE job = ? AND run = ? AND attempt = ?", key),
-        ("UPDATE jobs SET state = 'queued' WHERE number = ? AND state = 'running'", (job,)),
-    ]
-
-
-def job_finished(job: int, state: str, result: str, now: str) -> list[Statement]:
-    """A job has come to its final state."""
-    return [
-        (_FINISH, (state, result, job)),
-        ("UPDATE runs SET state = ?, ended = ? WHERE job = ? AND run = ?", (state, now, job, RUN)),
-    ]
-
-
-_FINISH = "UPDATE jobs SET state = ?, result = ? WHERE number = ? AND state IN ('queued','running')"
 
 
 # ---------------------------------------------------------------- the ledger
@@ -259,7 +153,7 @@ class Ledger:
 
     def _execute(self, sql: str, values: tuple[object, ...]) -> None:
         done = self._connection.execute(sql, values)
-        if sql is _FINISH and done.rowcount != 1:
+        if sql is FINISH and done.rowcount != 1:
             raise LedgerError(f"job {values[-1]} has its final state already")
 
 
@@ -345,7 +239,7 @@ def _open(
 
 
 def _begin(connection: sqlite3.Connection, identity: Identity, now: str) -> None:
-    for statement in _SCHEMA.split(";"):
+    for statement in SCHEMA.split(";"):
         connection.execute(statement)
     connection.execute(
         "INSERT INTO batch (name, digest, created) VALUES (?, ?, ?)",

@@ -31,9 +31,9 @@ import attrs
 import trio
 
 from runner.errors import LedgerError
-from runner.jobs import ledger as changes
+from runner.jobs import statements as changes
 from runner.jobs.attempt import Attempt, Cut, Tools
-from runner.jobs.ledger import Change, Ledger, Statement
+from runner.jobs.ledger import Ledger
 from runner.jobs.outcome import JOB_TIMEOUT, Outcome, delay_before_next
 from runner.jobs.output import Output
 from runner.jobs.plan import PlannedJob
@@ -51,6 +51,7 @@ from runner.jobs.progress import (
     TurnEnded,
 )
 from runner.jobs.results import AttemptRecord, make_result, record_of, to_json, write_transcript
+from runner.jobs.statements import Change, Statement
 from runner.sessions.session import Session
 from runner.sessions.turn import Turn
 

@@ -20,10 +20,11 @@ from hypothesis.stateful import (
 )
 
 from runner.errors import LedgerError
-from runner.jobs import ledger as changes
+from runner.jobs import statements as changes
 from runner.jobs.group_commit import GroupCommit
-from runner.jobs.ledger import FINAL, open_ledger
+from runner.jobs.ledger import open_ledger
 from runner.jobs.output import Identity, Output
+from runner.jobs.statements import FINAL
 
 NOW = "2026-01-01T00:00:00+00:00"
 
@@ -243,7 +244,7 @@ def test_a_writing_thread_that_outlives_trio_tells_nobody():
 
 KILLED = """
 import sys, trio
-from runner.jobs import ledger as changes
+from runner.jobs import statements as changes
 from runner.jobs.ledger import open_ledger
 from runner.jobs.output import Identity, Output
 

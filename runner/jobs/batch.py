@@ -34,8 +34,9 @@ from runner.jobs.results import (
     worst,
     write_results,
 )
-from runner.jobs.scheduler import Pending, Scheduler, wall_clock
+from runner.jobs.scheduler import Scheduler
 from runner.jobs.statements import FINAL
+from runner.jobs.telling import Pending, wall_clock
 from runner.jobs.workspace import Workspaces, find_revision
 
 REFRESH = 1.0  # seconds between two refreshes of results.jsonl, at least
@@ -169,8 +170,7 @@ class _Run:
         pause = REFRESH
         while True:
             await trio.sleep(pause)
-            if scheduler.is_stale:
-                scheduler.is_stale = False
+            if scheduler.takes_stale():
                 began = trio.current_time()
                 await self._write_results()
                 pause = max(REFRESH, 20 * (trio.current_time() - began))

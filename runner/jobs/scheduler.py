@@ -6,14 +6,13 @@
 
 1. An attempt is in the ledger as begun before it begins. Attempts are claimed many at a time, ahead
    of the slots, so that no slot waits for the disk.
-2. No slot waits for its outcome to be durable either: whoever follows the batch is told by the
-   ledger's callback, after the commit, in order.
+2. No slot waits for its outcome to be durable either.
 3. An attempt that is cut (interrupt, kill, cancellation, SIGKILL) does not count: the job is queued
    again under the same attempt number.
 4. An error of ours ends the batch: it is raised when all slots have put down what they do.
 
 Everything that changes what is waiting, claimed or running lives here. What an attempt does is
-`attempt`'s business, whether there is another `outcome`'s.
+`attempt`'s business, whether there is another `outcome`'s, what is written and told `telling`'s.
 """
 
 from __future__ import annotations
@@ -25,91 +24,22 @@ import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 
-import attrs
 import trio
 
-from runner.errors import LedgerError
 from runner.jobs import statements as changes
 from runner.jobs.attempt import Attempt, Cut, Tools
 from runner.jobs.ledger import Ledger
 from runner.jobs.outcome import JOB_TIMEOUT, Outcome, delay_before_next
 from runner.jobs.output import Output
 from runner.jobs.plan import PlannedJob
-from runner.jobs.progress import (
-    AgentSaid,
-    AttemptEnded,
-    Control,
-    JobCut,
-    JobFinished,
-    JobStarted,
-    Observer,
-    Phase,
-    PhaseChanged,
-    Progress,
-    TurnEnded,
-)
-from runner.jobs.results import AttemptRecord, make_result, record_of, to_json, write_transcript
-from runner.jobs.statements import Change, Statement
+from runner.jobs.progress import AgentSaid, Control, JobCut, Observer
+from runner.jobs.results import record_of
+from runner.jobs.statements import Statement
+from runner.jobs.telling import Pending, Telling, Told, wall_clock
 from runner.sessions.session import Session
-from runner.sessions.turn import Turn
 
-EARLIEST = datetime.min.replace(tzinfo=UTC)
 CLAIM = 32  # attempts that are claimed at a time
-
-
-@attrs.define(eq=False)
-class Pending:
-    """An attempt that is to be carried out.
-
-    Attributes:
-        earlier: what came of the attempts before it.
-        deadline: of the job, on trio's clock; set when its first attempt of this run begins.
-    """
-
-    job: PlannedJob
-    number: int
-    earlier: tuple[AttemptRecord, ...] = ()
-    deadline: float | None = None
-    session: str = ""
-    started: datetime = EARLIEST
-
-
-@attrs.define(eq=False)
-class _Told:
-    """Tells the ledger, and then the observer, what happens in an attempt."""
-
-    scheduler: Scheduler
-    pending: Pending
-    said: list[tuple[str, Turn]] = attrs.field(factory=list)
-
-    def entered(self, phase: Phase) -> None:
-        job, attempt = self.pending.job, self.pending.number
-        self.scheduler.post(
-            changes.phase_entered(job.number, attempt, phase),
-            PhaseChanged(id=job.id, attempt=attempt, phase=phase),
-        )
-
-    async def opened(self, session: Session) -> None:
-        await self.scheduler.follow(self.pending, session)
-
-    def took_turn(self, prompt: str, turn: Turn) -> None:
-        self.said.append((prompt, turn))
-        job, attempt = self.pending.job, self.pending.number
-        record = {
-            "ok": turn.ok,
-            "error": turn.error,
-            "stop": turn.stop,
-            "duration": turn.duration,
-            "usage": turn.usage,
-            "cost_usd": turn.cost_usd,
-            "conversation": turn.conversation,
-        }
-        self.scheduler.post(
-            changes.turn_ended(job.number, attempt, len(self.said), to_json(record)),
-            TurnEnded(id=job.id, attempt=attempt, turn=turn),
-        )
 
 
 class Scheduler:
@@ -131,7 +61,7 @@ class Scheduler:
         self._output = output
         self._ledger = ledger
         self._control = control
-        self._observer = observer
+        self._telling = Telling(tools.plan, output, ledger, observer, self._fail)
         self._follows = follows and observer is not None
         self._waiting: list[tuple[float, int, Pending]] = []
         self._claimed: deque[Pending] = deque()
@@ -141,9 +71,7 @@ class Scheduler:
         self._outer: trio.Nursery | None = None
         self._nursery: trio.Nursery | None = None  # of the slots; ends when they do
         self._failure: Exception | None = None
-        self.finished = 0
         self.cut = 0
-        self.is_stale = False  # whether a job has been finished since the results were written
 
     async def run(
         self,
@@ -182,41 +110,36 @@ class Scheduler:
         if self._failure is not None:
             raise self._failure
 
-    # ------------------------------------------------------------ telling
+    @property
+    def finished(self) -> int:
+        """How many jobs have got their final state."""
+        return self._telling.finished
 
-    def post(self, written: Sequence[Change], *told: Progress) -> None:
-        """Write changes, and tell the observer about them once they are durable."""
-        then = functools.partial(self._tell, told) if self._observer is not None else None
-        self._ledger.post(written, then)
-
-    def _tell(self, told: Sequence[Progress]) -> None:
-        """In trio's thread, also from outside of any task: nothing may be raised here."""
-        for each in told:
-            try:
-                if self._observer is not None:
-                    self._observer(each)
-            except Exception as exc:  # noqa: BLE001  # raised by `run`
-                self._observer = None
-                self._fail(exc)
+    def takes_stale(self) -> bool:
+        """Whether a job has been finished since this was asked."""
+        was, self._telling.is_stale = self._telling.is_stale, False
+        return was
 
     def _fail(self, exc: Exception) -> None:
         self._failure = self._failure or exc
         if self._outer is not None:
             self._outer.cancel_scope.cancel()
 
-    async def follow(self, pending: Pending, session: Session) -> None:
+    # ------------------------------------------------------------ the agents' events
+
+    async def _follow(self, pending: Pending, session: Session) -> None:
         """Tell the observer what an agent says, until its session is closed."""
         if self._follows and self._nursery is not None:
             follows = trio.Event()
-            self._nursery.start_soon(self._follow, pending, session, follows)
+            self._nursery.start_soon(self._tell_events, pending, session, follows)
             await follows.wait()
 
-    async def _follow(self, pending: Pending, session: Session, follows: trio.Event) -> None:
+    async def _tell_events(self, pending: Pending, session: Session, follows: trio.Event) -> None:
         async with session.events() as follower:
             follows.set()
             async for event in follower:
                 said = AgentSaid(id=pending.job.id, attempt=pending.number, event=event.event)
-                self._tell((said,))
+                self._telling.tell(said)
 
     # ------------------------------------------------------------ which attempt when
 
@@ -275,8 +198,7 @@ class Scheduler:
     def _give_back(self) -> None:
         """What was claimed and not begun is queued again."""
         for pending in self._claimed:
-            with suppress(LedgerError):  # the next one to open the ledger sees that it was cut
-                self._ledger.post(changes.attempt_cut(pending.job.number, pending.number))
+            self._telling.cut(pending)
         self._claimed.clear()
 
     def _on_control(self) -> None:
@@ -297,14 +219,13 @@ class Scheduler:
 
     async def _carry_out(self, pending: Pending) -> None:
         job = pending.job
-        told = _Told(self, pending)
+        told = Told(self._telling, pending, self._follow)
         attempt = Attempt(self._tools, job, pending.number, pending.session, told)
         timeout = self._plan.batch.limits.job_timeout or math.inf
         if pending.deadline is None:
             pending.deadline = trio.current_time() + timeout
-        pending.started = wall_clock()
         self._running[job.number] = attempt
-        self._tell((JobStarted(id=job.id, number=job.number, attempt=pending.number),))
+        self._telling.started(pending)
         outcome: Outcome | None = None
         try:
             with trio.move_on_at(pending.deadline):
@@ -317,10 +238,10 @@ class Scheduler:
         except Cut:
             self._control.drain()  # it was interrupted, or the layers below are closing
             self.cut += 1
-            self._post_cut(pending, JobCut(id=job.id, attempt=pending.number))
+            self._telling.cut(pending, JobCut(id=job.id, attempt=pending.number))
             await self._drop(job, pending.number)
         except BaseException:
-            self._post_cut(pending)
+            self._telling.cut(pending)
             raise
         else:
             await self._ended(pending, outcome, told)
@@ -328,103 +249,29 @@ class Scheduler:
             del self._running[job.number]
             self._wake()
 
-    def _post_cut(self, pending: Pending, *told: Progress) -> None:
-        with suppress(LedgerError):  # the next one to open the ledger sees that it was cut
-            self.post(changes.attempt_cut(pending.job.number, pending.number), *told)
-
     async def _drop(self, job: PlannedJob, attempt: int) -> None:
         if self._tools.workspaces.shared is None:
             with suppress(OSError):  # what cannot be removed is in nobody's way
                 await self._tools.workspaces.drop(job.id, attempt)
 
-    async def _ended(self, pending: Pending, outcome: Outcome, told: _Told) -> None:
+    async def _ended(self, pending: Pending, outcome: Outcome, told: Told) -> None:
         """An attempt has an outcome: another attempt, or the job's final state."""
         batch, job = self._plan.batch, pending.job
         record = record_of(outcome)
-        now = wall_clock()
-        written: list[Change] = [
-            functools.partial(write_transcript, self._output, job.id, pending.number, told.said),
-            *changes.attempt_ended(
-                job.number, pending.number, outcome.state, to_json(record), now.isoformat()
-            ),
-        ]
+        written = self._telling.ended(pending, record, told.said)
         states = [each.state for each in pending.earlier]
-        delay = delay_before_next(batch.retry, outcome, states, now)
+        delay = delay_before_next(batch.retry, outcome, states, wall_clock())
         attempts = (*pending.earlier, record)
+        keeps = batch.keep == "always"
         if delay is not None:
-            self._try_again(pending, attempts, outcome, delay, written)
-            keeps = batch.keep == "always"
+            self._telling.tries_again(pending, outcome, delay, written)
+            following = Pending(job, pending.number + 1, attempts, pending.deadline)
+            heapq.heappush(self._waiting, (trio.current_time() + delay, job.number, following))
         else:
-            keeps = batch.keep == "always" or (batch.keep == "failed" and outcome.state != "ok")
+            keeps = keeps or (batch.keep == "failed" and outcome.state != "ok")
             keeps = keeps or bool(outcome.patch_error)
-            self._finish(pending, attempts, outcome, written, keeps=keeps)
+            is_own = self._tools.workspaces.shared is None
+            kept = self._output.workspace(job.id, pending.number) if keeps and is_own else None
+            self._telling.finish(pending, attempts, outcome, written, workspace=kept)
         if not keeps:
             await self._drop(job, pending.number)
-
-    def _try_again(
-        self,
-        pending: Pending,
-        attempts: tuple[AttemptRecord, ...],
-        outcome: Outcome,
-        delay: float,
-        written: list[Change],
-    ) -> None:
-        job = pending.job
-        ended = AttemptEnded(
-            id=job.id,
-            attempt=pending.number,
-            state=outcome.state,
-            error=outcome.error,
-            error_text=outcome.error_text,
-            delay=delay,
-        )
-        self.post(written, ended)
-        following = Pending(job, pending.number + 1, attempts, pending.deadline)
-        heapq.heappush(self._waiting, (trio.current_time() + delay, job.number, following))
-
-    def _finish(
-        self,
-        pending: Pending,
-        attempts: tuple[AttemptRecord, ...],
-        outcome: Outcome,
-        written: list[Change],
-        *,
-        keeps: bool,
-    ) -> None:
-        job, now = pending.job, wall_clock()
-        is_own = self._tools.workspaces.shared is None
-        kept = self._output.workspace(job.id, pending.number) if keeps and is_own else None
-        result = make_result(
-            self._plan,
-            self._output,
-            job,
-            outcome,
-            attempts,
-            workspace=kept,
-            started=pending.started,
-            ended=now,
-        )
-        written += changes.job_finished(job.number, outcome.state, to_json(result), now.isoformat())
-        finished = JobFinished(
-            id=job.id,
-            number=job.number,
-            state=outcome.state,
-            verdict=outcome.verdict,
-            attempts=len(attempts),
-            duration=sum(each.seconds for each in attempts),
-            error=outcome.error,
-            usage=outcome.usage,
-            cost_usd=outcome.cost_usd,
-            result=result,
-        )
-        self.finished += 1
-        self._ledger.post(written, functools.partial(self._on_finished, finished))
-
-    def _on_finished(self, finished: JobFinished) -> None:
-        self.is_stale = True
-        self._tell((finished,))
-
-
-def wall_clock() -> datetime:
-    """The time of records."""
-    return datetime.now(UTC)

@@ -1,0 +1,76 @@
+"""What is answered about files. Values only: no I/O, no trio."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+import attrs
+
+FileType: TypeAlias = Literal["file", "directory", "link", "other"]
+
+
+@attrs.frozen(kw_only=True)
+class FileStat:
+    """What stands at a path (a link is followed if it stays inside).
+
+    Attributes:
+        size: bytes; 0 for a directory.
+        mode: permission bits only (`0o644`).
+        modified: when the content last changed, aware, UTC.
+    """
+
+    type: FileType
+    size: int
+    mode: int
+    modified: datetime
+
+
+@attrs.frozen(kw_only=True)
+class Entry:
+    """One entry of a directory; links are not followed."""
+
+    name: str
+    type: FileType
+    size: int
+    mode: int
+    modified: datetime
+    target: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Listing:
+    """The entries of a directory, sorted by name; `omitted` more were left out."""
+
+    entries: tuple[Entry, ...]
+    omitted: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class Found:
+    """The paths that a glob matched, sorted; `omitted` more were left out."""
+
+    paths: tuple[str, ...]
+    omitted: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class Match:
+    """One line that a grep matched.
+
+    Attributes:
+        line: from 1.
+        text: the line without its end, decoded as UTF-8 with surrogate escapes.
+    """
+
+    path: str
+    line: int
+    text: str
+
+
+@attrs.frozen(kw_only=True)
+class Matches:
+    """What a grep matched, by path and line; `omitted` more matching lines were left out."""
+
+    matches: tuple[Match, ...]
+    omitted: int = 0

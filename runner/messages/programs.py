@@ -1,0 +1,85 @@
+"""The operations on programs, and what is answered about them. Values only: no I/O, no trio."""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+from runner.messages.message import Message
+
+
+class Outcome(enum.StrEnum):
+    """How an exec came to its end."""
+
+    EXITED = "exited"
+    TIMEOUT = "timeout"
+    SILENCE = "silence"
+
+
+@attrs.frozen(kw_only=True)
+class Output:
+    """What is kept of a stream: its head and its tail, and the exact count of what lies between.
+
+    Attributes:
+        head: the first bytes.
+        tail: the last bytes; empty unless something was omitted.
+        omitted: how many bytes between head and tail were dropped.
+    """
+
+    head: bytes
+    tail: bytes = b""
+    omitted: int = 0
+
+    @property
+    def size(self) -> int:
+        """How many bytes the stream had in all."""
+        return len(self.head) + self.omitted + len(self.tail)
+
+    def data(self) -> bytes:
+        """What is kept, with a line that says how much was left out where it was."""
+        if not self.omitted:
+            return self.head + self.tail
+        return self.head + b"\n[... %d bytes left out ...]\n" % self.omitted + self.tail
+
+
+@attrs.frozen(kw_only=True)
+class Completed:
+    """A program has ended.
+
+    Attributes:
+        exit_code: 0 to 255, or minus the number of the signal that ended it.
+        outcome: whether it ended by itself or was ended by us, and why.
+        duration: seconds from the start to the leader's end.
+        leftovers: processes that it left behind and that were ended with it.
+    """
+
+    exit_code: int
+    outcome: Outcome
+    out: Output
+    err: Output
+    duration: float
+    leftovers: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class Exec(Message[Completed]):
+    """Run a program in the scope and wait for its end.
+
+    Attributes:
+        command: a line for `sh -c`, or a program with its arguments.
+        cwd: where it runs, relative to the scope.
+        env: variables on top of the scope's.
+        input: bytes for its standard input; None = an empty one.
+        timeout: seconds until it is ended; None = no limit.
+        silence: seconds without any output until it is ended; None = no limit.
+        max_output: bytes kept of each stream, half of them head and half tail.
+    """
+
+    command: str | tuple[str, ...]
+    cwd: str = "."
+    env: tuple[tuple[str, str], ...] = ()
+    input: bytes | None = None
+    timeout: float | None = None
+    silence: float | None = None
+    max_output: int = 1 << 20

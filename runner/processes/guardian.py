@@ -4,9 +4,10 @@
       └───────────── a socket to each keeper ─┘
 
 It forks keepers on request and waits for them. It is a subreaper: should a keeper be killed, by
-its own command, say, then the orphans become children of the guardian, which ends them. Its
-lifeline is the control socket: EOF means that the host has closed it or is dead. Then it waits for
-the keepers, which have read the same on theirs, kills those that do not leave, and leaves.
+its own command, say, then the orphans become children of the guardian, which ends them. A keeper
+that was stopped is made to go on. Its lifeline is the control socket: EOF means that the host has
+closed it or is dead. Then it waits for the keepers, which have read the same on theirs, kills those
+that do not leave, and leaves.
 
 It is started by `BOOT`, once for each `ProcessHost`, and stays small: the standard library only, no
 thread. What it does NOT do: hold against a command that kills its keeper *and* the guardian (they
@@ -47,7 +48,7 @@ class Guardian:
     def __init__(self, control: socket.socket) -> None:
         """Begin with no keepers."""
         self._channel = Channel(control)
-        self._parent = Parent()
+        self._parent = Parent(resume=True)
         self._parent.watch(control)
 
     def serve(self) -> None:
@@ -82,7 +83,7 @@ class Guardian:
             sock = socket.socket(fileno=fd)
             try:
                 pid = os.fork()
-            except OSError as error:  # pragma: no cover - untested: needs RLIMIT_NPROC
+            except OSError as error:
                 Channel(sock).report(FAILED, error.errno or errno.EAGAIN)
             else:
                 if pid == 0:  # pragma: no cover - what it measures there begins after the fork

@@ -41,7 +41,7 @@ _REASONS = {
     errno.ETOOMANYREFS: ("too many files are on their way to other processes", _FULL),
     errno.EAGAIN: (
         "there are too many processes",
-        "run fewer at a time, or raise the limit on processes (ulimit -u)",
+        "run fewer at a time, or raise the limit: ulimit -u; pids.max of a container",
     ),
     errno.ENOMEM: ("there is not enough memory", "run fewer programs at a time"),
     errno.ETXTBSY: ("it is being written", "try again when its writer has closed it"),

@@ -14,6 +14,7 @@ import math
 import os
 import select
 import signal
+import time
 from contextlib import suppress
 
 import trio
@@ -62,7 +63,11 @@ class Stream:
 
 
 class Pump:
-    """Carries one command's bytes until it has ended."""
+    """Carries one command's bytes until it has ended.
+
+    Attributes:
+        told: when the command was first told to end, on the clock of `End.when`.
+    """
 
     def __init__(self, link: KeeperLink, launch: Launch, *, data: bytes, max_output: int) -> None:
         """Begin with a command that has been sent to its keeper."""
@@ -74,6 +79,7 @@ class Pump:
         self._watcher = link.watcher()
         self._open = {self.out.fd: self.out, self.err.fd: self.err}
         self._watching = False
+        self.told = math.inf
         self._heard = trio.current_time()
         if launch.stdin >= 0:
             self._write()  # most inputs fit into the pipe, and are done with
@@ -104,14 +110,15 @@ class Pump:
                 continue
             if outcome is Outcome.EXITED:
                 outcome = Outcome.TIMEOUT if late else Outcome.SILENCE
+                self.told = time.monotonic()
             order = next(orders, None)
             if order is None:
                 self._link.lose()
                 break
-            kind, number, time = order
+            kind, number, patience = order
             with suppress(LinkLost):
                 self._link.request(kind, number)
-            end, quiet = now + time, math.inf
+            end, quiet = now + patience, math.inf
         return outcome
 
     async def _wait(self, until: float) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 
 from runner.errors import ConfigError
-from runner.processes.tree import read_stat
+from runner.processes.tree import PROC, read_stat
 
 TAG = "RUNNER_RUN"
 RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -42,7 +42,7 @@ def check_run_id(run_id: str) -> str:
 
 
 def _environ_of(pid: int) -> bytes:
-    with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
+    with open(f"{PROC}/{pid}/environ", "rb", buffering=0) as file:
         return file.read(1 << 22)
 
 
@@ -71,7 +71,7 @@ def _end_tagged(pid: int, tag: bytes, spare: Collection[int | None]) -> bool:
     """End a process if it has the tag; whether it, or what is below it, may still be there."""
     try:
         with _opened(pid) as fd:  # from here on this is one process, whatever becomes of it
-            if os.stat(f"/proc/{pid}").st_uid != os.geteuid():
+            if os.stat(f"{PROC}/{pid}").st_uid != os.geteuid():
                 return False
             if tag not in b"\0" + _environ_of(pid):
                 return False
@@ -98,8 +98,8 @@ def sweep_run(run_id: str, spare: Collection[int | None] = ()) -> int:
     ended: set[int] = set()
     while time.monotonic() < give_up:
         try:
-            pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-        except OSError:  # pragma: no cover - there is no /proc here
+            pids = [int(name) for name in os.listdir(PROC) if name.isdigit()]
+        except OSError:  # there is no such thing here
             break
         found = {pid for pid in pids if pid != os.getpid() and _end_tagged(pid, tag, spare)}
         if not found:

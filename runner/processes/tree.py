@@ -16,6 +16,7 @@ import select
 import signal
 import socket
 import time
+from contextlib import suppress
 
 PR_SET_CHILD_SUBREAPER = 36
 PROC = "/proc"
@@ -29,7 +30,7 @@ def become_subreaper() -> bool:
         import ctypes  # noqa: PLC0415 - the host imports this module and has no use for it
 
         return bool(ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
-    except (ImportError, OSError, AttributeError):  # pragma: no cover - not Linux
+    except (ImportError, OSError, AttributeError):  # not Linux, or a Python without ctypes
         return False
 
 
@@ -77,10 +78,15 @@ class Parent:
     code. Everything that waits for a process or signals one goes through here.
     """
 
-    def __init__(self) -> None:
-        """Begin with no children; the death of one wakes `wait` and `nap` up from now on."""
+    def __init__(self, *, resume: bool = False) -> None:
+        """Begin with no children; the death of one wakes `wait` and `nap` up from now on.
+
+        Args:
+            resume: have known children that were stopped (SIGSTOP) go on.
+        """
         self.known: dict[int, int | None] = {}
         self.has_children = False
+        self._options = os.WNOHANG | (os.WUNTRACED if resume else 0)
         self._session = os.getsid(0)
         self._wake, self._waker = socket.socketpair()
         self._wake.setblocking(False)
@@ -114,17 +120,31 @@ class Parent:
         killed = 0
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, self._options)
             except ChildProcessError:
                 self.has_children = False
                 return killed
             if pid == 0:
                 self.has_children = True
                 return killed
+            if os.WIFSTOPPED(status):
+                self._resume(pid)
+                self.has_children = True
+                return killed
             if pid in self.known:
                 self.known[pid] = os.waitstatus_to_exitcode(status)
             elif os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
                 killed += 1
+
+    def _resume(self, pid: int) -> None:
+        """Have a stopped child go on, and look at the others after what else there is to do.
+
+        Else one that is stopped again and again could keep us here.
+        """
+        if pid in self.known:
+            os.kill(pid, signal.SIGCONT)
+        with suppress(BlockingIOError):  # it is full: so there is something to wake up for
+            self._waker.send(b"\0")
 
     def strays(self) -> list[int]:
         """Our children but those that are meant to be there."""

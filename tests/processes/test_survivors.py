@@ -5,6 +5,7 @@ Each test looks at once, without any patience: what a keeper reports as ended is
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from collections.abc import Callable
@@ -190,7 +191,33 @@ async def test_a_command_that_kills_keeper_and_guardian_is_found_by_its_tag(
     assert (await run(host, env, tmp_path, "echo on")).out.data() == b"on\n"
 
 
-async def test_a_keeper_that_is_stopped_is_ended_with_its_command(
+@pytest.mark.parametrize("attempt", range(10))
+async def test_a_command_that_stops_its_keeper_ends_like_any_other(
+    attempt: int, host: ProcessHost, env: dict[str, str], tmp_path: Path, token: str, alive: Alive
+) -> None:
+    script = f"env -i setsid sleep {token} & kill -STOP $PPID; echo said; exit 3"
+
+    done = await run(host, env, tmp_path, script)
+
+    assert alive() == []
+    assert (done.exit_code, done.outcome, done.out.data()) == (3, Outcome.EXITED, b"said\n")
+    assert done.leftovers == 1
+
+
+async def test_a_command_that_stops_its_keeper_again_and_again_is_ended_in_time(
+    host: ProcessHost, env: dict[str, str], tmp_path: Path, token: str, alive: Alive
+) -> None:
+    storm = "while kill -STOP $PPID; do :; done"
+    script = f"({storm}) & ({storm}) & {storm} # {token}"
+
+    done = await run(host, env, tmp_path, script, timeout=0.3, grace=0.1)
+
+    assert alive() == []
+    assert done.outcome is Outcome.TIMEOUT
+    assert (await run(host, env, tmp_path, "echo on")).out.data() == b"on\n"
+
+
+async def test_a_command_that_stops_keeper_and_guardian_is_ended_in_time(
     host: ProcessHost,
     env: dict[str, str],
     tmp_path: Path,
@@ -200,12 +227,48 @@ async def test_a_keeper_that_is_stopped_is_ended_with_its_command(
 ) -> None:
     monkeypatch.setattr("runner.processes.pump.PATIENCE", 0.1)
     monkeypatch.setattr("runner.processes.host.PATIENCE", 0.5)
-    script = f"env -i setsid sleep {token} & kill -STOP $PPID; exec sleep {token}"
+    guardian = "$(cut -d ' ' -f 4 /proc/$PPID/stat)"
+    script = f"setsid sleep {token} & kill -STOP {guardian} $PPID; exec sleep {token}"
 
     done = await run(host, env, tmp_path, script, timeout=0.2, grace=0.1)
 
     assert alive() == []
     assert (done.exit_code, done.outcome) == (-9, Outcome.TIMEOUT)
+
+
+# What a tracer (ptrace(2)) has not let go is not over for its parent, SIGKILL or not: so whoever
+# traces what a leader has left behind decides how long it takes to end it.
+PTRACE_SEIZE = 0x4206
+
+
+@pytest.mark.parametrize("limit", ["timeout", "silence"])
+async def test_a_leader_that_ends_in_time_is_not_timed_out_by_what_it_left_behind(
+    limit: str, host: ProcessHost, env: dict[str, str], tmp_path: Path, token: str, until: Until
+) -> None:
+    script = f"sleep {token} & echo $! >pid; mv pid up; until [ -e seized ]; do :; done; exit 7"
+    results = []
+
+    async def command() -> None:
+        results.append(await run(host, env, tmp_path, script, **{limit: 2.0}))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(command)
+        late = trio.current_time() + 2.1
+        await until((tmp_path / "up").exists)
+        left = int((tmp_path / "up").read_text())
+        if ctypes.CDLL(None, use_errno=True).ptrace(PTRACE_SEIZE, left, None, None) != 0:
+            nursery.cancel_scope.cancel()
+            pytest.skip(f"needs ptrace(2): {os.strerror(ctypes.get_errno())}")
+        (tmp_path / "seized").touch()
+        ended = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        await until(lambda: os.waitid(os.P_PID, left, ended))  # so the leader has ended too
+        await trio.sleep_until(late)  # the limit goes by: now both are told to end
+        assert results == []
+        os.waitpid(left, 0)  # the tracer lets go
+
+    assert (results[0].exit_code, results[0].outcome) == (7, Outcome.EXITED)
+    assert results[0].leftovers == 1
+    assert results[0].duration < 2.0
 
 
 async def test_a_leader_that_ends_is_not_waited_for_by_its_pipe(

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runner.errors import ConfigError
+from runner.processes import sweep
 from runner.processes.sweep import RunMarker, sweep_run, sweep_stale_runs
 
 Spawn = Callable[..., "subprocess.Popen[bytes]"]
@@ -49,6 +51,14 @@ def test_only_what_carries_exactly_the_tag_is_ended(spawn: Spawn, token: str) ->
     assert [process.wait(10) for process in mine] == [-9, -9]
     assert [process.poll() for process in others] == [None] * 4
     assert sweep_run(run) == 0
+
+
+def test_without_proc_nothing_is_found(spawn: Spawn, token: str, monkeypatch: Any) -> None:
+    process = spawn("run-" + token)
+    monkeypatch.setattr(sweep, "PROC", "/no-proc")
+
+    assert sweep_run("run-" + token) == 0
+    assert process.poll() is None
 
 
 def test_what_is_below_a_spared_process_is_left_alone(spawn: Spawn, token: str) -> None:

@@ -56,6 +56,12 @@ def test_without_proc_there_is_nothing_to_find(monkeypatch: pytest.MonkeyPatch) 
     assert tree.read_stat(os.getpid()) is None
 
 
+def test_a_python_without_ctypes_has_no_subreapers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ctypes", None)
+
+    assert not tree.become_subreaper()
+
+
 def forked(body: Callable[[], object]) -> int:
     """Run in a fork of this process, which then is gone; its pid."""
     with warnings.catch_warnings():

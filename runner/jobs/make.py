@@ -30,8 +30,16 @@ def make_jobs(
     return making.jobs, list(making.problems())
 
 
-def select_jobs(jobs: Sequence[PlannedJob], select: str | None, batch: str) -> frozenset[str]:
+def select_jobs(
+    jobs: Sequence[PlannedJob], select: str | None, batch: str, *, every: bool = True
+) -> frozenset[str]:
     """The ids of the jobs for which the expression holds.
+
+    Args:
+        jobs: to choose from.
+        select: the expression; None = all.
+        batch: the batch's name.
+        every: whether these are all jobs there are, so that it must hold for one of them.
 
     Raises:
         ConfigError: it is no expression, uses an undefined name, or holds for no job.
@@ -47,7 +55,7 @@ def select_jobs(jobs: Sequence[PlannedJob], select: str | None, batch: str) -> f
                 chosen.add(job.id)
     except TemplateFailed as exc:
         raise ConfigError(Problem(SELECT, None, "", exc.what)) from None
-    if jobs and not chosen:
+    if jobs and every and not chosen:
         raise ConfigError(Problem(SELECT, None, "", f"no job matches {select!r}"))
     return frozenset(chosen)
 

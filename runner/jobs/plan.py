@@ -13,6 +13,7 @@ from typing import Literal
 import attrs
 
 from runner.agents.driver import Agent
+from runner.config import Document
 from runner.jobs.output import Identity
 from runner.jobs.spec import Batch
 from runner.jobs.template import Template
@@ -101,13 +102,13 @@ class Plan:
     """A batch that can be carried out.
 
     Attributes:
-        where: the batch file, as the user gave it.
+        document: the batch file, for the places of problems.
         base: the directory that the file's paths are relative to.
         selected: the ids of the jobs to carry out this time.
     """
 
     batch: Batch
-    where: str
+    document: Document
     base: str
     agent: Agent
     source: Source

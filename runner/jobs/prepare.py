@@ -9,36 +9,27 @@ what a job's texts are does not depend on when it runs.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar, assert_never
+from typing import TypeVar
 
 import attrs
 
-from runner.agents.driver import Agent, ClaudeAgent, CodexAgent, CommandAgent, ShellAgent
-from runner.config import (
-    Document,
-    load_record,
-    override,
-    override_keys,
-    read_document,
-    read_text,
-    structure,
-)
+from runner.agents.driver import Agent
+from runner.config import Document, override, override_keys, read_document, read_text
 from runner.errors import ConfigError, Problem
-from runner.jobs.data import Row, load_rows
+from runner.jobs.agents import find_agent, is_path
+from runner.jobs.data import load_rows
 from runner.jobs.make import make_jobs, select_jobs
 from runner.jobs.output import Identity, Output, digest
 from runner.jobs.plan import Plan, PlannedJob, Source, Texts
+from runner.jobs.salvage import salvage
 from runner.jobs.spec import Batch
 from runner.jobs.template import VARIABLES, Template, TemplateFailed, make_template
-from runner.strict import Mistakes, did_you_mean, structure_value
+from runner.strict import did_you_mean
 from runner.toml_lines import KeyPath
 
 PartT = TypeVar("PartT")
-
-AGENTS = ("shell", "command", "claude", "codex")
 
 
 def prepare(
@@ -69,12 +60,12 @@ def prepare(
     else:
         base = os.path.dirname(os.path.abspath(source))
         document = _overridden(read_document(source), list(overrides), base)
-        try:
-            batch = structure(document, Batch)
-        except ConfigError as broken:
-            problems = [*broken.problems, *_also_wrong(document, base, broken, default_agent)]
-            raise ConfigError(*sorted(problems, key=_by_line)) from None
-        preparation = _Preparation(batch, document, base)
+        sound = salvage(document)
+        preparation = _Preparation(sound.batch, sound.document, base, sound.problems)
+        if not sound.has_rows:
+            preparation.has_rows = False
+        if not sound.has_agent:
+            default_agent = "shell"
     return preparation.plan(select, output, default_agent)
 
 
@@ -89,55 +80,29 @@ def _overridden(document: Document, overrides: list[str], base: str) -> Document
     name = document.data.get("agent", "shell")
     if inner and isinstance(name, str):
         options: Mapping[str, object] = {"kind": name}
-        if _is_path(name):
+        if is_path(name):
             options = read_document(os.path.join(base, name)).data
         document = attrs.evolve(document, data={**document.data, "agent": dict(options)})
     return override(document, [text for text in overrides if text not in whole])
 
 
-def _by_line(problem: Problem) -> float:
-    """In the order of the file; what has no line there comes last."""
-    return float("inf") if problem.line is None else problem.line
-
-
-def _also_wrong(
-    document: Document, base: str, broken: ConfigError, default_agent: str
-) -> Iterable[Problem]:
-    """What else is wrong in the parts of a file that can be used as they are."""
-    unusable = {re.split(r"[.\[]", problem.key)[0] for problem in broken.problems}
-    if "data" in unusable:
-        return ()  # without the rows nothing can be said of the templates
-    filled = {"name": "name", "prompt": "prompt"}
-    data = {key: value for key, value in document.data.items() if key not in unusable}
-    for key in ("prompts", "prompt_file"):
-        if key in data:
-            del filled["prompt"]
-            break
-    sound = attrs.evolve(document, data={**filled, **data})
-    try:
-        _Preparation(structure(sound, Batch), sound, base).plan(None, None, default_agent)
-    except ConfigError as found:
-        return [problem for problem in found.problems if problem not in broken.problems]
-    return ()
-
-
-def _is_path(agent: str) -> bool:
-    return agent not in AGENTS and (agent.endswith(".toml") or "/" in agent)
-
-
 class _Preparation:
     """One batch on its way to a plan; every part adds what it finds wrong to `problems`."""
 
-    def __init__(self, batch: Batch, document: Document, base: str) -> None:
+    def __init__(
+        self, batch: Batch, document: Document, base: str, problems: Iterable[Problem] = ()
+    ) -> None:
         self.batch = batch
         self.document = document
         self.base = base
-        self.problems: list[Problem] = []
+        self.problems = list(problems)
+        self.has_rows = True  # without rows the templates are looked at, but not rendered
 
     def plan(
         self, select: str | None, output: str | os.PathLike[str] | None, default_agent: str
     ) -> Plan:
-        agent = self._try(lambda: self._agent(default_agent))
+        named = default_agent if self.batch.agent is None else self.batch.agent
+        agent = self._try(lambda: find_agent(named, self.base, self.document))
         source = self._source()
         texts = Texts(
             prompts=self._prompts(),
@@ -145,9 +110,9 @@ class _Preparation:
             verify=self._templates("verify", self.batch.verify),
         )
         ids = self._templates("id", () if self.batch.id is None else (self.batch.id,))
-        rows = self._try(lambda: load_rows(self.batch.data, self.base, self.document)) or []
-        jobs = self._jobs(rows, ids, texts)
-        selected = self._try(lambda: select_jobs(jobs, select, self.batch.name))
+        jobs = self._jobs(ids, texts)
+        every = not self.problems  # else the one that is selected may be missing
+        selected = self._try(lambda: select_jobs(jobs, select, self.batch.name, every=every))
         if agent is None or selected is None or self.problems:
             raise ConfigError(*sorted(self.problems, key=self._by_place))
         identity = self._identity(agent, texts, jobs)
@@ -157,7 +122,7 @@ class _Preparation:
                 raise ConfigError(Problem(os.fspath(output), None, "", obstacle))
         return Plan(
             batch=self.batch,
-            where=self.document.where,
+            document=self.document,
             base=self.base,
             agent=agent,
             source=source,
@@ -172,8 +137,10 @@ class _Preparation:
     def _problem(self, path: KeyPath, what: str) -> None:
         self.problems.append(self.document.problem(path, what))
 
-    def _by_place(self, problem: Problem) -> tuple[bool, str, int]:
-        return (problem.where != self.document.where, problem.where, problem.line or 0)
+    def _by_place(self, problem: Problem) -> tuple[bool, str, float]:
+        """In the order of the file, what has no line there after that; then the other files."""
+        line = float("inf") if problem.line is None else problem.line
+        return (problem.where != self.document.where, problem.where, line)
 
     def _try(self, part: Callable[[], PartT]) -> PartT | None:
         try:
@@ -181,52 +148,6 @@ class _Preparation:
         except ConfigError as exc:
             self.problems += exc.problems
             return None
-
-    # -------------------------------------------------------- agent
-
-    def _agent(self, default: str) -> Agent | None:
-        named = self.batch.agent if self.batch.agent is not None else default
-        if not isinstance(named, str):
-            agent: Agent | None = named
-        elif _is_path(named):
-            agent = load_record(os.path.join(self.base, named), Agent)  # type: ignore[arg-type]
-        else:
-            agent = self._built_in(named)
-        if agent is not None:
-            self._program(agent)
-        return agent
-
-    def _built_in(self, name: str) -> Agent | None:
-        if name not in AGENTS:
-            hint = did_you_mean(name, AGENTS)
-            what = f"{name!r} is no built-in agent, nor the path of a .toml file{hint}"
-            self._problem(("agent",), what)
-            return None
-        try:
-            return structure_value({"kind": name}, Agent)  # type: ignore[arg-type]
-        except Mistakes:
-            what = f"{name!r} needs options: give a table with kind = {name!r}, or a .toml file"
-            self._problem(("agent",), what)
-            return None
-
-    def _program(self, agent: Agent) -> None:
-        match agent:
-            case ShellAgent():
-                program = agent.shell
-            case CommandAgent():
-                program = agent.argv[0] if agent.argv else ""
-            case ClaudeAgent() | CodexAgent():
-                program = agent.program
-            case _:
-                assert_never(agent)
-        if not program:
-            self._problem(("agent", "argv"), "must name a program")
-        elif "{" not in program and (os.path.isabs(program) or "/" not in program):
-            # A relative path is the workspace's own program; that cannot be known before.
-            path = agent.env.get("PATH") or os.environ.get("PATH")
-            if shutil.which(program, path=path) is None:
-                what = f"the program {program!r} is not installed, or not in PATH"
-                self._problem(("agent",), what)
 
     # -------------------------------------------------------- workspace
 
@@ -297,7 +218,10 @@ class _Preparation:
 
     # -------------------------------------------------------- jobs
 
-    def _jobs(self, rows: list[Row], ids: tuple[Template, ...], texts: Texts) -> list[PlannedJob]:
+    def _jobs(self, ids: tuple[Template, ...], texts: Texts) -> list[PlannedJob]:
+        if not self.has_rows:
+            return []
+        rows = self._try(lambda: load_rows(self.batch.data, self.base, self.document)) or []
         jobs, problems = make_jobs(self.batch, rows, ids[0] if ids else None, texts, self.document)
         self.problems += problems
         return jobs

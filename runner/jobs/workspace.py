@@ -22,7 +22,7 @@ from collections.abc import Callable
 
 import trio
 
-from runner.errors import ConfigError, Problem
+from runner.errors import ConfigError
 from runner.jobs.bench import Bench
 from runner.jobs.output import Output
 from runner.jobs.plan import Plan
@@ -62,7 +62,8 @@ async def find_revision(plan: Plan, bench: Bench) -> str | None:
             return _COMMIT.match(lines[-1])[0]  # type: ignore[index]  # a tag's own comes first
     said = done.stderr.strip().splitlines()
     what = f"git finds no {source.ref!r} in {source.path!r}{f': {said[-1]}' if said else ''}"
-    raise ConfigError(Problem(plan.where, None, "workspace.ref", what))
+    key = "ref" if source.ref != "HEAD" else "repo"
+    raise ConfigError(plan.document.problem(("workspace", key), what))
 
 
 SPARES = 64

@@ -4,15 +4,21 @@ import os
 import shutil
 import subprocess
 
+import attrs
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from runner.agents.driver import ClaudeAgent, CommandAgent, ShellAgent
+from runner.config import Document, structure
 from runner.errors import ConfigError
 from runner.jobs.output import Output
 from runner.jobs.plan import Source
 from runner.jobs.prepare import prepare
+from runner.jobs.salvage import salvage
 from runner.jobs.spec import Batch, Data, Workspace
 
+KEYS = [field.name for field in attrs.fields(Batch)]
 GOOD = 'name = "good"\nprompt = "echo {{ row.a }}"\n'
 
 
@@ -73,12 +79,95 @@ def test_what_is_wrong_in_form_hides_nothing_that_is_wrong_in_meaning(desk):
     assert "b.toml:4: repeet: there is no such key; did you mean 'repeat'?" == third
 
 
-def test_without_its_rows_a_files_templates_are_not_judged(desk):
-    text = 'name = "x"\nprompt = "{{ row.a }}"\ndata = 1\n'
+def test_without_its_rows_a_files_templates_are_read_and_not_rendered(desk):
+    text = """\
+name = "x"
+agent = "shel"
+prompt = "{{ row.a }} {{ nobody }}"
+verify = ["{% if %}"]
+id = "{{ row.b }}"
+[data]
+csvv = "rows.csv"
+[workspace]
+copy = "nope"
+"""
 
-    (only,) = desk.problems(text)
+    found = desk.problems(text, select="row.a ==")
 
-    assert "b.toml:3: data: " in only
+    assert [problem.split(": ")[:2] for problem in found] == [
+        ["b.toml:2", "agent"],
+        ["b.toml:3", "prompt"],
+        ["b.toml:4", "verify[1]"],
+        ["b.toml:7", "data.csvv"],
+        ["b.toml:9", "workspace.copy"],
+        ["--select", "not an expression"],
+    ]
+
+
+def test_one_wrong_option_hides_none_of_its_neighbours(desk):
+    text = """\
+name = 3
+prompts = ["x", 7, "{{ nobody }}"]
+[agent]
+kind = "claude"
+modell = "m"
+program = "no-such-claude"
+[workspace]
+copy = "nope"
+reff = "main"
+"""
+
+    assert [problem.split(": ")[:2] for problem in desk.problems(text)] == [
+        ["b.toml:1", "name"],
+        ["b.toml:2", "prompts[2]"],
+        ["b.toml:2", "prompts[3]"],
+        ["b.toml:5", "agent.modell"],
+        ["b.toml:6", "agent.program"],
+        ["b.toml:8", "workspace.copy"],
+        ["b.toml:9", "workspace.reff"],
+    ]
+
+
+def test_what_follows_from_a_mistake_is_no_other_one(desk):
+    misspelt = 'name = "n"\npromt = "x"\n[workspace]\ncoppy = "."\n[agent]\nkind = "clod"\n'
+    missing = 'name = " "\nrepeet = 2\n'
+    both = 'name = "n"\nprompt = "x"\nprompt_file = "no"\n[data]\ncsv = "no"\nglob = 5\n'
+
+    assert [problem.split(": ")[1] for problem in desk.problems(misspelt)] == [
+        "promt", "workspace.coppy", "agent.kind",
+    ]  # fmt: skip
+    assert [problem.split(": ")[1] for problem in desk.problems(missing)] == [
+        "needs one of prompt, prompts, prompt_file", "name must not be empty", "repeet",
+    ]  # fmt: skip
+    assert [problem.split(": ")[1] for problem in desk.problems(both)] == [
+        "takes only one of prompt and prompt_file", "data.glob",
+    ]  # fmt: skip
+
+
+VALUES = st.recursive(
+    st.sampled_from([3, -1, True, "x", "", "{{ x }}", "claude", "5m"]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from([*KEYS, "kind", "csv", "rows", "copy", "argv"]), inner)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(deadline=None)
+@given(data=st.dictionaries(st.sampled_from([*KEYS, "nmae", "promt"]), VALUES))
+def test_of_any_tables_something_can_be_salvaged_and_form_is_judged_in_full(data):
+    document = Document(where="b.toml", data=data, lines={})
+    try:
+        structure(document, Batch)
+        wrong = set()
+    except ConfigError as exc:
+        wrong = set(exc.problems)
+
+    found = set(salvage(document).problems)
+
+    assert wrong <= found
+    assert bool(wrong) == bool(found)
 
 
 def test_wrong_types(desk):
@@ -234,18 +323,18 @@ def test_mistakes_in_an_agents_own_file(desk):
 
 
 @pytest.mark.parametrize(
-    ("agent", "program"),
+    ("agent", "key", "program"),
     [
-        ('{kind = "claude", program = "no-such-claude"}', "no-such-claude"),
-        ('{kind = "codex", program = "/no/such/codex"}', "/no/such/codex"),
-        ('{kind = "shell", shell = "no-such-sh"}', "no-such-sh"),
-        ('{kind = "command", argv = ["no-such", "-x"]}', "no-such"),
-        ('{kind = "shell", env = {PATH = "/nowhere"}}', "sh"),
+        ('{kind = "claude", program = "no-such-claude"}', "program", "no-such-claude"),
+        ('{kind = "codex", program = "/no/such/codex"}', "program", "/no/such/codex"),
+        ('{kind = "shell", shell = "no-such-sh"}', "shell", "no-such-sh"),
+        ('{kind = "command", argv = ["no-such", "-x"]}', "argv", "no-such"),
+        ('{kind = "shell", env = {PATH = "/nowhere"}}', "shell", "sh"),
     ],
 )
-def test_a_program_that_is_not_installed(desk, agent, program):
+def test_a_program_that_is_not_installed(desk, agent, key, program):
     assert desk.problems(f'name = "n"\nprompt = "x"\nagent = {agent}') == [
-        f"b.toml:3: agent: the program {program!r} is not installed, or not in PATH"
+        f"b.toml:3: agent.{key}: the program {program!r} is not installed, or not in PATH"
     ]
 
 

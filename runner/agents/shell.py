@@ -1,8 +1,13 @@
 """The `shell` agent: the prompt is a shell script, the last line of its output the message.
 
-The embedded default: it needs no key and no program but a shell. The script is a file in the
-session's private directory (a prompt may be longer than an argument may be, and may begin with
-`-`), its standard input is empty, and its exit code says whether the turn is good.
+The embedded default: it needs no key and no program but a shell. The script's standard input is
+empty, and its exit code says whether the turn is good.
+
+A short script is an argument of the shell (`-c`), which costs no file; a command line can be seen
+by all who may list processes, as those of a scope's commands can. It is a file in the session's
+private directory if it is long or asks for its own file, and for a program that is none of the
+shells that are known to do as they should. The script does not notice the difference: messages have
+the same line numbers, and the exit code is the same (see `TRAP`).
 
 Of an output without end only the line being written and the last line that is not blank are kept,
 each up to `KEPT` bytes; all of it passes by as `Text`.
@@ -13,6 +18,7 @@ Nothing is judged here but the exit code: what the script did is seen in the dir
 from __future__ import annotations
 
 import codecs
+import os
 
 import attrs
 
@@ -22,6 +28,14 @@ from runner.agents.lines import LineSplitter
 from runner.agents.oneshot import OneShot, Said, encode_prompt
 
 KEPT = 1 << 20
+
+SHELLS = frozenset({"sh", "dash", "bash", "ash"})
+SHORT = 8192  # characters; Linux takes 128 KiB for one argument (execve(2))
+NEEDS_FILE = ("$0", "${0", "BASH_SOURCE", "\0")
+# Shells let the last command of `-c` take their place: if a signal ended it, it would seem that the
+# shell had crashed (-11), where its exit code says that a command did (139). Not while a trap is
+# set: this one is for a signal that is ignored anyway, and programs do not inherit it.
+TRAP = "trap : URG;"
 
 
 def text_decoder() -> codecs.IncrementalDecoder:
@@ -57,12 +71,21 @@ class ShellDriver:
 
     def launch(self, setting: Setting) -> Launch:
         """How to carry out the setting's prompt."""
-        script = f"{setting.private}/turn-{setting.turn}.sh"
-        return Launch(
-            argv=(self.agent.shell, script),
-            env=tuple(self.agent.env.items()),
-            files=((script, encode_prompt(setting.prompt)),),
-            stdin=b"",
+        name = f"turn-{setting.turn}.sh"
+        script = encode_prompt(setting.prompt)
+        shell, env = self.agent.shell, tuple(self.agent.env.items())
+        if self._takes(setting.prompt):
+            argv = (shell, "-c", TRAP + os.fsdecode(script), name)
+            return Launch(argv=argv, env=env, stdin=b"")
+        path = f"{setting.private}/{name}"
+        return Launch(argv=(shell, path), env=env, files=((path, script),), stdin=b"")
+
+    def _takes(self, prompt: str) -> bool:
+        """Whether a script can be an argument."""
+        return (
+            len(prompt) <= SHORT
+            and os.path.basename(self.agent.shell) in SHELLS
+            and not any(word in prompt for word in NEEDS_FILE)
         )
 
     def conversation(self, setting: Setting) -> ShellConversation:

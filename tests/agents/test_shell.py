@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import tracemalloc
 
+import attrs
 import pytest
 
 from runner.agents.driver import Setting, ShellAgent
 from runner.agents.events import ErrorClass, Text, TurnEnded, TurnStarted
-from runner.agents.shell import KEPT, ShellDriver
+from runner.agents.shell import KEPT, SHORT, TRAP, ShellDriver
 from runner.errors import LocalProtocolError
 
 SETTING = Setting(
@@ -28,20 +31,98 @@ def ended(output: bytes, exit_code: int = 0, stderr: bytes = b"") -> TurnEnded:
     return talk.receive_end(exit_code, stderr)[-1]
 
 
-def test_the_script_is_a_file_and_the_input_empty():
-    launch = ShellDriver(ShellAgent(shell="bash", env={"A": "1"})).launch(SETTING)
-
-    assert launch.argv == ("bash", "/private/turn-2.sh")
-    assert launch.files == (("/private/turn-2.sh", b"echo hi\n"),)
-    assert launch.env == (("A", "1"),)
-    assert launch.stdin == b""
+def launch(prompt: str, shell: str = "sh"):
+    setting = Setting(
+        cwd="/w", private="/private", conversation="c", resume=False, prompt=prompt, turn=2
+    )
+    return ShellDriver(ShellAgent(shell=shell, env={"A": "1"})).launch(setting)
 
 
-def test_names_that_are_no_utf8_reach_the_script_as_they_were():
-    prompt = "cat " + os.fsdecode(b"\xff.txt")
-    setting = Setting(cwd="/w", private="/p", conversation="c", resume=False, prompt=prompt)
+@pytest.mark.parametrize("shell", ["sh", "/bin/bash"])
+def test_a_short_script_is_an_argument_and_the_input_empty(shell):
+    found = launch("-echo hi\n", shell)
 
-    assert ShellDriver(ShellAgent()).launch(setting).files[0][1] == b"cat \xff.txt"
+    assert found.argv == (shell, "-c", TRAP + "-echo hi\n", "turn-2.sh")
+    assert found.files == ()
+    assert found.env == (("A", "1"),)
+    assert found.stdin == b""
+
+
+@pytest.mark.parametrize(
+    ("prompt", "shell"),
+    [
+        ("x" * (SHORT + 1), "sh"),
+        ('tail -n 1 "$0"', "sh"),
+        ("tail -n 1 ${0}", "bash"),
+        ("cat $BASH_SOURCE", "bash"),
+        ("print(1)", "python3"),
+        ("a\0b", "sh"),
+    ],
+)
+def test_a_script_that_is_long_or_needs_a_file_is_a_file(prompt, shell):
+    found = launch(prompt, shell)
+
+    assert found.argv == (shell, "/private/turn-2.sh")
+    assert found.files == (("/private/turn-2.sh", prompt.encode()),)
+    assert found.env == (("A", "1"),)
+    assert found.stdin == b""
+
+
+@pytest.mark.parametrize("rest", ["", "\n#" + "x" * SHORT])
+def test_names_that_are_no_utf8_reach_the_script_as_they_were(rest):
+    found = launch("cat " + os.fsdecode(b"\xff.txt") + rest)
+    files = [content for _, content in found.files]
+
+    assert b"cat \xff.txt" in b"".join([*map(os.fsencode, found.argv), *files])
+
+
+def carried_out(found, place):
+    """What becomes of a launch: exit code, output, and errors without the script's own name."""
+    for path, content in found.files:
+        (place / os.path.basename(path)).write_bytes(content)
+    done = subprocess.run(
+        [word.replace("/private", str(place)) for word in found.argv],
+        input=found.stdin,
+        capture_output=True,
+        cwd=place,
+        check=False,
+    )
+    errors = done.stderr.decode().replace(f"{place}/", "").replace(" -c:", "")
+    return done.returncode, done.stdout, re.sub(r" \d+ (?=Segm|Term)", " PID ", errors)
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "echo $$ > /dev/null; kill -9 $$",
+        "sh -c 'kill -11 $$'",
+        "sh -c 'kill -11 $$'\n",
+        "true && sh -c 'kill -15 $$'",
+        "echo a\nnosuch\nfi",
+        "echo 'x",
+        "cat << E\nfoo",
+        "#!/bin/false\necho a",
+        "trap 'echo bye' EXIT; exit 3",
+        "exec sh -c 'kill -9 $$'",
+        "# only a comment",
+        "-x",
+        "f() { return 3; }; f",
+        "echo $#: $*; set -e; false; echo no",
+    ],
+)
+def test_a_script_does_not_notice_whether_it_is_a_file(tmp_path, shell, prompt):
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell}; the system's packages have it")
+    argument = launch(prompt, shell)
+    file = attrs.evolve(
+        argument,
+        argv=(shell, "/private/turn-2.sh"),
+        files=(("/private/turn-2.sh", prompt.encode()),),
+    )
+
+    assert not argument.files
+    assert carried_out(argument, tmp_path) == carried_out(file, tmp_path)
 
 
 @pytest.mark.parametrize(

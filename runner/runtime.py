@@ -42,6 +42,7 @@ from runner.processes.sweep import RunMarker, sweep_stale_runs
 from runner.scopes.scope import Asker, Ground, Scope
 from runner.scopes.worker import WorkerAsker
 from runner.sessions.making import Sessions
+from runner.sessions.passing import sweep_passing
 from runner.sessions.session import Session
 
 
@@ -219,6 +220,7 @@ async def open_runner(
         with trio.CancelScope(shield=True):  # bounded by the host itself
             await host.aclose()
         marker.close()
+        sweep_passing(home)
 
 
 def _options(config: RunnerConfig | str | os.PathLike[str] | None) -> RunnerConfig:
@@ -242,4 +244,5 @@ def _mark(home: str) -> RunMarker:
         raise ConfigError(f"{what}; `state` names another") from None
     marker = RunMarker(home, uuid.uuid4().hex)
     sweep_stale_runs(home)
+    sweep_passing(home)
     return marker

@@ -231,3 +231,19 @@ async def test_what_a_killed_run_left_is_swept_and_its_marker_is_removed(tmp_pat
         while Path(f"/proc/{pid}").exists():
             await trio.sleep(0.01)
     assert 0 == sweep_run(run_id)
+
+
+async def test_what_sessions_that_are_not_kept_had_goes_with_their_run(tmp_path):
+    async with runner.open_runner(state=tmp_path / "s") as r:
+        async with r.session(r.scope(tmp_path), "shell", durable=False) as session:
+            assert (await session.send("true")).ok
+        (mine,) = (tmp_path / "s/sessions").iterdir()
+        dead = mine.with_name("_passing-dead-run-0")
+        (dead / "home").mkdir(parents=True)
+        kept = mine.with_name("kept")
+        kept.mkdir()
+
+        async with runner.open_runner(state=tmp_path / "s"):
+            assert [mine.exists(), dead.exists(), kept.exists()] == [True, False, True]
+
+    assert [kept] == list((tmp_path / "s/sessions").iterdir())

@@ -52,9 +52,9 @@ if TYPE_CHECKING:
     from runner.messages import Match as Match
     from runner.messages import Matches as Matches
     from runner.messages import Outcome as Outcome
+    from runner.operations import Done as Done
     from runner.runtime import Runner as Runner
     from runner.runtime import open_runner as open_runner
-    from runner.scopes.scope import Done as Done
     from runner.scopes.scope import Scope as Scope
     from runner.sessions.session import Session as Session
     from runner.sessions.turn import Turn as Turn
@@ -64,7 +64,8 @@ _HOMES = {
     "runner.runtime": ("Runner", "open_runner"),
     "runner.config": ("RunnerConfig",),
     # scopes
-    "runner.scopes.scope": ("Done", "Scope"),
+    "runner.scopes.scope": ("Scope",),
+    "runner.operations": ("Done",),
     "runner.messages": (
         "Entry",
         "FileStat",

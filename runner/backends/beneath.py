@@ -10,7 +10,7 @@ descriptor, and nothing that it opens lies outside:
 
 Both answer the same: links that stay inside are followed, `..` goes up physically and never above
 the root, absolute links are refused even if they point inside, 40 links at most. Leading out is
-OSError(EXDEV) here; `translate` (base.py) makes it PathEscapes.
+OSError(EXDEV) here; `translate` (failures.py) makes it PathEscapes.
 
 Effects open a *parent* (O_PATH) and then use single names with `dir_fd`: a name is never resolved
 twice. What this does not do: it does not stop mounts inside the scope, nor hard links to outside

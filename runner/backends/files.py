@@ -1,7 +1,7 @@
 """Work on single files by descriptor: read, replace, append, and what stands somewhere.
 
 Model. Every function takes an open directory and a single name, or an open file; nothing here
-resolves a path. Failures are OSErrors, made into answers by `base.translate`.
+resolves a path. Failures are OSErrors, made into answers by `failures.translate`.
 
 Replacing is atomic: the new content is written to a temporary name (`.runner-tmp-…`, O_EXCL) in the
 same directory and renamed over the old, so a reader sees the old content or the new, and a crash

@@ -31,7 +31,7 @@ from runner.backends.files import require_regular
 from runner.backends.search import Sieve, UnusablePattern, text_of
 from runner.backends.threads import breathe, in_thread
 from runner.errors import OperationError
-from runner.messages import Match, Matches
+from runner.messages import Grep, Match, Matches
 from runner.processes.host import ProcessHost
 
 _RECEIVE = 1 << 18
@@ -141,19 +141,18 @@ class Sighting:
         del self._places[self._limit :]
 
 
-def arguments(
-    pattern: str, *, literal: bool, ignore_case: bool, hidden: bool, glob: str | None
-) -> list[str]:
+def arguments(message: Grep) -> list[str]:
     """Ripgrep's argument list, without the program and the place."""
     found = ["--json", "--no-config", "--no-ignore", "--crlf", "--encoding=none", "--no-messages"]
-    found.append("--ignore-case" if ignore_case else "--case-sensitive")
-    if literal:
+    found.append("--ignore-case" if message.ignore_case else "--case-sensitive")
+    if message.literal:
         found.append("--fixed-strings")
-    if hidden:
+    if message.hidden:
         found.append("--hidden")
+    glob = message.glob
     if glob is not None and _SHARED_GLOB.fullmatch(glob) and ".." not in glob:
         found.append(f"--glob={'/' + glob.removeprefix('./') if '/' in glob else glob}")
-    found.append(f"--regexp={pattern}")
+    found.append(f"--regexp={message.pattern}")
     return found
 
 

@@ -11,7 +11,6 @@ import contextlib
 import errno
 import os
 
-from runner.backends.base import Answers
 from runner.backends.beneath import (
     DIRECTORY,
     Beneath,
@@ -22,6 +21,7 @@ from runner.backends.beneath import (
     parse,
     relative,
 )
+from runner.backends.failures import Answers
 from runner.errors import InvalidPath, PathEscapes
 
 

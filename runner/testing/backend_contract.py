@@ -154,7 +154,7 @@ def _error(answer: str | None) -> type[e.OperationError]:
 
 async def _ask(backend: Backend, operation: m.Operation) -> object:
     """Any operation, whatever its answer is."""
-    return await backend.carry_out(cast("m.Message[object]", operation))
+    return await backend.ask(cast("m.Message[object]", operation))
 
 
 class BackendContract:
@@ -178,31 +178,31 @@ class BackendContract:
         content = bytes(range(256)) * 3
         await backend.write("a/b/c.bin", content)
 
-        assert await backend.read("a/b/c.bin") == content
+        assert await backend.read("a/b/c.bin", encoding=None) == content
 
     async def test_writing_again_replaces_all(self, backend: Backend) -> None:
         await backend.write("f", b"long content")
         await backend.write("f", b"new", durable=True)
 
-        assert await backend.read("f") == b"new"
+        assert await backend.read("f", encoding=None) == b"new"
 
     async def test_a_large_file_survives(self, backend: Backend) -> None:
         content = b"0123456789abcdef" * 200_000
         await backend.write("large", content)
         await backend.append("large", content)
 
-        assert await backend.read("large") == content * 2
-        assert await backend.read("large", offset=3_199_998, limit=4) == b"ef01"
+        assert await backend.read("large", encoding=None) == content * 2
+        assert await backend.read("large", offset=3_199_998, limit=4, encoding=None) == b"ef01"
 
     async def test_a_window_is_read(self, backend: Backend) -> None:
         await backend.write("f", b"0123456789")
 
-        assert await backend.read("f", offset=3) == b"3456789"
-        assert await backend.read("f", offset=3, limit=2) == b"34"
-        assert await backend.read("f", limit=0) == b""
-        assert await backend.read("f", offset=10) == b""
-        assert await backend.read("f", offset=99, limit=5) == b""
-        assert await backend.read("f", offset=8, limit=99) == b"89"
+        assert await backend.read("f", offset=3, encoding=None) == b"3456789"
+        assert await backend.read("f", offset=3, limit=2, encoding=None) == b"34"
+        assert await backend.read("f", limit=0, encoding=None) == b""
+        assert await backend.read("f", offset=10, encoding=None) == b""
+        assert await backend.read("f", offset=99, limit=5, encoding=None) == b""
+        assert await backend.read("f", offset=8, limit=99, encoding=None) == b"89"
 
     async def test_negative_counts_are_refused(self, backend: Backend) -> None:
         await backend.write("f", b"x")
@@ -221,25 +221,25 @@ class BackendContract:
         await backend.append("new/log", b"")
         await backend.append("new/log", b"two\n")
 
-        assert await backend.read("new/log") == b"one\ntwo\n"
+        assert await backend.read("new/log", encoding=None) == b"one\ntwo\n"
 
     async def test_edit_replaces_one_exact_piece(self, backend: Backend) -> None:
         await backend.write("f", b"one two\r\nthree")
 
         assert await backend.edit("f", b"two\r\n", b"2\n") == 1
-        assert await backend.read("f") == b"one 2\nthree"
+        assert await backend.read("f", encoding=None) == b"one 2\nthree"
 
     async def test_edit_replaces_all_on_request(self, backend: Backend) -> None:
         await backend.write("f", b"a b a b a")
 
         assert await backend.edit("f", b"a", b"aa", replace_all=True) == 3
-        assert await backend.read("f") == b"aa b aa b aa"
+        assert await backend.read("f", encoding=None) == b"aa b aa b aa"
 
     async def test_edit_works_on_large_files(self, backend: Backend) -> None:
         await backend.write("f", b"x" * 200_000 + b"needle" + b"y" * 200_000)
 
         assert await backend.edit("f", b"needle", b"") == 1
-        assert await backend.read("f") == b"x" * 200_000 + b"y" * 200_000
+        assert await backend.read("f", encoding=None) == b"x" * 200_000 + b"y" * 200_000
 
     @pytest.mark.parametrize(
         ("content", "old", "what"),
@@ -261,7 +261,7 @@ class BackendContract:
             await backend.edit("dir/f", old, b"new")
 
         assert (caught.value.op, caught.value.path) == ("edit", "dir/f")
-        assert await backend.read("dir/f") == content
+        assert await backend.read("dir/f", encoding=None) == content
 
     # ------------------------------------------------------------ stat, exists, ls, mkdir
 
@@ -327,7 +327,11 @@ class BackendContract:
         await backend.write("a", b"content" * 20_000)
         await backend.copy("a", "new/b")
 
-        assert await backend.read("new/b") == await backend.read("a") == b"content" * 20_000
+        assert (
+            await backend.read("new/b", encoding=None)
+            == await backend.read("a", encoding=None)
+            == b"content" * 20_000
+        )
 
     async def test_copy_of_a_tree(self, tree: Backend) -> None:
         await tree.copy("src", "copy/of/src/")
@@ -335,21 +339,21 @@ class BackendContract:
         after = await tree.glob("**", "copy/of/src", hidden=True)
 
         assert after.paths == tuple(f"copy/of/{each}" for each in before.paths)
-        assert await tree.read("copy/of/src/app.py") == TREE["src/app.py"]
+        assert await tree.read("copy/of/src/app.py", encoding=None) == TREE["src/app.py"]
 
     async def test_a_copy_is_its_own(self, backend: Backend) -> None:
         await backend.write("d/f", b"one")
         await backend.copy("d", "e")
         await backend.append("e/f", b" two")
 
-        assert await backend.read("d/f") == b"one"
+        assert await backend.read("d/f", encoding=None) == b"one"
 
     async def test_move_of_a_file_and_of_a_tree(self, tree: Backend) -> None:
         await tree.move("README.md", "new/name.md")
         await tree.move("src", "new/src")
 
-        assert await tree.read("new/name.md") == TREE["README.md"]
-        assert await tree.read("new/src/lib/util.py") == TREE["src/lib/util.py"]
+        assert await tree.read("new/name.md", encoding=None) == TREE["README.md"]
+        assert await tree.read("new/src/lib/util.py", encoding=None) == TREE["src/lib/util.py"]
         assert not await tree.exists("src")
         assert not await tree.exists("README.md")
 
@@ -362,9 +366,11 @@ class BackendContract:
             await transfer("a", "b")
 
         assert (caught.value.op, caught.value.path) == (verb, "b")
-        assert await backend.read("a") + await backend.read("b") == b"ab"
+        assert (
+            await backend.read("a", encoding=None) + await backend.read("b", encoding=None) == b"ab"
+        )
         await transfer("a", "b", overwrite=True)
-        assert await backend.read("b") == b"a"
+        assert await backend.read("b", encoding=None) == b"a"
         assert await backend.exists("a") == (verb == "copy")
 
     @pytest.mark.parametrize("verb", ["copy", "move"])
@@ -394,7 +400,7 @@ class BackendContract:
                 await transfer(source, target, overwrite=True)
         await transfer("tree", "empty", overwrite=True)
 
-        assert await backend.read("empty/y") == b"y"
+        assert await backend.read("empty/y", encoding=None) == b"y"
         assert not await backend.exists("new")
         assert not await backend.exists("tree/in")
 
@@ -425,7 +431,7 @@ class BackendContract:
         with pytest.raises((e.PermissionDenied, e.InvalidPath)):
             await backend.remove(path, recursive=True)
 
-        assert await backend.read("dir/f") == b"kept"
+        assert await backend.read("dir/f", encoding=None) == b"kept"
 
     # ------------------------------------------------------------ wrong types and paths
 
@@ -455,7 +461,7 @@ class BackendContract:
             assert caught.value.path == operation.path
             assert caught.value.op == type(operation).__name__.lower()
 
-        assert await backend.read("dir/f") == b"x"
+        assert await backend.read("dir/f", encoding=None) == b"x"
 
     async def test_what_is_missing_is_not_found(self, backend: Backend) -> None:
         for operation in (
@@ -485,7 +491,11 @@ class BackendContract:
         await backend.mkdir("dir/sub")
         if meant:
             await backend.append(written, b" and there")
-            assert await backend.read(meant) == await backend.read(written) == b"here and there"
+            assert (
+                await backend.read(meant, encoding=None)
+                == await backend.read(written, encoding=None)
+                == b"here and there"
+            )
             return
         operations: tuple[m.Operation, ...] = (
             m.Read(path=written),
@@ -510,7 +520,7 @@ class BackendContract:
             assert caught.value.path == written
             assert caught.value.scope is not None
 
-        assert await backend.read("dir/file") == b"here"
+        assert await backend.read("dir/file", encoding=None) == b"here"
         assert len((await backend.ls()).entries) == 1
 
     @pytest.mark.parametrize(
@@ -529,7 +539,11 @@ class BackendContract:
         await backend.copy(path, f"{name}/copy")
         await backend.move(f"{name}/copy", "moved")
         await backend.remove(name)
-        assert await backend.read("moved") == await backend.read(path) == b"needle\ny"
+        assert (
+            await backend.read("moved", encoding=None)
+            == await backend.read(path, encoding=None)
+            == b"needle\ny"
+        )
 
     # ------------------------------------------------------------ search
 
@@ -541,7 +555,7 @@ class BackendContract:
         options: dict[str, object],
         paths: tuple[str, ...],
     ) -> None:
-        found = await tree.carry_out(m.Glob(pattern=pattern, **options))  # type: ignore[arg-type]
+        found = await tree.ask(m.Glob(pattern=pattern, **options))  # type: ignore[arg-type]
 
         assert found == m.Found(paths=paths)
 
@@ -566,7 +580,7 @@ class BackendContract:
         options: dict[str, object],
         places: tuple[tuple[str, int], ...],
     ) -> None:
-        found = await tree.carry_out(m.Grep(pattern=pattern, **options))  # type: ignore[arg-type]
+        found = await tree.ask(m.Grep(pattern=pattern, **options))  # type: ignore[arg-type]
 
         assert tuple((each.path, each.line) for each in found.matches) == places
         assert found.omitted == 0
@@ -622,7 +636,7 @@ class BackendContract:
             assert cancel_scope.cancelled_caught
 
         assert not await tree.exists("new")
-        assert await tree.read("README.md") == TREE["README.md"]
+        assert await tree.read("README.md", encoding=None) == TREE["README.md"]
         assert await tree.exists("src/app.py")
 
     async def test_it_can_be_used_after_it_was_closed(self, backend: Backend) -> None:
@@ -630,7 +644,7 @@ class BackendContract:
         await backend.aclose()
         await backend.aclose()
 
-        assert await backend.read("f") == b"x"
+        assert await backend.read("f", encoding=None) == b"x"
         await backend.aclose()
 
     async def test_what_is_answered_at_once_is_answered_alike(self, backend: Backend) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import typing
+
 import pytest
 
+from runner import messages as m
+from runner.backends import local, memory
 from runner.backends.memory import MemoryBackend
 from runner.testing.backend_contract import TREE, BackendContract
 
@@ -27,6 +31,11 @@ class TestMemory(BackendContract):
 async def test_memory_starts_with_what_it_is_given():
     backend = MemoryBackend({**TREE, "text": "süß"})
 
-    assert await backend.read("text") == "süß".encode()
-    assert await backend.read("src/app.py") == TREE["src/app.py"]
+    assert await backend.read("text", encoding=None) == "süß".encode()
+    assert await backend.read("src/app.py", encoding=None) == TREE["src/app.py"]
     assert repr(backend) == "<MemoryBackend 8 entries>"
+
+
+@pytest.mark.parametrize("table", [{**local.NOW_BY, **local.LATER_BY}, memory.BY])
+def test_every_operation_stands_in_the_tables_of_every_backend(table):
+    assert set(table) == set(typing.get_args(m.Operation))

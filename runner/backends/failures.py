@@ -1,0 +1,82 @@
+"""The border where errno ends: an OSError becomes the answer of an operation."""
+
+from __future__ import annotations
+
+import errno
+import os
+from types import TracebackType
+
+from runner.errors import (
+    AlreadyExists,
+    InvalidPath,
+    NoSpace,
+    NotEmpty,
+    NotFound,
+    OperationError,
+    PathEscapes,
+    PermissionDenied,
+    WrongType,
+)
+
+_KINDS: dict[int, tuple[type[OperationError], str, str]] = {
+    errno.ENOENT: (NotFound, "", ""),
+    errno.ESTALE: (NotFound, "", ""),
+    errno.EEXIST: (AlreadyExists, "", "pass overwrite=True, or remove it first"),
+    errno.ENOTEMPTY: (NotEmpty, "", "pass recursive=True to remove a tree"),
+    errno.EISDIR: (WrongType, "a directory, where a file is needed", ""),
+    errno.ENOTDIR: (WrongType, "a part of the path is not a directory", ""),
+    errno.ENXIO: (WrongType, "neither a regular file nor a directory", ""),
+    errno.ENODEV: (WrongType, "neither a regular file nor a directory", ""),
+    errno.EXDEV: (PathEscapes, "", "links that are absolute are refused wherever they point"),
+    errno.EACCES: (PermissionDenied, "", ""),
+    errno.EPERM: (PermissionDenied, "", ""),
+    errno.EROFS: (PermissionDenied, "the file system is read-only", ""),
+    errno.EBUSY: (PermissionDenied, "the scope's own directory stays, or something is mounted", ""),
+    errno.ETXTBSY: (PermissionDenied, "a program that runs now", ""),
+    errno.ELOOP: (InvalidPath, "too many links, or links in a circle", ""),
+    errno.ENAMETOOLONG: (InvalidPath, "the path or a name in it is too long", ""),
+    errno.EINVAL: (InvalidPath, "it names no entry of a directory, or lies in itself", ""),
+    errno.EILSEQ: (InvalidPath, "the file system does not take such a name", ""),
+    errno.ENOSPC: (NoSpace, "", ""),
+    errno.EDQUOT: (NoSpace, "the disk quota is used up", ""),
+    errno.EFBIG: (NoSpace, "larger than a file may be here", ""),
+}
+
+
+def translate(error: OSError, op: str, path: str, scope: str | None) -> OperationError:
+    """An OSError as the error of an operation: the border where errno ends."""
+    code = error.errno or 0
+    kind, reason, hint = _KINDS.get(code, (OperationError, "", ""))
+    if kind is OperationError:
+        reason = os.strerror(code) if code else str(error)
+    return kind(op, path, reason, scope=scope, hint=hint)
+
+
+class Answers:
+    """Makes an OSError inside it the answer of an operation: the border where errno ends."""
+
+    __slots__ = ("op", "path", "scope")
+
+    def __init__(self, op: str, path: str, scope: str) -> None:
+        self.op = op
+        self.path = path
+        self.scope = scope
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, OSError):
+            raise translate(error, self.op, self.path, self.scope) from error
+
+
+def require_counts(op: str, path: str, scope: str, *counts: int | None) -> None:
+    """Raise OperationError if an offset or a limit is negative."""
+    for each in counts:
+        if each is not None and each < 0:
+            raise OperationError(op, path, f"{each} is negative", scope=scope)

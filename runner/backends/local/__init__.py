@@ -1,0 +1,106 @@
+"""The local backend: files by descriptor beneath one directory, programs through a process host.
+
+Model. Nothing is touched before the first operation, which opens the root directory; from then on
+the scope *is* that descriptor (a directory that is moved is followed, one that is removed is made
+or sought anew). An observation of a missing root is NotFound; an effect makes it, if `create`.
+
+Each message is carried out by the function that `LATER_BY` (or, for short work, `NOW_BY`) names:
+observing.py, changing.py, moving.py, searching.py, running.py.
+
+What this does not do: order (an actor's), permissions and isolation (a scope's), and it is no
+boundary for the programs that it runs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Any, cast
+
+from runner import messages as m
+from runner.backends.base import LATER, Backend, Later
+from runner.backends.beneath import Opener
+from runner.backends.local import changing, moving, observing, running, searching
+from runner.backends.local.place import Place
+from runner.backends.roots import Root
+from runner.messages import AnswerT, Message
+from runner.processes.host import ProcessHost
+
+_NO_ENV: Mapping[str, str] = MappingProxyType({})
+
+NOW_BY: dict[type[Message[Any]], Callable[[Place, Any], object]] = {
+    m.Read: observing.read_now,
+    m.Stat: observing.stat_now,
+    m.Exists: observing.exists_now,
+    m.Write: changing.write_now,
+}
+LATER_BY: dict[type[Message[Any]], Callable[[Place, Any], Awaitable[object]]] = {
+    m.Read: observing.read,
+    m.Ls: observing.ls,
+    m.Glob: searching.glob,
+    m.Grep: searching.grep,
+    m.Write: changing.write,
+    m.Append: changing.append,
+    m.Edit: changing.edit,
+    m.Mkdir: changing.mkdir,
+    m.Copy: moving.copy,
+    m.Move: moving.move,
+    m.Remove: moving.remove,
+    m.Exec: running.run,
+}
+
+
+class LocalBackend(Backend):
+    """Files and programs in one directory of this machine. Constructed without touching it.
+
+    Args:
+        root: the directory; relative to the working directory of now.
+        host: runs programs; one of our own is made at the first exec if None.
+        env: variables for every program, on top of the allow-listed ones.
+        create: whether an effect makes a missing root.
+        beneath: a directory that the root must lie in, links resolved: for a scope of a scope.
+        opener: forces one way of path containment (for tests).
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        *,
+        host: ProcessHost | None = None,
+        env: Mapping[str, str] = _NO_ENV,
+        create: bool = True,
+        beneath: str | os.PathLike[str] | None = None,
+        opener: Opener = "auto",
+    ) -> None:
+        directory = Root(root, create=create, beneath=beneath, opener=opener)
+        self._place = Place(directory, host=host, env=env)
+
+    def __repr__(self) -> str:
+        return f"<LocalBackend {self.root!r} {self._place.root.opener}>"
+
+    @property
+    def root(self) -> str:
+        """The directory's absolute path, as it was given."""
+        return self._place.root.path
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return self.root
+
+    async def carry_out(self, message: Message[AnswerT], /) -> AnswerT:
+        """Carry out a message: by the function that the tables name."""
+        work = LATER_BY.get(type(message))
+        if work is None:
+            return cast("AnswerT", NOW_BY[type(message)](self._place, message))
+        return cast("AnswerT", await work(self._place, message))
+
+    def answer_now(self, message: Message[AnswerT], /) -> AnswerT | Later:
+        """Carry out a message whose work is short, without a checkpoint."""
+        work = NOW_BY.get(type(message))
+        return LATER if work is None else cast("AnswerT | Later", work(self._place, message))
+
+    async def aclose(self) -> None:
+        """Let go of the directory; a host of our own ends what it still runs."""
+        await self._place.aclose()

@@ -1,0 +1,55 @@
+"""Where a local backend works: its root, and what runs programs for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from runner.backends.beneath import Opener
+from runner.backends.failures import Answers
+from runner.backends.roots import Root
+from runner.processes.host import ProcessHost
+
+
+class Place:
+    """What the operations of a local backend work on.
+
+    Attributes:
+        root: the directory, opened at first use.
+        env: variables for every program, on top of the allow-listed ones.
+    """
+
+    def __init__(self, root: Root, *, host: ProcessHost | None, env: Mapping[str, str]) -> None:
+        """Nothing is touched yet."""
+        self.root = root
+        self.env = dict(env)
+        self._host = host
+        self._own_host: ProcessHost | None = None
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return self.root.path
+
+    @property
+    def forced(self) -> Opener:
+        """The way of containment that was asked for."""
+        return self.root.forced
+
+    def answers(self, op: str, path: str) -> Answers:
+        """Makes an OSError the answer of an operation."""
+        return self.root.answers(op, path)
+
+    def programs(self) -> ProcessHost:
+        """What runs programs: the host that was given, or one of our own from its first use on."""
+        if self._host is not None:
+            return self._host
+        if self._own_host is None:
+            self._own_host = ProcessHost()
+        return self._own_host
+
+    async def aclose(self) -> None:
+        """Let go of the directory; a host of our own ends what it still runs."""
+        self.root.close()
+        host, self._own_host = self._own_host, None
+        if host is not None:
+            await host.aclose()

@@ -1,0 +1,30 @@
+"""Programs in a local directory, run by a process host."""
+
+from __future__ import annotations
+
+import os
+
+from runner import messages as m
+from runner.backends.beneath import DIRECTORY
+from runner.backends.local.place import Place
+from runner.processes.environment import base_environment
+
+
+async def run(place: Place, message: m.Exec) -> m.Completed:
+    """Run a program in the scope and wait for its end; `ProcessHost.run` says how it ends."""
+    command, cwd = message.command, message.cwd
+    argv = ("sh", "-c", command) if isinstance(command, str) else command
+    with place.answers("exec", cwd):
+        directory = place.root.open(make=True).open(place.root.route("exec", cwd), DIRECTORY)
+        try:
+            return await place.programs().run(
+                argv,
+                cwd=directory,
+                env=base_environment(os.environ, extra={**place.env, **dict(message.env)}),
+                input=message.input,
+                timeout=message.timeout,
+                silence=message.silence,
+                max_output=message.max_output,
+            )
+        finally:
+            os.close(directory)

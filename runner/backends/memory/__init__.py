@@ -1,0 +1,82 @@
+"""The memory backend: the same contract on a tree of dictionaries. For tests, plans and drafts.
+
+Model. Every operation is one synchronous block after its checkpoint, so it is atomic and cannot be
+torn by a cancellation: the function that `BY` names.
+
+What this does not do: run programs; keep anything when the process ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import trio
+
+from runner import messages as m
+from runner.backends.base import Backend
+from runner.backends.memory import changing, observing
+from runner.backends.memory.tree import NAME, Tree
+from runner.errors import ExecFailed
+from runner.messages import AnswerT, Message
+
+
+def _no_program(_tree: Tree, message: m.Exec) -> m.Completed:
+    command = message.command
+    raise ExecFailed(
+        "exec",
+        command if isinstance(command, str) else " ".join(command),
+        "the files are in memory, where no program can see them",
+        scope=NAME,
+        hint="use a scope with a LocalBackend",
+    )
+
+
+BY: dict[type[Message[Any]], Callable[[Tree, Any], object]] = {
+    m.Read: observing.read,
+    m.Stat: observing.stat,
+    m.Exists: observing.exists,
+    m.Ls: observing.ls,
+    m.Glob: observing.glob,
+    m.Grep: observing.grep,
+    m.Write: changing.write,
+    m.Append: changing.append,
+    m.Edit: changing.edit,
+    m.Mkdir: changing.mkdir,
+    m.Copy: changing.copy,
+    m.Move: changing.move,
+    m.Remove: changing.remove,
+    m.Exec: _no_program,
+}
+
+
+class MemoryBackend(Backend):
+    """Files in memory. Programs cannot run here.
+
+    Args:
+        files: what is there at the beginning, by path; text is kept as UTF-8.
+    """
+
+    def __init__(self, files: Mapping[str, bytes | str] | None = None) -> None:
+        self._tree = Tree()
+        for path, content in (files or {}).items():
+            data = (
+                content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
+            )
+            changing.write(self._tree, m.Write(path=path, content=data))
+
+    def __repr__(self) -> str:
+        return f"<MemoryBackend {len(self._tree.top.entries)} entries>"
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return NAME
+
+    async def carry_out(self, message: Message[AnswerT], /) -> AnswerT:
+        """Carry out a message: by the function that the table names."""
+        return cast("AnswerT", BY[type(message)](self._tree, message))
+
+    async def aclose(self) -> None:
+        """Nothing is held; the files stay as long as the object."""
+        await trio.lowlevel.checkpoint()

@@ -1,0 +1,26 @@
+"""The methods of everything that takes operations: scopes and backends alike.
+
+Each method turns its call into one frozen message (`runner.messages`), has it carried out, and
+gives the answer in the caller's terms: text instead of bytes, a `Done` instead of what was kept of
+the streams. A scope asks its worker, a backend itself; so whatever takes the one takes the other.
+
+Every method may raise `PathEscapes` or `InvalidPath` for its paths, and another `OperationError` if
+it was carried out and failed. Cancelled while it runs, it is put down before the call leaves, and a
+file is as before or as after.
+
+What is not here: carrying anything out (backends/), order (actors/).
+"""
+
+from __future__ import annotations
+
+from runner.operations.asking import Asking as Asking
+from runner.operations.changing import Changing
+from runner.operations.observing import Observing
+from runner.operations.running import Done as Done
+from runner.operations.running import Running
+
+
+class Operations(Observing, Changing, Running):
+    """All operations; a subclass says who is asked."""
+
+    __slots__ = ()

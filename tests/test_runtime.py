@@ -12,6 +12,7 @@ import trio
 import runner
 from runner.errors import ConfigError, InvalidPath, NotFound, PathEscapes, SupervisorClosed
 from runner.processes.sweep import sweep_run
+from runner.sessions.passing import passing_name
 from runner.testing.scripted import ScriptedAgent
 
 
@@ -234,16 +235,16 @@ async def test_what_a_killed_run_left_is_swept_and_its_marker_is_removed(tmp_pat
 
 
 async def test_what_sessions_that_are_not_kept_had_goes_with_their_run(tmp_path):
-    async with runner.open_runner(state=tmp_path / "s") as r:
-        async with r.session(r.scope(tmp_path), "shell", durable=False) as session:
-            assert (await session.send("true")).ok
-        (mine,) = (tmp_path / "s/sessions").iterdir()
-        dead = mine.with_name("_passing-dead-run-0")
-        (dead / "home").mkdir(parents=True)
-        kept = mine.with_name("kept")
-        kept.mkdir()
+    sessions = tmp_path / "s/sessions"
+    async with runner.open_runner(state=tmp_path / "s"):
+        (run,) = (tmp_path / "s/runs").iterdir()
+        mine, dead, kept = (
+            sessions / name for name in (passing_name(run.name, 0), passing_name("gone", 0), "kept")
+        )
+        for each in (mine, dead, kept):
+            (each / "home").mkdir(parents=True)
 
         async with runner.open_runner(state=tmp_path / "s"):
             assert [mine.exists(), dead.exists(), kept.exists()] == [True, False, True]
 
-    assert [kept] == list((tmp_path / "s/sessions").iterdir())
+    assert [kept] == list(sessions.iterdir())

@@ -80,6 +80,26 @@ def discard_output() -> None:
         os.close(null)
 
 
+def occupy_closed() -> None:
+    """Put something in the place of standard streams that were closed (`>&-`) before we began.
+
+    Else the next file that is opened gets their number: trio's epoll descriptor, or the ledger.
+    Standard output becomes a pipe without a reader: nobody reads it, and that is what it says.
+    """
+    for descriptor in (0, STDOUT, STDERR):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            if descriptor == STDOUT:
+                reader, place = os.pipe()
+                os.close(reader)
+            else:
+                place = os.open(os.devnull, os.O_RDWR)
+            if place != descriptor:
+                os.dup2(place, descriptor)
+                os.close(place)
+
+
 def is_terminal(descriptor: int) -> bool:
     """Whether a person looks at it, with a terminal that can move its cursor."""
     return os.isatty(descriptor) and os.environ.get("TERM", "dumb") not in ("", "dumb")

@@ -73,3 +73,17 @@ def test_a_reader_who_leaves_is_no_traceback(runner) -> None:
     _, err = process.communicate(timeout=60)
 
     assert (process.returncode, err) == (141, b"")
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_a_batch_goes_on_with_standard_streams_that_were_closed(runner, closed) -> None:
+    (runner.cwd / "b.toml").write_text('name = "b"\nprompt = "echo said"\n')
+    program = (
+        f"import os, sys; [os.close(each) for each in {closed}];"
+        "os.execv(sys.executable, [sys.executable, '-m', 'runner', *sys.argv[1:]])"
+    )
+
+    ended = runner("batch", "run", "b.toml", "-o", "out", program=("-c", program))
+
+    assert (ended.code, "Traceback" in ended.err) == (0, False)
+    assert '"final_message":"said"' in (runner.cwd / "out/results.jsonl").read_text()

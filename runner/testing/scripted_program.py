@@ -28,6 +28,11 @@ STDIN = 0
 MAX_OUTPUT = 1 << 20
 
 
+def shell(command: str) -> tuple[str, list[str], dict[str, str]]:
+    """What runs a command: program, arguments, environment."""
+    return "/bin/sh", ["sh", "-c", command], dict(os.environ)
+
+
 class Interrupted(Exception):
     """The turn is to end now."""
 
@@ -183,12 +188,13 @@ class Player:
         os._exit(step["code"])
 
     def _do_spawn(self, step: dict[str, Any]) -> None:
-        if os.fork() == 0:  # pragma: no cover - it becomes another program
-            os.setsid()
-            null = os.open(os.devnull, os.O_RDWR)
-            for number in range(3):
-                os.dup2(null, number)
-            os.execv("/bin/sh", ["sh", "-c", step["command"]])  # noqa: S606 - there is a shell
+        os.posix_spawn(
+            *shell(step["command"]),
+            setsid=True,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)
+            ],
+        )
 
     def _do_stderr(self, step: dict[str, Any]) -> None:
         os.write(2, (step["text"] + "\n").encode())
@@ -214,17 +220,15 @@ class Player:
     def _run(self, command: str) -> tuple[str, int]:
         # A file in memory instead of a pipe: no end to wait for if a child of it lives on.
         output = os.memfd_create("output")
-        pid = os.fork()
-        if pid == 0:  # pragma: no cover - it becomes another program
-            os.setpgid(0, 0)
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            os.dup2(output, 1)
-            os.dup2(output, 2)
-            os.execv("/bin/sh", ["sh", "-c", command])  # noqa: S606 - there is a shell
-        try:  # noqa: SIM105 - contextlib would have to be imported
-            os.setpgid(pid, pid)
-        except PermissionError:  # pragma: no cover - a race
-            pass  # it is past its exec, and so past its own setpgid
+        pid = os.posix_spawn(
+            *shell(command),
+            setpgroup=0,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, output, 1),
+                (os.POSIX_SPAWN_DUP2, output, 2),
+            ],
+        )
         ended = os.pidfd_open(pid)
         try:
             while not self._inbox.wait(None, ended):

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import trio
 
+from runner.testing.model.server import ModelServer
 from runner.testing.model_server import Served, main, model_server_thread, open_model_server
 
 PLAIN = "I have read the prompt; no directive in it is for me."
@@ -747,3 +748,14 @@ def test_the_options_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
 
     assert "--print-url" in capsys.readouterr().out
+
+
+async def test_a_client_that_says_nonsense_and_leaves_is_noted_as_gone() -> None:
+    near, far = trio.socket.socketpair()
+    await far.send(b"nonsense\r\n\r\n")
+    far.close()
+    server = ModelServer()
+    with trio.fail_after(10):
+        await server.serve(trio.SocketStream(near))
+
+    assert [(record.status, record.outcome) for record in server.requests] == [(400, "gone")]

@@ -235,7 +235,7 @@ class CodexConversation:
         if trouble:
             error = ErrorClass.FAILED if self._trouble else ErrorClass.BAD_REQUEST
             return self._end_turn("refused", error, self._trouble or trouble, message)
-        turn.theirs = text_of(mapping_of(result, "turn"), "id")
+        turn.theirs = text_of(mapping_of(result, "turn"), "id") or turn.theirs
         return None
 
     def _on_initialized(self, result: Record, trouble: str) -> list[Event] | None:
@@ -302,8 +302,11 @@ class CodexConversation:
             return self._on_usage(params)
         turn = self._turn
         told = text_of(params, "turnId") or text_of(mapping_of(params, "turn"), "id")
-        # The answer that says their id has come before; a turn without one is not ours.
-        if turn is None or not told or told != turn.theirs:
+        if turn is None or not told:
+            return None
+        if method == "turn/started" and not turn.theirs and params.get("threadId") == self.thread:
+            turn.theirs = told  # on a busy machine it comes before the answer that says it
+        if told != turn.theirs:
             return None
         if method == "turn/started":
             return self._on_begun(turn)
@@ -314,9 +317,6 @@ class CodexConversation:
             case "item/agentMessage/delta":
                 return [Text(text=text_of(params, "delta"), partial=True)]
             case "item/started":
-                if turn.interrupted:  # it goes on: codex missed the interrupt (seen under load)
-                    params_again = {"threadId": self.thread, "turnId": turn.theirs}
-                    self._send({"id": "again", "method": "turn/interrupt", "params": params_again})
                 return of_started(mapping_of(params, "item"))
             case "item/completed":
                 events = of_completed(mapping_of(params, "item"))

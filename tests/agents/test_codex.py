@@ -352,15 +352,20 @@ def test_an_interrupt_before_the_turn_has_started_is_sent_with_its_start():
     assert pair.talk.receive_end(0, b"")[0].error is ErrorClass.INTERRUPTED
 
 
-def test_an_interrupt_that_was_missed_is_sent_again_when_the_turn_goes_on():
+def test_a_turn_may_start_before_the_answer_that_says_its_id():
     pair = Pair()
-    pair.turn()
-    pair.tells("item/started", turnId="x1", item={"type": "reasoning", "id": "i1"})
-    assert pair.sent() == []
+    pair.turn(start=False)
     pair.talk.interrupt()
-    pair.tells("item/started", turnId="x1", item={"type": "reasoning", "id": "i2"})
+    other = pair.tells("turn/started", threadId="other", turn={"id": "x0"}, turnId=None)
+    assert isinstance(other[0], Raw)
+    assert pair.tells("turn/started", turn={"id": "x1"}) == [TurnStarted(turn="t")]
+    assert [line["params"]["turnId"] for line in pair.sent()] == ["x1"]
+    pair.counts(70)
+    assert isinstance(pair.answer(pair.number, {})[0], Raw)
 
-    assert [line["method"] for line in pair.sent()] == ["turn/interrupt", "turn/interrupt"]
+    (end,) = pair.completed("interrupted")
+    assert (end.turn, end.error) == ("t", ErrorClass.INTERRUPTED)
+    assert end.usage == Usage(input_tokens=70)
 
 
 @pytest.mark.parametrize(

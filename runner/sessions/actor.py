@@ -66,37 +66,29 @@ FORCE = 10.0
 SMALL_TREE = 1000
 
 
-def session_spec(
-    state: SessionState,
-    *,
-    starter: Starter,
-    scanner: Scanner,
-    idle_after: float = 300.0,
-    ready: float = READY,
-) -> ChildSpec:
-    """How to run a session's actor.
-
-    Args:
-        state: which session.
-        starter: how its program is started.
-        scanner: of its directory.
-        idle_after: seconds without a turn until its program is ended.
-        ready: seconds that its program may take until a turn can be sent.
-    """
-    actor = _SessionActor(state=state, starter=starter, scanner=scanner, ready=ready)
-    return ChildSpec(key=state.key, open=actor.open, lane=_lane, idle_after=idle_after)
-
-
 def _lane(message: Message[Any]) -> Lane:
     return Lane.EFFECT if isinstance(message, Send) else Lane.CONTROL
 
 
 @attrs.define(eq=False, kw_only=True)
-class _SessionActor:
+class SessionActor:
+    """What a session's actor is and does.
+
+    Attributes:
+        state: which session.
+        starter: how its program is started.
+        scanner: of its directory.
+        idle_after: seconds without a turn until its program is ended.
+        ready: seconds that its program may take until a turn can be sent.
+        spec: how it is run.
+    """
+
     state: SessionState
     starter: Starter
     scanner: Scanner
-    ready: float
+    idle_after: float = 300.0
+    ready: float = READY
+    spec: ChildSpec = attrs.field(init=False)
     _notes: Notes = attrs.field(init=False)
     _nursery: trio.Nursery | None = None
     _context: contextvars.Context | None = None
@@ -106,6 +98,20 @@ class _SessionActor:
 
     def __attrs_post_init__(self) -> None:
         self._notes = Notes(self.state)
+        self.spec = ChildSpec(
+            key=self.state.key, open=self.open, lane=_lane, idle_after=self.idle_after
+        )
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing of a turn goes on, and no program is left."""
+        return self._flight is None and self._living() is None
+
+    def take_over(self, state: SessionState, starter: Starter, scanner: Scanner) -> None:
+        """Be another session's actor from now on: the one before is closed, and this at rest."""
+        self.state, self.starter, self.scanner = state, starter, scanner
+        self._notes = Notes(state)
+        self._program = self._kept = None
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[Handle, None]:
@@ -152,9 +158,8 @@ class _SessionActor:
             await self._remove_private()
 
     async def _remove_private(self) -> None:
-        if not self._is_per_turn:  # else what was there for its turns is gone already
-            remove = partial(shutil.rmtree, self.state.private, ignore_errors=True)
-            await trio.to_thread.run_sync(remove, limiter=self.scanner.limiter)
+        remove = partial(shutil.rmtree, self.state.private, ignore_errors=True)
+        await trio.to_thread.run_sync(remove, limiter=self.scanner.limiter)
 
     @property
     def _is_per_turn(self) -> bool:

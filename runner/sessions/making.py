@@ -6,7 +6,8 @@ import itertools
 import os
 import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import partial
 
 import attrs
 import trio
@@ -16,8 +17,9 @@ from runner.agents.driver import Agent, Driver
 from runner.agents.registry import make_agent, make_driver
 from runner.errors import ConfigError
 from runner.processes.host import ProcessHost
-from runner.sessions.actor import READY, session_spec
+from runner.sessions.actor import READY, SessionActor
 from runner.sessions.changes import DEFAULT_IGNORE, Scanner
+from runner.sessions.passing import passing_name
 from runner.sessions.session import Session
 from runner.sessions.starting import Means, Starter
 from runner.sessions.state import SessionState
@@ -41,7 +43,7 @@ class Sessions:
     environ: Mapping[str, str] = attrs.field(factory=lambda: dict(os.environ))
     means: Means = attrs.field(init=False)
     _serial: Iterator[int] = attrs.field(factory=itertools.count)
-    _spare: list[str] = attrs.field(factory=list)
+    _spare: list[SessionActor] = attrs.field(factory=list)
 
     def __attrs_post_init__(self) -> None:
         self.means = Means(
@@ -92,39 +94,65 @@ class Sessions:
                 f"{name!r} cannot be a session's id: it takes 1 to 100 letters, digits,"
                 " dots, underscores and dashes, and begins with a letter or a digit"
             )
-        state = self._make_state(name, used, directory, durable=durable)
-        spec = session_spec(
-            state,
-            starter=Starter(agent=record, driver=used, means=self.means, env=dict(env or {})),
-            scanner=Scanner(directory, self.means.scans, ignore),
-            idle_after=idle_after,
-            ready=ready,
-        )
-        keep = None if durable or not used.process_per_turn else self._spare.append
-        return Session(self.supervisor, spec, state, timeout=timeout, give_back=keep)
+        starter = Starter(agent=record, driver=used, means=self.means, env=dict(env or {}))
+        scanner = Scanner(directory, self.means.scans, ignore)
+        if durable or not used.process_per_turn:
+            state = self._make_state(name, used, directory, durable=durable)
+            actor = SessionActor(
+                state=state, starter=starter, scanner=scanner, idle_after=idle_after, ready=ready
+            )
+            return Session(self.supervisor, actor.spec, state, timeout=timeout)
+        actor = self._passing_actor(name, starter, scanner)
+        pass_on = partial(self._pass_on, actor)
+        return Session(self.supervisor, actor.spec, actor.state, timeout=timeout, pass_on=pass_on)
 
     def _make_state(
         self, name: str, driver: Driver, directory: str, *, durable: bool
     ) -> SessionState:
-        where = os.path.join(self.state, "sessions")
-        private = os.path.join(where, name)
-        key: tuple[object, ...] = ("session", name)
-        if not durable:
-            serial = next(self._serial)
-            key = ("session", name, serial)
-            if driver.process_per_turn:
-                # Used again and again: making and removing a directory costs more than a turn.
-                private = (
-                    self._spare.pop() if self._spare else os.path.join(where, self._passing(serial))
-                )
+        serial = next(self._serial)
+        private = self._private(name if durable else passing_name(self.host.run_id, serial))
         return SessionState(
             id=name,
             agent=driver.name,
             directory=directory,
             private=private,
             store=Store(private) if durable else None,
-            key=key,
+            key=("session", name) if durable else ("session", name, serial),
         )
 
-    def _passing(self, serial: int) -> str:
-        return f"_passing-{self.host.run_id}-{serial}"
+    def _private(self, name: str) -> str:
+        return os.path.join(self.state, "sessions", name)
+
+    # ------------------------------------------------------------ passing sessions
+
+    def _passing_actor(self, name: str, starter: Starter, scanner: Scanner) -> SessionActor:
+        """The actor of a session that leaves nothing, whose program lives for a turn.
+
+        It and its private directory are used again and again: nothing of a session is left in them
+        between two turns, and making and ending them costs as much as a short turn.
+        """
+        actor = self._spare.pop() if self._spare else None
+        if actor is None:
+            serial = next(self._serial)
+            private = self._private(passing_name(self.host.run_id, serial))
+            key: Hashable = ("session", "passing", serial)
+        else:
+            private, key = actor.state.private, actor.state.key
+        state = SessionState(
+            id=name,
+            agent=starter.driver.name,
+            directory=scanner.directory,
+            private=private,
+            store=None,
+            key=key,
+        )
+        if actor is None:
+            return SessionActor(state=state, starter=starter, scanner=scanner)
+        actor.take_over(state, starter, scanner)
+        return actor
+
+    def _pass_on(self, actor: SessionActor) -> bool:
+        if not actor.is_at_rest:
+            return False
+        self._spare.append(actor)
+        return True

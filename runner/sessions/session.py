@@ -22,7 +22,7 @@ import trio
 
 from runner.actors.child_spec import ChildSpec
 from runner.actors.supervisor import Supervisor
-from runner.errors import ConfigError, RunnerError, SessionClosed
+from runner.errors import ActorError, ConfigError, RunnerError, SessionClosed
 from runner.messages import AnswerT, Message
 from runner.sessions.followers import FOLLOWER_BUFFER, Follower
 from runner.sessions.state import SessionState, SessionStatistics
@@ -46,7 +46,7 @@ class Session:
         state: SessionState,
         *,
         timeout: float | None = None,
-        give_back: Callable[[str], None] | None = None,
+        pass_on: Callable[[], bool] | None = None,
     ) -> None:
         """Make a handle; nothing happens yet.
 
@@ -55,15 +55,16 @@ class Session:
             spec: of that actor.
             state: what the two share.
             timeout: seconds for a turn that does not say otherwise; None = no limit.
-            give_back: takes the private directory when the session is closed.
+            pass_on: gives the actor to another session, if it is at rest; whether it was.
         """
-        self._give_back = give_back
+        self._pass_on = pass_on
         self.id = state.id
         self._supervisor = supervisor
         self._spec = spec
         self._state = state
         self._timeout = _check_timeout(timeout)
         self._was_asked = False
+        self._asking = 0  # messages that have no answer yet
         self._is_closing = False
 
     async def send(self, prompt: str, *, timeout: float | None = None) -> Turn:
@@ -130,7 +131,7 @@ class Session:
             return
         self._is_closing = True
         try:
-            if self._was_asked:
+            if not self._is_passed_on() and self._was_asked:
                 with trio.move_on_after(CLOSING, shield=True):
                     await self._end_actor()
         finally:
@@ -138,8 +139,10 @@ class Session:
             self._state.followers.close()
             if self._state.store is not None:
                 self._state.store.close()
-            if self._give_back is not None:
-                self._give_back(self._state.private)
+
+    def _is_passed_on(self) -> bool:
+        """Whether the actor goes on with another session, as nothing of this one does."""
+        return not self._asking and self._pass_on is not None and self._pass_on()
 
     async def _end_actor(self) -> None:
         with suppress(RunnerError):  # it never came to be, or has ended: that is what is wanted
@@ -153,7 +156,14 @@ class Session:
         if self._state.store is not None:
             self._state.store.claim()
         self._was_asked = True
-        return await self._supervisor.ask(self._spec, message)
+        self._asking += 1
+        try:
+            return await self._supervisor.ask(self._spec, message)
+        except ActorError:
+            self._pass_on = None  # its crashes are counted, and shall not count for others
+            raise
+        finally:
+            self._asking -= 1
 
     def statistics(self) -> SessionStatistics:
         """The session at this moment."""

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path, PurePosixPath
 
 import pytest
 import trio
 
+from runner.actors.supervisor import Supervisor
 from runner.agents.driver import CommandAgent, ShellAgent
 from runner.agents.events import ErrorClass, Text, TurnEnded
-from runner.errors import AgentError, AgentUnavailable, ConfigError, NotFound, SessionClosed
+from runner.errors import (
+    ActorCrashed,
+    AgentError,
+    AgentUnavailable,
+    ConfigError,
+    NotFound,
+    SessionClosed,
+)
+from runner.sessions.changes import Scanner
 from runner.sessions.making import Sessions
 from runner.sessions.session import Session
 
 Make = Callable[..., Session]
+Until = Callable[..., Awaitable[None]]
 
 
 @pytest.fixture(params=[True, False], ids=["kept", "passing"])
@@ -312,6 +322,63 @@ async def test_nothing_of_a_passing_session_is_left(
     (passing,) = (state / "sessions").iterdir()  # the one that is used again
     assert [] == list(passing.iterdir())
     assert 0o700 == passing.stat().st_mode & 0o777
+
+
+async def test_passing_sessions_have_their_actor_one_after_the_other(
+    sessions: Sessions, supervisor: Supervisor, work: Path
+) -> None:
+    turns = []
+    for n in range(3):
+        async with sessions.make_session(str(work), id=f"s{n}", durable=False) as session:
+            turns.append(await session.send(f"echo {n} > made-{n}; echo {n}"))
+            with pytest.raises(AgentUnavailable):
+                async with sessions.make_session(
+                    str(work), ShellAgent(shell="/no/such"), durable=False
+                ) as other:
+                    await other.send("true")
+
+    assert ["0", "1", "2"] == [turn.final_message for turn in turns]
+    assert ["s0", "s1", "s2"] == [turn.session_id for turn in turns]
+    assert [1, 1, 1] == [turn.number for turn in turns]
+    assert [f"made-{n}" for n in range(3)] == [str(turn.files_created[0]) for turn in turns]
+    assert 2 == supervisor.statistics().started
+
+
+async def test_a_passing_session_that_is_closed_within_a_turn_keeps_its_actor(
+    sessions: Sessions, supervisor: Supervisor, work: Path, state: Path, until: Until
+) -> None:
+    session = sessions.make_session(str(work), durable=False)
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def _() -> None:
+            turn = await session.send(': "$0"; touch began; sleep 60')
+            assert ErrorClass.INTERRUPTED == turn.error
+
+        await until((work / "began").exists)
+        await session.aclose()
+        with pytest.raises(SessionClosed):
+            await session.send("true")
+
+    async with sessions.make_session(str(work), durable=False) as following:
+        assert (await following.send("true")).ok
+    assert 2 == supervisor.statistics().started
+    assert [] == list((state / "sessions").iterdir())
+
+
+async def test_a_passing_session_whose_actor_crashed_does_not_pass_it_on(
+    sessions: Sessions, supervisor: Supervisor, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with sessions.make_session(str(work), durable=False) as session:
+        with monkeypatch.context() as patch:
+            patch.setattr(Scanner, "scan", None)
+            with pytest.raises(ActorCrashed):
+                await session.send("true")
+        assert (await session.send("true")).ok
+
+    async with sessions.make_session(str(work), durable=False) as following:
+        assert (await following.send("true")).ok
+    assert 3 == supervisor.statistics().started
 
 
 async def test_passing_sessions_at_the_same_time_do_not_share_anything(

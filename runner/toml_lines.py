@@ -145,10 +145,13 @@ class _Scanner:
 
     def _string(self) -> str:
         """Step over a string of any of the four kinds."""
-        for opening, pattern in _STRINGS:
-            if self._text.startswith(opening, self._at):
-                return self._skip(pattern)
-        raise AssertionError  # pragma: no cover  # every caller has seen a quote
+        return self._skip(
+            next(
+                pattern
+                for opening, pattern in _STRINGS
+                if self._text.startswith(opening, self._at)  # one does: callers have seen a quote
+            )
+        )
 
     # -------------------------------------------------------- the cursor
 

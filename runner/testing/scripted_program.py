@@ -181,8 +181,8 @@ class Player:
 
     def _do_exit(
         self, step: dict[str, Any]
-    ) -> None:  # pragma: no cover - nothing is left to say so
-        if step["code"] < 0:
+    ) -> None:
+        if step["code"] < 0:  # pragma: no cover - who is killed cannot say what it did
             os.kill(os.getpid(), -step["code"])
             signal.pause()  # until it has come
         os._exit(step["code"])

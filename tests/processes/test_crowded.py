@@ -93,12 +93,13 @@ def start(host: ProcessHost, env: dict[str, str]) -> Callable[..., Any]:
 @pytest.mark.usefixtures("guardian_is_bounded")
 @pytest.mark.parametrize("beside", [False, True])
 async def test_a_guardian_that_cannot_fork_says_so_and_serves_on(
-    beside: bool, host: ProcessHost, start: Any, no_fork: Any
+    beside: bool, host: ProcessHost, start: Any, no_fork: Any, until: Any
 ) -> None:
     await start("true")
     assert host._guardian is not None
     guardian = host._guardian.pid
     host._drop(host._idle.pop())  # so that the next command needs a new one
+    await until(lambda: not children_of(guardian))
     with no_fork(guardian):
         for _ in range(3):
             with pytest.raises(ExecFailed, match=TOO_MANY) as caught:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -236,15 +237,39 @@ async def test_a_command_that_stops_keeper_and_guardian_is_ended_in_time(
     assert (done.exit_code, done.outcome) == (-9, Outcome.TIMEOUT)
 
 
-# What a tracer (ptrace(2)) has not let go is not over for its parent, SIGKILL or not: so whoever
-# traces what a leader has left behind decides how long it takes to end it.
-PTRACE_SEIZE = 0x4206
+PTRACE_SEIZE, PTRACE_INTERRUPT = 0x4206, 0x4207
+
+
+@pytest.fixture
+def ptrace() -> Callable[[int, int], None]:
+    """ptrace(2), with which a process is held in ways that SIGKILL and SIGCONT do not end."""
+    function = ctypes.CDLL(None, use_errno=True).ptrace
+
+    def call(request: int, pid: int) -> None:
+        if function(request, pid, None, None) != 0:
+            raise OSError(ctypes.get_errno(), "ptrace")
+
+    with subprocess.Popen(["sleep", "100"]) as child:
+        try:
+            call(PTRACE_SEIZE, child.pid)
+        except OSError as error:
+            pytest.skip(f"needs ptrace(2), which a container may refuse: {error}")
+        finally:
+            child.kill()
+    return call
 
 
 @pytest.mark.parametrize("limit", ["timeout", "silence"])
 async def test_a_leader_that_ends_in_time_is_not_timed_out_by_what_it_left_behind(
-    limit: str, host: ProcessHost, env: dict[str, str], tmp_path: Path, token: str, until: Until
+    limit: str,
+    host: ProcessHost,
+    env: dict[str, str],
+    tmp_path: Path,
+    token: str,
+    until: Until,
+    ptrace: Callable[[int, int], None],
 ) -> None:
+    """What has a tracer is not over for its parent until that has let it go."""
     script = f"sleep {token} & echo $! >pid; mv pid up; until [ -e seized ]; do :; done; exit 7"
     results = []
 
@@ -256,9 +281,7 @@ async def test_a_leader_that_ends_in_time_is_not_timed_out_by_what_it_left_behin
         late = trio.current_time() + 2.1
         await until((tmp_path / "up").exists)
         left = int((tmp_path / "up").read_text())
-        if ctypes.CDLL(None, use_errno=True).ptrace(PTRACE_SEIZE, left, None, None) != 0:
-            nursery.cancel_scope.cancel()
-            pytest.skip(f"needs ptrace(2): {os.strerror(ctypes.get_errno())}")
+        ptrace(PTRACE_SEIZE, left)
         (tmp_path / "seized").touch()
         ended = os.WEXITED | os.WNOHANG | os.WNOWAIT
         await until(lambda: os.waitid(os.P_PID, left, ended))  # so the leader has ended too
@@ -269,6 +292,36 @@ async def test_a_leader_that_ends_in_time_is_not_timed_out_by_what_it_left_behin
     assert (results[0].exit_code, results[0].outcome) == (7, Outcome.EXITED)
     assert results[0].leftovers == 1
     assert results[0].duration < 2.0
+
+
+async def test_a_keeper_that_hangs_is_ended_with_its_command(
+    host: ProcessHost,
+    env: dict[str, str],
+    tmp_path: Path,
+    token: str,
+    alive: Alive,
+    until: Until,
+    ptrace: Callable[[int, int], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("runner.processes.pump.PATIENCE", 0.1)
+    script = f"env -i setsid sleep {token} & echo $PPID >pid; mv pid up; exec sleep {token}"
+    results = []
+
+    async def command() -> None:
+        results.append(await run(host, env, tmp_path, script, timeout=0.5, grace=0.1))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(command)
+        await until((tmp_path / "up").exists)
+        keeper = int((tmp_path / "up").read_text())
+        ptrace(PTRACE_SEIZE, keeper)
+        ptrace(PTRACE_INTERRUPT, keeper)
+        await until(lambda: os.WIFSIGNALED(os.waitpid(keeper, os.WNOHANG)[1]))
+
+    assert alive() == []
+    assert (results[0].exit_code, results[0].outcome) == (-9, Outcome.TIMEOUT)
+    assert (await run(host, env, tmp_path, "echo on")).out.data() == b"on\n"
 
 
 async def test_a_leader_that_ends_is_not_waited_for_by_its_pipe(

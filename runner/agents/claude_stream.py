@@ -26,10 +26,7 @@ Nothing here raises for what the program says; nothing here judges a turn beyond
 
 from __future__ import annotations
 
-import enum
-
 import attrs
-import msgspec
 
 from runner.agents import claude_errors
 from runner.agents.claude_read import (
@@ -45,20 +42,13 @@ from runner.agents.driver import Setting
 from runner.agents.events import (
     ConversationStarted,
     Event,
-    Raw,
     Ready,
     Refusal,
     Text,
     TurnStarted,
 )
-from runner.agents.lines import (
-    LineSplitter,
-    decode,
-    is_partial,
-    mapping_of,
-    number_of,
-    text_of,
-)
+from runner.agents.lines import mapping_of, number_of, text_of
+from runner.agents.live import LiveConversation, State
 from runner.agents.oneshot import as_unicode
 from runner.errors import LocalProtocolError
 
@@ -72,29 +62,15 @@ REFUSED = (
 )
 
 
-class State(enum.Enum):
-    """Where the conversation with the process stands."""
-
-    STARTING = enum.auto()
-    IDLE = enum.auto()
-    IN_TURN = enum.auto()
-    ENDED = enum.auto()
-
-
 @attrs.define(eq=False)
-class ClaudeConversation:
+class ClaudeConversation(LiveConversation[ClaudeTurn]):
     """The protocol state of one process of Claude Code."""
 
     setting: Setting
-    state: State = attrs.field(default=State.STARTING, init=False)
-    version: str = attrs.field(default="", init=False)
     _initialized: bool = attrs.field(default=False, init=False)
     _asked: int = attrs.field(default=0, init=False)
     _cost: float | None = attrs.field(default=None, init=False)  # counted before this turn
     _told: ConversationStarted | None = attrs.field(default=None, init=False)
-    _turn: ClaudeTurn | None = attrs.field(default=None, init=False)
-    _lines: LineSplitter = attrs.field(factory=LineSplitter, init=False)
-    _out: list[bytes] = attrs.field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._request("initialize", {"subtype": "initialize", "hooks": None})
@@ -106,11 +82,6 @@ class ClaudeConversation:
 
     # ------------------------------------------------------------ towards the program
 
-    @property
-    def ready(self) -> bool:
-        """Whether a turn can be sent."""
-        return self.state is State.IDLE
-
     def send_turn(self, turn: str, prompt: str) -> None:
         """Queue a prompt, to reach the model verbatim.
 
@@ -118,12 +89,11 @@ class ClaudeConversation:
             LocalProtocolError: the program is not ready, or the prompt is blank (newer versions
                 do not send it to the model).
         """
-        if self.state is not State.IDLE:
-            raise LocalProtocolError(f"a turn cannot be sent: {self.state.name.lower()}")
+        self._check_idle()
         if not prompt.strip():
             raise LocalProtocolError("a blank prompt does not reach the model")
-        self.state = State.IN_TURN
-        self._turn = ClaudeTurn(id=turn, uuid=as_uuid(turn))
+        uuid = as_uuid(turn)
+        self._begin(ClaudeTurn(id=turn, uuid=uuid))
         if prompt.startswith("/") and version_of(self.version) < VERBATIM_SINCE:
             prompt = "\n" + prompt
         self._send(
@@ -132,7 +102,7 @@ class ClaudeConversation:
                 "message": {"role": "user", "content": as_unicode(prompt)},
                 "parent_tool_use_id": None,
                 "session_id": "",
-                "uuid": self._turn.uuid,
+                "uuid": uuid,
                 "client_composed": True,
             }
         )
@@ -144,55 +114,21 @@ class ClaudeConversation:
             self._asked += 1
             self._request(f"interrupt-{self._asked}", {"subtype": "interrupt"})
 
-    def data_to_send(self) -> bytes:
-        """Take what is to be written to the program's standard input (whole lines), once."""
-        data = b"".join(self._out)
-        self._out.clear()
-        return data
-
     def _request(self, name: str, request: Record) -> None:
         self._send({"type": "control_request", "request_id": name, "request": request})
 
-    def _send(self, message: Record) -> None:
-        self._out.append(msgspec.json.encode(message) + b"\n")
-
     # ------------------------------------------------------------ from the program
 
-    def receive(self, data: bytes) -> list[Event]:
-        """Take what the program wrote to its standard output."""
-        return [event for line in self._lines.feed(data) for event in self._line(line)]
+    def _cut(self, turn: ClaudeTurn, exit_code: int, stderr: bytes) -> list[Event]:
+        if turn.held is not None:
+            return self._end_turn(turn, turn.held)
+        return super()._cut(turn, exit_code, stderr)
 
-    def receive_end(self, exit_code: int, stderr: bytes) -> list[Event]:
-        """Take the end of the process: a turn in flight ends with it."""
-        if self.state is State.ENDED:
-            return []
-        tail = self._lines.take_tail()
-        # A message that lacks only its newline counts; half a message is dropped.
-        events = self._line(tail)
-        turn = self._turn
-        if turn is not None and turn.held is not None:
-            events.extend(self._end_turn(turn, turn.held))
-        elif turn is not None:
-            events.append(turn.cut(exit_code, stderr))
-        self._turn = None
-        self.state = State.ENDED
-        return events
+    def _translate(self, message: Record) -> tuple[str, list[Event] | None]:
+        kind, subtype = text_of(message, "type"), text_of(message, "subtype")
+        return f"{kind}/{subtype}" if subtype else kind, self._translate_kind(kind, message)
 
-    def _line(self, line: bytes) -> list[Event]:
-        if not line.strip():
-            return []
-        message = decode(line)
-        if message is None:
-            return [Raw(kind="partial" if is_partial(line) else "garbage", data=line)]
-        kind = text_of(message, "type")
-        events = self._translate(kind, message)
-        if events is not None:
-            return events
-        subtype = text_of(message, "subtype")
-        return [Raw(kind=f"{kind}/{subtype}" if subtype else kind, data=line)]
-
-    def _translate(self, kind: str, message: Record) -> list[Event] | None:  # noqa: PLR0911
-        """Give the events of a message, or None if it has no translation."""
+    def _translate_kind(self, kind: str, message: Record) -> list[Event] | None:  # noqa: PLR0911
         match kind:
             case "system":
                 return self._on_system(message)
@@ -265,9 +201,8 @@ class ClaudeConversation:
                 self._turn.error_word = text_of(message, "error")
             return None
         events = of_answer(answer, own=message.get("parent_tool_use_id") is None)
-        for event in events:
-            if self._turn is not None and isinstance(event, Text):
-                self._turn.last_text = event.text
+        if self._turn is not None:
+            self._turn.hear(events)
         return events or None
 
     def _on_user(self, message: Record) -> list[Event] | None:
@@ -353,8 +288,7 @@ class ClaudeConversation:
         return self._end_turn(turn, message)
 
     def _end_turn(self, turn: ClaudeTurn, result: Record) -> list[Event]:
-        self._turn = None
-        self.state = State.IDLE
+        self._end()
         total = number_of(result, "total_cost_usd")
         cost = None if total is None or self._cost is None else round(total - self._cost, 9)
         self._cost = self._cost if total is None else total

@@ -11,35 +11,29 @@ import attrs
 
 from runner.agents import claude_errors
 from runner.agents.claude_read import Record, usage_of
-from runner.agents.events import ErrorClass, Event, Retry, TurnEnded, Usage, UsageChanged
+from runner.agents.events import ErrorClass, Event, TurnEnded, Usage, UsageChanged
 from runner.agents.lines import mapping_of, text_of, whole_of
-from runner.agents.oneshot import describe_exit, stderr_tail
+from runner.agents.live import LiveTurn
 
 
-@attrs.define(eq=False)
-class ClaudeTurn:
+@attrs.define(eq=False, kw_only=True)
+class ClaudeTurn(LiveTurn):
     """What is known of the turn in flight.
 
     Attributes:
-        id: the session's id of it; `uuid` is our line's.
-        begun: the program has taken up our line.
-        queued: it has read it, and says that it has not begun with it.
-        held: a result that came before it was taken up.
-        usage: of the answers so far; `answer` is of the one that is being streamed.
+        uuid: our line's.
+        queued: the program has read our line, and says that it has not begun with it.
+        held: a result that came before our line was taken up.
+        answer: the tokens of the answer that is being streamed.
         error_word: the program's word for a failure.
+        resets_at: when the provider allows more, if the program said so.
     """
 
-    id: str
     uuid: str
-    begun: bool = False
     queued: bool = False
-    interrupted: bool = False
     held: Record | None = None
-    usage: Usage = attrs.field(factory=Usage)
     answer: Usage = attrs.field(factory=Usage)
-    last_text: str = ""
     error_word: str = ""
-    retry: Retry | None = None
     resets_at: datetime | None = None
 
     def count(self, event: Record) -> list[Event] | None:
@@ -75,17 +69,4 @@ class ClaudeTurn:
             cost_usd=cost,
             cost_source="none" if cost is None else "program",
             raw=result,
-        )
-
-    def cut(self, exit_code: int, stderr: bytes) -> TurnEnded:
-        """The end by the end of the process, without a result."""
-        how, tail = describe_exit(exit_code), stderr_tail(stderr)
-        return TurnEnded(
-            turn=self.id,
-            ok=False,
-            message=self.last_text,
-            stop=how,
-            error=ErrorClass.INTERRUPTED if self.interrupted else ErrorClass.CRASHED,
-            error_text=f"it ended ({how}) without a result" + (f": {tail}" if tail else ""),
-            usage=self.usage,
         )

@@ -23,13 +23,10 @@ Nothing here raises for what the program says.
 
 from __future__ import annotations
 
-import enum
 import re
 
 import attrs
-import msgspec
 
-from runner.agents import codex_errors
 from runner.agents.codex_read import (
     Record,
     of_completed,
@@ -37,25 +34,24 @@ from runner.agents.codex_read import (
     rate_limited,
     usage_of,
 )
+from runner.agents.codex_turn import CodexTurn
 from runner.agents.driver import Access, Setting
 from runner.agents.events import (
     ConversationStarted,
     ErrorClass,
     Event,
     RateLimited,
-    Raw,
     Ready,
     Refusal,
-    Retry,
     Text,
     TurnEnded,
     TurnStarted,
     Usage,
     UsageChanged,
 )
-from runner.agents.lines import LineSplitter, decode, is_partial, list_of, mapping_of, text_of
-from runner.agents.oneshot import as_unicode, describe_exit, stderr_tail
-from runner.errors import LocalProtocolError
+from runner.agents.lines import mapping_of, text_of
+from runner.agents.live import LiveConversation, State
+from runner.agents.oneshot import as_unicode
 
 POLICY: dict[Access, tuple[str, dict[str, object]]] = {
     "read-only": ("on-request", {"type": "readOnly"}),
@@ -83,48 +79,18 @@ _DECLINE = {
 _METHOD_NOT_FOUND = -32601  # JSON-RPC 2.0, section 5.1
 
 
-class State(enum.Enum):
-    """Where the conversation with the process stands."""
-
-    STARTING = enum.auto()
-    OPENING = enum.auto()
-    IDLE = enum.auto()
-    IN_TURN = enum.auto()
-    ENDED = enum.auto()
-
-
 @attrs.define(eq=False)
-class _Turn:
-    """What is known of the turn in flight."""
-
-    id: str
-    request: int
-    theirs: str = ""  # codex's id of it
-    begun: bool = False
-    interrupted: bool = False
-    last_text: str = ""
-    retries: int = 0
-    retry: Retry | None = None
-    usage: Usage = attrs.field(factory=Usage)
-
-
-@attrs.define(eq=False)
-class CodexConversation:
+class CodexConversation(LiveConversation[CodexTurn]):
     """The protocol state of one process of `codex app-server`."""
 
     setting: Setting
     access: Access
     model: str
-    state: State = attrs.field(default=State.STARTING, init=False)
-    version: str = attrs.field(default="", init=False)
     thread: str = attrs.field(default="", init=False)
     _trouble: str = attrs.field(default="", init=False)  # why the thread could not be opened
     _limit: RateLimited | None = attrs.field(default=None, init=False)
     _total: Usage | None = attrs.field(default=None, init=False)  # counted before this turn
-    _turn: _Turn | None = attrs.field(default=None, init=False)
     _ids: int = attrs.field(default=0, init=False)
-    _lines: LineSplitter = attrs.field(factory=LineSplitter, init=False)
-    _out: list[bytes] = attrs.field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._request(
@@ -135,19 +101,13 @@ class CodexConversation:
 
     # ------------------------------------------------------------ towards the program
 
-    @property
-    def ready(self) -> bool:
-        """Whether a turn can be sent."""
-        return self.state is State.IDLE
-
     def send_turn(self, turn: str, prompt: str) -> None:
         """Queue a prompt, to reach the model verbatim.
 
         Raises:
             LocalProtocolError: the program is not ready, or a turn is in flight.
         """
-        if self.state is not State.IDLE:
-            raise LocalProtocolError(f"a turn cannot be sent: {self.state.name.lower()}")
+        self._check_idle()
         approval, sandbox = POLICY[self.access]
         number = self._request(
             "turn/start",
@@ -157,8 +117,7 @@ class CodexConversation:
             approvalPolicy=approval,
             sandboxPolicy=sandbox,
         )
-        self._turn = _Turn(id=turn, request=number)
-        self.state = State.IN_TURN
+        self._begin(CodexTurn(id=turn, request=number))
 
     def interrupt(self) -> None:
         """Queue the request to end the turn in flight; nothing if there is none.
@@ -172,45 +131,14 @@ class CodexConversation:
             if turn.begun:
                 self._request("turn/interrupt", threadId=self.thread, turnId=turn.theirs)
 
-    def data_to_send(self) -> bytes:
-        """Take what is to be written to the program's standard input (whole lines), once."""
-        data = b"".join(self._out)
-        self._out.clear()
-        return data
-
     def _request(self, method: str, **params: object) -> int:
         self._ids += 1
         self._send({"id": self._ids, "method": method, "params": params})
         return self._ids
 
-    def _send(self, message: Record) -> None:
-        self._out.append(msgspec.json.encode(message) + b"\n")
-
     # ------------------------------------------------------------ from the program
 
-    def receive(self, data: bytes) -> list[Event]:
-        """Take what the program wrote to its standard output."""
-        return [event for line in self._lines.feed(data) for event in self._line(line)]
-
-    def receive_end(self, exit_code: int, stderr: bytes) -> list[Event]:
-        """Take the end of the process: a turn in flight ends with it."""
-        if self.state is State.ENDED:
-            return []
-        events = self._line(self._lines.take_tail())
-        if self._turn is not None:
-            how = f"it ended ({describe_exit(exit_code)}) in the turn: {stderr_tail(stderr)}"
-            interrupted = self._turn.interrupted
-            error = ErrorClass.INTERRUPTED if interrupted else ErrorClass.CRASHED
-            events.extend(self._end_turn(describe_exit(exit_code), error, how, {}))
-        self.state = State.ENDED
-        return events
-
-    def _line(self, line: bytes) -> list[Event]:
-        if not line.strip():
-            return []
-        message = decode(line)
-        if message is None:
-            return [Raw(kind="partial" if is_partial(line) else "garbage", data=line)]
+    def _translate(self, message: Record) -> tuple[str, list[Event] | None]:
         method = text_of(message, "method")
         if not method:
             events = self._on_answer(message)
@@ -218,7 +146,7 @@ class CodexConversation:
             events = self._on_request(method, message)
         else:
             events = self._on_notice(method, mapping_of(message, "params"))
-        return [Raw(kind=method or "answer", data=line)] if events is None else events
+        return method or "answer", events
 
     # Each handler gives events, or None for what has no translation.
 
@@ -234,7 +162,7 @@ class CodexConversation:
             return None
         if trouble:
             error = ErrorClass.FAILED if self._trouble else ErrorClass.BAD_REQUEST
-            return self._end_turn("refused", error, self._trouble or trouble, message)
+            return self._ended(turn, turn.refused(error, self._trouble or trouble, message))
         turn.theirs = text_of(mapping_of(result, "turn"), "id") or turn.theirs
         return None
 
@@ -278,7 +206,7 @@ class CodexConversation:
         self.state = State.IDLE
         return [Ready()]
 
-    def _on_begun(self, turn: _Turn) -> list[Event]:
+    def _on_begun(self, turn: CodexTurn) -> list[Event]:
         turn.begun = True
         if turn.interrupted:
             self.interrupt()
@@ -312,7 +240,7 @@ class CodexConversation:
             return self._on_begun(turn)
         return self._on_turn(turn, method, params)
 
-    def _on_turn(self, turn: _Turn, method: str, params: Record) -> list[Event] | None:
+    def _on_turn(self, turn: CodexTurn, method: str, params: Record) -> list[Event] | None:
         match method:
             case "item/agentMessage/delta":
                 return [Text(text=text_of(params, "delta"), partial=True)]
@@ -320,12 +248,10 @@ class CodexConversation:
                 return of_started(mapping_of(params, "item"))
             case "item/completed":
                 events = of_completed(mapping_of(params, "item"))
-                for event in events or []:
-                    if isinstance(event, Text):
-                        turn.last_text = event.text
+                turn.hear(events or [])
                 return events
             case "error" if params.get("willRetry") is True:
-                return self._on_retry(turn, mapping_of(params, "error"))
+                return [turn.retried(mapping_of(params, "error"))]
             case "turn/completed":
                 return self._on_completed(turn, mapping_of(params, "turn"))
             case _:
@@ -349,59 +275,13 @@ class CodexConversation:
         turn.usage = usage
         return [UsageChanged(usage=usage)]
 
-    def _on_retry(self, turn: _Turn, error: Record) -> list[Event]:
-        found, status = codex_errors.of_info(error.get("codexErrorInfo"))
-        message = text_of(error, "message")
-        counted = re.search(r"(\d+)/(\d+)", message)
-        turn.retries += 1
-        turn.retry = Retry(
-            attempt=int(counted[1]) if counted else turn.retries,
-            of=int(counted[2]) if counted else None,
-            status=status,
-            error=found or ErrorClass.NETWORK,
-            message=text_of(error, "additionalDetails") or message,
-        )
-        return [turn.retry]
+    def _on_completed(self, turn: CodexTurn, theirs: Record) -> list[Event]:
+        if text_of(theirs, "status") == "interrupted":
+            self._request("thread/backgroundTerminals/clean", threadId=self.thread)
+        return self._ended(turn, turn.completed(theirs, self._limit))
 
-    def _on_completed(self, turn: _Turn, theirs: Record) -> list[Event]:
-        status = text_of(theirs, "status")
-        for item in list_of(theirs, "items"):
-            if isinstance(item, dict) and text_of(item, "type") == "agentMessage":
-                turn.last_text = text_of(item, "text") or turn.last_text
-        failure = mapping_of(theirs, "error")
-        match status:
-            case "completed":
-                error = None
-            case "interrupted":
-                error = ErrorClass.INTERRUPTED
-                self._request("thread/backgroundTerminals/clean", threadId=self.thread)
-            case _:
-                error = codex_errors.of_failure(failure, turn.retry)
-        return self._end_turn(status, error, text_of(failure, "message"), theirs)
-
-    def _end_turn(
-        self, stop: str, error: ErrorClass | None, sentence: str, raw: Record
-    ) -> list[Event]:
-        turn = self._turn
-        assert turn is not None
-        self._turn = None
-        self.state = State.IDLE
+    def _ended(self, turn: CodexTurn, ended: TurnEnded) -> list[Event]:
         if self._total is not None:
             self._total += turn.usage
-        resets_at = None
-        if error in {ErrorClass.BUDGET, ErrorClass.RATE_LIMITED} and self._limit is not None:
-            # A plan's limit that ends at a known time is worth waiting for.
-            error, resets_at = ErrorClass.RATE_LIMITED, self._limit.resets_at
-        return [
-            TurnEnded(
-                turn=turn.id,
-                ok=error is None,
-                message=turn.last_text,
-                stop=stop,
-                error=error,
-                error_text=sentence,
-                resets_at=resets_at,
-                usage=turn.usage,
-                raw=raw,
-            )
-        ]
+        self._end()
+        return [ended]

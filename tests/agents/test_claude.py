@@ -329,7 +329,7 @@ def test_a_last_line_without_its_newline_counts_and_half_a_line_does_not():
     assert half == Raw(kind="partial", data=b'{"type":"result","subt')
     assert (cut.error, cut.error_text) == (
         ErrorClass.CRASHED,
-        "it ended (exit 0) without a result: boom",
+        "it ended (exit 0) in the turn: boom",
     )
 
 

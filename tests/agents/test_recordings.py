@@ -147,7 +147,7 @@ def test_claude_resumed_knows_what_it_cost_before_and_is_killed(load_recording, 
     # One request at either version's price, not the sum of the conversation.
     assert again.cost_usd == pytest.approx(0.00019725 if "197" in program else 0.0001564)
     assert (killed.ok, killed.error, killed.stop) == (False, ErrorClass.CRASHED, "SIGKILL")
-    assert killed.error_text == "it ended (SIGKILL) without a result"
+    assert killed.error_text == "it ended (SIGKILL) in the turn"
 
 
 @pytest.mark.parametrize("program", CLAUDE)

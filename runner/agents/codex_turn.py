@@ -1,0 +1,88 @@
+"""A turn of codex while it is in flight: what has been seen of it, and how it ends.
+
+The conversation (codex_server) decides which messages are this turn's and when it is over.
+"""
+
+from __future__ import annotations
+
+import re
+
+import attrs
+
+from runner.agents import codex_errors
+from runner.agents.codex_read import Record
+from runner.agents.events import ErrorClass, RateLimited, Retry, TurnEnded
+from runner.agents.lines import list_of, mapping_of, text_of
+from runner.agents.live import LiveTurn
+
+
+@attrs.define(eq=False, kw_only=True)
+class CodexTurn(LiveTurn):
+    """What is known of the turn in flight.
+
+    Attributes:
+        request: the number of our request for it.
+        theirs: codex's id of it; empty until codex has said it.
+        retries: how often it said that it would ask its provider again.
+    """
+
+    request: int
+    theirs: str = ""
+    retries: int = 0
+
+    def retried(self, error: Record) -> Retry:
+        """Note that codex asks its provider again, because of an error."""
+        found, status = codex_errors.of_info(error.get("codexErrorInfo"))
+        message = text_of(error, "message")
+        counted = re.search(r"(\d+)/(\d+)", message)
+        self.retries += 1
+        self.retry = Retry(
+            attempt=int(counted[1]) if counted else self.retries,
+            of=int(counted[2]) if counted else None,
+            status=status,
+            error=found or ErrorClass.NETWORK,
+            message=text_of(error, "additionalDetails") or message,
+        )
+        return self.retry
+
+    def completed(self, theirs: Record, limit: RateLimited | None) -> TurnEnded:
+        """The end by codex's word, which comes with its record of the turn."""
+        for item in list_of(theirs, "items"):
+            if isinstance(item, dict) and text_of(item, "type") == "agentMessage":
+                self.last_text = text_of(item, "text") or self.last_text
+        failure = mapping_of(theirs, "error")
+        status = text_of(theirs, "status")
+        match status:
+            case "completed":
+                error = None
+            case "interrupted":
+                error = ErrorClass.INTERRUPTED
+            case _:
+                error = codex_errors.of_failure(failure, self.retry)
+        resets_at = None
+        if error in {ErrorClass.BUDGET, ErrorClass.RATE_LIMITED} and limit is not None:
+            # A plan's limit that ends at a known time is worth waiting for.
+            error, resets_at = ErrorClass.RATE_LIMITED, limit.resets_at
+        return TurnEnded(
+            turn=self.id,
+            ok=error is None,
+            message=self.last_text,
+            stop=status,
+            error=error,
+            error_text=text_of(failure, "message"),
+            resets_at=resets_at,
+            usage=self.usage,
+            raw=theirs,
+        )
+
+    def refused(self, error: ErrorClass, sentence: str, answer: Record) -> TurnEnded:
+        """The end before the beginning: codex refused our request for it."""
+        return TurnEnded(
+            turn=self.id,
+            ok=False,
+            message="",
+            stop="refused",
+            error=error,
+            error_text=sentence,
+            raw=answer,
+        )

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import json
 import os
+from typing import ClassVar
 
 import attrs
 
@@ -84,28 +85,16 @@ class ClaudeDriver:
     agent: ClaudeAgent
     root: bool = attrs.field(factory=lambda: os.geteuid() == 0, kw_only=True)
 
-    @property
-    def name(self) -> str:
-        """`claude`."""
-        return "claude"
-
-    @property
-    def process_per_turn(self) -> bool:
-        """One process serves all turns."""
-        return False
-
-    @property
-    def ladder(self) -> tuple[Rung, ...]:
-        """SIGTERM last: it leaves running commands behind, the others end them first.
-
-        Interrupted as a command is about to begin, it takes up to 3.1 s (measured).
-        """
-        return (
-            Rung(act="interrupt", wait=5.0),
-            Rung(act="eof", wait=5.0),
-            Rung(act="SIGINT", wait=2.0),
-            Rung(act="SIGTERM", wait=1.0),
-        )
+    name: ClassVar[str] = "claude"
+    process_per_turn: ClassVar[bool] = False
+    # SIGTERM last: it leaves running commands behind, the others end them first. Interrupted as a
+    # command is about to begin, it takes up to 3.1 s (measured).
+    ladder: ClassVar[tuple[Rung, ...]] = (
+        Rung(act="interrupt", wait=5.0),
+        Rung(act="eof", wait=5.0),
+        Rung(act="SIGINT", wait=2.0),
+        Rung(act="SIGTERM", wait=1.0),
+    )
 
     def launch(self, setting: Setting) -> Launch:
         """How to start the program for a conversation, new or not.

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from typing import ClassVar
 
 import attrs
 
@@ -46,24 +47,14 @@ class CodexDriver:
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "_overrides", (*QUIET, *_bounds(self.agent.config)))
 
-    @property
-    def name(self) -> str:
-        """`codex`."""
-        return "codex"
-
-    @property
-    def process_per_turn(self) -> bool:
-        """One process serves all turns."""
-        return False
-
-    @property
-    def ladder(self) -> tuple[Rung, ...]:
-        """Never SIGINT: it leaves running commands behind, the end of input and SIGTERM do not."""
-        return (
-            Rung(act="interrupt", wait=3.0),
-            Rung(act="eof", wait=5.0),
-            Rung(act="SIGTERM", wait=2.0),
-        )
+    name: ClassVar[str] = "codex"
+    process_per_turn: ClassVar[bool] = False
+    # Never SIGINT: it leaves running commands behind, the end of input and SIGTERM do not.
+    ladder: ClassVar[tuple[Rung, ...]] = (
+        Rung(act="interrupt", wait=3.0),
+        Rung(act="eof", wait=5.0),
+        Rung(act="SIGTERM", wait=2.0),
+    )
 
     def launch(self, setting: Setting) -> Launch:
         """How to start the program for a conversation, new or not: both start alike."""

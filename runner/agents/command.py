@@ -17,7 +17,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable
-from typing import Literal
+from typing import ClassVar, Literal
 
 import attrs
 import msgspec
@@ -58,20 +58,13 @@ class CommandDriver:
             raise ConfigError(*wrong)
         object.__setattr__(self, "path", parse_path(self.agent.message))
 
-    @property
-    def name(self) -> str:
-        """`command`."""
-        return "command"
-
-    @property
-    def process_per_turn(self) -> bool:
-        """Each turn has a process of its own."""
-        return True
-
-    @property
-    def ladder(self) -> tuple[Rung, ...]:
-        """What any program understands."""
-        return (Rung(act="SIGINT", wait=2.0), Rung(act="SIGTERM", wait=2.0))
+    name: ClassVar[str] = "command"
+    process_per_turn: ClassVar[bool] = True
+    # What any program understands.
+    ladder: ClassVar[tuple[Rung, ...]] = (
+        Rung(act="SIGINT", wait=2.0),
+        Rung(act="SIGTERM", wait=2.0),
+    )
 
     def launch(self, setting: Setting) -> Launch:
         """How to carry out the setting's prompt.

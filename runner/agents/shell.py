@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import codecs
 import os
+from typing import ClassVar
 
 import attrs
 
@@ -54,20 +55,13 @@ class ShellDriver:
 
     agent: ShellAgent
 
-    @property
-    def name(self) -> str:
-        """`shell`."""
-        return "shell"
-
-    @property
-    def process_per_turn(self) -> bool:
-        """Each turn has a shell of its own."""
-        return True
-
-    @property
-    def ladder(self) -> tuple[Rung, ...]:
-        """As a terminal and an init system would end it; a script may clean up after both."""
-        return (Rung(act="SIGINT", wait=1.0), Rung(act="SIGTERM", wait=1.0))
+    name: ClassVar[str] = "shell"
+    process_per_turn: ClassVar[bool] = True
+    # As a terminal and an init system would end it; a script may clean up after both.
+    ladder: ClassVar[tuple[Rung, ...]] = (
+        Rung(act="SIGINT", wait=1.0),
+        Rung(act="SIGTERM", wait=1.0),
+    )
 
     def launch(self, setting: Setting) -> Launch:
         """How to carry out the setting's prompt."""

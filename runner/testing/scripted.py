@@ -23,7 +23,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import attrs
 
@@ -75,24 +75,14 @@ class ScriptedAgent:
     turns: tuple[Script, ...] = ()
     _played: Counter[tuple[str, int]] = attrs.field(factory=Counter, init=False, repr=False)
 
-    @property
-    def name(self) -> str:
-        """The agent's name."""
-        return "scripted"
-
-    @property
-    def process_per_turn(self) -> bool:
-        """One process serves many turns."""
-        return False
-
-    @property
-    def ladder(self) -> tuple[Rung, ...]:
-        """It finishes its turn at the end of its input; SIGTERM ends it at once."""
-        return (
-            Rung(act="interrupt", wait=0.5),
-            Rung(act="eof", wait=1.0),
-            Rung(act="SIGTERM", wait=1.0),
-        )
+    name: ClassVar[str] = "scripted"
+    process_per_turn: ClassVar[bool] = False
+    # It finishes its turn at the end of its input; SIGTERM ends it at once.
+    ladder: ClassVar[tuple[Rung, ...]] = (
+        Rung(act="interrupt", wait=0.5),
+        Rung(act="eof", wait=1.0),
+        Rung(act="SIGTERM", wait=1.0),
+    )
 
     def launch(self, setting: Setting) -> Launch:
         """Start it with our own Python, isolated: -I -S."""

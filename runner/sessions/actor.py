@@ -274,13 +274,15 @@ class SessionActor:
         return program
 
     def _make_program(self, flight: Flight, prompt: str) -> Program:
-        def happened(event: Event) -> None:  # a synchronous block, in the program's task
-            if self._program is program:
-                self._notes.happened(self._flight, event)
-
-        program = self.starter.make_program(self.state, flight.number, prompt, happened)
-        self._program = program
+        self._program = program = self.starter.make_program(
+            self.state, flight.number, prompt, self._happened
+        )
         return program
+
+    def _happened(self, program: Program, event: Event) -> None:
+        """A program says something; a synchronous block, in its task."""
+        if self._program is program:
+            self._notes.happened(self._flight, event)
 
     async def _run(self, program: Program) -> None:
         """Give a program its task; it has been started when this returns."""

@@ -43,7 +43,8 @@ class Program:
     """A process, from before its start until nothing is left of it.
 
     Attributes:
-        on_event: gets everything that the program says, in order; must not wait.
+        on_event: gets this and everything that the program says, in order; must not wait. It does
+            not know this by itself: a cycle for every turn is much to collect.
         started: it runs, or could not be started: then `failure` says why.
         ready: a turn can be sent; or it has ended.
         ended: it and all that it started are gone.
@@ -56,7 +57,7 @@ class Program:
     cwd: str
     env: Mapping[str, str]
     conversation: Conversation
-    on_event: Callable[[Event], None]
+    on_event: Callable[[Program, Event], None]
     started: trio.Event = attrs.field(factory=trio.Event)
     ready: trio.Event = attrs.field(factory=trio.Event)
     ended: trio.Event = attrs.field(factory=trio.Event)
@@ -161,7 +162,7 @@ class Program:
 
     def _tell(self, events: list[Event]) -> None:
         for event in events:
-            self.on_event(event)
+            self.on_event(self, event)
 
     async def _write(self, stdin: trio.abc.SendStream) -> None:
         try:
@@ -186,8 +187,8 @@ class Program:
 
     def begin_turn(self) -> None:
         """Keep the tails of what is written from now on."""
-        self._out = Capture(2 * TAIL)
-        self._err = Capture(2 * TAIL)
+        if self._out.size or self._err.size:
+            self._out, self._err = Capture(2 * TAIL), Capture(2 * TAIL)
 
     def tails(self) -> tuple[str, str]:
         """The ends of what was written since `begin_turn`."""

@@ -12,6 +12,7 @@ It writes nothing to the ledger: phases and turns are told to the caller.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
@@ -28,7 +29,7 @@ from runner.errors import (
     SupervisorClosed,
 )
 from runner.jobs.bench import Bench
-from runner.jobs.outcome import UNAVAILABLE, Check, Outcome, of_turns, touched
+from runner.jobs.outcome import JOB_TIMEOUT, UNAVAILABLE, Check, Outcome, of_turns, touched
 from runner.jobs.patch import EMPTY_TREE, Patches
 from runner.jobs.plan import Plan, PlannedJob, Rendered
 from runner.jobs.progress import Phase
@@ -75,13 +76,18 @@ class Tools:
 
 @attrs.define(eq=False)
 class Attempt:
-    """One attempt that is being carried out."""
+    """One attempt that is being carried out.
+
+    Attributes:
+        deadline: of the job, on trio's clock.
+    """
 
     tools: Tools
     job: PlannedJob
     number: int
     session_id: str
     teller: Teller
+    deadline: float = math.inf
     cancel_scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     session: Session | None = None
     _is_in_turn: bool = False
@@ -101,14 +107,16 @@ class Attempt:
             Cut: `interrupt` or `kill` was called before it came to its end.
         """
         outcome: Outcome | None = None
+        # One scope for two ends: a job's time is only up while nobody has interrupted it.
+        self.cancel_scope.deadline = min(self.cancel_scope.deadline, self.deadline)
         with self.cancel_scope:
             outcome = await self._carry_out()
-        if outcome is None or (self._is_interrupted and outcome.state != "ok"):
+        if self._is_interrupted and (outcome is None or outcome.state != "ok"):
             raise Cut
-        return self.gathered(outcome)
-
-    def gathered(self, outcome: Outcome) -> Outcome:
-        """An outcome, with what there is of turns, checks and durations so far."""
+        if outcome is None:
+            seconds = self.tools.plan.batch.limits.job_timeout
+            text = f"the job took longer than {seconds:g} s"
+            outcome = Outcome(state="failed", error=JOB_TIMEOUT, error_text=text)
         return attrs.evolve(
             outcome,
             turns=tuple(self._turns),
@@ -122,7 +130,8 @@ class Attempt:
         """End the turn in flight, politely at first; whatever else is going on, at once."""
         self._is_interrupted = True
         if self.session is not None and self._is_in_turn:
-            self.cancel_scope.deadline = trio.current_time() + INTERRUPT_GRACE
+            until = trio.current_time() + INTERRUPT_GRACE
+            self.cancel_scope.deadline = min(self.cancel_scope.deadline, until)
             await self.session.interrupt()
         else:
             self.kill()

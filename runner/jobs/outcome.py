@@ -198,6 +198,8 @@ class _Tracks:
         return path, False
 
     def files(self) -> Files:
+        if not (self.now or self.left):
+            return Files()
         origins = {origin for origin, _ in self.now.values()}
         lost = self.left - origins
         created = {path for path, (origin, _) in self.now.items() if origin is None} - lost

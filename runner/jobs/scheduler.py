@@ -30,7 +30,7 @@ import trio
 from runner.jobs import statements as changes
 from runner.jobs.attempt import Attempt, Cut, Tools
 from runner.jobs.ledger import Ledger
-from runner.jobs.outcome import JOB_TIMEOUT, Outcome, delay_before_next
+from runner.jobs.outcome import Outcome, delay_before_next
 from runner.jobs.output import Output
 from runner.jobs.plan import PlannedJob
 from runner.jobs.progress import AgentSaid, Control, JobCut, Observer
@@ -175,7 +175,7 @@ class Scheduler:
         """Have due attempts written down as begun, well before the slots run out of them."""
         if len(self._claimed) + self._claiming > CLAIM // 2:
             return
-        now = trio.current_time()
+        now, written = trio.current_time(), wall_clock().isoformat()
         chunk: list[Pending] = []
         statements: list[Statement] = []
         while self._waiting and self._waiting[0][0] <= now and len(chunk) < CLAIM:
@@ -183,7 +183,7 @@ class Scheduler:
             pending.session = str(uuid.uuid4())
             chunk.append(pending)
             statements += changes.attempt_began(
-                pending.job.number, pending.number, pending.session, wall_clock().isoformat()
+                pending.job.number, pending.number, pending.session, written
             )
         if chunk:
             self._claiming += len(chunk)
@@ -220,21 +220,14 @@ class Scheduler:
     async def _carry_out(self, pending: Pending) -> None:
         job = pending.job
         told = Told(self._telling, pending, self._follow)
-        attempt = Attempt(self._tools, job, pending.number, pending.session, told)
-        timeout = self._plan.batch.limits.job_timeout or math.inf
         if pending.deadline is None:
+            timeout = self._plan.batch.limits.job_timeout or math.inf
             pending.deadline = trio.current_time() + timeout
+        attempt = Attempt(self._tools, job, pending.number, pending.session, told, pending.deadline)
         self._running[job.number] = attempt
         self._telling.started(pending)
-        outcome: Outcome | None = None
         try:
-            with trio.move_on_at(pending.deadline):
-                outcome = await attempt.carry_out()
-            if outcome is None:
-                text = f"the job took longer than {timeout:g} s"
-                outcome = attempt.gathered(
-                    Outcome(state="failed", error=JOB_TIMEOUT, error_text=text)
-                )
+            outcome = await attempt.carry_out()
         except Cut:
             self._control.drain()  # it was interrupted, or the layers below are closing
             self.cut += 1

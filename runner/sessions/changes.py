@@ -21,6 +21,7 @@ within the same tick (up to 10 ms) as the scan before it is not seen; git calls 
 from __future__ import annotations
 
 import contextlib
+import functools
 import operator
 import os
 import re
@@ -82,7 +83,7 @@ class Scanner:
     _rules: _Rules = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._rules = _make_rules(self.ignore)
+        self._rules = _make_rules(tuple(self.ignore))
 
     async def scan(self) -> Tree:
         """The tree as it is now. What vanishes meanwhile, or cannot be read, is left out.
@@ -235,7 +236,8 @@ class _Rules:
         )
 
 
-def _make_rules(patterns: Sequence[str]) -> _Rules:
+@functools.lru_cache(maxsize=64)  # most sessions have the same
+def _make_rules(patterns: tuple[str, ...]) -> _Rules:
     below = [pattern.removesuffix("/**") for pattern in patterns if pattern.endswith("/**")]
     plain = [path for path in below if not set(path) & set("*?[\\{!")]
     others = [pattern for pattern in patterns if not pattern.endswith("/**")]

@@ -37,6 +37,13 @@ class Means:
     environ: Mapping[str, str]
     starts: trio.CapacityLimiter
     scans: trio.CapacityLimiter
+    _bases: dict[tuple[str, ...], dict[str, str]] = attrs.field(factory=dict, init=False)
+
+    def environment(self, pass_env: tuple[str, ...], extra: Mapping[str, str]) -> dict[str, str]:
+        """The environment of a program; `environ` is gone through once for the same names."""
+        if pass_env not in self._bases:
+            self._bases[pass_env] = base_environment(self.environ, pass_env=pass_env)
+        return {**self._bases[pass_env], **extra}
 
 
 @attrs.frozen(kw_only=True)
@@ -53,7 +60,11 @@ class Starter:
     env: Mapping[str, str]
 
     def make_program(
-        self, state: SessionState, turn: int, prompt: str, on_event: Callable[[Event], None]
+        self,
+        state: SessionState,
+        turn: int,
+        prompt: str,
+        on_event: Callable[[Program, Event], None],
     ) -> Program:
         """Prepare a process; nothing runs yet.
 
@@ -76,11 +87,7 @@ class Starter:
             turn=turn,
         )
         launch = driver.launch(setting)
-        env = base_environment(
-            self.means.environ,
-            pass_env=launch.pass_env,
-            extra={**self.env, **dict(launch.env)},
-        )
+        env = self.means.environment(launch.pass_env, {**self.env, **dict(launch.env)})
         self._prepare(state.private, launch, env)
         return Program(
             host=self.means.host,

@@ -16,7 +16,6 @@ in. It does not do: access modes, environment variables, approval.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -32,7 +31,6 @@ from runner.agents.events import (
     ConversationStarted,
     ErrorClass,
     Event,
-    Raw,
     Ready,
     Text,
     Thinking,
@@ -43,15 +41,8 @@ from runner.agents.events import (
     Usage,
     UsageChanged,
 )
-from runner.agents.lines import (
-    LineSplitter,
-    decode,
-    mapping_of,
-    number_of,
-    text_of,
-    whole_of,
-)
-from runner.errors import LocalProtocolError
+from runner.agents.lines import mapping_of, number_of, text_of, whole_of
+from runner.agents.live import LiveConversation, LiveTurn, State
 from runner.testing.model.directives import DirectiveError, parse
 from runner.testing.model.steps import Fail, Say, Step
 
@@ -116,27 +107,18 @@ class ScriptedAgent:
 
 
 @attrs.define(eq=False, kw_only=True)
-class ScriptedConversation:
-    """The protocol state of one process: not ready, ready, or in a turn."""
+class ScriptedConversation(LiveConversation[LiveTurn]):
+    """The protocol state of one process."""
 
     _agent: ScriptedAgent
-    _lines: LineSplitter = attrs.field(factory=LineSplitter, init=False)
-    _outgoing: bytearray = attrs.field(factory=bytearray, init=False)
-    _turns: int | None = attrs.field(default=None, init=False)  # None until it has said ready
-    _turn: str | None = attrs.field(default=None, init=False)  # the one in flight
-
-    @property
-    def ready(self) -> bool:
-        """Whether a turn can be sent."""
-        return self._turns is not None and self._turn is None
+    _turns: int = attrs.field(default=0, init=False)  # of the whole conversation, so far
 
     def send_turn(self, turn: str, prompt: str) -> None:
         """Queue a turn: the prompt, and the steps that it makes the program play."""
-        if self._turns is None or self._turn is not None:
-            raise LocalProtocolError("the program is not ready, or a turn is still in flight")
+        self._check_idle()
         steps = self._agent.steps(self._turns, prompt)
         self._turns += 1
-        self._turn = turn
+        self._begin(LiveTurn(id=turn))
         played = [{"do": type(step).__name__.lower(), **attrs.asdict(step)} for step in steps]
         usage = attrs.asdict(DEFAULT_USAGE)
         self._send({"turn": turn, "prompt": prompt, "steps": played, "usage": usage})
@@ -144,50 +126,22 @@ class ScriptedConversation:
     def interrupt(self) -> None:
         """Queue the request to end the turn."""
         if self._turn is not None:
+            self._turn.interrupted = True
             self._send({"interrupt": True})
 
-    def receive(self, data: bytes) -> list[Event]:
-        """Take what the program wrote."""
-        return [event for line in self._lines.feed(data) for event in self._read(line)]
-
-    def receive_end(self, exit_code: int, stderr: bytes) -> list[Event]:
-        """Take the end of the process."""
-        tail = self._lines.take_tail()
-        events: list[Event] = [Raw(kind="", data=tail)] if tail else []
-        if self._turn is not None:
-            text = stderr.decode("utf-8", "replace").strip()
-            events.append(
-                TurnEnded(
-                    turn=self._turn,
-                    ok=False,
-                    message="",
-                    stop="ended",
-                    error=ErrorClass.CRASHED,
-                    error_text=text or f"the program ended with {exit_code} in the turn",
-                )
-            )
-        self._turn = self._turns = None
-        return events
-
-    def data_to_send(self) -> bytes:
-        """Take what is to be written."""
-        data = bytes(self._outgoing)
-        self._outgoing.clear()
-        return data
-
-    def _send(self, message: Mapping[str, object]) -> None:
-        self._outgoing += json.dumps(message).encode() + b"\n"
-
-    def _read(self, line: bytes) -> list[Event]:
-        message = decode(line)
-        kind = text_of(message, "event") if message is not None else ""
-        if message is None or kind not in _READERS:
-            return [Raw(kind=kind, data=line)]
-        if kind == "ready":
+    def _translate(self, message: Mapping[str, object]) -> tuple[str, list[Event] | None]:
+        kind = text_of(message, "event")
+        if kind not in _READERS:
+            return kind, None
+        if kind == "ready" and self.state is State.STARTING:
             self._turns = whole_of(message, "turns")
+            self.state = State.IDLE
+        events = _READERS[kind](message)
+        if self._turn is not None:
+            self._turn.hear(events)
         if kind == "end":
-            self._turn = None
-        return _READERS[kind](message)
+            self._end()
+        return kind, events
 
 
 def _call(message: Mapping[str, object]) -> ToolCall:

@@ -228,7 +228,7 @@ async def test_a_killed_conversation_is_resumed_with_what_it_knows(tmp_path: Pat
         fourth, _ = await talk.turn("!recall")
 
     assert (crashed.ok, crashed.error) == (False, ErrorClass.CRASHED)
-    assert "ended with -9" in crashed.error_text
+    assert "it ended (SIGKILL)" in crashed.error_text
     assert third.message == "three"
     assert fourth.message == "first\nsecond\nthird"
 
@@ -247,7 +247,10 @@ async def test_a_crash_says_what_was_on_standard_error(tmp_path: Path) -> None:
     async with ready_talk(tmp_path, "!stderr it is broken\n!exit 3") as talk:
         ended, _ = await talk.turn("go")
 
-    assert (ended.error, ended.error_text) == (ErrorClass.CRASHED, "it is broken")
+    assert (ended.error, ended.error_text) == (
+        ErrorClass.CRASHED,
+        "it ended (exit 3) in the turn: it is broken",
+    )
 
 
 @pytest.mark.parametrize(
@@ -329,9 +332,9 @@ async def test_lines_that_are_no_messages_are_kept_as_they_are(tmp_path: Path) -
         _, events = await talk.turn("go")
 
     assert events[1:4] == [
-        Raw(kind="", data=b"{half"),
+        Raw(kind="partial", data=b"{half"),
         Raw(kind="odd", data=b'{"event": "odd"}'),
-        Raw(kind="", data=b"plain"),
+        Raw(kind="garbage", data=b"plain"),
     ]
 
 
@@ -339,7 +342,7 @@ def test_the_rest_of_a_line_is_kept_when_the_program_ends() -> None:
     conversation = ScriptedConversation(agent=ScriptedAgent())
 
     assert conversation.receive(b'{"event": "te') == []
-    assert conversation.receive_end(-9, b"") == [Raw(kind="", data=b'{"event": "te')]
+    assert conversation.receive_end(-9, b"") == [Raw(kind="partial", data=b'{"event": "te')]
 
 
 async def test_at_the_end_of_its_input_it_finishes_the_turn_and_ends(tmp_path: Path) -> None:

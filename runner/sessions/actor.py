@@ -337,7 +337,7 @@ class SessionActor:
 
     def _bound(self) -> float:
         program = self._program
-        patience = 0.0 if program is None else program.patience
+        patience = 0.0 if program is None else program.interrupt_patience + program.patience
         return trio.current_time() + patience + FORCE
 
     # ------------------------------------------------------------ the files

@@ -176,16 +176,42 @@ class Store:
         """Add a line to the transcript: what happened, and when. One that cannot be is counted."""
         at = datetime.now(UTC).isoformat()
         line = json.dumps({"at": at, **what}, default=_plain).encode() + b"\n"
+        if self._is_closed:  # from a program that could not be ended in time: not ours any more
+            self.lost += 1
+            return
         try:
             if self._transcript is None:
-                path = os.path.join(self.private, "transcript.jsonl")
-                self._transcript = open(path, "ab", buffering=0, opener=_owner_only)  # noqa: SIM115
-            self._transcript.write(line)
+                self._transcript = _open_lines(os.path.join(self.private, "transcript.jsonl"))
+            written = self._transcript.write(line)
         except OSError:
-            self.lost += 1  # a full disk must not end the turn that may be about to free it
+            written = 0  # a full disk must not end the turn that may be about to free it
+        if written != len(line):
+            self.lost += 1
+            if written:  # what there was room for; opening it anew ends that line
+                self.rest()
 
     def __repr__(self) -> str:
         return f"<Store {self.private!r}, {'ours' if self._lock is not None else 'not claimed'}>"
+
+
+def _open_lines(path: str) -> IO[bytes]:
+    """Open a file to add lines; one that a full disk or a SIGKILL left half is ended first."""
+    file = open(path, "ab", buffering=0, opener=_owner_only)  # noqa: SIM115
+    try:
+        if not _is_whole(path, file.tell()):
+            file.write(b"\n")
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def _is_whole(path: str, size: int) -> bool:
+    if size == 0:
+        return True
+    with open(path, "rb", buffering=0) as file:
+        file.seek(size - 1)
+        return file.read(1) == b"\n"
 
 
 def _owner_only(path: str, flags: int) -> int:

@@ -13,6 +13,7 @@ import trio
 from runner.agents.driver import Rung
 from runner.agents.events import ErrorClass, Retry, Text, Usage
 from runner.errors import AgentUnavailable, NotFound
+from runner.sessions import actor as actor_module
 from runner.sessions.actor import CUT_NOTE
 from runner.sessions.making import Sessions
 from runner.sessions.session import Session
@@ -187,6 +188,22 @@ async def test_an_interrupted_turn_with_a_tool_at_work_takes_the_program_with_it
 
     assert (True, "tool\nwait") == (turn.ok, turn.final_message)
     assert 2 == session.statistics().starts
+
+
+async def test_waiting_for_an_interrupted_turn_takes_no_time_from_ending_its_program(
+    sessions: Sessions,
+    work: Path,
+    fake: Callable[..., object],
+    monkeypatch: pytest.MonkeyPatch,
+    commands: Commands,
+) -> None:
+    monkeypatch.setattr(actor_module, "FORCE", 1.2)
+    driver = fake(ladder=(Rung(act="interrupt", wait=1.5),))
+    async with sessions.make_session(str(work), driver=driver) as session:
+        turn = await session.send("unheard", timeout=0.4)
+
+        assert ErrorClass.TIMEOUT is turn.error
+        assert [] == commands("fake-agent.py")
 
 
 @pytest.mark.parametrize("prompt", ["wait", "tool\nwait", "unheard", "stubborn"])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,10 +39,11 @@ def make(sessions: Sessions, work: Path, fake: Callable[..., object]) -> Make:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path) -> Iterator[Store]:
     store = Store(str(tmp_path / "sessions" / "one"))
     store.claim()
-    return store
+    yield store
+    store.close()
 
 
 def a_record(**changes: object) -> Record:
@@ -282,6 +284,45 @@ def test_lines_that_cannot_be_written_are_counted(store: Store) -> None:
     store.close()
 
     assert 1 == store.lost
+
+
+def lines_of(store: Store) -> list[str]:
+    return (Path(store.private) / "transcript.jsonl").read_text().splitlines()
+
+
+def test_a_line_for_half_of_which_there_was_room_spoils_no_other(store: Store) -> None:
+    store.note(turn=1, prompt="a")
+    size = (Path(store.private) / "transcript.jsonl").stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, hard))  # a full disk, for this process
+    try:
+        store.note(turn=1, prompt="b")
+        store.note(turn=1, prompt="c")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    store.note(turn=1, prompt="d")
+    first, half, last = lines_of(store)
+
+    assert ("a", "d") == (json.loads(first)["prompt"], json.loads(last)["prompt"])
+    assert 20 == len(half)
+    assert 2 == store.lost
+
+
+def test_a_line_that_a_kill_left_half_spoils_no_other(store: Store) -> None:
+    (Path(store.private) / "transcript.jsonl").write_bytes(b'{"at": "20')
+    store.note(turn=1, prompt="a")
+    half, whole = lines_of(store)
+
+    assert '{"at": "20' == half
+    assert "a" == json.loads(whole)["prompt"]
+
+
+def test_nothing_is_written_to_what_was_given_up(store: Store) -> None:
+    store.note(turn=1, prompt="a")
+    store.close()
+    store.note(turn=1, prompt="b")
+
+    assert 1 == len(lines_of(store)) == store.lost
 
 
 def test_whatever_happens_can_be_a_line_of_the_transcript(store: Store) -> None:

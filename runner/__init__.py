@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from runner.errors import DecodeFailed as DecodeFailed
     from runner.errors import EditFailed as EditFailed
     from runner.errors import ExecFailed as ExecFailed
+    from runner.errors import FileChanged as FileChanged
     from runner.errors import InvalidPath as InvalidPath
     from runner.errors import InvalidPattern as InvalidPattern
     from runner.errors import LedgerError as LedgerError
@@ -46,13 +47,19 @@ if TYPE_CHECKING:
     from runner.jobs.progress import Report as Report
     from runner.jobs.spec import Batch as Batch
     from runner.messages import Entry as Entry
+    from runner.messages import Failure as Failure
     from runner.messages import FileStat as FileStat
     from runner.messages import Found as Found
+    from runner.messages import LineChange as LineChange
     from runner.messages import Listing as Listing
     from runner.messages import Match as Match
     from runner.messages import Matches as Matches
     from runner.messages import Outcome as Outcome
+    from runner.messages import Replacement as Replacement
+    from runner.messages import Stored as Stored
     from runner.operations import Done as Done
+    from runner.operations import line_hash as line_hash
+    from runner.operations import with_hashes as with_hashes
     from runner.runtime import Runner as Runner
     from runner.runtime import open_runner as open_runner
     from runner.scopes.scope import Scope as Scope
@@ -65,15 +72,19 @@ _HOMES = {
     "runner.config": ("RunnerConfig",),
     # scopes
     "runner.scopes.scope": ("Scope",),
-    "runner.operations": ("Done",),
+    "runner.operations": ("Done", "line_hash", "with_hashes"),
     "runner.messages": (
         "Entry",
+        "Failure",
         "FileStat",
         "Found",
+        "LineChange",
         "Listing",
         "Match",
         "Matches",
         "Outcome",
+        "Replacement",
+        "Stored",
     ),
     # sessions and agents
     "runner.sessions.session": ("Session",),
@@ -101,6 +112,7 @@ _HOMES = {
         "DecodeFailed",
         "EditFailed",
         "ExecFailed",
+        "FileChanged",
         "InvalidPath",
         "InvalidPattern",
         "LedgerError",

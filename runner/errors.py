@@ -127,6 +127,12 @@ class EditFailed(OperationError):
     default_reason = "the text to replace does not stand there exactly once"
 
 
+class FileChanged(OperationError):
+    """The file is not as the caller saw it last; nothing has been changed."""
+
+    default_reason = "the file has changed since it was read"
+
+
 class InvalidPattern(OperationError):
     """A glob or a regular expression that cannot be used."""
 

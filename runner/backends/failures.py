@@ -17,6 +17,7 @@ from runner.errors import (
     PermissionDenied,
     WrongType,
 )
+from runner.messages import Failure
 
 _KINDS: dict[int, tuple[type[OperationError], str, str]] = {
     errno.ENOENT: (NotFound, "", ""),
@@ -53,7 +54,7 @@ def translate(error: OSError, op: str, path: str, scope: str | None) -> Operatio
 
 
 class Answers:
-    """Makes an OSError inside it the answer of an operation: the border where errno ends."""
+    """Makes an OSError inside it the answer of an operation, and tells errors where they are."""
 
     __slots__ = ("op", "path", "scope")
 
@@ -71,6 +72,8 @@ class Answers:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if isinstance(error, OperationError) and error.scope is None:
+            error.scope = self.scope
         if isinstance(error, OSError):
             raise translate(error, self.op, self.path, self.scope) from error
 
@@ -80,3 +83,8 @@ def require_counts(op: str, path: str, scope: str, *counts: int | None) -> None:
     for each in counts:
         if each is not None and each < 0:
             raise OperationError(op, path, f"{each} is negative", scope=scope)
+
+
+def failure(error: OperationError) -> Failure:
+    """An error as a value, for an operation that answers for many."""
+    return Failure(kind=type(error).__name__, reason=error.reason, hint=error.hint)

@@ -65,6 +65,26 @@ def read_entry(directory: int, name: str) -> bytes:
         os.close(fd)
 
 
+def content_of(directory: int, name: str) -> bytes | None:
+    """The whole content of a regular file; None if nothing stands there."""
+    try:
+        return read_entry(directory, name)
+    except FileNotFoundError:
+        return None
+
+
+def touch(directory: int, name: str, *, exist_ok: bool) -> None:
+    """Make an empty file, or set its times to now; EEXIST if it is there and may not be."""
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        os.close(os.open(name, flags, 0o666, dir_fd=directory))
+    except FileExistsError:
+        if not exist_ok:
+            raise
+        require_regular(os.stat(name, dir_fd=directory, follow_symlinks=False))
+        os.utime(name, dir_fd=directory, follow_symlinks=False)
+
+
 def write_all(fd: int, content: bytes | memoryview) -> None:
     """Write everything; write(2) may take less, on a full disk first less and then ENOSPC."""
     left = memoryview(content)

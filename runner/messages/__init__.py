@@ -16,14 +16,32 @@ from typing import TypeAlias
 
 from runner.messages.answers import (
     Entry,
+    Failure,
     FileStat,
     FileType,
     Found,
     Listing,
     Match,
     Matches,
+    Stored,
 )
-from runner.messages.effects import Append, Copy, Edit, Mkdir, Move, Remove, Write
+from runner.messages.effects import (
+    Append,
+    Batch,
+    Chmod,
+    Copy,
+    Edit,
+    EditLines,
+    FileEffect,
+    LineChange,
+    Mkdir,
+    Move,
+    Remove,
+    Replacement,
+    Touch,
+    Upload,
+    Write,
+)
 from runner.messages.message import AnswerT, Message
 from runner.messages.observations import Exists, Glob, Grep, Ls, Read, Stat
 from runner.messages.programs import Completed, Exec, Outcome, Output
@@ -31,18 +49,24 @@ from runner.messages.programs import Completed, Exec, Outcome, Output
 __all__ = [
     "AnswerT",
     "Append",
+    "Batch",
+    "Chmod",
     "Completed",
     "Copy",
     "Edit",
+    "EditLines",
+    "Effect",
     "Entry",
     "Exec",
     "Exists",
+    "Failure",
     "FileEffect",
     "FileStat",
     "FileType",
     "Found",
     "Glob",
     "Grep",
+    "LineChange",
     "Listing",
     "Ls",
     "Match",
@@ -56,10 +80,14 @@ __all__ = [
     "Output",
     "Read",
     "Remove",
+    "Replacement",
     "Stat",
+    "Stored",
+    "Touch",
+    "Upload",
     "Write",
 ]
 
 Observation: TypeAlias = Read | Stat | Exists | Ls | Glob | Grep
-FileEffect: TypeAlias = Write | Append | Edit | Mkdir | Copy | Move | Remove
-Operation: TypeAlias = Observation | FileEffect | Exec
+Effect: TypeAlias = FileEffect | Upload | Batch
+Operation: TypeAlias = Observation | Effect | Exec

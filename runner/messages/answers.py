@@ -39,6 +39,27 @@ class Entry:
 
 
 @attrs.frozen(kw_only=True)
+class Failure:
+    """Why one of many failed: an `OperationError` as a value.
+
+    Attributes:
+        kind: the name of the error's class, such as "NotFound".
+    """
+
+    kind: str
+    reason: str
+    hint: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Stored:
+    """What became of one file of an upload."""
+
+    path: str
+    error: Failure | None = None
+
+
+@attrs.frozen(kw_only=True)
 class Listing:
     """The entries of a directory, sorted by name; `omitted` more were left out."""
 

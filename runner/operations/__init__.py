@@ -14,13 +14,16 @@ What is not here: carrying anything out (backends/), order (actors/).
 from __future__ import annotations
 
 from runner.operations.asking import Asking as Asking
-from runner.operations.changing import Changing
+from runner.operations.changing import Batch as Batch
+from runner.operations.changing import Uploading
+from runner.operations.hashlines import line_hash as line_hash
+from runner.operations.hashlines import with_hashes as with_hashes
 from runner.operations.observing import Observing
 from runner.operations.running import Done as Done
 from runner.operations.running import Running
 
 
-class Operations(Observing, Changing, Running):
+class Operations(Observing, Uploading, Running):
     """All operations; a subclass says who is asked."""
 
     __slots__ = ()

@@ -17,7 +17,9 @@ import attrs
 import pytest
 
 from runner import errors as e
+from runner import messages as m
 from runner.backends.local import LocalBackend
+from runner.operations.hashlines import line_hash
 
 ESCAPES = "escapes"
 MISSING = "missing"  # it could be made
@@ -255,7 +257,19 @@ async def test_directories_are_entered(place, case, verb):
     await backend.aclose()
 
 
-@pytest.mark.parametrize("verb", ["write", "append", "edit"])
+def whole_line(content):
+    return m.LineChange(first=1, first_hash=line_hash(content or "SECRET"), text=b"NEW")
+
+
+async def uploaded(backend, path):
+    """An upload of one, with its error raised."""
+    (stored,) = await backend.upload([(path, b"NEW")])
+    if stored.error is not None:
+        kind = getattr(e, stored.error.kind)
+        raise kind("upload", stored.path, stored.error.reason, scope=backend.name)
+
+
+@pytest.mark.parametrize("verb", ["write", "append", "edit", "edit_lines", "upload", "batch"])
 async def test_files_are_written(place, case, verb):
     kind, real = outcome(case)
     backend = place.backend
@@ -263,9 +277,12 @@ async def test_files_are_written(place, case, verb):
         "write": lambda: backend.write(place.path, b"NEW"),
         "append": lambda: backend.append(place.path, b"NEW"),
         "edit": lambda: backend.edit(place.path, real.encode() or b"SECRET", b"NEW"),
+        "edit_lines": lambda: backend.edit_lines(place.path, [whole_line(real)]),
+        "upload": lambda: uploaded(backend, place.path),
+        "batch": lambda: backend.ask(m.Batch(effects=(m.Write(path=place.path, content=b"NEW"),))),
     }[verb]()
     errors = {**OBSERVED, "directory": e.WrongType}
-    if verb == "edit":
+    if verb in {"edit", "edit_lines"}:
         errors[MISSING] = e.NotFound
     if kind in errors:
         await place.refused(errors[kind], operation)
@@ -274,6 +291,26 @@ async def test_files_are_written(place, case, verb):
     old = "" if kind == MISSING or verb != "append" else real
     assert (place.root / real).read_text() == old + "NEW"
     assert not (place.root / real).is_symlink()
+    before = {k: v for k, v in place.before.items() if not k.startswith("scope/")}
+    assert place.outside() == before
+
+
+@pytest.mark.parametrize("verb", ["touch", "chmod"])
+async def test_what_is_there_is_touched(place, case, verb):
+    kind, real = outcome(case)
+    errors = dict(OBSERVED)
+    if verb == "touch":
+        errors["directory"] = e.WrongType
+        operation = place.backend.touch(place.path)
+    else:
+        errors[MISSING] = e.NotFound
+        operation = place.backend.chmod(place.path, 0o700)
+    if kind in errors:
+        await place.refused(errors[kind], operation)
+        return
+    await operation
+    if verb == "chmod":
+        assert (place.root / real).stat().st_mode & 0o777 == 0o700
     before = {k: v for k, v in place.before.items() if not k.startswith("scope/")}
     assert place.outside() == before
 

@@ -5,7 +5,7 @@ the scope *is* that descriptor (a directory that is moved is followed, one that 
 or sought anew). An observation of a missing root is NotFound; an effect makes it, if `create`.
 
 Each message is carried out by the function that `LATER_BY` (or, for short work, `NOW_BY`) names:
-observing.py, changing.py, moving.py, searching.py, running.py.
+observing.py, changing.py, moving.py, batching.py, searching.py, running.py.
 
 What this does not do: order (an actor's), permissions and isolation (a scope's), and it is no
 boundary for the programs that it runs.
@@ -15,17 +15,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, cast
 
 from runner import messages as m
 from runner.backends.base import LATER, Backend, Later
 from runner.backends.beneath import Opener
-from runner.backends.local import changing, moving, observing, running, searching
+from runner.backends.local import batching, changing, moving, observing, running, searching
+from runner.backends.local.batching import EFFECTS
 from runner.backends.local.place import Place
 from runner.backends.roots import Root
+from runner.backends.threads import in_thread
 from runner.messages import AnswerT, Message
 from runner.processes.host import ProcessHost
+
+
+async def _in_thread(work: Callable[[Place, Any], object], place: Place, message: object) -> object:
+    return await in_thread(lambda: work(place, message))
+
 
 _NO_ENV: Mapping[str, str] = MappingProxyType({})
 
@@ -34,19 +42,24 @@ NOW_BY: dict[type[Message[Any]], Callable[[Place, Any], object]] = {
     m.Stat: observing.stat_now,
     m.Exists: observing.exists_now,
     m.Write: changing.write_now,
+    m.Append: changing.append_now,
+    m.Edit: changing.edit_now,
+    m.EditLines: changing.edit_lines_now,
+    m.Touch: changing.touch,
+    m.Mkdir: changing.mkdir,
+    m.Chmod: changing.chmod,
+    m.Copy: moving.copy_now,
+    m.Move: moving.move_now,
+    m.Remove: moving.remove_now,
 }
 LATER_BY: dict[type[Message[Any]], Callable[[Place, Any], Awaitable[object]]] = {
     m.Read: observing.read,
     m.Ls: observing.ls,
     m.Glob: searching.glob,
     m.Grep: searching.grep,
-    m.Write: changing.write,
-    m.Append: changing.append,
-    m.Edit: changing.edit,
-    m.Mkdir: changing.mkdir,
-    m.Copy: moving.copy,
-    m.Move: moving.move,
-    m.Remove: moving.remove,
+    **{message: partial(_in_thread, work) for message, work in EFFECTS.items()},
+    m.Upload: partial(_in_thread, changing.upload),
+    m.Batch: partial(_in_thread, batching.batch),
     m.Exec: running.run,
 }
 

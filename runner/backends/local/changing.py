@@ -1,56 +1,63 @@
-"""Effects on the content of local files, by descriptor; content is replaced whole or not at all."""
+"""Effects on the content of local files, by descriptor; content is replaced whole or not at all.
+
+Each function does the whole work, in whatever thread it is called: what is short is called in
+trio's own (`NOW` decides, and says LATER for what may take long), the rest in a thread of ours.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 
 from runner import messages as m
 from runner.backends import files
 from runner.backends.base import LATER, Later
 from runner.backends.beneath import DIRECTORY, fail
-from runner.backends.editing import edited
+from runner.backends.editing import edited, edited_lines, require_mode, require_unchanged
+from runner.backends.failures import failure
 from runner.backends.files import SMALL
 from runner.backends.local.place import Place
-from runner.backends.threads import in_thread
+from runner.backends.threads import breathe
+from runner.errors import OperationError
 
 
-def write_now(place: Place, message: m.Write) -> Later | None:
-    """Replace a file's content, if that is small and need not be on the disk."""
-    if message.durable or len(message.content) > SMALL:
-        return LATER
-    with place.answers("write", message.path):
-        directory, name = _file(place, "write", message.path)
-        try:
-            files.replace(directory, name, message.content)
-        finally:
-            os.close(directory)
-    return None
-
-
-async def write(place: Place, message: m.Write) -> None:
+def write(place: Place, message: m.Write) -> None:
     """Replace a file's content whole, or make the file and its parents."""
     with place.answers("write", message.path):
         directory, name = _file(place, "write", message.path)
         try:
-            await in_thread(
-                lambda: files.replace(directory, name, message.content, durable=message.durable)
-            )
+            if message.expected is not None:
+                require_unchanged("write", files.content_of(directory, name), message)
+            files.replace(directory, name, message.content, durable=message.durable)
         finally:
             os.close(directory)
 
 
-async def append(place: Place, message: m.Append) -> None:
+def write_now(place: Place, message: m.Write) -> Later | None:
+    """As `write`, if the content is small and need not be on the disk."""
+    if message.durable or message.expected is not None or len(message.content) > SMALL:
+        return LATER
+    write(place, message)
+    return None
+
+
+def append(place: Place, message: m.Append) -> None:
     """Add to a file's end, or make the file and its parents."""
     with place.answers("append", message.path):
         directory, name = _file(place, "append", message.path)
         try:
-            if len(message.content) <= SMALL:
-                files.append(directory, name, message.content)
-            else:
-                await in_thread(lambda: files.append(directory, name, message.content))
+            files.append(directory, name, message.content)
         finally:
             os.close(directory)
+
+
+def append_now(place: Place, message: m.Append) -> Later | None:
+    """As `append`, if that is short."""
+    if len(message.content) > SMALL:
+        return LATER
+    append(place, message)
+    return None
 
 
 def _file(place: Place, op: str, path: str) -> tuple[int, str]:
@@ -61,7 +68,72 @@ def _file(place: Place, op: str, path: str) -> tuple[int, str]:
     return place.root.open(make=True).target(route.names, make=True)
 
 
-async def mkdir(place: Place, message: m.Mkdir) -> None:
+def edit(place: Place, message: m.Edit, most: int | None = None) -> int | Later:
+    """Replace exact pieces of a file; how many were replaced. LATER if it has over `most` bytes."""
+    return rewrite(place, "edit", message.path, lambda old: edited(old, message), most)
+
+
+def edit_now(place: Place, message: m.Edit) -> int | Later:
+    """As `edit`, if that is short."""
+    return edit(place, message, SMALL - sum(len(each.new) for each in message.replacements))
+
+
+def edit_lines(place: Place, message: m.EditLines, most: int | None = None) -> int | Later:
+    """Replace lines that are named by number and hash; by how many lines the file has grown."""
+    return rewrite(place, "edit_lines", message.path, lambda old: edited_lines(old, message), most)
+
+
+def edit_lines_now(place: Place, message: m.EditLines) -> int | Later:
+    """As `edit_lines`, if that is short."""
+    return edit_lines(place, message, SMALL - sum(len(each.text) for each in message.changes))
+
+
+def rewrite(
+    place: Place,
+    op: str,
+    path: str,
+    make: Callable[[bytes], tuple[bytes, int]],
+    most: int | None = None,
+) -> int | Later:
+    """Replace a file's content by what is made of it; LATER if it has over `most` bytes."""
+    with place.answers(op, path):
+        route = place.root.route(op, path)
+        if route.directory:
+            raise fail(errno.EISDIR)
+        directory, name = place.root.open(make=False).target(route.names)
+        try:
+            status = files.status_of(directory, name)
+            if most is not None and status is not None and status.st_size > most:
+                return LATER
+            content, answer = make(files.read_entry(directory, name))
+            files.replace(directory, name, content)
+            return answer
+        finally:
+            os.close(directory)
+
+
+def touch(place: Place, message: m.Touch) -> None:
+    """Make an empty file, or say that it was modified now."""
+    with place.answers("touch", message.path):
+        directory, name = _file(place, "touch", message.path)
+        try:
+            files.touch(directory, name, exist_ok=message.exist_ok)
+        finally:
+            os.close(directory)
+
+
+def chmod(place: Place, message: m.Chmod) -> None:
+    """Set the permission bits of a file or a directory, a link followed."""
+    require_mode(message.path, message.mode, place.name)
+    with place.answers("chmod", message.path):
+        fd = place.root.open(make=False).open(place.root.route("chmod", message.path), os.O_PATH)
+        try:
+            os.chmod(f"/proc/self/fd/{fd}", message.mode)  # fchmod refuses an O_PATH descriptor
+        finally:
+            os.close(fd)
+
+
+def mkdir(place: Place, message: m.Mkdir) -> None:
     """Make a directory and its parents."""
     with place.answers("mkdir", message.path):
         names = place.root.route("mkdir", message.path).names
@@ -75,24 +147,15 @@ async def mkdir(place: Place, message: m.Mkdir) -> None:
                 raise fail(errno.EEXIST)
 
 
-async def edit(place: Place, message: m.Edit) -> int:
-    """Replace an exact piece of a file; how many times it was replaced."""
-    with place.answers("edit", message.path):
-        route = place.root.route("edit", message.path)
-        if route.directory:
-            raise fail(errno.EISDIR)
-        directory, name = place.root.open(make=False).target(route.names)
+def upload(place: Place, message: m.Upload) -> tuple[m.Stored, ...]:
+    """Write many files, each for itself."""
+    stored = []
+    for path, content in message.files:
+        breathe()
         try:
-
-            def work() -> int:
-                old = files.read_entry(directory, name)
-                content, count = edited(old, message, scope=place.name)
-                files.replace(directory, name, content)
-                return count
-
-            status = files.status_of(directory, name)
-            if status is None or status.st_size + len(message.new) <= SMALL:
-                return work()
-            return await in_thread(work)
-        finally:
-            os.close(directory)
+            write(place, m.Write(path=path, content=content))
+        except OperationError as error:
+            stored.append(m.Stored(path=path, error=failure(error)))
+        else:
+            stored.append(m.Stored(path=path))
+    return tuple(stored)

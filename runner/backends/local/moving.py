@@ -9,35 +9,47 @@ import stat
 
 from runner import messages as m
 from runner.backends import files, trees
+from runner.backends.base import LATER, Later
 from runner.backends.beneath import fail
 from runner.backends.local.place import Place
-from runner.backends.threads import in_thread
 
 
-async def copy(place: Place, message: m.Copy) -> None:
-    """Copy a file or a tree to a new path; links are copied as links; parents are made."""
+def copy(place: Place, message: m.Copy, *, short: bool = False) -> Later | None:
+    """Copy a file or a tree to a new path; LATER if only `short` work is wanted and it is not."""
     with contextlib.ExitStack() as stack:
         ends = _ends(place, "copy", message.source, message.target, stack)
+        if short and not trees.is_short_copy(ends.status):
+            return LATER
         with place.answers("copy", message.target):
             trees.require_replaceable(ends, overwrite=message.overwrite)
         with place.answers("copy", message.source):
-            if trees.is_short_copy(ends.status):
-                trees.copy(ends, overwrite=message.overwrite)
-            else:
-                await in_thread(lambda: trees.copy(ends, overwrite=message.overwrite))
+            trees.copy(ends, overwrite=message.overwrite)
+    return None
 
 
-async def move(place: Place, message: m.Move) -> None:
+def copy_now(place: Place, message: m.Copy) -> Later | None:
+    """As `copy`, if that is short."""
+    return copy(place, message, short=True)
+
+
+def move(place: Place, message: m.Move, *, short: bool = False) -> Later | None:
     """Rename a file, a link or a tree; parents of the target are made."""
     with contextlib.ExitStack() as stack:
         ends = _ends(place, "move", message.source, message.target, stack)
         with place.answers("move", message.target):
             if trees.renamed(ends, overwrite=message.overwrite):
-                return
-            # Another file system is mounted within the scope.
+                return None
+            if short:  # another file system is mounted within the scope
+                return LATER
             trees.require_replaceable(ends, overwrite=message.overwrite)
         with place.answers("move", message.source):
-            await in_thread(lambda: trees.move_across(ends, overwrite=message.overwrite))
+            trees.move_across(ends, overwrite=message.overwrite)
+    return None
+
+
+def move_now(place: Place, message: m.Move) -> Later | None:
+    """As `move`, if that is a rename."""
+    return move(place, message, short=True)
 
 
 def _ends(
@@ -75,7 +87,7 @@ def _ends(
     )
 
 
-async def remove(place: Place, message: m.Remove) -> None:
+def remove(place: Place, message: m.Remove, *, short: bool = False) -> Later | None:
     """Remove a file, a link, an empty directory, or a tree; never the root."""
     with place.answers("remove", message.path):
         route = place.root.route("remove", message.path)
@@ -83,23 +95,29 @@ async def remove(place: Place, message: m.Remove) -> None:
             directory, name = place.root.open(make=False).parent(route.names)
         except FileNotFoundError:
             if message.missing_ok:
-                return
+                return None
             raise
         try:
             status = files.status_of(directory, name)
             if status is None:
                 if message.missing_ok:
-                    return
+                    return None
                 raise fail(errno.ENOENT)
             if not stat.S_ISDIR(status.st_mode):
                 if route.directory:
                     raise fail(errno.ENOTDIR)
                 os.unlink(name, dir_fd=directory)
-            elif message.recursive:
-                await in_thread(
-                    lambda: trees.remove_tree(directory, name, missing_ok=message.missing_ok)
-                )
-            else:
+            elif not message.recursive:
                 os.rmdir(name, dir_fd=directory)
+            elif short:
+                return LATER
+            else:
+                trees.remove_tree(directory, name, missing_ok=message.missing_ok)
         finally:
             os.close(directory)
+    return None
+
+
+def remove_now(place: Place, message: m.Remove) -> Later | None:
+    """As `remove`, if it is no tree."""
+    return remove(place, message, short=True)

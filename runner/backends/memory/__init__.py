@@ -8,6 +8,7 @@ What this does not do: run programs; keep anything when the process ends.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ from runner import messages as m
 from runner.backends.base import Backend
 from runner.backends.memory import changing, observing
 from runner.backends.memory.tree import NAME, Tree
-from runner.errors import ExecFailed
+from runner.errors import ExecFailed, OperationError
 from runner.messages import AnswerT, Message
 
 
@@ -32,6 +33,21 @@ def _no_program(_tree: Tree, message: m.Exec) -> m.Completed:
     )
 
 
+def _batch(tree: Tree, message: m.Batch) -> tuple[object, ...]:
+    before = tree.top
+    tree.top = copy.deepcopy(before)
+    answers: list[object] = []
+    try:
+        for effect in message.effects:
+            answers.append(BY[type(effect)](tree, effect))  # noqa: PERF401 - counted on failure
+    except OperationError as error:
+        tree.top = before
+        number = len(answers) + 1
+        error.reason = f"{error.reason}; it was effect {number} of a batch: all are undone"
+        raise
+    return tuple(answers)
+
+
 BY: dict[type[Message[Any]], Callable[[Tree, Any], object]] = {
     m.Read: observing.read,
     m.Stat: observing.stat,
@@ -42,10 +58,15 @@ BY: dict[type[Message[Any]], Callable[[Tree, Any], object]] = {
     m.Write: changing.write,
     m.Append: changing.append,
     m.Edit: changing.edit,
+    m.EditLines: changing.edit_lines,
+    m.Touch: changing.touch,
     m.Mkdir: changing.mkdir,
+    m.Chmod: changing.chmod,
     m.Copy: changing.copy,
     m.Move: changing.move,
     m.Remove: changing.remove,
+    m.Upload: changing.upload,
+    m.Batch: _batch,
     m.Exec: _no_program,
 }
 

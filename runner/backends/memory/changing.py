@@ -6,7 +6,8 @@ import errno
 
 from runner import messages as m
 from runner.backends.beneath import fail
-from runner.backends.editing import edited
+from runner.backends.editing import edited, edited_lines, require_mode, require_unchanged
+from runner.backends.failures import failure
 from runner.backends.memory.tree import (
     NAME,
     Directory,
@@ -16,12 +17,17 @@ from runner.backends.memory.tree import (
     now,
     require_replaceable,
 )
+from runner.errors import OperationError
 
 
 def write(tree: Tree, message: m.Write) -> None:
     """Replace a file's content whole, or make the file and its parents."""
     with tree.answers("write", message.path):
-        tree.put(tree.route("write", message.path), message.content)
+        route = tree.route("write", message.path)
+        if message.expected is not None:
+            old = tree.place(route)[2]
+            require_unchanged("write", None if old is None else old.content, message)
+        tree.put(route, message.content)
 
 
 def append(tree: Tree, message: m.Append) -> None:
@@ -33,12 +39,54 @@ def append(tree: Tree, message: m.Append) -> None:
 
 
 def edit(tree: Tree, message: m.Edit) -> int:
-    """Replace an exact piece of a file; how many times it was replaced."""
+    """Replace exact pieces of a file; how many were replaced."""
     with tree.answers("edit", message.path):
         file = tree.file(tree.route("edit", message.path))
-        file.content, count = edited(file.content, message, scope=NAME)
+        file.content, count = edited(file.content, message)
         file.modified = now()
         return count
+
+
+def edit_lines(tree: Tree, message: m.EditLines) -> int:
+    """Replace lines that are named by number and hash; by how many lines the file has grown."""
+    with tree.answers("edit_lines", message.path):
+        file = tree.file(tree.route("edit_lines", message.path))
+        file.content, grown = edited_lines(file.content, message)
+        file.modified = now()
+        return grown
+
+
+def touch(tree: Tree, message: m.Touch) -> None:
+    """Make an empty file, or say that it was modified now."""
+    with tree.answers("touch", message.path):
+        route = tree.route("touch", message.path)
+        old = tree.place(route)[2]
+        if old is None:
+            tree.put(route, b"")
+        elif message.exist_ok:
+            old.modified = now()
+        else:
+            raise fail(errno.EEXIST)
+
+
+def chmod(tree: Tree, message: m.Chmod) -> None:
+    """Set the permission bits of a file or a directory."""
+    require_mode(message.path, message.mode, NAME)
+    with tree.answers("chmod", message.path):
+        tree.at(tree.route("chmod", message.path)).mode = message.mode
+
+
+def upload(tree: Tree, message: m.Upload) -> tuple[m.Stored, ...]:
+    """Write many files, each for itself."""
+    stored = []
+    for path, content in message.files:
+        try:
+            write(tree, m.Write(path=path, content=content))
+        except OperationError as error:
+            stored.append(m.Stored(path=path, error=failure(error)))
+        else:
+            stored.append(m.Stored(path=path))
+    return tuple(stored)
 
 
 def mkdir(tree: Tree, message: m.Mkdir) -> None:

@@ -16,6 +16,7 @@ What it does not test: containment against links and races (memory has none), pr
 from __future__ import annotations
 
 from runner.testing.backend_contract.carrying import Carrying
+from runner.testing.backend_contract.effects import Effects
 from runner.testing.backend_contract.files import Files
 from runner.testing.backend_contract.moving import Moving
 from runner.testing.backend_contract.paths import Paths
@@ -27,5 +28,5 @@ from runner.testing.backend_contract.tables import REFUSED_PATTERNS as REFUSED_P
 from runner.testing.backend_contract.tables import TREE as TREE
 
 
-class BackendContract(Files, Moving, Paths, Searching, Carrying):
+class BackendContract(Files, Effects, Moving, Paths, Searching, Carrying):
     """What every backend does. Give a fixture `backend`."""

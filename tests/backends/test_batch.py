@@ -1,0 +1,111 @@
+"""Batches of effects on real files: undone when they fail, when the asker leaves, on a full disk."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+import trio
+
+from runner import errors as e
+from runner import messages as m
+from runner.backends import threads
+from runner.backends.files import TEMPORARY
+
+
+def look(root):
+    """Everything in a tree: content, links, modes, times."""
+    found = {}
+    for path in sorted(root.rglob("*")):
+        status = path.lstat()
+        content = os.readlink(path) if path.is_symlink() else path.is_file() and path.read_bytes()
+        found[str(path.relative_to(root))] = (stat.S_IMODE(status.st_mode), content)
+    return found
+
+
+EFFECTS = (
+    m.Write(path="file", content=b"after"),
+    m.Write(path="link", content=b"through the link"),
+    m.Append(path="log", content=b"more"),
+    m.Chmod(path="tree", mode=0o700),
+    m.Write(path="new/deep/file", content=b"new"),
+    m.Copy(source="tree", target="copied/tree"),
+    m.Move(source="link", target="elsewhere/link"),
+    m.Move(source="tree/a", target="file", overwrite=True),
+    m.Remove(path="empty"),
+    m.Remove(path="tree", recursive=True),
+    m.Touch(path="log"),
+)
+
+
+@pytest.fixture
+def full(root):
+    (root / "file").write_bytes(b"before")
+    (root / "file").chmod(0o640)
+    (root / "log").write_bytes(b"line\n")
+    (root / "target").write_bytes(b"target")
+    (root / "link").symlink_to("target")
+    (root / "tree/sub").mkdir(parents=True)
+    (root / "tree/a").write_bytes(b"a")
+    (root / "tree/sub/b").write_bytes(b"b")
+    (root / "empty").mkdir(mode=0o711)
+    return root
+
+
+@pytest.mark.parametrize("count", range(len(EFFECTS) + 1))
+async def test_whichever_effect_fails_all_before_it_are_undone(local, full, count):
+    before = look(full)
+    log = (full / "log").stat()
+    failing = m.Edit(path="nowhere", replacements=(m.Replacement(old=b"a", new=b"b"),))
+    with pytest.raises(e.NotFound) as caught:
+        await local.ask(m.Batch(effects=(*EFFECTS[:count], failing)))
+
+    assert (caught.value.op, caught.value.path) == ("edit", "nowhere")
+    assert f"it was effect {count + 1} of a batch" in caught.value.reason
+    assert look(full) == before
+    assert (full / "log").stat().st_ino == log.st_ino
+    assert (full / "log").stat().st_mtime_ns == log.st_mtime_ns
+
+
+async def test_a_batch_that_is_carried_out_leaves_nothing_behind(local, full):
+    await local.ask(m.Batch(effects=EFFECTS))
+
+    assert not [path for path in full.rglob("*") if path.name.startswith(TEMPORARY)]
+    assert (full / "file").read_bytes() == b"a"
+    assert not (full / "tree").exists()
+    assert (full / "copied/tree/sub/b").read_bytes() == b"b"
+    assert (full / "target").read_bytes() == b"through the link"
+
+
+@pytest.mark.parametrize("count", range(1, len(EFFECTS) + 1))
+async def test_a_batch_whose_asker_leaves_is_undone(local, full, count, monkeypatch):
+    before = look(full)
+    with trio.CancelScope() as cancel_scope:
+        breaths = 0
+
+        def breathe():
+            nonlocal breaths
+            breaths += 1
+            if breaths == count:
+                trio.from_thread.run_sync(cancel_scope.cancel)
+            trio.from_thread.check_cancelled()
+
+        monkeypatch.setattr("runner.backends.local.batching.breathe", breathe)
+        await local.ask(m.Batch(effects=EFFECTS))
+
+    assert cancel_scope.cancelled_caught
+    assert threads.file_threads().borrowed_tokens == 0
+    assert look(full) == before
+
+
+async def test_fifty_edits_of_one_file_beside_each_other_are_all_there(tmp_path):
+    from runner import open_runner
+
+    async with open_runner(state=tmp_path / "state") as r:
+        scope = r.scope(tmp_path / "work")
+        await scope.write("f", "".join(f"<{number}>" for number in range(50)))
+        async with trio.open_nursery() as nursery:
+            for number in range(50):
+                nursery.start_soon(scope.edit, "f", f"<{number}>", f"[{number}]")
+        assert await scope.read("f") == "".join(f"[{number}]" for number in range(50))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from runner.errors import ExecFailed as ExecFailed
     from runner.errors import InvalidPath as InvalidPath
     from runner.errors import InvalidPattern as InvalidPattern
+    from runner.errors import LedgerBusy as LedgerBusy
     from runner.errors import LedgerError as LedgerError
     from runner.errors import NoSpace as NoSpace
     from runner.errors import NotEmpty as NotEmpty
@@ -103,6 +104,7 @@ _HOMES = {
         "ExecFailed",
         "InvalidPath",
         "InvalidPattern",
+        "LedgerBusy",
         "LedgerError",
         "NoSpace",
         "NotEmpty",

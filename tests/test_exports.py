@@ -9,7 +9,7 @@ import runner
 NAMES = """
 ActorCrashed ActorError ActorGaveUp Agent AgentError AgentUnavailable AlreadyExists Batch ClaudeAgent
 CodexAgent CommandAgent ConfigError Control DecodeFailed Done EditFailed Entry ErrorClass ExecFailed
-FileStat Found InvalidPath InvalidPattern LedgerError Listing Match Matches NoSpace NotEmpty
+FileStat Found InvalidPath InvalidPattern LedgerBusy LedgerError Listing Match Matches NoSpace NotEmpty
 NotFound OperationError Outcome PathEscapes PermissionDenied Problem Report Runner RunnerConfig
 RunnerError Scope Session SessionClosed ShellAgent SupervisorClosed Turn Usage WrongType
 open_runner

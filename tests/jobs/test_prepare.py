@@ -252,7 +252,7 @@ def test_a_template_that_fails_or_comes_out_empty(desk):
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("d.csv", "a,b\n1,2\n3\n4,5,6\n", ["d.csv:3: has 1 fields, the header 2",
+        ("d.csv", "a,b\n1,2\n3\n4,5,6\n", ["d.csv:3: has 1 field, the header 2",
                                            "d.csv:4: has 3 fields, the header 2"]),
         ("d.csv", 'a\n"x\n', ["d.csv:2: not CSV: unexpected end of data"]),
         ("d.csv", "a,a\n1,2\n", ["d.csv:1: the column 'a' is there twice"]),

@@ -66,7 +66,8 @@ class Scheduler:
         self._waiting: list[tuple[float, int, Pending]] = []
         self._claimed: deque[Pending] = deque()
         self._claiming = 0
-        self._ahead = 1
+        self._ahead = 1  # how many attempts are claimed at a time
+        self._idle = 0  # slots without an attempt
         self._running: dict[int, Attempt] = {}
         self._changed = trio.Event()
         self._outer: trio.Nursery | None = None
@@ -165,8 +166,12 @@ class Scheduler:
                 self._wake()
                 return None
             due = self._waiting[0][0] if self._waiting and not self._claiming else math.inf
-            with trio.move_on_at(due):
-                await self._changed.wait()
+            self._idle += 1
+            try:
+                with trio.move_on_at(due):
+                    await self._changed.wait()
+            finally:
+                self._idle -= 1
         return None
 
     def _wake(self) -> None:
@@ -194,7 +199,7 @@ class Scheduler:
 
     def _on_claimed(self, chunk: Sequence[Pending]) -> None:
         self._claiming -= len(chunk)
-        if not self._claimed:
+        if self._idle and not self._claimed:
             self._ahead = min(2 * self._ahead, MOST_AHEAD)
         self._claimed += chunk
         self._wake()

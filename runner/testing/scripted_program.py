@@ -179,9 +179,7 @@ class Player:
         while True:
             self._inbox.wait(None)
 
-    def _do_exit(
-        self, step: dict[str, Any]
-    ) -> None:
+    def _do_exit(self, step: dict[str, Any]) -> None:
         if step["code"] < 0:  # pragma: no cover - who is killed cannot say what it did
             os.kill(os.getpid(), -step["code"])
             signal.pause()  # until it has come

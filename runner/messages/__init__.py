@@ -25,14 +25,32 @@ from runner.messages.answers import (
 )
 from runner.messages.effects import Append, Copy, Edit, Mkdir, Move, Remove, Write
 from runner.messages.message import AnswerT, Message
-from runner.messages.observations import Exists, Glob, Grep, Ls, Read, Stat
+from runner.messages.observations import (
+    Digest,
+    Download,
+    Exists,
+    Glob,
+    Grep,
+    ListKeys,
+    Ls,
+    Read,
+    ReadLines,
+    Realpath,
+    Stat,
+    Tree,
+)
 from runner.messages.programs import Completed, Exec, Outcome, Output
+from runner.messages.reading import Downloaded, Drawing, Lines
 
 __all__ = [
     "AnswerT",
     "Append",
     "Completed",
     "Copy",
+    "Digest",
+    "Download",
+    "Downloaded",
+    "Drawing",
     "Edit",
     "Entry",
     "Exec",
@@ -43,6 +61,8 @@ __all__ = [
     "Found",
     "Glob",
     "Grep",
+    "Lines",
+    "ListKeys",
     "Listing",
     "Ls",
     "Match",
@@ -55,11 +75,27 @@ __all__ = [
     "Outcome",
     "Output",
     "Read",
+    "ReadLines",
+    "Realpath",
     "Remove",
     "Stat",
+    "Tree",
     "Write",
 ]
 
-Observation: TypeAlias = Read | Stat | Exists | Ls | Glob | Grep
+Observation: TypeAlias = (
+    Read
+    | Stat
+    | Exists
+    | Ls
+    | Glob
+    | Grep
+    | ReadLines
+    | Digest
+    | Realpath
+    | Tree
+    | Download
+    | ListKeys
+)
 FileEffect: TypeAlias = Write | Append | Edit | Mkdir | Copy | Move | Remove
 Operation: TypeAlias = Observation | FileEffect | Exec

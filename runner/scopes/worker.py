@@ -10,36 +10,19 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 import trio
 
 from runner.actors import ChildSpec, Handle, Lane, Supervisor
 from runner.backends.base import Backend, Later
-from runner.messages import (
-    AnswerT,
-    Append,
-    Copy,
-    Edit,
-    Exec,
-    Exists,
-    Glob,
-    Grep,
-    Ls,
-    Message,
-    Mkdir,
-    Move,
-    Read,
-    Remove,
-    Stat,
-    Write,
-)
+from runner.messages import AnswerT, Exec, FileEffect, Message, Observation
 from runner.scopes.scope import Ground
 
 LANES: dict[type[Message[Any]], Lane] = {
-    **dict.fromkeys((Read, Stat, Exists, Ls, Glob, Grep), Lane.OBSERVATION),
-    **dict.fromkeys((Write, Append, Edit, Mkdir, Copy, Move, Remove), Lane.EFFECT),
+    **dict.fromkeys(get_args(Observation), Lane.OBSERVATION),
+    **dict.fromkeys(get_args(FileEffect), Lane.EFFECT),
     Exec: Lane.EXEC,
 }
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from runner.errors import FileChanged as FileChanged
     from runner.errors import InvalidPath as InvalidPath
     from runner.errors import InvalidPattern as InvalidPattern
+    from runner.errors import LedgerBusy as LedgerBusy
     from runner.errors import LedgerError as LedgerError
     from runner.errors import NoSpace as NoSpace
     from runner.errors import NotEmpty as NotEmpty
@@ -115,6 +116,7 @@ _HOMES = {
         "FileChanged",
         "InvalidPath",
         "InvalidPattern",
+        "LedgerBusy",
         "LedgerError",
         "NoSpace",
         "NotEmpty",

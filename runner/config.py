@@ -161,6 +161,8 @@ def _syntax_problem(where: str, text: str, message: str) -> Problem:
     found = re.search(r" \(at line (\d+), column \d+\)$", message)
     line = int(found[1]) if found else text.count("\n") + 1
     what = re.sub(r" \(at .*\)$", "", message)
+    if what == "Cannot overwrite a value":
+        what = "the key is there twice"
     return Problem(where, line, "", f"not TOML: {what[:1].lower()}{what[1:]}")
 
 

@@ -253,3 +253,7 @@ class ConfigError(RunnerError):
 
 class LedgerError(RunnerError):
     """The ledger cannot be opened, is of a newer version, or belongs to somebody else."""
+
+
+class LedgerBusy(LedgerError):
+    """Another process has the ledger open: nothing was done, try again when it has ended."""

@@ -149,7 +149,8 @@ class Runner:
 
         Raises:
             ConfigError: with everything that is wrong, before anything is created.
-            LedgerError: another process is at work there, or the ledger cannot be written.
+            LedgerBusy: another process is at work there.
+            LedgerError: the ledger cannot be written.
 
         Cancellation: everything that runs is put down, and the results so far are written; the
         same call goes on from there.

@@ -9,10 +9,10 @@ import runner
 NAMES = """
 ActorCrashed ActorError ActorGaveUp Agent AgentError AgentUnavailable AlreadyExists Batch
 ClaudeAgent CodexAgent CommandAgent ConfigError Control DecodeFailed Done EditFailed Entry
-ErrorClass ExecFailed Failure FileChanged FileStat Found InvalidPath InvalidPattern LedgerError
-LineChange Listing Match Matches NoSpace NotEmpty NotFound OperationError Outcome PathEscapes
-PermissionDenied Problem Replacement Report Runner RunnerConfig RunnerError Scope Session
-SessionClosed ShellAgent Stored SupervisorClosed Turn Usage WrongType line_hash open_runner
+ErrorClass ExecFailed Failure FileChanged FileStat Found InvalidPath InvalidPattern LedgerBusy
+LedgerError LineChange Listing Match Matches NoSpace NotEmpty NotFound OperationError Outcome
+PathEscapes PermissionDenied Problem Replacement Report Runner RunnerConfig RunnerError Scope
+Session SessionClosed ShellAgent Stored SupervisorClosed Turn Usage WrongType line_hash open_runner
 with_hashes
 """.split()
 

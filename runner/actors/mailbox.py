@@ -255,11 +255,12 @@ class Mailbox:
         self._dismiss()
         self._end()
 
-    def close(self, answer: RunnerError | None = None) -> None:
-        """Take nothing any more and answer all who wait; what is running goes on.
+    def close(self, answer: RunnerError | None = None, *, drain: bool = False) -> None:
+        """Take nothing any more and answer all who wait; then the actor goes.
 
         Args:
             answer: what to tell them; None = `MailboxClosed`, which makes them ask again.
+            drain: let what is running come to its end before that.
         """
         self._is_open = False
         self._dismiss()
@@ -268,7 +269,8 @@ class Mailbox:
             envelope.verdict = _one_more(answer) if answer else self._never_began()
             self._depart(envelope)
             self._wake(envelope)
-        self._end()
+        if not (drain and self._running):
+            self._end()
 
     def statistics(self) -> MailboxStatistics:
         """The mailbox at this moment."""
@@ -422,6 +424,8 @@ class Mailbox:
             if self._quiet is not None:
                 self._quiet.set()
                 self._quiet = None
+            if not self._is_open:
+                self._end()  # it has been drained
             self.on_change(self)
 
     # ------------------------------------------------------------ the end of an actor

@@ -78,7 +78,7 @@ class Supervisor:
     _numbers: itertools.count[int] = attrs.field(factory=itertools.count)
     _watched: set[Mailbox] = attrs.field(factory=set)  # those in the heap
     _wake: trio.Event = attrs.field(factory=trio.Event)
-    _progress: trio.Event | None = None  # set at every change that a shutdown may wait for
+    _progress: trio.Event | None = None  # set at the next change that an end may wait for
     _sweep_at: int = 64  # how many windows there may be until the clean ones are thrown away
     _closing: bool = False
     _started: int = 0
@@ -140,6 +140,27 @@ class Supervisor:
         self._wake.set()
         return mailbox
 
+    async def end(self, key: Hashable, answer: RunnerError | None = None) -> None:
+        """End the actor of a key now, if there is one; returns when it has freed what it owned.
+
+        What is running comes to its end. Nothing else begins: who waits is answered. May be called
+        again, by anybody but the actor's own messages, which it waits for. An ask that comes later
+        finds a new actor.
+
+        Args:
+            key: of the actor's spec.
+            answer: what to tell those who wait; None = they ask again, and find a new actor.
+
+        Cancellation: it leaves at once, and the actor ends all the same.
+        """
+        await trio.lowlevel.checkpoint()
+        mailbox = self._registry.get(key)
+        if mailbox is not None:
+            self._close(mailbox, answer, drain=True)
+        leaving = self._actors.get(key)
+        while leaving is not None and self._actors.get(key) is leaving:
+            await self._wait_for_progress()
+
     def statistics(self) -> SupervisorStatistics:
         """The supervisor at this moment."""
         return SupervisorStatistics(
@@ -186,12 +207,14 @@ class Supervisor:
             self._nursery.cancel_scope.cancel(reason=f"{self.name} has been shut down")
 
     async def _wait_for_progress(self) -> None:
-        self._progress = trio.Event()
+        if self._progress is None:
+            self._progress = trio.Event()
         await self._progress.wait()
 
     def _has_progressed(self) -> None:
         if self._progress is not None:
             self._progress.set()
+            self._progress = None
 
     def _close_all(self) -> None:
         """Rule 3: whatever happened, nobody is left waiting."""
@@ -308,11 +331,13 @@ class Supervisor:
         self._reaped += 1
         self._close(mailbox)
 
-    def _close(self, mailbox: Mailbox, answer: RunnerError | None = None) -> None:
+    def _close(
+        self, mailbox: Mailbox, answer: RunnerError | None = None, *, drain: bool = False
+    ) -> None:
         """Rule 2, as one synchronous block."""
         if self._registry.get(mailbox.spec.key) is mailbox:
             del self._registry[mailbox.spec.key]
-        mailbox.close(answer)
+        mailbox.close(answer, drain=drain)
         if self._starting.pop(mailbox, self) is None:
             mailbox.place.part()
 

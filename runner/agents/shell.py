@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 from typing import ClassVar
 
 import attrs
@@ -32,7 +33,7 @@ KEPT = 1 << 20
 
 SHELLS = frozenset({"sh", "dash", "bash", "ash"})
 SHORT = 8192  # characters; Linux takes 128 KiB for one argument (execve(2))
-NEEDS_FILE = ("$0", "${0", "BASH_SOURCE", "\0")
+_NEEDS_FILE = re.compile(r"\$\{?0|BASH_SOURCE|\x00")
 # Shells let the last command of `-c` take their place: if a signal ended it, it would seem that the
 # shell had crashed (-11), where its exit code says that a command did (139). Not while a trap is
 # set: this one is for a signal that is ignored anyway, and programs do not inherit it.
@@ -79,7 +80,7 @@ class ShellDriver:
         return (
             len(prompt) <= SHORT
             and os.path.basename(self.agent.shell) in SHELLS
-            and not any(word in prompt for word in NEEDS_FILE)
+            and _NEEDS_FILE.search(prompt) is None
         )
 
     def conversation(self, setting: Setting) -> ShellConversation:

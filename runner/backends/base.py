@@ -20,6 +20,8 @@ from typing import Final
 
 import trio
 
+from runner.backends.straight import Resolved
+from runner.errors import ConfigError
 from runner.messages import AnswerT, Message
 from runner.operations import Operations
 
@@ -49,6 +51,27 @@ class Backend(Operations):
     @abstractmethod
     async def aclose(self) -> None:
         """Let go of what the backend holds; it may be used again afterwards."""
+
+    def straight(self) -> Backend:
+        """The same files, in which no link is followed: for who decides by names.
+
+        Raises:
+            ConfigError: this backend has no such view.
+        """
+        raise ConfigError(f"{self.name} cannot be used with permissions: give them to what it uses")
+
+    def resolve(self, op: str, path: str, *, entry: bool = False) -> Resolved:
+        """Where a path leads, links followed; short work, without a checkpoint.
+
+        Args:
+            op: the operation, for errors.
+            path: as the caller wrote it.
+            entry: the operation is on the entry itself, also if that is a link.
+
+        Raises:
+            PathEscapes, InvalidPath: the path leads out, or is none.
+        """
+        raise ConfigError(f"{self.name} cannot be used with permissions: give them to what it uses")
 
     async def ask(self, message: Message[AnswerT], /) -> AnswerT:
         """Have a message carried out, after a checkpoint."""

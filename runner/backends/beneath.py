@@ -106,7 +106,7 @@ def _join(names: Names) -> bytes:
     return b"/".join(map(os.fsencode, names)) or b"."
 
 
-def _split_link(text: str) -> tuple[Names, bool]:
+def split_link(text: str) -> tuple[Names, bool]:
     """A link's text as names, and whether it demands a directory."""
     parts = text.split("/")
     return tuple(each for each in parts if each not in {"", "."}), parts[-1] in {"", "."}
@@ -124,11 +124,18 @@ class Beneath:
     thread that still works beneath it can never meet a descriptor number that was given away.
     """
 
-    __slots__ = ("_kernel", "fd")
+    __slots__ = ("_kernel", "fd", "links")
 
-    def __init__(self, fd: int, *, opener: Opener = "auto") -> None:
-        """Take over `fd` (O_PATH is enough); `opener` forces one of the two ways."""
+    def __init__(self, fd: int, *, opener: Opener = "auto", links: bool = True) -> None:
+        """Take over `fd` (O_PATH is enough).
+
+        Args:
+            fd: the directory.
+            opener: forces one of the two ways.
+            links: False: no link is followed, wherever it stands; meeting one is ELOOP.
+        """
         self.fd = fd
+        self.links = links
         self._kernel = opener == "openat2" or (opener == "auto" and _kernel_resolves(fd))
 
     def __del__(self) -> None:
@@ -150,6 +157,7 @@ class Beneath:
         return self._open(names, _join(names), flags, follow=follow)
 
     def _open(self, names: Names, raw: bytes, flags: int, *, follow: bool = True) -> int:
+        follow = follow and self.links
         if self._kernel:
             resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS
             if not follow:
@@ -207,9 +215,11 @@ class Beneath:
                 os.close(directory)
                 raise
             os.close(directory)
+            if not self.links:
+                raise fail(errno.ELOOP)
             if text.startswith("/"):
                 raise fail(errno.EXDEV)
-            inner, directory_wanted = _split_link(text)
+            inner, directory_wanted = split_link(text)
             names = names[:-1] + inner
             if directory_wanted:
                 os.close(self.open_names(names, DIRECTORY))
@@ -305,7 +315,7 @@ def _walk(  # noqa: C901, PLR0912 - one loop, so that it can be read as one
                 raise fail(errno.ELOOP)
             if text.startswith("/"):  # refused even if it points inside, as openat2 does
                 raise fail(errno.EXDEV)
-            inner, directory_wanted = _split_link(text)
+            inner, directory_wanted = split_link(text)
             if directory_wanted and not pending:
                 flags |= os.O_DIRECTORY
             pending.extend(reversed(inner))

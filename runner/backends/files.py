@@ -13,7 +13,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
+import hashlib
 import os
+import re
 import secrets
 import stat
 from datetime import UTC, datetime
@@ -24,13 +27,53 @@ from runner.messages import Entry, FileStat, FileType
 
 SMALL = 64 * 1024  # bytes that are read or written inline, without a thread
 TEMPORARY = ".runner-tmp-"
+_TEMPORARY_NAME = re.compile(r"\.runner-tmp-([0-9a-f]{1,7})-([0-9a-f]{8})-[0-9a-f]{12}")
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def temporary_name() -> str:
     """A hidden name that nobody else uses and that says whose it is."""
-    return f"{TEMPORARY}{os.getpid():x}-{secrets.token_hex(6)}"
+    return f"{TEMPORARY}{os.getpid():x}-{_incarnation()}-{secrets.token_hex(6)}"
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a name is one of `temporary_name`: such are no part of what a scope shows."""
+    return name.startswith(TEMPORARY) and _TEMPORARY_NAME.fullmatch(name) is not None
+
+
+def is_left_behind(name: str) -> bool:
+    """Whether a temporary name is certainly of a process that is no more.
+
+    Certain it is if the name says this boot and this PID namespace, and no such process is there:
+    a name from elsewhere (another machine on a shared file system, a container) is left alone.
+    """
+    found = _TEMPORARY_NAME.fullmatch(name)
+    if found is None or found[2] != _incarnation():
+        return False
+    try:
+        os.kill(int(found[1], 16), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # it is there, and somebody else's
+        return False
+    return False
+
+
+@functools.cache
+def _incarnation() -> str:
+    """What tells process ids of here and now from those of elsewhere or before."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+            boot = file.read()
+        return hashlib.sha256(boot + os.readlink("/proc/self/ns/pid").encode()).hexdigest()[:8]
+    except OSError:  # no /proc: then nothing is ever certain
+        return secrets.token_hex(4)
+
+
+def is_regular(status: os.stat_result) -> bool:
+    """Whether it is a regular file."""
+    return stat.S_ISREG(status.st_mode)
 
 
 def require_regular(status: os.stat_result) -> None:

@@ -8,6 +8,7 @@ of a scope): then it is opened from there, so that no link leads it elsewhere.
 from __future__ import annotations
 
 import contextlib
+import copy
 import errno
 import os
 
@@ -47,7 +48,22 @@ class Root:
         self._create = create
         self._within = None if beneath is None else os.path.abspath(os.fspath(beneath))
         self._open: Beneath | None = None
+        self._links = True
         self._paths: tuple[str, ...] = (self.path,)
+
+    @property
+    def real(self) -> str:
+        """The directory's real path, as it was when it was opened; as given, if it never was."""
+        return self._paths[-1]
+
+    def straight(self) -> Root:
+        """The same root, in which no link is followed; it is opened for itself."""
+        other = copy.copy(self)
+        other._links = False  # noqa: SLF001 - of the same class
+        if self._open is not None:
+            fd = os.dup(self._open.fd)
+            other._open = Beneath(fd, opener=self.forced, links=False)  # noqa: SLF001
+        return other
 
     @property
     def opener(self) -> str:
@@ -65,7 +81,7 @@ class Root:
             return beneath
         # The first operation, or the directory was removed: look at the path again.
         fd = self._opened(make=make and self._create)
-        beneath = self._open = Beneath(fd, opener=self.forced)
+        beneath = self._open = Beneath(fd, opener=self.forced, links=self._links)
         try:
             real = os.readlink(f"/proc/self/fd/{fd}")
         except OSError:  # no /proc

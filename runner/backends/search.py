@@ -1,4 +1,4 @@
-r"""The rules of glob and grep: what a pattern means, on every backend. Pure, but for `ls_tree`.
+r"""The rules of glob and grep: what a pattern means, on every backend. Pure.
 
 Glob. A pattern is matched against paths from where the search begins: `*` and `?` stay within a
 name, `**` spans any directories, `{a,b}`, `[a-z]`, `[!a-z]`, `[[:alpha:]]`. Names that begin with a
@@ -18,20 +18,18 @@ Results stand in the order of a walk: sorted by names, a directory's content whe
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
 import itertools
-import os
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 import attrs
 from wcmatch import glob as wcglob
 
-from runner.backends.beneath import READING, Beneath, Names
-from runner.backends.descent import Descent
-from runner.backends.threads import breathe
+from runner.backends.beneath import Names
+from runner.backends.gitignore import Ignored
+from runner.backends.walking import Way, Woods, walk
 from runner.errors import InvalidPattern
 from runner.messages import Found
 
@@ -39,7 +37,10 @@ LONGEST_PATTERN = 32 * 1024  # an argument of a program may have 128 KiB
 _FLAGS = wcglob.GLOBSTAR | wcglob.BRACE | wcglob.FORCEUNIX
 _MAGIC = frozenset("*?[]{}\\")
 _DOT_NAME = re.compile(r"(?:^|[/{,])\\?\.")
-_GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM}
+# Between two stars of one name, the earliest match is as good as any: there is no way back, and a
+# hostile pattern takes no more time than a friendly one.
+_TWO_STARS = re.compile(r"\[\^/\]\*\?((?:\\.|\[[^\]]*\]|[^()\[\]\\*?|])+?)(?=\[\^/\]\*\?)")
+_BETWEEN = r"(?>[^/]*?\1)"
 
 
 class UnusablePattern(ValueError):
@@ -73,6 +74,7 @@ class Glob:
     dots: bool
     _regex: re.Pattern[str]
     _directories: bool
+    _last: _Last | None
 
     def matches(self, path: str, *, is_directory: bool = False) -> bool:
         """Whether a path, counted from where the search begins, matches."""
@@ -84,6 +86,34 @@ class Glob:
                 and path != "/".join(self.base)
             )
         return self._regex.match(path) is not None
+
+    def wanted(self, prefix: str, names: list[str]) -> list[str]:
+        """Those names of one directory that match, if none of them is a directory."""
+        if self._directories:
+            return []
+        if self._last is not None:
+            return self._last.wanted(prefix, names)
+        match = self._regex.match
+        return [each for each in names if match(prefix + each) is not None]
+
+
+@attrs.frozen
+class _Last:
+    """A glob in two: what stands before the last name is matched once for a whole directory."""
+
+    place: re.Pattern[str]
+    name: re.Pattern[str]
+    suffix: str | None
+
+    def wanted(self, prefix: str, names: list[str]) -> list[str]:
+        """Those names that match."""
+        if self.place.match(prefix + "x") is None:
+            return []
+        suffix = self.suffix
+        if suffix is not None:
+            return [each for each in names if each.endswith(suffix)]
+        match = self.name.match
+        return [each for each in names if match(each) is not None]
 
 
 @functools.lru_cache(maxsize=256)
@@ -98,76 +128,60 @@ def compile_glob(pattern: str, *, hidden: bool) -> Glob:
     if ".." in names:
         raise UnusablePattern("it goes up by '..': give the directory as path=")
     clean = "/".join(names) + ("/" if pattern.endswith("/") else "")
-    flags = _FLAGS | (wcglob.DOTGLOB if hidden else 0)
-    try:
-        translated = wcglob.translate(clean, flags=flags)[0]
-        regex = re.compile("|".join(f"(?:{each})" for each in translated))
-    except Exception as error:  # noqa: BLE001 - that of too many alternatives has no public name
-        raise UnusablePattern(str(error)) from None
     plain = 0
     while plain < len(names) - 1 and not _MAGIC & set(names[plain]):
         plain += 1
+    dots = hidden or _DOT_NAME.search(clean) is not None
     return Glob(
         base=tuple(names[:plain]),
         depth=None if "**" in clean else len(names) - plain,
-        dots=hidden or _DOT_NAME.search(clean) is not None,
-        regex=regex,
+        dots=dots,
+        regex=_regex(clean, hidden=hidden),
         directories=pattern.endswith("/"),
+        last=_last(names, hidden=hidden, exact=hidden or not dots),
     )
 
 
-def ls_tree(top: int, glob: Glob) -> Iterator[tuple[str, bool]]:
-    """Walk what a glob can match below an open directory, in order: path, whether a directory.
-
-    A directory that vanishes or may not be read while we walk is left out; links are not entered.
-    """
-    with contextlib.closing(Descent(top)) as descent:
-        frames = [(glob.base, iter(_children(descent, glob.base)))]
-        while frames:
-            names, rest = frames[-1]
-            prefix = "/".join(names) + "/" if names else ""
-            may_descend = glob.depth is None or len(frames) < glob.depth
-            for name, is_directory in rest:
-                if name[0] == "." and not glob.dots:
-                    continue
-                yield prefix + name, is_directory
-                if is_directory and may_descend:
-                    below = (*names, name)
-                    frames.append((below, iter(_children(descent, below))))
-                    break
-            else:
-                frames.pop()
+def _last(names: list[str], *, hidden: bool, exact: bool) -> _Last | None:
+    """The glob in two; None if its last name is `**`, or braces reach over a `/`."""
+    if not names or "**" in names[-1] or any(each.count("{") != each.count("}") for each in names):
+        return None
+    last = names[-1]
+    # Where names with a dot in front are no question, a literal end is all there is to `*.py`.
+    suffix = last[1:] if exact and last[0] == "*" and not _MAGIC & set(last[1:]) else None
+    return _Last(
+        _regex("/".join((*names[:-1], "*")), hidden=hidden), _regex(last, hidden=hidden), suffix
+    )
 
 
-def find(top: Beneath, glob: Glob, prefix: str, *, limit: int) -> Found:
-    """The answer to `Glob` for an open directory."""
-    return matched(ls_tree(top.fd, glob), glob, prefix, limit=limit)
+def _regex(glob: str, *, hidden: bool) -> re.Pattern[str]:
+    flags = _FLAGS | (wcglob.DOTGLOB if hidden else 0)
+    try:
+        translated = wcglob.translate(glob, flags=flags)[0]
+        return re.compile("|".join(f"(?:{_TWO_STARS.sub(_BETWEEN, each)})" for each in translated))
+    except Exception as error:  # noqa: BLE001 - that of too many alternatives has no public name
+        raise UnusablePattern(str(error)) from None
 
 
-def matched(tree: Iterable[tuple[str, bool]], glob: Glob, prefix: str, *, limit: int) -> Found:
-    """The first matches of a walk, and how many more there are."""
+def matched(
+    woods: Woods, glob: Glob, prefix: str, *, gitignore: bool, above: Ignored | None, limit: int
+) -> Found:
+    """The first matches in a tree, and how many more there are."""
+    way = Way(
+        base=glob.base,
+        depth=glob.depth,
+        hidden=glob.dots,
+        gitignore=gitignore,
+        above=above,
+        wants=glob.wanted,
+    )
     every = (
         prefix + path
-        for path, is_directory in tree
-        if glob.matches(path, is_directory=is_directory)
+        for path, kind in walk(woods, way)
+        if kind != "directory" or glob.matches(path, is_directory=True)
     )
     paths = tuple(itertools.islice(every, limit))
     return Found(paths=paths, omitted=sum(1 for _ in every))
-
-
-def _children(descent: Descent, names: Names) -> list[tuple[str, bool]]:
-    breathe()
-    try:
-        fd = descent.open(names, READING)
-    except OSError as error:
-        if error.errno in _GONE:
-            return []
-        raise
-    try:
-        with os.scandir(fd) as entries:
-            return sorted((each.name, each.is_dir(follow_symlinks=False)) for each in entries)
-    finally:
-        os.close(fd)
 
 
 # ---------------------------------------------------------------- grep

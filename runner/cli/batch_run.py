@@ -16,7 +16,7 @@ import trio
 
 from runner.cli import options, words
 from runner.cli.board import Board
-from runner.cli.check import described, shown
+from runner.cli.check import check_ref, described, shown
 from runner.cli.endings import ended_by
 from runner.cli.exits import Exit
 from runner.cli.live import LiveView, open_console
@@ -26,6 +26,7 @@ from runner.cli.streams import STDERR, STDOUT, discard_output, is_terminal, put
 from runner.cli.table import as_text, read_results, results_table, summary_line
 from runner.cli.writer import Writer
 from runner.config import RunnerConfig, load_record
+from runner.errors import ConfigError
 from runner.jobs.batch import run_plan
 from runner.jobs.plan import Plan
 from runner.jobs.prepare import prepare
@@ -42,7 +43,7 @@ KILLING = "ending everything at once"
 LAST_WORDS = 2.0  # seconds for what is still to be written when there was an error
 
 
-@click.command()
+@click.command(epilog=options.CODES)
 @options.batch_file
 @click.option(
     "-o", "--output", metavar="DIR", help="Where the results go.  [runner-out/NAME of the batch]"
@@ -71,6 +72,8 @@ def run(
     Ctrl-C once lets running jobs end and begins no more; twice interrupts them; three times ends
     everything at once. SIGTERM interrupts. What was put down goes on when the batch is run again.
     """
+    if output == "":
+        raise ConfigError("-o needs a directory; . is the current one")
     config = load_record(config_file, RunnerConfig) if config_file else RunnerConfig()
     laid = [*overrides, *([f"limits.concurrency={concurrency}"] if concurrency else [])]
     plan = prepare(file, laid, select, default_agent=config.default_agent, output=output)
@@ -79,6 +82,7 @@ def run(
         place = os.path.join("runner-out", slug(plan.batch.name) or "batch")
         plan = prepare(file, laid, select, default_agent=config.default_agent, output=place)
     if dry_run:
+        check_ref(plan)
         return _show(plan, file, as_json=as_json)
     return trio.run(Running(config, plan, place, as_json).main)
 
@@ -164,9 +168,11 @@ class Running:
         return report.exit_code, report
 
     def _tell(self, report: Report, people: Writer, *, is_live: bool) -> None:
-        table = results_table(read_results(report, self.plan.selected))
-        if table is not None and is_live:
-            open_console(people).print(table)
+        console = open_console(people) if is_live else None
+        results = read_results(report, self.plan.selected)
+        table = results_table(results) if console is None else results_table(results, console.width)
+        if table is not None and console is not None:
+            console.print(table)
         elif table is not None:
             people.put_line(as_text(table))
         place = words.place(report.results)

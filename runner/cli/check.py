@@ -5,9 +5,11 @@ It reads and renders what a run would, and creates nothing.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 
 import click
+import trio
 
 from runner.cli import options
 from runner.cli.exits import Exit
@@ -15,6 +17,8 @@ from runner.cli.streams import put
 from runner.config import RunnerConfig, load_record
 from runner.jobs.plan import Plan, PlannedJob, Rendered
 from runner.jobs.prepare import prepare
+from runner.jobs.workspace import find_revision
+from runner.runtime import open_runner
 
 
 @click.command()
@@ -32,10 +36,27 @@ def check(
     """
     config = load_record(config_file, RunnerConfig) if config_file else RunnerConfig()
     plan = prepare(file, overrides, select, default_agent=config.default_agent)
+    check_ref(plan)
     if show:
         put("\n".join(shown(plan)))
     put(f"{file}: {described(plan)}: all is well")
     return Exit.OK
+
+
+def check_ref(plan: Plan) -> None:
+    """Let git find the ref that the workspaces begin at.
+
+    Raises:
+        ConfigError: it does not, or cannot reach the repository.
+    """
+    if plan.source.kind == "repo":
+
+        async def find() -> None:
+            with tempfile.TemporaryDirectory(prefix="runner-check-") as state:
+                async with open_runner(state=state) as runner:
+                    await find_revision(plan, runner)
+
+        trio.run(find)
 
 
 def described(plan: Plan) -> str:

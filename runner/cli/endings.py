@@ -58,6 +58,8 @@ def exit_code(exc: errors.RunnerError) -> Exit:
             return Exit.USAGE
         case errors.NotFound():
             return Exit.NOT_FOUND
+        case errors.LedgerBusy():
+            return Exit.TRY_LATER
         case errors.LedgerError() | errors.ActorError() | errors.NoSpace():
             return Exit.INFRA
         case _:

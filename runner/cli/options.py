@@ -7,6 +7,9 @@ from typing import TypeVar
 
 import click
 
+from runner.cli.exits import epilog
+
+CODES = "\b\nExit codes:\n" + epilog()
 CommandT = TypeVar("CommandT", bound=Callable[..., object])
 
 

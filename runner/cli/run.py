@@ -39,7 +39,7 @@ SCHEMA = "runner.turn/1"
 ONE_PROCESS_PER_TURN = ("shell", "command")  # their text is a stream, that of the others messages
 
 
-@click.command()
+@click.command(epilog=options.CODES)
 @click.argument("prompt")
 @click.option(
     "-a", "--agent", "name", metavar="AGENT", help="shell, claude, codex, or an agent's TOML file."

@@ -23,6 +23,9 @@ from runner.jobs.progress import Report
 FIGURES = ("attempts", "turns", "time", "tokens", "cost")
 MANY = 60
 WIDTH = 120  # of a table that is no terminal's
+LEAST_FIRST = ("turns", "attempts", "tokens", "cost", "time", "verdict")  # say least
+GAP = 3  # between two columns
+WHAT = 20  # characters that the last column needs at least
 
 
 def read_results(report: Report, selected: Collection[str]) -> list[Mapping[str, object]]:
@@ -32,8 +35,11 @@ def read_results(report: Report, selected: Collection[str]) -> list[Mapping[str,
     return [result for result in results if result["id"] in selected]
 
 
-def results_table(results: Sequence[Mapping[str, object]]) -> Table | None:
-    """A line for each job, without the columns that would be empty; None if there is no job."""
+def results_table(results: Sequence[Mapping[str, object]], width: int = WIDTH) -> Table | None:
+    """A line for each job, without the columns that would be empty; None if there is no job.
+
+    On a narrow terminal the columns that say least are left out: the job and its state never.
+    """
     chosen = results
     if len(results) > MANY:
         chosen = [result for result in results if result["state"] != "ok"][:MANY]
@@ -41,10 +47,17 @@ def results_table(results: Sequence[Mapping[str, object]]) -> Table | None:
         return None
     rows = [_row(result) for result in chosen]
     columns = [name for name in rows[0] if any(row[name] for row in rows)]
+    widths = {name: max(len(name), *(len(row[name]) for row in rows)) + GAP for name in columns}
+    widths["what"] = min(WHAT, widths.get("what", 0))  # it may take several lines
+    for name in LEAST_FIRST:
+        if name in columns and sum(widths.values()) > width:
+            columns.remove(name)
+            del widths[name]
+    folded = ("what", "job", "state") if sum(widths.values()) > width else ("what",)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in columns:
         justify: Literal["left", "right"] = "right" if name in FIGURES else "left"
-        table.add_column(name, justify=justify, no_wrap=name != "what", overflow="fold")
+        table.add_column(name, justify=justify, no_wrap=name not in folded, overflow="fold")
     for row in rows:
         styles = {"state": STYLES.get(row["state"], "")}
         table.add_row(*(Text(row[name], styles.get(name, "")) for name in columns))

@@ -126,7 +126,8 @@ def _csv_lines(text: str) -> Iterator[tuple[int, dict[str, object] | str]]:
             if not fields:
                 continue
             if len(fields) != len(header):
-                yield reader.line_num, f"has {len(fields)} fields, the header {len(header)}"
+                many = f"{len(fields)} field{'s' * (len(fields) != 1)}"
+                yield reader.line_num, f"has {many}, the header {len(header)}"
             else:
                 yield reader.line_num, dict(zip(header, fields, strict=True))
     except csv.Error as exc:

@@ -25,7 +25,7 @@ from contextlib import asynccontextmanager
 
 import attrs
 
-from runner.errors import LedgerError
+from runner.errors import LedgerBusy, LedgerError
 from runner.jobs.group_commit import GroupCommit
 from runner.jobs.output import Identity, Output, digest
 from runner.jobs.statements import FINISH, SCHEMA, VERSION, Change, Statement, attempt_cut
@@ -162,7 +162,8 @@ async def open_ledger(output: Output, identity: Identity, now: str) -> AsyncGene
     """Open the ledger of a claimed output directory, or begin it.
 
     Raises:
-        LedgerError: another process has it open, it belongs to another batch, is of a newer
+        LedgerBusy: another process has it open.
+        LedgerError: it belongs to another batch, is of a newer
             version, or cannot be read.
     """
     with _lock(os.path.join(output.hidden, "lock")):
@@ -186,7 +187,7 @@ def _lock(path: str) -> Iterator[None]:
         except BlockingIOError:
             owner = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
             root = os.path.dirname(os.path.dirname(path))
-            raise LedgerError(f"another process ({owner}) is at work in {root!r}") from None
+            raise LedgerBusy(f"another process ({owner}) is at work in {root!r}") from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield

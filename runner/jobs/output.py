@@ -50,9 +50,8 @@ class Identity:
         if self.name != other.name:
             found.append(f"its name was {self.name!r} and is {other.name!r}")
         keys = {**self.common, **other.common}
-        found += [
-            f"its {key} differs" for key in keys if self.common.get(key) != other.common.get(key)
-        ]
+        differs = [key for key in keys if self.common.get(key) != other.common.get(key)]
+        found += [f"its {key} differ{'' if key.endswith('s') else 's'}" for key in differs]
         both = self.jobs.keys() & other.jobs.keys()
         changed = [job for job in self.jobs if job in both and self.jobs[job] != other.jobs[job]]
         for ids, what in (

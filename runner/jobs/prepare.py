@@ -101,8 +101,10 @@ class _Preparation:
     def plan(
         self, select: str | None, output: str | os.PathLike[str] | None, default_agent: str
     ) -> Plan:
-        named = default_agent if self.batch.agent is None else self.batch.agent
-        agent = self._try(lambda: find_agent(named, self.base, self.document))
+        named, said_by = self.batch.agent, self.document
+        if named is None:
+            named, said_by = default_agent, Document(where="default_agent", data={}, lines={})
+        agent = self._try(lambda: find_agent(named, self.base, said_by))
         source = self._source()
         texts = Texts(
             prompts=self._prompts(),

@@ -88,6 +88,8 @@ def _cut(data: dict[str, object], path: KeyPath) -> bool:
         Whether it was there. The name always is, from now on.
     """
     *tables, last = path
+    if path[0] not in data and tables:
+        return True  # it went with its table
     inner: object = data
     for name in tables:
         inner = inner[name]  # type: ignore[index]  # so far the mistake's path is the data's
@@ -104,9 +106,9 @@ def _cut(data: dict[str, object], path: KeyPath) -> bool:
 
 
 def _mend(data: dict[str, object]) -> None:
-    """Let the rules about the whole of a batch hold."""
-    prompts = [key for key in PROMPTS if data.get(key)]
-    if len(prompts) == 1:
+    """Let the rules about the whole of a batch hold, as the record states them."""
+    prompts = [key for key in PROMPTS if key in data and (key != "prompts" or data[key])]
+    if len(prompts) == 1:  # then it is the name's rule
         data["name"] = "name"
     for key in prompts[1:]:
         del data[key]

@@ -4,8 +4,8 @@
        ▲                                             │
        └──────────── another attempt, later ◄────────┘
 
-1. An attempt is in the ledger as begun before it begins. Attempts are claimed many at a time, ahead
-   of the slots, so that no slot waits for the disk.
+1. An attempt is in the ledger as begun before it begins. Attempts are claimed some at a time, ahead
+   of the slots, so that no slot waits for the disk: twice as many from the moment that one did.
 2. No slot waits for its outcome to be durable either.
 3. An attempt that is cut (interrupt, kill, cancellation, SIGKILL) does not count: the job is queued
    again under the same attempt number.
@@ -39,7 +39,7 @@ from runner.jobs.statements import Statement
 from runner.jobs.telling import Pending, Telling, Told, wall_clock
 from runner.sessions.session import Session
 
-CLAIM = 32  # attempts that are claimed at a time
+MOST_AHEAD = 128  # attempts that are claimed at a time
 
 
 class Scheduler:
@@ -66,6 +66,8 @@ class Scheduler:
         self._waiting: list[tuple[float, int, Pending]] = []
         self._claimed: deque[Pending] = deque()
         self._claiming = 0
+        self._ahead = 1  # how many attempts are claimed at a time
+        self._idle = 0  # slots without an attempt
         self._running: dict[int, Attempt] = {}
         self._changed = trio.Event()
         self._outer: trio.Nursery | None = None
@@ -92,6 +94,7 @@ class Scheduler:
         now = trio.current_time()
         self._waiting = [(now, each.job.number, each) for each in pending]
         heapq.heapify(self._waiting)
+        self._ahead = min(concurrency, MOST_AHEAD)
         self._control.listen(self._on_control)
         try:
             async with trio.open_nursery() as nursery:
@@ -163,8 +166,12 @@ class Scheduler:
                 self._wake()
                 return None
             due = self._waiting[0][0] if self._waiting and not self._claiming else math.inf
-            with trio.move_on_at(due):
-                await self._changed.wait()
+            self._idle += 1
+            try:
+                with trio.move_on_at(due):
+                    await self._changed.wait()
+            finally:
+                self._idle -= 1
         return None
 
     def _wake(self) -> None:
@@ -173,12 +180,12 @@ class Scheduler:
 
     def _claim(self) -> None:
         """Have due attempts written down as begun, well before the slots run out of them."""
-        if len(self._claimed) + self._claiming > CLAIM // 2:
+        if len(self._claimed) + self._claiming > self._ahead // 2:
             return
         now, written = trio.current_time(), wall_clock().isoformat()
         chunk: list[Pending] = []
         statements: list[Statement] = []
-        while self._waiting and self._waiting[0][0] <= now and len(chunk) < CLAIM:
+        while self._waiting and self._waiting[0][0] <= now and len(chunk) < self._ahead:
             pending = heapq.heappop(self._waiting)[2]
             pending.session = str(uuid.uuid4())
             chunk.append(pending)
@@ -192,6 +199,8 @@ class Scheduler:
 
     def _on_claimed(self, chunk: Sequence[Pending]) -> None:
         self._claiming -= len(chunk)
+        if self._idle and not self._claimed:
+            self._ahead = min(2 * self._ahead, MOST_AHEAD)
         self._claimed += chunk
         self._wake()
 

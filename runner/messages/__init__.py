@@ -43,8 +43,22 @@ from runner.messages.effects import (
     Write,
 )
 from runner.messages.message import AnswerT, Message
-from runner.messages.observations import Exists, Glob, Grep, Ls, Read, Stat
+from runner.messages.observations import (
+    Digest,
+    Download,
+    Exists,
+    Glob,
+    Grep,
+    ListKeys,
+    Ls,
+    Read,
+    ReadLines,
+    Realpath,
+    Stat,
+    Tree,
+)
 from runner.messages.programs import Completed, Exec, Outcome, Output
+from runner.messages.reading import Downloaded, Drawing, Lines
 
 __all__ = [
     "AnswerT",
@@ -53,6 +67,10 @@ __all__ = [
     "Chmod",
     "Completed",
     "Copy",
+    "Digest",
+    "Download",
+    "Downloaded",
+    "Drawing",
     "Edit",
     "EditLines",
     "Effect",
@@ -67,6 +85,8 @@ __all__ = [
     "Glob",
     "Grep",
     "LineChange",
+    "Lines",
+    "ListKeys",
     "Listing",
     "Ls",
     "Match",
@@ -79,15 +99,31 @@ __all__ = [
     "Outcome",
     "Output",
     "Read",
+    "ReadLines",
+    "Realpath",
     "Remove",
     "Replacement",
     "Stat",
     "Stored",
     "Touch",
+    "Tree",
     "Upload",
     "Write",
 ]
 
-Observation: TypeAlias = Read | Stat | Exists | Ls | Glob | Grep
+Observation: TypeAlias = (
+    Read
+    | Stat
+    | Exists
+    | Ls
+    | Glob
+    | Grep
+    | ReadLines
+    | Digest
+    | Realpath
+    | Tree
+    | Download
+    | ListKeys
+)
 Effect: TypeAlias = FileEffect | Upload | Batch
 Operation: TypeAlias = Observation | Effect | Exec

@@ -6,6 +6,7 @@ import attrs
 
 from runner.messages.answers import FileStat, Found, Listing, Matches
 from runner.messages.message import Message
+from runner.messages.reading import Downloaded, Drawing, Lines
 
 
 @attrs.frozen(kw_only=True)
@@ -41,11 +42,16 @@ class Ls(Message[Listing]):
 
 @attrs.frozen(kw_only=True)
 class Glob(Message[Found]):
-    """The paths below `path` that match a pattern (`**`, braces, character classes)."""
+    """The paths below `path` that match a pattern (`**`, braces, character classes).
+
+    Attributes:
+        gitignore: leave out what `.gitignore` files in the scope ignore, and `.git`.
+    """
 
     pattern: str
     path: str = "."
     hidden: bool = False
+    gitignore: bool = False
     limit: int = 10_000
 
 
@@ -59,4 +65,61 @@ class Grep(Message[Matches]):
     ignore_case: bool = False
     glob: str | None = None
     hidden: bool = False
+    limit: int = 10_000
+
+
+@attrs.frozen(kw_only=True)
+class ReadLines(Message[Lines]):
+    """Lines of a text file.
+
+    Attributes:
+        offset: how many lines to skip; negative = begin so many lines before the end.
+        longest: bytes of a line that are given; what is longer is cut.
+        total: whether to count all lines; without, no more is read than what is answered needs.
+    """
+
+    path: str
+    offset: int = 0
+    limit: int = 2000
+    longest: int = 8192
+    total: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class Digest(Message[str]):
+    """The SHA-256 of a file's content, in hexadecimal digits."""
+
+    path: str
+
+
+@attrs.frozen(kw_only=True)
+class Realpath(Message[str]):
+    """Where a path leads when all links are followed; what is missing at its end may be missing."""
+
+    path: str
+
+
+@attrs.frozen(kw_only=True)
+class Tree(Message[Drawing]):
+    """What stands below a directory, to a depth; links are not followed."""
+
+    path: str = "."
+    depth: int | None = 3
+    hidden: bool = False
+    gitignore: bool = False
+    limit: int = 1000
+
+
+@attrs.frozen(kw_only=True)
+class Download(Message[tuple[Downloaded, ...]]):
+    """The contents of many files: one answer each, in order; one failure leaves the others."""
+
+    paths: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
+class ListKeys(Message[Found]):
+    """The paths of all files (hidden ones, too) that begin with a text, sorted as texts."""
+
+    prefix: str = ""
     limit: int = 10_000

@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import overload
 
 from runner.errors import DecodeFailed
-from runner.messages import Exists, FileStat, Found, Glob, Grep, Listing, Ls, Matches, Read, Stat
+from runner.messages import (
+    Digest,
+    Download,
+    Downloaded,
+    Drawing,
+    Exists,
+    FileStat,
+    Found,
+    Glob,
+    Grep,
+    Lines,
+    Listing,
+    ListKeys,
+    Ls,
+    Matches,
+    Read,
+    ReadLines,
+    Realpath,
+    Stat,
+    Tree,
+)
 from runner.operations.asking import Asking
 
 
@@ -56,6 +77,77 @@ class Observing(Asking):
                 "read", path, f"there is no encoding {encoding!r}", scope=self.name
             ) from None
 
+    async def read_lines(
+        self,
+        path: str,
+        *,
+        offset: int = 0,
+        limit: int = 2000,
+        longest: int = 8192,
+        total: bool = True,
+    ) -> Lines:
+        """Lines of a text file, with their numbers and what was left out.
+
+        From the middle of a large file, it takes the memory of the window; the second time (while
+        the file is unchanged) no more is read than the window.
+
+        Args:
+            path: relative to the scope, or absolute and inside it.
+            offset: lines to skip; negative = begin so many lines before the end.
+            limit: lines to give at most.
+            longest: bytes of a line to give at most; what is longer is cut, and named.
+            total: whether to count all lines; without, no more is read than is needed for them,
+                and `Lines.total` is None unless it is known anyway.
+        """
+        return await self.ask(
+            ReadLines(path=path, offset=offset, limit=limit, longest=longest, total=total)
+        )
+
+    async def head(self, path: str, lines: int = 10) -> Lines:
+        """The first lines of a text file; the rest is not read, so `total` may be None."""
+        return await self.ask(ReadLines(path=path, limit=lines, total=False))
+
+    async def tail(self, path: str, lines: int = 10, *, total: bool = False) -> Lines:
+        """The last lines of a text file, read from its end.
+
+        Unless `total` is asked for (then the whole file is read), how many lines stand before them
+        is not known: `total` is None, and their numbers count from the end, -1 being the last.
+        """
+        return await self.ask(ReadLines(path=path, offset=-lines, limit=lines, total=total))
+
+    async def digest(self, path: str) -> str:
+        """The SHA-256 of a file's content, in hexadecimal digits."""
+        return await self.ask(Digest(path=path))
+
+    async def realpath(self, path: str) -> str:
+        """Where a path leads when all links are followed: absolute (in memory: from the top).
+
+        What is missing at its end may be missing; it never leads outside.
+        """
+        return await self.ask(Realpath(path=path))
+
+    async def download(self, paths: Iterable[str]) -> tuple[Downloaded, ...]:
+        """The contents of many files: one answer each, in order; a failure is that item's only."""
+        return await self.ask(Download(paths=tuple(paths)))
+
+    async def list_keys(self, prefix: str = "", *, limit: int = 10_000) -> Found:
+        """The paths of all files that begin with a text (hidden ones, too), sorted as texts."""
+        return await self.ask(ListKeys(prefix=prefix, limit=limit))
+
+    async def tree(
+        self,
+        path: str = ".",
+        *,
+        depth: int | None = 3,
+        hidden: bool = False,
+        gitignore: bool = False,
+        limit: int = 1000,
+    ) -> Drawing:
+        """What stands below a directory, to a depth (None = any); `Drawing.text` is drawn."""
+        return await self.ask(
+            Tree(path=path, depth=depth, hidden=hidden, gitignore=gitignore, limit=limit)
+        )
+
     async def stat(self, path: str) -> FileStat:
         """What stands at a path; a link is followed if it stays inside."""
         return await self.ask(Stat(path=path))
@@ -69,10 +161,21 @@ class Observing(Asking):
         return await self.ask(Ls(path=path, limit=limit))
 
     async def glob(
-        self, pattern: str, path: str = ".", *, hidden: bool = False, limit: int = 10_000
+        self,
+        pattern: str,
+        path: str = ".",
+        *,
+        hidden: bool = False,
+        gitignore: bool = False,
+        limit: int = 10_000,
     ) -> Found:
-        """The paths below `path` that match a pattern (`**`, braces, classes), sorted."""
-        return await self.ask(Glob(pattern=pattern, path=path, hidden=hidden, limit=limit))
+        """The paths below `path` that match a pattern (`**`, braces, classes), sorted.
+
+        With `gitignore`, what the scope's `.gitignore` files ignore is left out, and `.git`.
+        """
+        return await self.ask(
+            Glob(pattern=pattern, path=path, hidden=hidden, gitignore=gitignore, limit=limit)
+        )
 
     async def grep(
         self,

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import signal
 import time
 import uuid
@@ -30,7 +31,7 @@ import trio
 from runner.errors import ExecFailed
 from runner.messages import Completed, Outcome
 from runner.processes import protocol, sweep
-from runner.processes.launch import Launch, exec_failed
+from runner.processes.launch import Launch, exec_failed, not_entered
 from runner.processes.link import Command, End, GuardianLink, KeeperLink, LinkLost
 from runner.processes.process import Process
 from runner.processes.pump import Pump
@@ -116,13 +117,12 @@ class ProcessHost:
         link: KeeperLink | None = None
         try:
             link, command = await self._start(launch, want_started=False)
-            began = time.monotonic()
             pump = Pump(link, launch, data=input or b"", max_output=max_output)
             outcome = await pump.run(timeout, silence, grace)
             if command.lost:
                 self._check_open(launch.name)
             if command.error is not None:
-                raise exec_failed(launch.name, command.error)
+                raise _refused(launch, command)
             pump.drain()
             end = command.end or _killed()
             if end.when < pump.told:  # it was only the rest of its tree that took too long
@@ -132,7 +132,7 @@ class ProcessHost:
                 outcome=outcome,
                 out=pump.out.capture.output(),
                 err=pump.err.capture.output(),
-                duration=max(0.0, end.when - began),
+                duration=max(0.0, end.when - command.began),
                 leftovers=end.leftovers,
             )
         finally:
@@ -175,7 +175,7 @@ class ProcessHost:
             link, command = await self._start(launch, want_started=True)
             await link.wait_until(lambda: command.leader is not None or command.over)
             if command.error is not None:
-                raise exec_failed(launch.name, command.error)
+                raise _refused(launch, command)
             process = Process(link, launch, self._put_down, owns_stdin=stdin is None)
             if stdin is not None:
                 trio.lowlevel.spawn_system_task(process.feed, stdin, feeding)
@@ -328,6 +328,14 @@ class ProcessHost:
             await trio.to_thread.run_sync(look, limiter=_sweepers)
         except RuntimeError:  # no thread can be started: they count as processes
             look()
+
+
+def _refused(launch: Launch, command: Command) -> ExecFailed:
+    """What the keeper says why it could not start a program."""
+    number = command.error or 0
+    if command.is_directory:
+        return not_entered(launch.name, os.strerror(number))
+    return exec_failed(launch.name, number)
 
 
 def _killed() -> End:

@@ -26,10 +26,10 @@ from runner.processes.protocol import (
     KILL,
     RUN,
     SIGNAL,
+    START,
     STARTED,
     SWEEP,
     SWEPT,
-    WANT_STARTED,
     Channel,
 )
 from runner.processes.tree import Parent, become_subreaper
@@ -54,27 +54,23 @@ RESET = (
 HUSH = 4
 
 
-def spawn(parts: list[bytes], argc: int, cwd: int, streams: list[int]) -> int:
-    """Start a program in a session of its own, with default signals; its pid.
+def spawn(words: list[bytes], env: dict[bytes, bytes], streams: list[int]) -> int:
+    """Start a program, which is the first word, in a session of its own, with default signals.
 
     Nothing but the streams is passed on: every descriptor here is close-on-exec.
     """
-    os.fchdir(cwd)
-    try:
-        return os.posix_spawn(
-            parts[0],
-            parts[1 : 1 + argc],
-            dict(part.split(b"=", 1) for part in parts[1 + argc :]),
-            file_actions=[
-                (os.POSIX_SPAWN_DUP2, fd, number)
-                for fd, number in zip(streams, (1, 2, 0), strict=False)
-            ],
-            setsid=True,
-            setsigmask=(),
-            setsigdef=RESET,
-        )
-    finally:
-        os.chdir("/")  # a file system with somebody's working directory cannot be unmounted
+    return os.posix_spawn(
+        words[0],
+        words[1:],
+        env,
+        file_actions=[
+            (os.POSIX_SPAWN_DUP2, fd, number)
+            for fd, number in zip(streams, (1, 2, 0), strict=False)
+        ],
+        setsid=True,
+        setsigmask=(),
+        setsigdef=RESET,
+    )
 
 
 class Keeper:
@@ -86,46 +82,53 @@ class Keeper:
         self._parent = Parent()
         self._parent.watch(sock)
         self._connected = True
+        self._env = b"", dict[bytes, bytes]()  # the last one, as text as well
 
     def serve(self) -> None:
         """Serve until the host closes the socket or is dead."""
         try:
             self._channel.report(HELLO, os.getpid())
             while self._connected and (request := self._channel.receive()) is not None:
-                kind, a, b, payload = request
-                if kind == RUN:
-                    self._carry_out(a, b, payload)
+                kind, a, _, payload = request
+                if kind in {RUN, START}:
+                    self._carry_out(payload[:a], payload[a:], tell=kind == START)
                 elif kind == SWEEP:
                     self._channel.report(SWEPT)
         finally:
             while self._parent.end_children()[1]:  # cannot be ended: we stay, they are our children
                 self._parent.nap(1000)
 
-    def _carry_out(self, argc: int, flags: int, payload: bytes) -> None:
+    def _carry_out(self, words: bytes, env: bytes, *, tell: bool) -> None:
         fds = self._channel.take_fds()
+        entering = False
         try:
             if len(fds) < 3:  # the kernel drops those that we have no room for
                 raise OSError(errno.EMFILE, "")
-            leader = spawn(payload.split(b"\0"), argc, fds[0], fds[1:])
+            if env != self._env[0]:
+                self._env = env, dict(each.split(b"=", 1) for each in env.split(b"\0")[1:])
+            entering = True
+            os.fchdir(fds[0])
+            entering = False
+            leader = spawn(words.split(b"\0"), self._env[1], fds[1:])
         except (OSError, ValueError, NotImplementedError) as error:
-            self._channel.report(FAILED, getattr(error, "errno", 0) or errno.EINVAL)
+            number = getattr(error, "errno", 0) or errno.EINVAL
+            self._channel.report(FAILED, number, int(entering))
             return
         finally:
+            os.chdir("/")  # a file system with somebody's working directory cannot be unmounted
             for fd in fds:
                 os.close(fd)
         self._parent.known = {leader: None}
-        going_on = True
-        hush: int | None = HUSH
-        if flags & WANT_STARTED:
+        requested = not tell and self._parent.wait_for(leader, HUSH)
+        self._parent.reap()
+        if self._parent.known[leader] is None:
             self._channel.report(STARTED, leader)
-            hush = None
+        going_on = True
         while going_on and self._parent.known[leader] is None:
-            if self._channel.pending or self._parent.wait(hush):
+            if requested or self._channel.pending or self._parent.wait():
                 going_on = self._obey(leader)
+                requested = False
             self._parent.reap()
-            if hush is not None and self._parent.known[leader] is None:
-                self._channel.report(STARTED, leader)
-                hush = None
         when = time.monotonic()
         killed, left = self._parent.end_children()
         code = self._parent.known.pop(leader)

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import functools
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from runner.errors import ExecFailed
@@ -88,48 +89,77 @@ def find_program(name: str, path: str, directory: int) -> str:
     raise ExecFailed("exec", name, "there is no program of that name", hint=hint)
 
 
-def encode(name: str, argv: Sequence[str], env: Mapping[str, str]) -> bytes:
-    """Make the text of a RUN message.
+def encode(parts: Iterable[str], count: int) -> bytes:
+    """Put texts together, with NUL between them.
 
     Raises:
-        ExecFailed: a NUL character, a name that no variable can have, or too much of it.
+        ValueError: they cannot be, and why.
     """
-    words = [name, *argv, *map("=".join, env.items())]
     try:
-        payload = os.fsencode("\0".join(words))
+        text = os.fsencode("\0".join(parts))
     except UnicodeEncodeError as error:
-        raise ExecFailed("exec", argv[0], f"it cannot be encoded: {error}") from error
-    if payload.count(0) != len(words) - 1:
-        raise ExecFailed("exec", argv[0], "an argument or a variable contains a NUL character")
-    if not all(env) or "=" in "".join(env):
-        raise ExecFailed("exec", argv[0], "a variable has an empty name, or one that contains '='")
-    if len(payload) > MOST_BYTES:
-        raise exec_failed(argv[0], errno.E2BIG)
-    return payload
+        msg = f"it cannot be encoded: {error}"
+        raise ValueError(msg) from error
+    if text.count(0) != count - 1:
+        msg = "an argument or a variable contains a NUL character"
+        raise ValueError(msg)
+    return text
 
 
-def open_directory(name: str, cwd: int | str) -> int:
+@functools.lru_cache(maxsize=4)
+def encode_environment(variables: tuple[tuple[str, str], ...]) -> bytes:
+    """Make the second part of a RUN message, each variable with a NUL before it.
+
+    One program after the other gets the same environment, so the last ones are kept.
+
+    Raises:
+        ValueError: as `encode`; or a name that no variable can have.
+    """
+    names = [name for name, _ in variables]
+    if not all(names) or "=" in "".join(names):
+        msg = "a variable has an empty name, or one that contains '='"
+        raise ValueError(msg)
+    return encode(("", *map("=".join, variables)), len(variables) + 1)
+
+
+def not_entered(name: str, why: str, *, what: str = "") -> ExecFailed:
+    """Say that the directory of a program cannot be entered."""
+    reason = f"its working directory{what} cannot be entered: {why}"
+    return ExecFailed("exec", name, reason, hint="make it first, or name another")
+
+
+def open_directory(name: str, path: str) -> int:
     """Open the directory that a program is to run in.
 
     Raises:
-        ExecFailed: it is not there any more, is none, or may not be entered.
+        ExecFailed: it is not there, is none, or may not be entered.
     """
-    path, base, what = (".", cwd, "") if isinstance(cwd, int) else (cwd, None, f" {cwd!r}")
     try:
-        fd = os.open(path, O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=base)
+        return os.open(path, O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         number = error.errno if isinstance(error, OSError) else None
         if number in (errno.EMFILE, errno.ENFILE):
             raise
         why = os.strerror(number) if number else str(error)
-        reason = f"its working directory{what} cannot be entered: {why}"
-        raise ExecFailed("exec", name, reason, hint="make it first, or name another") from error
-    if os.fstat(fd).st_nlink == 0:
-        os.close(fd)
+        raise not_entered(name, why, what=f" {path!r}") from error
+
+
+def check_directory(name: str, directory: int) -> None:
+    """See to it that it is one, and is there; whether it may be entered, the keeper finds out.
+
+    Raises:
+        ExecFailed: it is none, or it is not there any more.
+    """
+    try:
+        status = os.fstat(directory)
+    except OSError as error:
+        raise not_entered(name, os.strerror(error.errno or 0)) from error
+    if not stat.S_ISDIR(status.st_mode):
+        raise not_entered(name, os.strerror(errno.ENOTDIR))
+    if status.st_nlink == 0:
         raise ExecFailed(
             "exec", name, "its working directory has been removed", hint="make it anew"
         )
-    return fd
 
 
 def set_pipe_size(fd: int, size: int = LARGE_PIPE) -> None:
@@ -143,13 +173,24 @@ class Launch:
 
     Attributes:
         name: the program, as the caller wrote it.
-        argc: how many of the payload's words are arguments.
-        payload: the path, the arguments and the environment.
-        far: the descriptors for the keeper: directory, stdout, stderr, and stdin if it has one.
+        words: the path and the arguments, for the keeper.
+        env: the environment, likewise.
+        directory: where it runs; the caller's descriptor, if that is what was given.
+        far: more descriptors for the keeper: stdout, stderr, and stdin if it has one.
         stdout, stderr, stdin: our ends, which do not block; -1 once somebody else has them.
     """
 
-    __slots__ = ("argc", "far", "name", "payload", "stderr", "stdin", "stdout")
+    __slots__ = (
+        "_opened",
+        "directory",
+        "env",
+        "far",
+        "name",
+        "stderr",
+        "stdin",
+        "stdout",
+        "words",
+    )
 
     def __init__(
         self, argv: Sequence[str], *, cwd: int | str, env: Mapping[str, str], stdin: bool
@@ -157,13 +198,19 @@ class Launch:
         """Find, check and open it all, or nothing."""
         if isinstance(argv, str) or not argv or not argv[0]:
             raise ExecFailed("exec", None, "there is no program", hint="give at least its name")
-        self.name, self.argc = argv[0], len(argv)
-        self.stdout = self.stderr = self.stdin = -1
+        self.name = argv[0]
+        self.stdout = self.stderr = self.stdin = self._opened = -1
         self.far: list[int] = []
         try:
-            self.far.append(open_directory(self.name, cwd))
-            program = find_program(self.name, env.get("PATH", os.defpath), self.far[0])
-            self.payload = encode(program, argv, env)
+            if isinstance(cwd, str):
+                cwd = self._opened = open_directory(self.name, cwd)
+            self.directory = cwd
+            check_directory(self.name, cwd)
+            program = find_program(self.name, env.get("PATH", os.defpath), cwd)
+            self.words = encode((program, *argv), 1 + len(argv))
+            self.env = encode_environment(tuple(env.items()))
+            if len(self.words) + len(self.env) > MOST_BYTES:
+                raise OSError(errno.E2BIG, "")
             self.stdout = self._pipe()
             self.stderr = self._pipe()
             if stdin:
@@ -173,6 +220,9 @@ class Launch:
         except OSError as error:
             self.close()
             raise exec_failed(self.name, error.errno or 0) from error
+        except ValueError as error:
+            self.close()
+            raise ExecFailed("exec", self.name, str(error)) from error
         except BaseException:
             self.close()
             raise
@@ -187,6 +237,9 @@ class Launch:
         """Close the ends that the keeper has got by now."""
         while self.far:
             os.close(self.far.pop())
+        if self._opened >= 0:
+            os.close(self._opened)
+            self._opened = -1
 
     def close_stdin(self) -> None:
         """Let the program read the end of its input."""

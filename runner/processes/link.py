@@ -15,6 +15,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -108,8 +109,10 @@ class Command:
     """How far a command is.
 
     Attributes:
+        began: when it was sent, on the clock of `End.when`.
         leader: the leader's pid, once it has started and if that was asked for.
         error: the errno if it could not be started.
+        is_directory: whether it was its directory that could not be entered.
         end: how it ended, once it has.
         lost: its keeper is gone.
         down: its keeper was lost, and what it had is gone by now.
@@ -118,8 +121,10 @@ class Command:
         swept: how many processes they have ended.
     """
 
+    began: float = attrs.field(factory=time.monotonic)
     leader: int | None = None
     error: int | None = None
+    is_directory: bool = False
     end: End | None = None
     lost: bool = False
     down: bool = False
@@ -178,10 +183,12 @@ class KeeperLink(Link):
 
         If it raises or is cancelled, the command has not begun, and the link is to be closed.
         """
-        payload = launch.payload
-        header = protocol.REQUEST.pack(protocol.RUN, launch.argc, want_started, len(payload))
-        rights = struct.pack(f"{len(launch.far)}i", *launch.far)
-        message = memoryview(header + payload)
+        kind = protocol.START if want_started else protocol.RUN
+        words, env = launch.words, launch.env
+        header = protocol.REQUEST.pack(kind, len(words), 0, len(words) + len(env))
+        rights = struct.pack(f"{len(launch.far) + 1}i", launch.directory, *launch.far)
+        message = memoryview(b"".join((header, words, env)))
+        command = Command()  # before it is sent: it may be over before we come back from that
         try:
             sent = self.sock.sendmsg([message], [(socket.SOL_SOCKET, SCM_RIGHTS, rights)])
             while sent < len(message):
@@ -189,8 +196,8 @@ class KeeperLink(Link):
                 sent += self.sock.send(message[sent:])
         except (ConnectionError, BlockingIOError) as error:
             raise LinkLost from error
-        self.command = Command()
-        return self.command
+        self.command = command
+        return command
 
     def take(self) -> None:
         """Take in the reports that are there, without waiting."""
@@ -199,7 +206,7 @@ class KeeperLink(Link):
             if kind == protocol.ENDED:
                 command.end = End(exit_code=a, leftovers=b, remaining=c, when=when)
             elif kind == protocol.FAILED:
-                command.error = a
+                command.error, command.is_directory = a, bool(b)
             elif kind == protocol.STARTED:
                 command.leader = a
             elif kind == protocol.HELLO:

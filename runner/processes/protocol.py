@@ -21,11 +21,12 @@ FORK = 1  # the descriptor that comes with it is the socket of a new keeper
 END = 2  # kill the keeper with pid a, if a is one, and whatever dead keepers left; answered: SWEPT
 
 # host to keeper
-RUN = 3  # a = length of argv, b = WANT_STARTED or 0; then path, argv, environment, NUL between
+RUN = 3  # STARTED is reported if it takes longer. What follows: path and argv, which are the first
+# a bytes, and the environment, NUL between all; its descriptors: directory, stdout, stderr, stdin
+START = 7  # as RUN, but STARTED is reported at once
 SIGNAL = 4  # a = the signal, for the leader's process group
 KILL = 5  # end the leader, and with it everything
 SWEEP = 6  # end what the leader's dead children left; answered: SWEPT
-WANT_STARTED = 1  # at once; else only if it takes longer
 
 # to the host
 HELLO = 10  # a = pid of the keeper; its first report

@@ -122,17 +122,21 @@ class Pump:
         return outcome
 
     async def _wait(self, until: float) -> None:
+        watched = self._watcher.fileno() if self._watching else self._link.fileno()
         if until == math.inf:
-            await trio.lowlevel.wait_readable(self._watcher.fileno())
+            await trio.lowlevel.wait_readable(watched)
         else:  # what is always readable is never cancelled: the caller looks at the clock as well
             with trio.CancelScope(deadline=until):
-                await trio.lowlevel.wait_readable(self._watcher.fileno())
+                await trio.lowlevel.wait_readable(watched)
+        if not self._watching:
+            self._link.take()
+            if self._link.command.leader is not None:
+                self._watch()
+            return
         # one synchronous block: the scratch buffer is shared
         for fd, _ in self._watcher.poll(0):
             if fd == self._link.fileno():
                 self._link.take()
-                if self._link.command.leader is not None and not self._watching:
-                    self._watch()
             elif fd == self._launch.stdin:
                 self._write()
             elif (stream := self._open.get(fd)) is not None:

@@ -41,13 +41,14 @@ from runner.agents.events import ErrorClass, Event
 from runner.errors import NotFound, RunnerError, SessionClosed
 from runner.messages import Message
 from runner.sessions.answer import make_turn
-from runner.sessions.changes import Scanner, Tree
+from runner.sessions.changes import Scanner
 from runner.sessions.flight import Flight
 from runner.sessions.notes import Notes
 from runner.sessions.private import remove_files
 from runner.sessions.program import Program
 from runner.sessions.starting import Starter
 from runner.sessions.state import SessionState
+from runner.sessions.trees import Trees
 from runner.sessions.turn import Close, Interrupt, Send, Turn
 
 CUT_NOTE = (
@@ -62,8 +63,6 @@ READY = 60.0
 LINGER = 5.0
 # How long the end of a tree may take after SIGKILL before we go on without it.
 FORCE = 10.0
-# A tree of more files than this is not kept for a turn that does not follow at once.
-SMALL_TREE = 1000
 
 
 def _lane(message: Message[Any]) -> Lane:
@@ -94,9 +93,10 @@ class SessionActor:
     _context: contextvars.Context | None = None
     _program: Program | None = None
     _flight: Flight | None = None
-    _kept: tuple[float, Tree] | None = None  # the scan after the last turn, and when it was over
+    _trees: Trees = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._trees = Trees(self.scanner)
         self._notes = Notes(self.state)
         self.spec = ChildSpec(
             key=self.state.key, open=self.open, lane=_lane, idle_after=self.idle_after
@@ -110,8 +110,8 @@ class SessionActor:
     def take_over(self, state: SessionState, starter: Starter, scanner: Scanner) -> None:
         """Be another session's actor from now on: the one before is closed, and this at rest."""
         self.state, self.starter, self.scanner = state, starter, scanner
-        self._notes = Notes(state)
-        self._program = self._kept = None
+        self._notes, self._trees = Notes(state), Trees(scanner)
+        self._program = None
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[Handle, None]:
@@ -125,7 +125,8 @@ class SessionActor:
             finally:
                 with trio.CancelScope(shield=True, deadline=self._bound()):
                     await self._end_program()
-                self._program = self._kept = None
+                self._program = None
+                self._trees.forget()
                 self.state.phase = "at rest"
                 if self.state.store is not None:
                     self.state.store.rest()
@@ -168,9 +169,10 @@ class SessionActor:
     # ------------------------------------------------------------ a turn
 
     async def _send(self, message: Send) -> Turn:
-        self._check_open()
-        before = await self._scan_before(message)
-        self._check_open()  # what closes while we scan does not see a turn in flight
+        self._check_closed()
+        self._check_directory()
+        before = await self._trees.before(message.asked)
+        self._check_closed()  # what closes while we scan does not see a turn in flight
         flight = Flight(number=self.state.record.turns + 1, timeout=message.timeout)
         self._notes.begun(flight, message.prompt)
         self._flight = flight
@@ -190,18 +192,21 @@ class SessionActor:
             flight.down.set()
             self.state.phase = "at rest" if self._living() is None else "idle"
             self._notes.over(flight)
-        changes = await self.scanner.compare(before, await self._scan_after())
+        assert self._nursery is not None
+        changes = await self._trees.compare(before, self._nursery)
         turn = make_turn(self.state, flight, self._program, changes)
         self._notes.answered(turn)
         return turn
 
-    def _check_open(self) -> None:
-        state = self.state
-        if state.is_closed:
-            raise SessionClosed(f"the session {state.id!r} is closed")
-        if not os.path.isdir(state.directory):
+    def _check_closed(self) -> None:
+        if self.state.is_closed:
+            raise SessionClosed(f"the session {self.state.id!r} is closed")
+
+    def _check_directory(self) -> None:
+        directory = self.state.directory
+        if not os.path.isdir(directory):
             reason = "the session's directory is gone"
-            raise NotFound("send", state.directory, reason, hint="make it again, and go on")
+            raise NotFound("send", directory, reason, hint="make it again, and go on")
 
     async def _carry_out(self, flight: Flight, message: Send) -> None:
         """From the start of a program, if need be, to the end of the turn."""
@@ -339,27 +344,3 @@ class SessionActor:
         program = self._program
         patience = 0.0 if program is None else program.interrupt_patience + program.patience
         return trio.current_time() + patience + FORCE
-
-    # ------------------------------------------------------------ the files
-
-    async def _scan_before(self, message: Send) -> Tree:
-        """The tree before the turn: the one after the turn before, if this one follows directly."""
-        kept, self._kept = self._kept, None
-        if kept is not None and message.asked is not None and message.asked <= kept[0]:
-            return kept[1]
-        return await self.scanner.scan()
-
-    async def _scan_after(self) -> Tree:
-        began = trio.current_time()
-        tree = await self.scanner.scan()
-        self._kept = kept = (began, tree)
-        if len(tree) > SMALL_TREE:
-            assert self._nursery is not None
-            self._nursery.start_soon(self._forget, kept)
-        return tree
-
-    async def _forget(self, kept: tuple[float, Tree]) -> None:
-        """What follows directly has been called up by now; it would only fill the memory."""
-        await trio.sleep(1.0)
-        if self._kept is kept:
-            self._kept = None

@@ -88,13 +88,15 @@ class Program:
             self.failure.__cause__ = exc
         finally:
             # one synchronous block: whoever waits for any of these finds all of them
-            if self._process is not None:
-                if self.exit_code is None:
-                    self.exit_code = KILLED
-                self._tell(self.conversation.receive_end(self.exit_code, self._tail(self._err)))
-            self.started.set()
-            self.ready.set()
-            self.ended.set()
+            try:
+                if self._process is not None:
+                    if self.exit_code is None:
+                        self.exit_code = KILLED
+                    self._tell(self.conversation.receive_end(self.exit_code, self._tail(self._err)))
+            finally:  # also when who is told cannot take it: nobody may wait for ever
+                self.started.set()
+                self.ready.set()
+                self.ended.set()
 
     async def run_quietly(self, timeout: float | None) -> bool:
         """Be run in the caller's task, for a program that serves one turn and is not followed.

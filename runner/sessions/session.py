@@ -147,12 +147,11 @@ class Session:
     async def _end_actor(self) -> None:
         with suppress(RunnerError):  # it never came to be, or has ended: that is what is wanted
             await self._supervisor.ask(self._spec, Close())
-            # one synchronous block: it is registered, as it has just answered
-            self._supervisor.mailbox(self._spec).close()
+        await self._supervisor.end(self._spec.key, self._closed())
 
     async def _ask(self, message: Message[AnswerT]) -> AnswerT:
         if self._is_closing:
-            raise SessionClosed(f"the session {self.id!r} is closed")
+            raise self._closed()
         if self._state.store is not None:
             self._state.store.claim()
         self._was_asked = True
@@ -164,6 +163,9 @@ class Session:
             raise
         finally:
             self._asking -= 1
+
+    def _closed(self) -> SessionClosed:
+        return SessionClosed(f"the session {self.id!r} is closed")
 
     def statistics(self) -> SessionStatistics:
         """The session at this moment."""

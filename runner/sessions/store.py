@@ -174,9 +174,13 @@ class Store:
 
     def note(self, **what: object) -> None:
         """Add a line to the transcript: what happened, and when. One that cannot be is counted."""
-        at = datetime.now(UTC).isoformat()
-        line = json.dumps({"at": at, **what}, default=_plain).encode() + b"\n"
         if self._is_closed:  # from a program that could not be ended in time: not ours any more
+            self.lost += 1
+            return
+        at = datetime.now(UTC).isoformat()
+        try:
+            line = json.dumps({"at": at, **what}, default=_plain).encode() + b"\n"
+        except RecursionError:  # a program may nest as deep as can just be read
             self.lost += 1
             return
         try:

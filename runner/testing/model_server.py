@@ -192,6 +192,13 @@ async def _serve_until_told(port: int, *, url_only: bool) -> None:
         print(server.url if url_only else f"model server at {server.url}", flush=True)  # noqa: T201
 
 
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 1 << 16:
+        raise argparse.ArgumentTypeError(f"must be 0 to 65535, not {number}")
+    return number
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run as a program."""
     parser = argparse.ArgumentParser(
@@ -199,7 +206,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         description="A model provider on 127.0.0.1 that does what directives in the prompt say.",
         epilog="Ends with SIGTERM, SIGINT, or the end of standard input if that is a pipe.",
     )
-    parser.add_argument("--port", type=int, default=0, help="default: any free one")
+    parser.add_argument("--port", type=_port, default=0, help="default: any free one")
     parser.add_argument("--print-url", action="store_true", help="print the URL and nothing else")
     options = parser.parse_args(argv)
     trio.run(lambda: _serve_until_told(options.port, url_only=options.print_url))

@@ -10,6 +10,7 @@ import re
 import struct
 import subprocess
 import termios
+import time
 
 import pytest
 
@@ -262,6 +263,11 @@ def _no_ref(runner) -> str:
     return _batch(runner, 'prompt = "x"\nworkspace = { repo = "repo", ref = "gone" }\n')
 
 
+def _default(runner) -> str:
+    (runner.cwd / "r.toml").write_text('default_agent = "shel"\n')
+    return _batch(runner, 'prompt = "x"\n')
+
+
 def _no_key_value(runner) -> str:
     return _batch(runner, 'prompt = "x"\n')
 
@@ -280,7 +286,10 @@ def _no_key_value(runner) -> str:
         (_unknown_agent, (), "'cluade'"),
         (_no_program, (), "'no-such-program'"),
         (_no_source, (), "workspace.copy: there is no directory"),
-        (_no_ref, (), "gone"),
+        (_no_ref, (), "b.toml:3: workspace.ref: git finds no 'gone'"),
+        (_no_ref, ("--dry-run",), "b.toml:3: workspace.ref: git finds no 'gone'"),
+        (_no_key_value, ("-o", ""), "-o needs a directory"),
+        (_default, ("--config", "r.toml"), "default_agent: agent: 'shel' is no built-in agent"),
         (_no_key_value, ("-c", "prompt"), "write it as key=value"),
         (_no_key_value, ("--select", "rwo.x"), "--select: 'rwo' is undefined"),
         (_no_key_value, ("--select", "index > 7"), "no job matches"),
@@ -316,6 +325,21 @@ def test_an_output_directory_of_another_batch_is_refused(runner) -> None:
     assert other.err.startswith("out: it belongs to another batch")
     assert full.err.startswith("full: it is not empty")
     assert (runner.cwd / "out" / "results.jsonl").read_bytes() == before
+
+
+def test_two_at_once_in_one_output_directory_is_later_please(runner) -> None:
+    file = _batch(runner, 'prompt = "while ! [ -e ../../../go ]; do sleep 0.1; done"\n')
+    first = runner.start("batch", "run", file, "-o", "out")
+    while not list(runner.cwd.glob("out/work/*")):
+        time.sleep(0.05)
+
+    second = runner("batch", "run", file, "-o", "out")
+    (runner.cwd / "go").touch()
+    out, _ = first.communicate(timeout=60)
+
+    assert second.code == 75
+    assert f"runner: another process ({first.pid}) is at work in" in second.err
+    assert (first.returncode, b"1 ok" in out) == (0, True)
 
 
 def test_the_default_output_directory_is_checked_too(runner) -> None:

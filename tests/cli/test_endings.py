@@ -19,6 +19,7 @@ from runner.errors import ConfigError, Problem
         (errors.AgentUnavailable("x"), Exit.USAGE),
         (errors.NotFound("read", "a"), Exit.NOT_FOUND),
         (errors.LedgerError("x"), Exit.INFRA),
+        (errors.LedgerBusy("x"), Exit.TRY_LATER),
         (errors.ActorCrashed("x"), Exit.INFRA),
         (errors.NoSpace("write", "a"), Exit.INFRA),
         (errors.SessionClosed("x"), Exit.FAILED),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -433,7 +434,7 @@ async def test_a_selection_is_a_part_of_the_same_batch(shop):
 
 async def test_another_batch_in_the_same_directory_is_refused(shop):
     await shop.run(batch("true"))
-    with pytest.raises(ConfigError, match="it belongs to another batch: its templates differs"):
+    with pytest.raises(ConfigError, match="it belongs to another batch: its templates differ"):
         await shop.run(batch("false"))
 
 
@@ -459,6 +460,21 @@ async def test_two_runs_at_once_are_refused(shop):
         with pytest.raises(LedgerError, match="is at work in"):
             await shop.run(batch("while ! test -e ../../../go; do sleep 0.02; done"))
         (shop.root / "go").touch()
+
+
+async def test_few_attempts_are_claimed_ahead_of_jobs_that_take_their_time(shop):
+    claimed = []
+
+    def tell(told):
+        if isinstance(told, JobFinished):
+            with contextlib.closing(sqlite3.connect(shop.out / ".runner" / "ledger.db")) as ledger:
+                claimed.extend(ledger.execute("SELECT count(*) FROM attempts").fetchone())
+
+    names = [f"j{n:02}" for n in range(20)]
+    await shop.run(batch("sleep 0.1", *names, limits="{concurrency = 2}"), observer=tell)
+
+    assert claimed[0] <= 8
+    assert claimed[-1] == 20
 
 
 async def test_results_are_refreshed_while_the_batch_runs(shop, monkeypatch):

@@ -6,7 +6,7 @@ import subprocess
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runner.agents.driver import ClaudeAgent, CommandAgent, ShellAgent
@@ -145,16 +145,20 @@ def test_what_follows_from_a_mistake_is_no_other_one(desk):
 
 
 VALUES = st.recursive(
-    st.sampled_from([3, -1, True, "x", "", "{{ x }}", "claude", "5m"]),
+    st.sampled_from([3, -1, True, "x", "", "{{ x }}", "claude", "command", "5m"]),
     lambda inner: (
         st.lists(inner, max_size=2)
-        | st.dictionaries(st.sampled_from([*KEYS, "kind", "csv", "rows", "copy", "argv"]), inner)
+        | st.dictionaries(
+            st.sampled_from([*KEYS, "kind", "csv", "rows", "copy", "argv", "env"]), inner
+        )
     ),
     max_leaves=6,
 )
 
 
 @settings(deadline=None)
+@example(data={"agent": {"kind": "command", "env": {"X": 1}}})
+@example(data={"name": "n", "prompt": "", "prompt_file": "x"})
 @given(data=st.dictionaries(st.sampled_from([*KEYS, "nmae", "promt"]), VALUES))
 def test_of_any_tables_something_can_be_salvaged_and_form_is_judged_in_full(data):
     document = Document(where="b.toml", data=data, lines={})
@@ -252,7 +256,7 @@ def test_a_template_that_fails_or_comes_out_empty(desk):
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("d.csv", "a,b\n1,2\n3\n4,5,6\n", ["d.csv:3: has 1 fields, the header 2",
+        ("d.csv", "a,b\n1,2\n3\n4,5,6\n", ["d.csv:3: has 1 field, the header 2",
                                            "d.csv:4: has 3 fields, the header 2"]),
         ("d.csv", 'a\n"x\n', ["d.csv:2: not CSV: unexpected end of data"]),
         ("d.csv", "a,a\n1,2\n", ["d.csv:1: the column 'a' is there twice"]),

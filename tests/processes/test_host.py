@@ -245,6 +245,29 @@ async def failure(host: ProcessHost, *argv: str, cwd: Any, env: Any = None) -> E
     return caught.value
 
 
+async def test_a_directory_that_the_keeper_cannot_enter_is_said_to_be_that(
+    host: ProcessHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = os.open(tmp_path / "file", os.O_CREAT | os.O_RDWR)
+    error = await failure(host, "true", cwd=file)
+    assert "working directory cannot be entered: Not a directory" in str(error)
+    monkeypatch.setattr(launch, "check_directory", lambda *_: None)  # as if it changed behind it
+    late = await failure(host, "true", cwd=file)
+    os.close(file)
+
+    assert str(late) == str(error)
+
+
+async def test_a_directory_may_be_a_descriptor_which_stays_the_callers(
+    host: ProcessHost, tmp_path: Path
+) -> None:
+    directory = os.open(tmp_path, os.O_PATH)
+    done = await host.run(["pwd", "-P"], cwd=directory, env={"PATH": "/usr/bin:/bin"})
+
+    assert done.out.head.decode().rstrip() == os.path.realpath(tmp_path)
+    os.close(directory)  # it is still there
+
+
 async def test_what_is_not_there_is_said_to_be_missing(host: ProcessHost, tmp_path: Path) -> None:
     error = await failure(host, "no-such-program", "-x", cwd=str(tmp_path))
 

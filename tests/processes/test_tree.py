@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -94,6 +95,31 @@ def test_children_are_ended_and_known_ones_spared_in_a_process_of_its_own() -> N
         assert parent.end_children() == (0, 0)
         assert parent.known == {mine: -signal.SIGKILL}
         assert tree.own_children() == []
+
+    assert os.waitpid(forked(body), 0)[1] == 0
+
+
+def test_waiting_for_one_child_ends_with_it_with_a_request_or_in_time() -> None:
+    def body() -> None:
+        near, far = socket.socketpair()
+        parent = tree.Parent()
+        parent.watch(far)
+        short = os.posix_spawn("/bin/sleep", ["sleep", "0"], {})
+        assert not parent.wait_for(short, 20_000)
+        assert os.waitid(os.P_PID, short, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+        parent.reap()
+        long = os.posix_spawn("/bin/sleep", ["sleep", "100"], {})
+        assert not parent.wait_for(long, 1)
+        near.send(b"x")
+        assert parent.wait_for(long, 20_000)
+        assert parent.wait()  # whether or not it is told of the other one's death
+        parent.known = {long: None}
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+        assert not parent.wait_for(long, 20_000)  # no descriptor for it: `wait` has to do
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert parent.end_children() == (0, 0)
+        assert parent.known == {long: -signal.SIGKILL}
 
     assert os.waitpid(forked(body), 0)[1] == 0
 

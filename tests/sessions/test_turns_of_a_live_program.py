@@ -277,7 +277,7 @@ async def test_a_good_turn_keeps_the_program_also_if_a_tools_end_was_not_told(ma
 async def test_a_large_tree_is_not_kept_when_nothing_follows_at_once(
     make: Make, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.sessions.actor.SMALL_TREE", 0)
+    monkeypatch.setattr("runner.sessions.trees.SMALL_TREE", 0)
     created = []
     async with make() as session, trio.open_nursery() as nursery:
 

@@ -16,7 +16,7 @@ import trio
 
 from runner.actors.supervisor import Supervisor, open_supervisor
 from runner.agents.driver import ClaudeAgent, CodexAgent, ShellAgent
-from runner.agents.events import ErrorClass, Raw
+from runner.agents.events import ErrorClass, Raw, ToolCall
 from runner.errors import ActorCrashed, AgentError, SessionClosed, SupervisorClosed
 from runner.processes.host import ProcessHost
 from runner.sessions import store as store_module
@@ -315,6 +315,16 @@ def test_a_line_that_a_kill_left_half_spoils_no_other(store: Store) -> None:
 
     assert '{"at": "20' == half
     assert "a" == json.loads(whole)["prompt"]
+
+
+def test_what_is_nested_too_deep_to_be_written_is_counted(store: Store) -> None:
+    deep: dict[str, object] = {}
+    for _ in range(5000):
+        deep = {"a": deep}
+    store.note(turn=1, data=ToolCall(id="t1", name="Bash", input=deep))
+    store.note(turn=1, prompt="a")
+
+    assert 1 == len(lines_of(store)) == store.lost
 
 
 def test_nothing_is_written_to_what_was_given_up(store: Store) -> None:

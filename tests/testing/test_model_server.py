@@ -759,3 +759,13 @@ async def test_a_client_that_says_nonsense_and_leaves_is_noted_as_gone() -> None
         await server.serve(trio.SocketStream(near))
 
     assert [(record.status, record.outcome) for record in server.requests] == [(400, "gone")]
+
+
+@pytest.mark.parametrize("port", ["65536", "99999", "-1", "x"])
+def test_a_port_that_there_cannot_be_is_refused(
+    capsys: pytest.CaptureFixture[str], port: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--port", port])
+
+    assert "argument --port" in capsys.readouterr().err

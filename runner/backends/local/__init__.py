@@ -5,7 +5,7 @@ the scope *is* that descriptor (a directory that is moved is followed, one that 
 or sought anew). An observation of a missing root is NotFound; an effect makes it, if `create`.
 
 Each message is carried out by the function that `LATER_BY` (or, for short work, `NOW_BY`) names:
-observing.py, changing.py, moving.py, batching.py, searching.py, running.py.
+observing.py, looking.py, changing.py, moving.py, batching.py, searching.py, running.py.
 
 What this does not do: order (an actor's), permissions and isolation (a scope's), and it is no
 boundary for the programs that it runs.
@@ -13,6 +13,7 @@ boundary for the programs that it runs.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -22,10 +23,19 @@ from typing import Any, cast
 from runner import messages as m
 from runner.backends.base import LATER, Backend, Later
 from runner.backends.beneath import Opener
-from runner.backends.local import batching, changing, moving, observing, running, searching
+from runner.backends.local import (
+    batching,
+    changing,
+    looking,
+    moving,
+    observing,
+    running,
+    searching,
+)
 from runner.backends.local.batching import EFFECTS
 from runner.backends.local.place import Place
 from runner.backends.roots import Root
+from runner.backends.straight import Resolved
 from runner.backends.threads import in_thread
 from runner.messages import AnswerT, Message
 from runner.processes.host import ProcessHost
@@ -41,6 +51,8 @@ NOW_BY: dict[type[Message[Any]], Callable[[Place, Any], object]] = {
     m.Read: observing.read_now,
     m.Stat: observing.stat_now,
     m.Exists: observing.exists_now,
+    m.ReadLines: looking.read_lines_now,
+    m.Realpath: looking.realpath_now,
     m.Write: changing.write_now,
     m.Append: changing.append_now,
     m.Edit: changing.edit_now,
@@ -57,6 +69,11 @@ LATER_BY: dict[type[Message[Any]], Callable[[Place, Any], Awaitable[object]]] = 
     m.Ls: observing.ls,
     m.Glob: searching.glob,
     m.Grep: searching.grep,
+    m.ReadLines: looking.read_lines,
+    m.Digest: looking.digest,
+    m.Download: looking.download,
+    m.Tree: searching.tree,
+    m.ListKeys: searching.list_keys,
     **{message: partial(_in_thread, work) for message, work in EFFECTS.items()},
     m.Upload: partial(_in_thread, changing.upload),
     m.Batch: partial(_in_thread, batching.batch),
@@ -113,6 +130,16 @@ class LocalBackend(Backend):
         """Carry out a message whose work is short, without a checkpoint."""
         work = NOW_BY.get(type(message))
         return LATER if work is None else cast("AnswerT | Later", work(self._place, message))
+
+    def straight(self) -> LocalBackend:
+        """The same files, in which no link is followed; programs run as before."""
+        other = copy.copy(self)
+        other._place = self._place.straight()  # noqa: SLF001 - of the same class
+        return other
+
+    def resolve(self, op: str, path: str, *, entry: bool = False) -> Resolved:
+        """Where a path leads, links followed."""
+        return self._place.resolve(op, path, entry=entry)
 
     async def aclose(self) -> None:
         """Let go of the directory; a host of our own ends what it still runs."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 
 from runner.backends.beneath import Opener
 from runner.backends.failures import Answers
+from runner.backends.lines import LineIndexes
 from runner.backends.roots import Root
+from runner.backends.straight import Resolved, resolved
 from runner.processes.host import ProcessHost
 
 
@@ -16,12 +19,14 @@ class Place:
     Attributes:
         root: the directory, opened at first use.
         env: variables for every program, on top of the allow-listed ones.
+        indexes: where the lines of large files are.
     """
 
     def __init__(self, root: Root, *, host: ProcessHost | None, env: Mapping[str, str]) -> None:
         """Nothing is touched yet."""
         self.root = root
         self.env = dict(env)
+        self.indexes = LineIndexes()
         self._host = host
         self._own_host: ProcessHost | None = None
 
@@ -46,6 +51,24 @@ class Place:
         if self._own_host is None:
             self._own_host = ProcessHost()
         return self._own_host
+
+    def straight(self) -> Place:
+        """The same place, in which no link is followed."""
+        other = copy.copy(self)
+        other.root = self.root.straight()
+        return other
+
+    def resolve(self, op: str, path: str, *, entry: bool) -> Resolved:
+        """Where a path leads, links followed."""
+        with self.answers(op, path):
+            route = self.root.route(op, path)
+            try:
+                beneath = self.root.open(make=False)
+            except FileNotFoundError:
+                beneath = None
+            return resolved(
+                beneath, route, entry=entry, root=self.root.path, real_root=self.root.real
+            )
 
     async def aclose(self) -> None:
         """Let go of the directory; a host of our own ends what it still runs."""

@@ -1,4 +1,4 @@
-"""Searches of local trees: glob by a walk of our own, grep by ripgrep."""
+"""Searches of local trees: glob, tree and keys by a walk of our own, grep by ripgrep."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import os
 
 from runner import messages as m
 from runner.backends import files, ripgrep, search
-from runner.backends.beneath import DIRECTORY, Beneath
+from runner.backends.beneath import DIRECTORY, Beneath, Route, parse
 from runner.backends.failures import require_counts
+from runner.backends.gitignore import Ignored
 from runner.backends.local.place import Place
+from runner.backends.local.woods import LocalWoods
 from runner.backends.threads import in_thread
+from runner.backends.walking import drawing, keys, rules_above
+
+TOP = parse(".")
 
 
 async def glob(place: Place, message: m.Glob) -> m.Found:
@@ -19,10 +24,61 @@ async def glob(place: Place, message: m.Glob) -> m.Found:
         compiled = search.compile_glob(message.pattern, hidden=message.hidden)
     with place.answers("glob", message.path):
         route = place.root.route("glob", message.path)
-        top = Beneath(place.root.open(make=False).open(route, DIRECTORY), opener=place.forced)
-        return await in_thread(
-            lambda: search.find(top, compiled, route.prefix, limit=message.limit)
-        )
+        top = _directory(place, route)
+
+        def work() -> m.Found:
+            above = _rules_above(place, route) if message.gitignore else None
+            with LocalWoods(top.fd) as woods:
+                return search.matched(
+                    woods,
+                    compiled,
+                    route.prefix,
+                    gitignore=message.gitignore,
+                    above=above,
+                    limit=message.limit,
+                )
+
+        return await in_thread(work)
+
+
+async def list_keys(place: Place, message: m.ListKeys) -> m.Found:
+    """The paths of all files that begin with a text, sorted as texts."""
+    require_counts("list_keys", message.prefix, place.name, message.limit)
+    with place.answers("list_keys", message.prefix):
+        top = Beneath(place.root.open(make=False).open(TOP, DIRECTORY), opener=place.forced)
+
+        def work() -> m.Found:
+            with LocalWoods(top.fd) as woods:
+                return keys(woods, message.prefix, limit=message.limit)
+
+        return await in_thread(work)
+
+
+async def tree(place: Place, message: m.Tree) -> m.Drawing:
+    """What stands below a directory, to a depth."""
+    require_counts("tree", message.path, place.name, message.depth, message.limit)
+    with place.answers("tree", message.path):
+        route = place.root.route("tree", message.path)
+        top = _directory(place, route)
+
+        def work() -> m.Drawing:
+            above = _rules_above(place, route) if message.gitignore else None
+            with LocalWoods(top.fd) as woods:
+                return drawing(woods, message, above, woods.entry)
+
+        return await in_thread(work)
+
+
+def _directory(place: Place, route: Route) -> Beneath:
+    return Beneath(place.root.open(make=False).open(route, DIRECTORY), opener=place.forced)
+
+
+def _rules_above(place: Place, route: Route) -> Ignored | None:
+    """The `.gitignore` rules of the scope's directories above one, by their names as written."""
+    if ".." in route.names:
+        return None
+    with LocalWoods(place.root.open(make=False).fd) as woods:
+        return rules_above(woods, route.names)
 
 
 async def grep(place: Place, message: m.Grep) -> m.Matches:

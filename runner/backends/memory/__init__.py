@@ -16,8 +16,9 @@ import trio
 
 from runner import messages as m
 from runner.backends.base import Backend
-from runner.backends.memory import changing, observing
+from runner.backends.memory import changing, looking, observing
 from runner.backends.memory.tree import NAME, Tree
+from runner.backends.straight import Resolved
 from runner.errors import ExecFailed, OperationError
 from runner.messages import AnswerT, Message
 
@@ -55,6 +56,12 @@ BY: dict[type[Message[Any]], Callable[[Tree, Any], object]] = {
     m.Ls: observing.ls,
     m.Glob: observing.glob,
     m.Grep: observing.grep,
+    m.ReadLines: looking.read_lines,
+    m.Digest: looking.digest,
+    m.Realpath: looking.realpath,
+    m.Download: looking.download,
+    m.Tree: looking.draw,
+    m.ListKeys: looking.list_keys,
     m.Write: changing.write,
     m.Append: changing.append,
     m.Edit: changing.edit,
@@ -97,6 +104,17 @@ class MemoryBackend(Backend):
     async def carry_out(self, message: Message[AnswerT], /) -> AnswerT:
         """Carry out a message: by the function that the table names."""
         return cast("AnswerT", BY[type(message)](self._tree, message))
+
+    def straight(self) -> MemoryBackend:
+        """The same files: there are no links here."""
+        return self
+
+    def resolve(self, op: str, path: str, *, entry: bool = False) -> Resolved:
+        """Where a path leads: where it says, since there are no links."""
+        route = self._tree.route(op, path)
+        return Resolved(
+            given=route.names, names=route.names, directory=route.directory, root="/", real_root="/"
+        )
 
     async def aclose(self) -> None:
         """Nothing is held; the files stay as long as the object."""

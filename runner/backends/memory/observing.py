@@ -8,7 +8,8 @@ from runner import messages as m
 from runner.backends import search
 from runner.backends.failures import require_counts
 from runner.backends.listing import smallest
-from runner.backends.memory.tree import NAME, Directory, File, Tree, entry_of, walk
+from runner.backends.memory.looking import MemoryWoods, rules_for
+from runner.backends.memory.tree import NAME, File, Tree, entry_of, walk
 
 
 def read(tree: Tree, message: m.Read) -> bytes:
@@ -60,9 +61,14 @@ def glob(tree: Tree, message: m.Glob) -> m.Found:
         compiled = search.compile_glob(message.pattern, hidden=message.hidden)
     with tree.answers("glob", message.path):
         route = tree.route("glob", message.path)
-        nodes = walk(tree.directory(route.names))
-        every = ((each, isinstance(node, Directory)) for each, node in nodes)
-        return search.matched(every, compiled, route.prefix, limit=message.limit)
+        return search.matched(
+            MemoryWoods(tree.directory(route.names)),
+            compiled,
+            route.prefix,
+            gitignore=message.gitignore,
+            above=rules_for(tree, route) if message.gitignore else None,
+            limit=message.limit,
+        )
 
 
 def grep(tree: Tree, message: m.Grep) -> m.Matches:

@@ -96,6 +96,25 @@ class Tree:
             raise fail(errno.ENOTDIR)
         return found
 
+    def real(self, route: Route) -> str:
+        """A path without detours; what is missing at its end may be missing."""
+        real: list[str] = []
+        for depth, name in enumerate(route.names):
+            if name == "..":
+                self.find(route.names[: depth + 1])  # EXDEV if it leads out
+                real.pop()
+                continue
+            real.append(name)
+            try:
+                self.find(tuple(real))
+            except FileNotFoundError:
+                missing = route.names[depth + 1 :]
+                if ".." in missing:  # nothing can be above what is not there
+                    raise
+                return "/".join((*real, *missing))
+        self.at(route)  # ENOTDIR if its last `/` asks for a directory and it is none
+        return "/".join(real) or "."
+
     def file(self, route: Route) -> File:
         """The file at a path."""
         found = self.at(route)

@@ -18,6 +18,8 @@ from __future__ import annotations
 from runner.testing.backend_contract.carrying import Carrying
 from runner.testing.backend_contract.effects import Effects
 from runner.testing.backend_contract.files import Files
+from runner.testing.backend_contract.listing import Trees
+from runner.testing.backend_contract.looking import Looking
 from runner.testing.backend_contract.moving import Moving
 from runner.testing.backend_contract.paths import Paths
 from runner.testing.backend_contract.searching import Searching
@@ -28,5 +30,5 @@ from runner.testing.backend_contract.tables import REFUSED_PATTERNS as REFUSED_P
 from runner.testing.backend_contract.tables import TREE as TREE
 
 
-class BackendContract(Files, Effects, Moving, Paths, Searching, Carrying):
+class BackendContract(Files, Effects, Moving, Paths, Searching, Looking, Trees, Carrying):
     """What every backend does. Give a fixture `backend`."""

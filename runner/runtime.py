@@ -21,7 +21,7 @@ import platformdirs
 import trio
 
 from runner.actors import Supervisor, open_supervisor
-from runner.actors.supervisor import SupervisorStatistics
+from runner.actors.instruments import SupervisorStatistics
 from runner.agents.driver import (
     Agent,
     ClaudeAgent,

@@ -17,16 +17,15 @@ nothing is running any more.
 A handle is a plain function that gives its answer at once, or a coroutine that will. What is
 answered at once from a free mailbox is over in one synchronous block: it needs no envelope.
 
-Everything that changes a mailbox or an envelope lives here; each change is one synchronous block.
+Everything that changes a mailbox or an envelope (envelope.py) lives here; each change is one
+synchronous block.
 What it does not do: start or end actors, look keys up, ask again. That is the supervisor's.
 """
 
 from __future__ import annotations
 
-import copy
-import enum
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import partial
 from types import CoroutineType
 from typing import Any, NoReturn, TypeVar, cast
@@ -35,66 +34,14 @@ import attrs
 import trio
 
 from runner.actors.child_spec import ChildSpec, Handle
+from runner.actors.envelope import Envelope, Phase
+from runner.actors.instruments import MailboxStatistics
 from runner.actors.lanes import Lane, Place, Ticket
-from runner.errors import ActorCrashed, MailboxClosed, MailboxFull, RunnerError
+from runner.actors.verdicts import crash_in, ended, one_more
+from runner.errors import MailboxClosed, MailboxFull, RunnerError
 from runner.messages import Message
 
 AnswerT = TypeVar("AnswerT")
-
-
-class Phase(enum.Enum):
-    """How far an envelope has come; see the picture above."""
-
-    OUTSIDE = "outside"
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-
-
-@attrs.define(eq=False)
-class Envelope:
-    """A message and the way back to its asker.
-
-    Attributes:
-        posted: when it came, on trio's clock.
-        cancel_scope: around its coroutine, if the handle gave one.
-        asker: the task that sleeps for it; None while that is awake.
-        has_begun: whether the handle has been called: from then on it may have had effects.
-        verdict: what the asker is told if the mailbox ends the message.
-    """
-
-    message: Message[Any]
-    phase: Phase
-    posted: float
-    ticket: Ticket
-    cancel_scope: trio.CancelScope | None = None
-    asker: trio.lowlevel.Task | None = None
-    has_begun: bool = False
-    verdict: RunnerError | None = None
-
-
-@attrs.frozen(kw_only=True)
-class MailboxStatistics:
-    """A mailbox at one moment.
-
-    Attributes:
-        is_served: whether its actor is there.
-        outside: messages that wait for room.
-        queued: messages that wait for their turn, or for the actor.
-        running: messages that are being carried out.
-        taken: messages that have begun since the mailbox was opened.
-        idle: seconds since the last message; 0 while there is one.
-        waited: seconds that the message waits that has waited longest; 0 if none does.
-    """
-
-    is_open: bool
-    is_served: bool
-    outside: int
-    queued: int
-    running: int
-    taken: int
-    idle: float
-    waited: float
 
 
 def _nothing(_mailbox: Mailbox) -> None:
@@ -212,7 +159,7 @@ class Mailbox:
         self._dismiss()
         for envelope in self._running:
             if envelope.verdict is None:
-                envelope.verdict = _ended(self.spec.key, cause)
+                envelope.verdict = ended(self.spec.key, cause)
                 if envelope.cancel_scope is not None:
                     envelope.cancel_scope.cancel(reason="the actor has ended")
 
@@ -266,7 +213,7 @@ class Mailbox:
         self._dismiss()
         waiting = [*self._queued, *self._outside]
         for envelope in waiting:
-            envelope.verdict = _one_more(answer) if answer else self._never_began()
+            envelope.verdict = one_more(answer) if answer else self._never_began()
             self._depart(envelope)
             self._wake(envelope)
         if not (drain and self._running):
@@ -405,7 +352,7 @@ class Mailbox:
             self.crash = crash
             self.pause(crash)
             self._end()
-        raise _ended(self.spec.key, crash) from crash
+        raise ended(self.spec.key, crash) from crash
 
     def _depart(self, envelope: Envelope) -> None:
         """The asker leaves, whatever the phase; whose turn it is then is called up."""
@@ -445,29 +392,3 @@ class Mailbox:
 
     def _never_began(self) -> MailboxClosed:
         return MailboxClosed(f"{self.spec.key!r} ended before the message began", self)
-
-
-def crash_in(error: Exception | BaseExceptionGroup) -> Exception | None:
-    """The crash that something ended with, without the `Cancelled`s that came with it, if any."""
-    if isinstance(error, Exception):
-        return error
-    rest = error.split(trio.Cancelled)[1]
-    return rest if isinstance(rest, ExceptionGroup) else None
-
-
-def _ended(key: Hashable, cause: Exception | None) -> ActorCrashed:
-    if cause is None:
-        return ActorCrashed(f"{key!r} ended while it carried the message out")
-    error = ActorCrashed(f"{key!r} crashed: {type(cause).__name__}: {cause}")
-    error.__cause__ = cause
-    return error
-
-
-def _one_more(error: RunnerError) -> RunnerError:
-    """An error for one asker of many: each adds its own traceback, cause and notes to it."""
-    try:
-        another = copy.copy(error)
-    except TypeError:  # made with other arguments than it shows
-        return error
-    another.__cause__ = error.__cause__
-    return another

@@ -9,8 +9,12 @@ it begins with a clean record.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Hashable
 
 import attrs
+
+from runner.actors.child_spec import ChildSpec
+from runner.errors import ActorGaveUp
 
 
 @attrs.define(eq=False)
@@ -60,3 +64,52 @@ class RestartWindow:
         elif now >= self.given_up_until:
             self.given_up_until = None
             self.crashes.clear()
+
+
+@attrs.define(eq=False)
+class Windows:
+    """The windows of all actors that have crashed, by key; `now` is any clock's, but always one's.
+
+    Clean ones are thrown away when there are twice as many as at the last time.
+    """
+
+    _by_key: dict[Hashable, RestartWindow] = attrs.field(factory=dict)
+    _sweep_at: int = 64
+
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return len(self._by_key)
+
+    def of(self, spec: ChildSpec, now: float) -> RestartWindow:
+        """The window of an actor, for a crash that is to be counted."""
+        window = self._by_key.get(spec.key)
+        if window is None:
+            if len(self._by_key) >= self._sweep_at:
+                self._by_key = {k: w for k, w in self._by_key.items() if not w.is_clean(now)}
+                self._sweep_at = 2 * len(self._by_key) + 64
+            window = RestartWindow(spec.max_restarts, spec.period, spec.backoff)
+            self._by_key[spec.key] = window
+        return window
+
+    def check(self, key: Hashable, now: float) -> None:
+        """See to it that an actor may be started.
+
+        Raises:
+            ActorGaveUp: it may not.
+        """
+        window = self._by_key.get(key)
+        if window is None:
+            return
+        if window.is_clean(now):
+            del self._by_key[key]
+        elif window.has_given_up(now):
+            raise self.given_up(key)
+
+    def given_up(self, key: Hashable) -> ActorGaveUp:
+        """What those are told who ask for an actor that has been given up."""
+        window = self._by_key[key]
+        msg = (
+            f"{key!r} crashed more than {window.max_restarts} times within {window.period:g} s;"
+            " it is tried again after that time"
+        )
+        return ActorGaveUp(msg)

@@ -13,52 +13,37 @@ Rules:
    gets a new one. The new actor starts when the old one has freed what it owned.
 3. Every exit closes every mailbox; closing answers everybody.
 
-One timer serves all idle actors: a heap with one entry an actor, checked when it comes up.
-What it does not do: know what an actor is for, or carry out messages (mailbox.py).
+What it does not do: know what an actor is for, carry out messages (mailbox.py), live an actor's
+life (incarnation.py), find out who is idle (idleness.py) or has room (room.py), count crashes
+(restart.py).
 """
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Hashable
 from contextlib import asynccontextmanager
-from math import inf
 from typing import TypeVar
 
 import attrs
 import trio
 
-from runner.actors.child_spec import ChildSpec, Handle
+from runner.actors import room
+from runner.actors.child_spec import ChildSpec
+from runner.actors.idleness import IdleActors
+from runner.actors.incarnation import incarnate
+from runner.actors.instruments import MailboxStatistics, SupervisorStatistics
 from runner.actors.lanes import Order
-from runner.actors.mailbox import Mailbox, MailboxStatistics, crash_in
-from runner.actors.restart import RestartWindow
-from runner.errors import ActorGaveUp, MailboxClosed, RunnerError, SupervisorClosed
+from runner.actors.mailbox import Mailbox
+from runner.actors.restart import Windows
+from runner.actors.verdicts import crash_in
+from runner.errors import MailboxClosed, RunnerError, SupervisorClosed
 from runner.messages import Message
 
 AnswerT = TypeVar("AnswerT")
 
 log = logging.getLogger("runner.actors")
-
-# How many idle actors are reaped in one pass of the scheduler, so that a hundred thousand that
-# fall due together do not hold up everybody else.
-REAPED_AT_ONCE = 256
-
-
-@attrs.frozen(kw_only=True)
-class SupervisorStatistics:
-    """A supervisor at one moment; the counts are since it was opened."""
-
-    mailboxes: int
-    actors: int
-    starting: int
-    started: int
-    crashed: int
-    reaped: int
-    gave_up: int
-    is_closing: bool
 
 
 @attrs.define(eq=False, repr=False)
@@ -72,14 +57,11 @@ class Supervisor:
     _registry: dict[Hashable, Mailbox] = attrs.field(factory=dict)
     _starting: OrderedDict[Mailbox, None] = attrs.field(factory=OrderedDict)
     _actors: dict[Hashable, Mailbox] = attrs.field(factory=dict)  # those with a task
-    _windows: dict[Hashable, RestartWindow] = attrs.field(factory=dict)
-    _idle: list[tuple[float, int, Mailbox]] = attrs.field(factory=list)
+    _windows: Windows = attrs.field(factory=Windows)
+    _idle: IdleActors = attrs.field(factory=IdleActors)
     _order: Order = attrs.field(factory=Order)
-    _numbers: itertools.count[int] = attrs.field(factory=itertools.count)
-    _watched: set[Mailbox] = attrs.field(factory=set)  # those in the heap
     _wake: trio.Event = attrs.field(factory=trio.Event)
     _progress: trio.Event | None = None  # set at the next change that an end may wait for
-    _sweep_at: int = 64  # how many windows there may be until the clean ones are thrown away
     _closing: bool = False
     _started: int = 0
     _crashed: int = 0
@@ -132,7 +114,7 @@ class Supervisor:
         found = self._registry.get(spec.key)
         if found is not None:
             return found
-        self._check_window(spec.key)
+        self._windows.check(spec.key, trio.current_time())
         order = self._order if spec.place is not None else Order()
         mailbox = Mailbox(spec, order.join(spec.place or ()), self._has_changed)
         self._registry[spec.key] = mailbox
@@ -243,89 +225,36 @@ class Supervisor:
             self._close_all()
 
     def _start_those_who_can(self) -> None:
-        starting: list[Mailbox] = []
-        forlorn: list[Mailbox] = []
-        wanted = 0
-        for mailbox in self._starting:
-            key = mailbox.spec.key
-            if key in self._actors:
-                continue  # rule 2: the one before has not freed what it owned
-            if self.max_children is None or len(self._actors) < self.max_children:
-                self._actors[key] = mailbox
-                starting.append(mailbox)
-            elif not mailbox.is_busy:
-                forlorn.append(mailbox)  # its askers did not wait for room
-            elif mailbox.has_turn:
-                wanted += 1
-                if wanted == self.max_children:
-                    break
+        starting, forlorn, wanted = room.admit(self._starting, self._actors, self.max_children)
         for mailbox in forlorn:
             self._close(mailbox)
         for mailbox in starting:
             del self._starting[mailbox]
+            self._actors[mailbox.spec.key] = mailbox
             self._nursery.start_soon(self._supervise, mailbox, name=f"actor {mailbox.spec.key!r}")
         if wanted:
-            self._make_room(wanted)
-
-    def _make_room(self, wanted: int) -> None:
-        """Let as many actors go as are wanted, beside those who are leaving already.
-
-        The longest idle are reaped first. Then those are evicted whose messages wait for messages
-        of others: what they wait for may be waiting for their room. The rest has work to do; each
-        tells when it has no more.
-        """
-        staying = [mailbox for mailbox in self._actors.values() if mailbox.is_staying]
-        wanted -= len(self._actors) - len(staying)
-        idle = [mailbox for mailbox in staying if not mailbox.is_busy]
-        for mailbox in heapq.nsmallest(wanted, idle, key=lambda each: each.last_used):
-            self._reap(mailbox)
-        blocked = (mailbox for mailbox in staying if mailbox.is_blocked)
-        for mailbox in itertools.islice(blocked, max(0, wanted - len(idle))):
-            mailbox.evict()
+            idle, blocked = room.who_leaves(self._actors.values(), wanted)
+            for mailbox in idle:
+                self._reap(mailbox)
+            for mailbox in blocked:
+                mailbox.evict()
 
     def _has_changed(self, mailbox: Mailbox) -> None:
         """A mailbox has become quiet, or it has a turn and nobody to take it."""
         if self._starting:
             self._wake.set()
         self._has_progressed()
-        if not mailbox.is_busy and mailbox.is_open and mailbox not in self._starting:
-            self._watch(mailbox)
+        is_idle = not mailbox.is_busy and mailbox.is_open and mailbox not in self._starting
+        if is_idle and self._idle.watch(mailbox):
+            self._wake.set()  # the timer is set for a later one
 
     # ------------------------------------------------------------ idle actors
 
-    def _watch(self, mailbox: Mailbox) -> None:
-        """Look at an actor again when it may have become idle."""
-        if mailbox in self._watched:
-            return
-        self._watched.add(mailbox)
-        due = mailbox.last_used + mailbox.spec.idle_after
-        heapq.heappush(self._idle, (due, next(self._numbers), mailbox))
-        if self._idle[0][2] is mailbox:
-            self._wake.set()  # the timer is set for a later one
-
     def _reap_those_who_are_idle(self) -> float:
         """Reap; when to look again."""
-        now = trio.current_time()
-        for _ in range(REAPED_AT_ONCE):
-            if not self._idle or self._idle[0][0] > now:
-                break
-            _, _, mailbox = heapq.heappop(self._idle)
-            self._watched.discard(mailbox)
-            if mailbox.is_busy or not mailbox.is_open:
-                continue  # it will tell when it has become quiet
-            if mailbox.last_used + mailbox.spec.idle_after > now:
-                self._watch(mailbox)
-            else:
-                self._reap(mailbox)
-        if len(self._idle) > 2 * len(self._actors) + 64:
-            self._clear_the_heap()
-        return self._idle[0][0] if self._idle else inf
-
-    def _clear_the_heap(self) -> None:
-        """Throw away the entries of actors that went before they fell due."""
-        self._idle = [entry for entry in self._idle if entry[2].is_open]
-        self._watched = {entry[2] for entry in self._idle}
-        heapq.heapify(self._idle)
+        for mailbox in self._idle.due(trio.current_time()):
+            self._reap(mailbox)
+        return self._idle.next(len(self._actors))
 
     def _reap(self, mailbox: Mailbox) -> None:
         self._reaped += 1
@@ -348,13 +277,18 @@ class Supervisor:
         try:
             while mailbox.is_open and mailbox not in self._starting:
                 try:
-                    await self._incarnate(mailbox)
+                    refusal = await incarnate(mailbox, self._serves)
                 except (Exception, BaseExceptionGroup) as error:
                     # The barrier: siblings are untouched.
                     crash = crash_in(error)
                     if crash is None:
                         raise
                     await self._after_crash(mailbox, crash)
+                else:
+                    if refusal is not None:
+                        self._close(mailbox, refusal)
+                    elif mailbox.is_open:
+                        self._starting[mailbox] = None  # evicted: it waits for room again
         finally:
             # one synchronous block: nobody may find the mailbox between these
             del self._actors[mailbox.spec.key]
@@ -364,45 +298,16 @@ class Supervisor:
             self._wake.set()
             self._has_progressed()
 
-    async def _incarnate(self, mailbox: Mailbox) -> None:
-        """Run an actor once; a crash is raised."""
-        has_opened = False
-        try:
-            async with mailbox.spec.open() as handle:
-                has_opened = True
-                await self._serve(mailbox, handle)
-        except RunnerError as error:
-            if has_opened:
-                msg = f"the actor {mailbox.spec.key!r} ended with an error that is no answer"
-                raise RuntimeError(msg) from error
-            self._close(mailbox, error)
-        if mailbox.is_staying:
-            msg = f"the actor {mailbox.spec.key!r} left of its own accord"
-            raise mailbox.crash or RuntimeError(msg)
-        if mailbox.is_open:
-            self._starting[mailbox] = None  # evicted: it waits for room again
-
-    async def _serve(self, mailbox: Mailbox, handle: Handle) -> None:
-        """Have messages carried out until the actor is to go."""
+    def _serves(self, mailbox: Mailbox) -> None:
         self._started += 1
-        mailbox.serve(handle)
         self._has_changed(mailbox)
-        try:
-            await mailbox.wait_ended()
-        finally:
-            mailbox.pause(mailbox.crash)
-            # What the callers do must have been put down before the resources go: they have been
-            # cancelled, or were asked for before the mailbox closed.
-            with trio.CancelScope(shield=True):
-                await mailbox.wait_quiet()
-        if mailbox.crash is not None:
-            raise mailbox.crash
 
     async def _after_crash(self, mailbox: Mailbox, crash: Exception) -> None:
         """Count the crash, and give the actor up or wait before its restart."""
         self._crashed += 1
-        window = self._window(mailbox.spec)
-        restart = window.crashed(trio.current_time())
+        now = trio.current_time()
+        window = self._windows.of(mailbox.spec, now)
+        restart = window.crashed(now)
         what = "giving it up" if not restart else "restarting" if mailbox.is_open else "on leaving"
         log.error("actor %r crashed, %s", mailbox.spec.key, what, exc_info=crash)
         if restart:
@@ -410,38 +315,7 @@ class Supervisor:
                 await mailbox.wait_closed()
         else:
             self._gave_up += 1
-            self._close(mailbox, self._given_up(mailbox.spec.key))
-
-    # ------------------------------------------------------------ restart intensity
-
-    def _window(self, spec: ChildSpec) -> RestartWindow:
-        window = self._windows.get(spec.key)
-        if window is None:
-            if len(self._windows) >= self._sweep_at:
-                now = trio.current_time()
-                self._windows = {k: w for k, w in self._windows.items() if not w.is_clean(now)}
-                self._sweep_at = 2 * len(self._windows) + 64
-            window = RestartWindow(spec.max_restarts, spec.period, spec.backoff)
-            self._windows[spec.key] = window
-        return window
-
-    def _check_window(self, key: Hashable) -> None:
-        window = self._windows.get(key)
-        if window is None:
-            return
-        now = trio.current_time()
-        if window.is_clean(now):
-            del self._windows[key]
-        elif window.has_given_up(now):
-            raise self._given_up(key)
-
-    def _given_up(self, key: Hashable) -> ActorGaveUp:
-        window = self._windows[key]
-        msg = (
-            f"{key!r} crashed more than {window.max_restarts} times within {window.period:g} s;"
-            " it is tried again after that time"
-        )
-        return ActorGaveUp(msg)
+            self._close(mailbox, self._windows.given_up(mailbox.spec.key))
 
 
 @asynccontextmanager

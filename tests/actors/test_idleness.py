@@ -173,5 +173,5 @@ async def test_entries_of_actors_that_went_early_do_not_pile_up(autojump_clock, 
             await supervisor.ask(actor(f"{number}").spec, do(lambda: None))
 
         assert len(supervisor._idle) < 100
-        assert len(supervisor._watched) < 100
+        assert len(supervisor._idle._watched) < 100
         assert supervisor.statistics().actors <= 2

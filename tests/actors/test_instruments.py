@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 from runner.actors import open_supervisor
-from runner.actors.supervisor import SupervisorStatistics
+from runner.actors.instruments import SupervisorStatistics
 
 
 async def test_the_statistics_of_a_mailbox_count_who_is_where(autojump_clock, actor, do):

@@ -6,6 +6,7 @@ import enum
 
 import attrs
 
+from runner.messages.isolation import InForce, Limit
 from runner.messages.message import Message
 
 
@@ -52,6 +53,8 @@ class Completed:
         outcome: whether it ended by itself or was ended by us, and why.
         duration: seconds from the start to the leader's end.
         leftovers: processes that it left behind and that were ended with it.
+        isolation: what held it inside its scope; None = nothing was asked for.
+        limit_exceeded: the limit that it was ended for, or that one of its processes was.
     """
 
     exit_code: int
@@ -60,6 +63,8 @@ class Completed:
     err: Output
     duration: float
     leftovers: int = 0
+    isolation: InForce | None = None
+    limit_exceeded: Limit | None = None
 
 
 @attrs.frozen(kw_only=True)

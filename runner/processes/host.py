@@ -10,8 +10,9 @@ read EOF and do the same.
 
 It holds against all that a command may do, but for killing its keeper and the guardian: then what
 carries our tag in its environment (`RUNNER_RUN`) is found by that, here and at `aclose`. What also
-cleared its environment is lost to us; only a PID namespace could hold it. All of it needs Linux:
-subreapers, pidfds, epoll.
+cleared its environment is lost to us; only a PID namespace could hold it: that, and the rest of
+what `Isolation` asks for, is in `isolation/`. Then the keeper is pid 1 of its command's namespaces,
+and serves that one command. All of it needs Linux: subreapers, pidfds, epoll.
 """
 
 from __future__ import annotations
@@ -29,8 +30,12 @@ from contextlib import asynccontextmanager, suppress
 import trio
 
 from runner.errors import ExecFailed
-from runner.messages import Completed, Outcome
+from runner.messages import Completed, Isolation, Outcome
+from runner.messages.isolation import ModeInForce
 from runner.processes import protocol, sweep
+from runner.processes.isolation.choosing import Choice, choose, locate
+from runner.processes.isolation.inside import Inside
+from runner.processes.isolation.proxy import Decided
 from runner.processes.launch import Launch, exec_failed, not_entered
 from runner.processes.link import Command, End, GuardianLink, KeeperLink, LinkLost
 from runner.processes.process import Process
@@ -91,6 +96,9 @@ class ProcessHost:
         silence: float | None = None,
         max_output: int = 1 << 20,
         grace: float = 2.0,
+        isolation: Isolation | None = None,
+        scope: str | None = None,
+        decided: Decided | None = None,
     ) -> Completed:
         """Run a program and wait for its end, which is the end of its leader.
 
@@ -103,21 +111,52 @@ class ProcessHost:
             silence: seconds without output until it is ended likewise.
             max_output: bytes kept of each of its two outputs, half of them head, half tail.
             grace: seconds between SIGTERM and SIGKILL.
+            isolation: what is to hold it; None = nothing, and nothing is said about it.
+            scope: the only directory that it can write then, absolute; None = `cwd`.
+            decided: told what the proxy decides, if the isolation lists hosts.
 
         Returns:
             How it ended and what is kept of its output, also if it was ended by us.
 
         Raises:
-            ExecFailed: it could not be started.
+            ExecFailed: it could not be started, or not be held as is required.
 
         Cancellation: every process of it is gone before this leaves.
         """
-        launch = self._launch(argv, cwd=cwd, env=env, stdin=input is not None)
+        inside = await self._hold(isolation, argv, cwd, env, scope=scope, decided=decided)
+        return await self._run(
+            argv,
+            cwd,
+            env,
+            inside,
+            data=input,
+            timeout=timeout,
+            silence=silence,
+            max_output=max_output,
+            grace=grace,
+        )
+
+    async def _run(
+        self,
+        argv: Sequence[str],
+        cwd: int | str,
+        env: Mapping[str, str],
+        inside: Inside | None,
+        *,
+        data: bytes | None = None,
+        timeout: float | None = None,
+        silence: float | None = None,
+        max_output: int = 1 << 20,
+        grace: float = 2.0,
+    ) -> Completed:
+        launch: Launch | None = None
         pump: Pump | None = None
         link: KeeperLink | None = None
         try:
-            link, command = await self._start(launch, want_started=False)
-            pump = Pump(link, launch, data=input or b"", max_output=max_output)
+            launch = self._launch(argv, cwd=cwd, env=env, stdin=data is not None, inside=inside)
+            link, command = await self._start(launch, inside, want_started=False)
+            pump = Pump(link, launch, data=data or b"", max_output=max_output)
+            timeout = timeout if inside is None else inside.timeout(timeout)
             outcome = await pump.run(timeout, silence, grace)
             if command.lost:
                 self._check_open(launch.name)
@@ -127,23 +166,33 @@ class ProcessHost:
             end = command.end or _killed()
             if end.when < pump.told:  # it was only the rest of its tree that took too long
                 outcome = Outcome.EXITED
+            duration = max(0.0, end.when - command.began)
             return Completed(
                 exit_code=end.exit_code,
                 outcome=outcome,
                 out=pump.out.capture.output(),
                 err=pump.err.capture.output(),
-                duration=max(0.0, end.when - command.began),
+                duration=duration,
                 leftovers=end.leftovers,
+                isolation=None if inside is None else inside.in_force,
+                limit_exceeded=None
+                if inside is None
+                else inside.exceeded(end.exit_code, outcome, duration),
             )
         finally:
             if pump is not None:
                 pump.drain()
-            launch.close()
+            if launch is not None:
+                launch.close()
+            if inside is not None:
+                inside.stop()
             if link is not None:
                 if not link.command.settled:
                     with trio.move_on_after(4 * PATIENCE, shield=True):
                         await self._put_down(link)
                 self._give_back(link)
+            if inside is not None:
+                inside.close()
 
     @asynccontextmanager
     async def open_process(
@@ -153,6 +202,9 @@ class ProcessHost:
         cwd: int | str,
         env: Mapping[str, str],
         stdin: bytes | None = None,
+        isolation: Isolation | None = None,
+        scope: str | None = None,
+        decided: Decided | None = None,
     ) -> AsyncIterator[Process]:
         """Start a program that runs beside us; leaving the context ends its whole tree.
 
@@ -161,22 +213,29 @@ class ProcessHost:
             cwd: a directory, as a descriptor or a path.
             env: its whole environment; our tag is added.
             stdin: its standard input; None = it stays open, as `Process.stdin`.
+            isolation: what is to hold it, as for `run`; `Process.isolation` is what does.
+            scope: likewise.
+            decided: likewise.
 
         Raises:
-            ExecFailed: it could not be started.
+            ExecFailed: it could not be started, or not be held as is required.
 
         Cancellation: every process of it is gone before this leaves.
         """
-        launch = self._launch(argv, cwd=cwd, env=env, stdin=True)
+        inside = await self._hold(isolation, argv, cwd, env, scope=scope, decided=decided)
+        launch: Launch | None = None
         link: KeeperLink | None = None
         process: Process | None = None
         feeding = trio.CancelScope()
         try:
-            link, command = await self._start(launch, want_started=True)
+            launch = self._launch(argv, cwd=cwd, env=env, stdin=True, inside=inside)
+            link, command = await self._start(launch, inside, want_started=True)
             await link.wait_until(lambda: command.leader is not None or command.over)
             if command.error is not None:
                 raise _refused(launch, command)
-            process = Process(link, launch, self._put_down, owns_stdin=stdin is None)
+            process = Process(link, launch, self._put_down, owns_stdin=stdin is None, inside=inside)
+            if inside is not None:
+                inside.watch_wall(functools.partial(_order_killed, link))
             if stdin is not None:
                 trio.lowlevel.spawn_system_task(process.feed, stdin, feeding)
             yield process
@@ -184,12 +243,17 @@ class ProcessHost:
             feeding.cancel(reason="the process has been left")
             if process is not None:
                 process.close()
-            launch.close()
+            if launch is not None:
+                launch.close()
+            if inside is not None:
+                inside.stop()
             if link is not None:
                 if not link.command.settled:
                     with trio.move_on_after(4 * PATIENCE, shield=True):
                         await self._put_down(link)
                 self._give_back(link)
+            if inside is not None:
+                inside.close()
 
     async def aclose(self) -> None:
         """End everything that still runs, and the guardian; nothing can be started any more.
@@ -213,12 +277,66 @@ class ProcessHost:
 
     # ------------------------------------------------------------ keepers and the guardian
 
+    async def choose(self, isolation: Isolation) -> Choice:
+        """Find out which mode is in force for what is asked for; quick once it is known.
+
+        Raises:
+            ExecFailed: it is required, and cannot be had here.
+        """
+        identity = "\0".join((str(os.geteuid()), *GuardianLink.command()))
+        return await choose(isolation, self._try, identity=identity)
+
+    async def _try(self, mode: ModeInForce, directory: str, script: str) -> Completed:
+        """Run a trial of a mode."""
+        env = {"PATH": os.defpath, "HOME": "/nonexistent"}
+        where = locate(directory, None)
+        inside = Inside(Isolation(mode=mode), mode, where, env=env, run_id=self.run_id)
+        return await self._run(("sh", "-c", script), directory, env, inside)
+
+    async def _hold(
+        self,
+        isolation: Isolation | None,
+        argv: Sequence[str],
+        cwd: int | str,
+        env: Mapping[str, str],
+        *,
+        scope: str | None,
+        decided: Decided | None,
+    ) -> Inside | None:
+        """Make ready what is to hold a program."""
+        if isolation is None:
+            return None
+        try:
+            choice = await self.choose(isolation)
+            where = locate(cwd, scope)
+            return Inside(
+                isolation,
+                choice.mode,
+                where,
+                env=env,
+                run_id=self.run_id,
+                lacking=choice.lacking,
+                decided=decided,
+            )
+        except ExecFailed as error:
+            error.path = argv[0] if argv and not isinstance(argv, str) else error.path
+            raise
+
     def _launch(
-        self, argv: Sequence[str], *, cwd: int | str, env: Mapping[str, str], stdin: bool
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: int | str,
+        env: Mapping[str, str],
+        stdin: bool,
+        inside: Inside | None,
     ) -> Launch:
-        launch = Launch(argv, cwd=cwd, env={**env, TAG: self.run_id}, stdin=stdin)
+        more = {} if inside is None else inside.env
+        launch = Launch(argv, cwd=cwd, env={**env, **more, TAG: self.run_id}, stdin=stdin)
         try:
             self._check_open(launch.name)
+            if inside is not None:
+                inside.check_program(launch.name, os.fsdecode(launch.words.split(b"\0", 1)[0]))
         except ExecFailed:
             launch.close()
             raise
@@ -230,15 +348,19 @@ class ProcessHost:
                 "exec", name, "its process host has been closed", hint="open a new one"
             )
 
-    async def _start(self, launch: Launch, *, want_started: bool) -> tuple[KeeperLink, Command]:
+    async def _start(
+        self, launch: Launch, inside: Inside | None, *, want_started: bool
+    ) -> tuple[KeeperLink, Command]:
         """Give a command to a keeper; try again as long as it cannot have begun."""
         for _ in range(TRIES):
             try:
-                link = await self._take_keeper()
+                link = await self._take_keeper(inside)
                 command = await self._give(link, launch, want_started=want_started)
             except LinkLost:
                 continue
             except OSError as error:
+                if isinstance(error, NotInside):
+                    raise ExecFailed("exec", launch.name, str(error)) from None
                 raise exec_failed(launch.name, error.errno or 0, what=NO_KEEPER) from error
             launch.close_far()
             return link, command
@@ -254,28 +376,34 @@ class ProcessHost:
             self._drop(link)
             raise
 
-    async def _take_keeper(self) -> KeeperLink:
+    async def _take_keeper(self, inside: Inside | None = None) -> KeeperLink:
         if self._guardian is not None and not self._guardian.alive:
             log.warning("the guardian of run %s is dead; a new one is started", self.run_id)
             self._drop(self._guardian)
             self._guardian = None
             while self._idle:  # nobody would inherit from them
                 self._drop(self._idle.pop())
-        if self._idle:
+        plan = None if inside is None else inside.plan
+        if self._idle and plan is None:
             return self._idle.pop()
         if self._guardian is None:
             self._guardian = GuardianLink(self.run_id)
             self._links.add(self._guardian)
-        link = self._guardian.fork_keeper()
+        guardian = self._guardian
+        link = guardian.fork_keeper() if plan is None else guardian.fork_keeper_inside(plan)
         self._links.add(link)
         try:
             with trio.move_on_after(HELLO):
                 await link.wait_until(lambda: link.pid is not None or link.command.over)
+            said, fds = link.hear_aside()
             if link.command.error is not None:
-                raise OSError(link.command.error, "fork")
+                kind = OSError if plan is None else NotInside
+                raise kind(link.command.error, said or "fork")
             if link.pid is None:
-                self._guardian.kill()  # it does not serve: stopped by a command, say
+                guardian.kill()  # it does not serve: stopped by a command, say
                 raise LinkLost
+            if inside is not None:
+                inside.begin(link.pid, fds, functools.partial(_order_killed, link))
         except BaseException:
             self._drop(link)
             raise
@@ -328,6 +456,20 @@ class ProcessHost:
             await trio.to_thread.run_sync(look, limiter=_sweepers)
         except RuntimeError:  # no thread can be started: they count as processes
             look()
+
+
+class NotInside(OSError):
+    """A process did not come inside, and what it says about that."""
+
+    def __str__(self) -> str:
+        return f"it cannot be held inside: {self.strerror}"
+
+
+def _order_killed(link: KeeperLink) -> None:
+    """Have a keeper end its command; if it is gone, that is under way."""
+    if not link.command.over:
+        with suppress(LinkLost):
+            link.request(protocol.KILL)
 
 
 def _refused(launch: Launch, command: Command) -> ExecFailed:

@@ -76,8 +76,10 @@ def spawn(words: list[bytes], env: dict[bytes, bytes], streams: list[int]) -> in
 class Keeper:
     """Carries out one command after the other for the host, and leaves nothing of any."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        """Begin in a process that has no children yet."""
+    def __init__(self, sock: socket.socket, pid: int = 0, directory: str = "") -> None:
+        """Begin in a process that has no children yet; `keep` says what the arguments are."""
+        self._pid = pid or os.getpid()
+        self._directory = directory
         self._channel = Channel(sock)
         self._parent = Parent()
         self._parent.watch(sock)
@@ -87,7 +89,7 @@ class Keeper:
     def serve(self) -> None:
         """Serve until the host closes the socket or is dead."""
         try:
-            self._channel.report(HELLO, os.getpid())
+            self._channel.report(HELLO, self._pid)
             while self._connected and (request := self._channel.receive()) is not None:
                 kind, a, _, payload = request
                 if kind in {RUN, START}:
@@ -107,7 +109,10 @@ class Keeper:
             if env != self._env[0]:
                 self._env = env, dict(each.split(b"=", 1) for each in env.split(b"\0")[1:])
             entering = True
-            os.fchdir(fds[0])
+            if self._directory:
+                os.chdir(self._directory)
+            else:
+                os.fchdir(fds[0])
             entering = False
             leader = spawn(words.split(b"\0"), self._env[1], fds[1:])
         except (OSError, ValueError, NotImplementedError) as error:
@@ -150,12 +155,19 @@ class Keeper:
         return True
 
 
-def keep(sock: socket.socket) -> NoReturn:
-    """Be a keeper from here on, in a process that has just been forked."""
+def keep(sock: socket.socket, pid: int = 0, directory: str = "") -> NoReturn:
+    """Be a keeper from here on, in a process that has just been forked.
+
+    Args:
+        sock: the host's.
+        pid: ours, as the guardian sees it; 0 = as we do.
+        directory: where programs run, whatever directory comes with them: one of outside must not
+            be entered from within namespaces, for it would lead out. "" = the one that comes.
+    """
     status = 1
     try:
         become_subreaper()  # not inherited
-        Keeper(sock).serve()
+        Keeper(sock, pid, directory).serve()
         status = 0
     finally:
         os._exit(status)

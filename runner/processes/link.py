@@ -9,6 +9,7 @@ A link is *lost* when its other end is gone: the process was killed, or has cras
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import socket
@@ -17,12 +18,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import attrs
 import trio
 
 from runner.processes import guardian, protocol
+from runner.processes.isolation.plan import Plan
 from runner.processes.launch import Launch
 
 SCM_RIGHTS = socket.SCM_RIGHTS
@@ -64,7 +66,7 @@ class Link:
         """The socket's descriptor."""
         return self.sock.fileno()
 
-    def request(self, kind: int, a: int = 0, fds: tuple[int, ...] = ()) -> None:
+    def request(self, kind: int, a: int = 0, b: int = 0, *, fds: tuple[int, ...] = ()) -> None:
         """Send a short request at once.
 
         Raises:
@@ -72,7 +74,7 @@ class Link:
         """
         rights = [(socket.SOL_SOCKET, SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))] if fds else []
         try:
-            self.sock.sendmsg([protocol.REQUEST.pack(kind, a, 0, 0)], rights)
+            self.sock.sendmsg([protocol.REQUEST.pack(kind, a, b, 0)], rights)
         except (ConnectionError, BlockingIOError) as error:
             self.lost = True  # a process that leaves so much unread does not run any more
             raise LinkLost from error
@@ -149,12 +151,14 @@ class KeeperLink(Link):
     Attributes:
         pid: the keeper's, once it has said hello.
         command: the present command, or the last one.
+        aside: what it says of its way inside, if it goes there: for that one command it is then.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         """Begin before the keeper's hello."""
         super().__init__(sock)
         self.pid: int | None = None
+        self.aside: socket.socket | None = None
         self.command = Command()
         self._watcher: select.epoll | None = None
         self._turn = trio.Lock()
@@ -163,7 +167,7 @@ class KeeperLink(Link):
     def reusable(self) -> bool:
         """Whether another command can be given to this keeper."""
         command = self.command
-        if self.lost or command.sweeps:
+        if self.lost or command.sweeps or self.aside is not None:
             return False
         return command.error is not None or (command.end is not None and not command.end.remaining)
 
@@ -217,6 +221,18 @@ class KeeperLink(Link):
                 command.swept += a
         command.lost = self.lost
 
+    def hear_aside(self) -> tuple[str, list[int]]:
+        """What the keeper has said of its way inside, and descriptors, which are the caller's."""
+        if self.aside is None:
+            return "", []
+        try:
+            data, fds, _, _ = socket.recv_fds(
+                self.aside, 1 << 13, 4, protocol.CLOEXEC | socket.MSG_DONTWAIT
+            )
+        except OSError:
+            return "", []
+        return data.decode(errors="replace"), fds
+
     def lose(self) -> None:
         """Give the keeper up."""
         self.lost = self.command.lost = True
@@ -237,6 +253,8 @@ class KeeperLink(Link):
         """End the keeper, and with it whatever it carries out."""
         super().close()
         self.lose()
+        if self.aside is not None:
+            self.aside.close()
         if self._watcher is not None:
             self._watcher.close()
 
@@ -301,6 +319,31 @@ class GuardianLink(Link):
             near.close()
             raise
         return KeeperLink(near)
+
+    def fork_keeper_inside(self, plan: Plan) -> KeeperLink:
+        """Ask for a new keeper that goes inside; what it says of that comes `aside`.
+
+        Raises:
+            LinkLost: the guardian is gone.
+            OSError: there are no descriptors for it.
+        """
+        near, far = socket.socketpair()
+        with ExitStack() as ours, far:
+            ours.callback(near.close)
+            aside, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            ours.callback(aside.close)
+            with other:
+                aside.setblocking(False)
+                try:
+                    aside.send(plan.data)
+                except BlockingIOError:
+                    raise OSError(errno.E2BIG, "") from None
+                fds = far.fileno(), other.fileno()
+                self.request(protocol.FORK_INSIDE, plan.flags, plan.mapped, fds=fds)
+            ours.pop_all()
+        link = KeeperLink(near)
+        link.aside = aside
+        return link
 
     async def end_keeper(self, pid: int) -> int:
         """Kill a keeper, and end whatever dead keepers left; how many that were.

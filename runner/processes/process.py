@@ -12,7 +12,9 @@ from contextlib import suppress
 
 import trio
 
+from runner.messages import InForce, Limit, Outcome
 from runner.processes import protocol
+from runner.processes.isolation.inside import Inside
 from runner.processes.launch import Launch, set_pipe_size
 from runner.processes.link import KeeperLink, LinkLost
 
@@ -34,11 +36,13 @@ class Process:
         put_down: Callable[[KeeperLink], Awaitable[None]],
         *,
         owns_stdin: bool,
+        inside: Inside | None = None,
     ) -> None:
         """Take over a command that has started, and our ends of its streams."""
         self._link = link
         self._put_down = put_down  # what ends a command whose keeper is lost
         self._command = link.command
+        self._inside = inside
         self.pid = link.command.leader or 0
         stdin, launch.stdin = launch.stdin, -1
         stdout, launch.stdout = launch.stdout, -1
@@ -60,6 +64,18 @@ class Process:
             return None
         # A keeper is lost by SIGKILL, and then the guardian ends what it had, by SIGKILL.
         return -signals.SIGKILL if self._command.end is None else self._command.end.exit_code
+
+    @property
+    def isolation(self) -> InForce | None:
+        """What holds it inside its scope; None = nothing was asked for."""
+        return None if self._inside is None else self._inside.in_force
+
+    @property
+    def limit_exceeded(self) -> Limit | None:
+        """The limit that ended it, or one of its processes, as far as is known by now."""
+        if self._inside is None:
+            return None
+        return self._inside.exceeded(self.returncode or 0, Outcome.EXITED, 0.0)
 
     @property
     def leftovers(self) -> int:

@@ -18,6 +18,8 @@ REPORT = struct.Struct("<4id")  # kind, a, b, c, time
 
 # host to guardian
 FORK = 1  # the descriptor that comes with it is the socket of a new keeper
+FORK_INSIDE = 8  # as FORK, for a keeper that goes inside (isolation/enter.py): a = the namespaces,
+# b = who owns there what root owns; the second descriptor is for its plan
 END = 2  # kill the keeper with pid a, if a is one, and whatever dead keepers left; answered: SWEPT
 
 # host to keeper

@@ -1,0 +1,284 @@
+"""One program's confinement, from what is asked for to what came of it.
+
+`Inside` is what a process host keeps for a program that something is asked of: which mode is in
+force and why, the plan, the group, the proxy, and whoever looks on while it runs. All of its tasks
+are system tasks, which end with `close`; none of them raises.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Literal
+
+import attrs
+import trio
+
+from runner.errors import ExecFailed
+from runner.messages import Outcome
+from runner.messages.isolation import InForce, Isolation, Limit, Limits, ModeInForce
+from runner.processes.isolation import cgroups, landlock, watching
+from runner.processes.isolation.plan import (
+    Lacking,
+    Plan,
+    choose_user,
+    is_beneath,
+    make_plan,
+    rlimits_of,
+)
+from runner.processes.isolation.proxy import Decided, Proxy
+
+log = logging.getLogger(__name__)
+NO_BOUNDARY = "programs are not held inside their scope"
+GROUPS_GO = 2.0  # seconds for the kernel to let go of a group
+_tree: list[cgroups.Tree | None] = []
+
+
+def group_tree() -> cgroups.Tree | None:
+    """Where groups can be made; found out once."""
+    if not _tree:
+        _tree.append(cgroups.find_tree())
+        if _tree[0] is not None:
+            cgroups.sweep_groups(_tree[0])
+    return _tree[0]
+
+
+@attrs.frozen(kw_only=True)
+class Where:
+    """Where a program is to run.
+
+    Attributes:
+        scope: the directory that it can write, absolute.
+        directory: its working directory, absolute.
+    """
+
+    scope: str
+    directory: str
+
+
+class Inside:
+    """A program's confinement.
+
+    Attributes:
+        plan: what the guardian and the process inside are told; None = it is as any other.
+        in_force: what holds.
+    """
+
+    def __init__(
+        self,
+        isolation: Isolation,
+        mode: ModeInForce,
+        where: Where,
+        *,
+        env: Mapping[str, str],
+        run_id: str,
+        lacking: tuple[str, ...] = (),
+        decided: Decided | None = None,
+    ) -> None:
+        """Make ready for a program; nothing runs yet.
+
+        Raises:
+            ExecFailed: it cannot be as it is asked for.
+        """
+        self._isolation, self._where = isolation, where
+        self._decided = decided
+        self._scopes: list[trio.CancelScope] = []
+        self._group: cgroups.Group | None = None
+        self._ended_for: Limit | None = None
+        self._lacking = list(lacking)
+        limits, tree = isolation.limits, group_tree()
+        grouped = self._make_group(tree, run_id)
+        memory = limits.memory is not None and not (grouped and tree and tree.memory)
+        processes = limits.processes is not None and not (grouped and tree and tree.pids)
+        self._watches_memory = memory
+        if processes and mode != "bwrap" and os.geteuid() == 0:
+            self._lacking.append("processes: the kernel does not count root's")
+        group = "" if tree is None else tree.name
+        mechanisms: dict[Limit, str] = {
+            "memory": "watched" if memory else group,
+            "processes": "rlimit" if processes else group,
+            "cpu": "rlimit",
+            "file_size": "rlimit",
+            "open_files": "rlimit",
+            "wall": "watched",
+            "disk": "watched",
+        }
+        try:
+            self.plan = self._make_plan(mode, env, processes=processes, memory=memory)
+        except Lacking as error:
+            self.close()
+            raise ExecFailed("exec", None, f"it cannot be held inside: {error}") from None
+        self.in_force = InForce(
+            mode=mode,
+            layers=layers_of(mode, isolation, where.scope),
+            network=network_of(mode, isolation),
+            limits=tuple(
+                each for each in mechanisms.items() if getattr(limits, each[0]) is not None
+            ),
+            lacking=tuple(self._lacking),
+        )
+
+    def _make_group(self, tree: cgroups.Tree | None, run_id: str) -> bool:
+        limits = self._isolation.limits
+        if tree is None or not (limits.memory or limits.processes):
+            return False
+        try:
+            self._group = cgroups.Group(tree, run_id, limits)
+        except OSError as error:
+            self._lacking.append(f"{tree.name}: {error.strerror}")
+            return False
+        return True
+
+    def _make_plan(
+        self, mode: ModeInForce, env: Mapping[str, str], *, processes: bool, memory: bool
+    ) -> Plan | None:
+        if mode == "none" and self._isolation.limits == Limits():
+            return None
+        return make_plan(
+            self._isolation,
+            mode,
+            scope=self._where.scope,
+            directory=self._where.directory,
+            home=env.get("HOME", ""),
+            cgroups=() if self._group is None else self._group.paths,
+            rlimits=rlimits_of(self._isolation, processes=processes, memory=memory),
+        )
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Variables that a program needs to find what is there."""
+        found: dict[str, str] = {}
+        if self.in_force.mode == "bwrap":
+            found["TMPDIR"] = "/tmp"  # noqa: S108 - a private one
+        if self.in_force.network == "proxy":
+            found |= Proxy.variables()
+        return found
+
+    def check_program(self, name: str, program: str) -> None:
+        """See to it that a program can be found inside.
+
+        Raises:
+            ExecFailed: it cannot be seen there.
+        """
+        if self.plan is None or not self.plan.visible or not program.startswith("/"):
+            return
+        for path in (program, os.path.realpath(program)):
+            if not is_beneath(path, self.plan.visible):
+                hint = f"let `readable` of the isolation name {os.path.dirname(path)!r}"
+                raise ExecFailed("exec", name, f"{path} is not to be seen inside", hint=hint)
+
+    def begin(self, pid: int, listeners: list[int], kill: Callable[[], None]) -> None:
+        """Look on from here on: the process inside is there, and the program comes next.
+
+        Args:
+            pid: of the process inside.
+            listeners: sockets that it made there, ours now.
+            kill: ends the program.
+        """
+
+        def end(limit: Limit) -> None:
+            self._ended_for = self._ended_for or limit
+            kill()
+
+        limits = self._isolation.limits
+        for fd in listeners:
+            proxy = Proxy(self._isolation.network, self._decided)
+            self._spawn(proxy.serve, socket.socket(fileno=fd))
+        if limits.disk is not None:
+            self._spawn(watching.watch_disk, self._where.scope, limits.disk, end)
+        if self._watches_memory and limits.memory is not None:
+            self._spawn(watching.watch_memory, pid, limits.memory, end)
+
+    def watch_wall(self, kill: Callable[[], None]) -> None:
+        """End it when its time is over; for programs that have no timeout of their own."""
+        limit = self._isolation.limits.wall
+
+        async def wait(seconds: float) -> None:
+            await trio.sleep(seconds)
+            self._ended_for = self._ended_for or "wall"
+            kill()
+
+        if limit is not None:
+            self._spawn(wait, limit)
+
+    def timeout(self, asked: float | None) -> float | None:
+        """The shorter of two times."""
+        wall = self._isolation.limits.wall
+        return asked if wall is None else wall if asked is None else min(asked, wall)
+
+    def _spawn(self, work: Callable[..., object], *arguments: object) -> None:
+        cancel_scope = trio.CancelScope()
+        self._scopes.append(cancel_scope)
+
+        async def carry_out() -> None:
+            with cancel_scope:
+                try:
+                    await work(*arguments)  # type: ignore[misc] # they are all async
+                except Exception:  # a system task that raises ends trio itself
+                    log.exception("what looks on a program has failed")
+
+        trio.lowlevel.spawn_system_task(carry_out)
+
+    def exceeded(self, exit_code: int, outcome: Outcome, duration: float) -> Limit | None:
+        """The limit that ended the program, or one of its processes."""
+        limits = self._isolation.limits
+        if self._ended_for is not None:
+            return self._ended_for
+        if self._group is not None and (found := self._group.exceeded()):
+            return "memory" if found == "memory" else "processes"
+        if limits.cpu is not None and exit_code in {-signal.SIGXCPU, 128 + signal.SIGXCPU}:
+            return "cpu"
+        if limits.file_size is not None and exit_code in {-signal.SIGXFSZ, 128 + signal.SIGXFSZ}:
+            return "file_size"
+        if limits.wall is not None and outcome is Outcome.TIMEOUT and duration >= limits.wall:
+            return "wall"
+        return None
+
+    def stop(self) -> None:
+        """Look on no longer."""
+        for each in self._scopes:
+            each.cancel(reason="the program has ended")
+
+    def close(self) -> None:
+        """Look on no longer, and let the group go, which nothing is in any more."""
+        self.stop()
+        if self._group is not None and not self._group.close():
+            trio.lowlevel.spawn_system_task(_let_go, self._group)
+
+
+async def _let_go(group: cgroups.Group) -> None:
+    """Remove a group whose last process is on its way out."""
+    give_up = time.monotonic() + GROUPS_GO
+    with suppress(trio.Cancelled):
+        while not group.close() and time.monotonic() < give_up:  # noqa: ASYNC110 - nothing tells
+            await trio.sleep(0.02)
+
+
+def layers_of(mode: ModeInForce, isolation: Isolation, scope: str) -> tuple[str, ...]:
+    """What a mode is made of, here."""
+    if mode == "none":
+        return ()
+    layers: list[str] = []
+    if mode == "bwrap":
+        user = choose_user(scope)
+        who = "user namespace" if user.kind == "own" else f"uid {user.uid}"
+        layers += [who, "mount, PID, IPC, UTS and cgroup namespaces", "lifeline in pid 1"]
+        layers += [] if isolation.network == "full" else ["network namespace"]
+        layers += ["idmapped scope"] if user.mapped else []
+    layers += ["no new privileges"]
+    layers += ["seccomp"]
+    if landlock.abi() and not (mode == "bwrap" and isolation.nesting):
+        layers.append(f"Landlock ABI {landlock.abi()}")
+    return tuple(layers)
+
+
+def network_of(mode: ModeInForce, isolation: Isolation) -> Literal["none", "full", "proxy"]:
+    """Which network there is."""
+    if mode == "none" or isolation.network == "full":
+        return "full"
+    return "proxy" if mode == "bwrap" and isolation.network != "none" else "none"

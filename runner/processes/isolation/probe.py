@@ -1,0 +1,126 @@
+"""What works on this machine, found out by doing it: once in each process.
+
+A mode works if a program in it writes its scope, cannot write or see beyond it, and has the network
+that it is to have and no other. Anything else is a reason, which results and `runner doctor` tell.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Awaitable, Callable
+
+import attrs
+import trio
+
+from runner.errors import ExecFailed
+from runner.messages.isolation import ModeInForce
+from runner.messages.programs import Completed
+from runner.processes.isolation import landlock, syscalls
+
+PATIENCE = 20.0
+BESIDE = "what-stands-beside"
+SCRIPT = f"""\
+echo inside > mine || exit 10
+if (echo x > ../{BESIDE}) 2>/dev/null; then exit 11; fi
+if (cat ../{BESIDE}) 2>/dev/null; then exit 12; fi
+if (echo x > /usr/.runner-probe) 2>/dev/null; then exit 13; fi
+while read -r name _; do
+    case $name in Inter*|face*|lo:*) ;; *) exit 14 ;; esac
+done < /proc/net/dev
+"""
+WRONG = {
+    10: "the scope cannot be written",
+    11: "what stands beside the scope can be written",
+    12: "what stands beside the scope can be read",
+    13: "/usr can be written",
+    14: "the network can be reached",
+}
+MEND_NAMESPACES = (
+    "allow user namespaces: sysctl user.max_user_namespaces=10000, "
+    "kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0; "
+    "in a container: --security-opt seccomp=unconfined"
+)
+MEND_LANDLOCK = "boot with a kernel from 5.13 on and lsm=...,landlock"
+
+
+@attrs.frozen(kw_only=True)
+class Probe:
+    """Whether a mode works here.
+
+    Attributes:
+        works: whether it does.
+        reason: why not; or what it is made of.
+        mend: what would help.
+    """
+
+    works: bool
+    reason: str = ""
+    mend: str = ""
+
+
+Run = Callable[[ModeInForce, str, str], Awaitable[Completed]]
+_known: dict[tuple[str, str], Probe] = {}
+_turn = trio.Lock()
+
+
+async def probe(mode: ModeInForce, run: Run, *, identity: str) -> Probe:
+    """Find out whether a mode works, unless that is known.
+
+    Args:
+        mode: "bwrap" or "landlock".
+        run: runs a script, in exactly that mode, in a directory.
+        identity: who runs it; for another one it may be otherwise.
+    """
+    key = mode, identity
+    if key not in _known:
+        async with _turn:
+            if key not in _known:
+                _known[key] = await _try(mode, run)
+    return _known[key]
+
+
+def _cannot(mode: str) -> Probe | None:
+    if not syscalls.has_numbers():
+        return Probe(works=False, reason=f"it is not made for {syscalls.MACHINE} machines")
+    if mode == "landlock":
+        if not landlock.abi():
+            return Probe(works=False, reason="the kernel has no Landlock", mend=MEND_LANDLOCK)
+        if os.geteuid() == 0:
+            mend = "run runner as an ordinary user"
+            return Probe(works=False, reason="root's rights are more than files", mend=mend)
+    return None
+
+
+async def _try(mode: ModeInForce, run: Run) -> Probe:
+    if (refusal := _cannot(mode)) is not None:
+        return refusal
+    mend = MEND_NAMESPACES if mode == "bwrap" else MEND_LANDLOCK
+    with tempfile.TemporaryDirectory(prefix="runner-probe-") as base:
+        scope = os.path.join(base, "scope")
+        os.mkdir(scope)
+        _make_beside(base)
+        try:
+            with trio.fail_after(PATIENCE):
+                done = await run(mode, scope, SCRIPT)
+        except (ExecFailed, OSError) as error:
+            reason = error.reason if isinstance(error, ExecFailed) else str(error)
+            return Probe(works=False, reason=reason, mend=mend)
+        except trio.TooSlowError:
+            return Probe(works=False, reason=f"a trial did not end in {PATIENCE:.0f} s", mend=mend)
+        if done.exit_code or os.listdir(scope) != ["mine"]:
+            said = done.err.data().decode(errors="replace").strip()
+            reason = WRONG.get(done.exit_code, f"a trial ended with {done.exit_code}: {said}")
+            return Probe(works=False, reason=reason, mend=mend)
+        assert done.isolation is not None
+        return Probe(works=True, reason=", ".join(done.isolation.layers))
+
+
+def _make_beside(base: str) -> None:
+    with open(os.path.join(base, BESIDE), "w", encoding="ascii") as file:
+        file.write("not for you")
+
+
+def forget() -> None:
+    """Find everything out anew; for tests."""
+    _known.clear()

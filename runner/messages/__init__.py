@@ -42,6 +42,7 @@ from runner.messages.effects import (
     Upload,
     Write,
 )
+from runner.messages.isolation import InForce, Isolation, Limit, Limits
 from runner.messages.message import AnswerT, Message
 from runner.messages.observations import (
     Digest,
@@ -84,6 +85,10 @@ __all__ = [
     "Found",
     "Glob",
     "Grep",
+    "InForce",
+    "Isolation",
+    "Limit",
+    "Limits",
     "LineChange",
     "Lines",
     "ListKeys",

@@ -37,6 +37,7 @@ from runner.jobs.batch import run_plan
 from runner.jobs.prepare import prepare
 from runner.jobs.progress import Control, Observer, Report
 from runner.jobs.spec import Batch
+from runner.messages import Isolation
 from runner.processes.host import ProcessHost
 from runner.processes.sweep import RunMarker, sweep_stale_runs
 from runner.scopes.scope import Asker, Ground, Scope
@@ -70,13 +71,20 @@ class Runner:
     _sessions: Supervisor
     _making: Sessions
 
-    def scope(self, path: str | os.PathLike[str], *, env: Mapping[str, str] | None = None) -> Scope:
+    def scope(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        isolation: Isolation | None = None,
+    ) -> Scope:
         """A scope on a directory of this machine; nothing happens before its first operation.
 
         Args:
             path: the directory, relative to the current one. It need not be there: the first
                 effect makes it.
             env: variables for the programs that run in it, on top of the allow-listed ones.
+            isolation: what is to hold those programs inside it; None = nothing.
 
         Raises:
             ConfigError: the path is empty.
@@ -84,7 +92,12 @@ class Runner:
         name = os.fspath(path)
         if not name:
             raise ConfigError('a scope needs a path; "." is the current directory')
-        return Scope(name, Ground(root=os.path.abspath(name)), dict(env or {}), self._asker_of)
+        return Scope(
+            name,
+            Ground(root=os.path.abspath(name), isolation=isolation),
+            dict(env or {}),
+            self._asker_of,
+        )
 
     def session(
         self,
@@ -180,8 +193,10 @@ class Runner:
 
     def _make_backend(self, ground: Ground) -> LocalBackend:
         if ground.inner == ".":
-            return LocalBackend(ground.root, host=self._host)
-        return LocalBackend(ground.directory, host=self._host, beneath=ground.root)
+            return LocalBackend(ground.root, host=self._host, isolation=ground.isolation)
+        return LocalBackend(
+            ground.directory, host=self._host, isolation=ground.isolation, beneath=ground.root
+        )
 
 
 @asynccontextmanager

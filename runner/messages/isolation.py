@@ -152,6 +152,13 @@ class Isolation:
         return tuple(each for each in wanted if _is_beneath(each, granted))
 
 
+def narrowed(outer: Isolation | None, inner: Isolation | None) -> Isolation | None:
+    """What holds for a scope inside another one; None is nothing."""
+    if outer is None or inner is None:
+        return outer or inner
+    return outer.narrowed(inner)
+
+
 def _stricter(mine: Mode, inner: Mode) -> Mode:
     order = ("none", "landlock", "auto", "bwrap")
     return max(mine, inner, key=order.index)

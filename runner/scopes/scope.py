@@ -25,7 +25,8 @@ from typing import Protocol, cast
 import attrs
 
 from runner.errors import InvalidPath, OperationError
-from runner.messages import AnswerT, Exec, Message
+from runner.messages import AnswerT, Exec, Isolation, Message
+from runner.messages.isolation import narrowed
 from runner.operations import Operations
 
 
@@ -37,10 +38,12 @@ class Ground:
         root: the directory of the outermost scope, absolute.
         inner: the path from there to the scope, "." for the outermost itself; it never leaves
             the root, whatever links there are.
+        isolation: what is to hold its programs inside it; None = nothing.
     """
 
     root: str
     inner: str = "."
+    isolation: Isolation | None = None
 
     @property
     def directory(self) -> str:
@@ -83,12 +86,20 @@ class Scope(Operations):
         """The scope's directory, absolute."""
         return self.ground.directory
 
-    def scope(self, path: str, *, env: Mapping[str, str] | None = None) -> Scope:
+    def scope(
+        self,
+        path: str,
+        *,
+        env: Mapping[str, str] | None = None,
+        isolation: Isolation | None = None,
+    ) -> Scope:
         """A scope inside this one; it can only narrow.
 
         Args:
             path: relative to this scope.
             env: variables on top of this scope's.
+            isolation: what is to hold its programs as well as what holds this scope's does: the
+                stricter of both is in force.
 
         Raises:
             InvalidPath: the path is absolute, or leads out by its names.
@@ -99,7 +110,11 @@ class Scope(Operations):
             raise InvalidPath("scope", path, reason, scope=self.path)
         return Scope(
             os.path.join(self.path, path),
-            Ground(root=self.ground.root, inner=inner),
+            Ground(
+                root=self.ground.root,
+                inner=inner,
+                isolation=narrowed(self.ground.isolation, isolation),
+            ),
             {**self.env, **(env or {})},
             self._asker_of,
         )

@@ -37,7 +37,7 @@ from runner.backends.local.place import Place
 from runner.backends.roots import Root
 from runner.backends.straight import Resolved
 from runner.backends.threads import in_thread
-from runner.messages import AnswerT, Message
+from runner.messages import AnswerT, Isolation, Message
 from runner.processes.host import ProcessHost
 
 
@@ -89,6 +89,7 @@ class LocalBackend(Backend):
         host: runs programs; one of our own is made at the first exec if None.
         env: variables for every program, on top of the allow-listed ones.
         create: whether an effect makes a missing root.
+        isolation: what is to hold programs inside the root; None = nothing.
         beneath: a directory that the root must lie in, links resolved: for a scope of a scope.
         opener: forces one way of path containment (for tests).
     """
@@ -100,11 +101,12 @@ class LocalBackend(Backend):
         host: ProcessHost | None = None,
         env: Mapping[str, str] = _NO_ENV,
         create: bool = True,
+        isolation: Isolation | None = None,
         beneath: str | os.PathLike[str] | None = None,
         opener: Opener = "auto",
     ) -> None:
         directory = Root(root, create=create, beneath=beneath, opener=opener)
-        self._place = Place(directory, host=host, env=env)
+        self._place = Place(directory, host=host, env=env, isolation=isolation)
 
     def __repr__(self) -> str:
         return f"<LocalBackend {self.root!r} {self._place.root.opener}>"

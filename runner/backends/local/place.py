@@ -10,6 +10,7 @@ from runner.backends.failures import Answers
 from runner.backends.lines import LineIndexes
 from runner.backends.roots import Root
 from runner.backends.straight import Resolved, resolved
+from runner.messages import Isolation
 from runner.processes.host import ProcessHost
 
 
@@ -19,13 +20,22 @@ class Place:
     Attributes:
         root: the directory, opened at first use.
         env: variables for every program, on top of the allow-listed ones.
+        isolation: what holds programs inside; None = nothing does.
         indexes: where the lines of large files are.
     """
 
-    def __init__(self, root: Root, *, host: ProcessHost | None, env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        root: Root,
+        *,
+        host: ProcessHost | None,
+        env: Mapping[str, str],
+        isolation: Isolation | None = None,
+    ) -> None:
         """Nothing is touched yet."""
         self.root = root
         self.env = dict(env)
+        self.isolation = isolation
         self.indexes = LineIndexes()
         self._host = host
         self._own_host: ProcessHost | None = None

@@ -10,12 +10,19 @@ from runner.backends.local.place import Place
 from runner.processes.environment import base_environment
 
 
+def whereabouts(root: int, path: str) -> str:
+    """The path of a root for its programs: as it was given, unless it has been moved since."""
+    real = os.readlink(f"/proc/self/fd/{root}")
+    return path if os.path.realpath(path) == real else real
+
+
 async def run(place: Place, message: m.Exec) -> m.Completed:
     """Run a program in the scope and wait for its end; `ProcessHost.run` says how it ends."""
     command, cwd = message.command, message.cwd
     argv = ("sh", "-c", command) if isinstance(command, str) else command
     with place.answers("exec", cwd):
-        directory = place.root.open(make=True).open(place.root.route("exec", cwd), DIRECTORY)
+        root = place.root.open(make=True)
+        directory = root.open(place.root.route("exec", cwd), DIRECTORY)
         try:
             return await place.programs().run(
                 argv,
@@ -25,6 +32,8 @@ async def run(place: Place, message: m.Exec) -> m.Completed:
                 timeout=message.timeout,
                 silence=message.silence,
                 max_output=message.max_output,
+                isolation=place.isolation,
+                scope=None if place.isolation is None else whereabouts(root.fd, place.root.path),
             )
         finally:
             os.close(directory)

@@ -92,7 +92,7 @@ def parse_head(head: bytes, rest: bytes = b"") -> Request:
         url = urlsplit(f"//{text}" if method == b"CONNECT" else text)
         host, port = url.hostname, url.port
     except ValueError:
-        host, port, url = None, None, urlsplit("")
+        text, host, port, url = "", None, None, urlsplit("")
     if not host or "@" in url.netloc:
         raise Refused("400 Bad Request", "a target is host:port or http://host/path")
     if method == b"CONNECT" and port is not None and url.netloc == text:

@@ -132,16 +132,14 @@ class SessionActor:
                     self.state.store.rest()
                 nursery.cancel_scope.cancel(reason="the session's actor has ended")
 
-    async def _handle(self, message: Message[Any]) -> object:
+    def _handle(self, message: Message[Any]) -> object:
         match message:
             case Send():
-                return await self._send(message)
+                return self._send(message)
             case Interrupt():
-                await trio.lowlevel.checkpoint()
                 return self._cut(ErrorClass.INTERRUPTED, "the turn was interrupted on request")
             case Close():
-                await self._close()
-                return None
+                return self._close()
             case _:
                 raise TypeError(f"a session does not know {message!r}")
 

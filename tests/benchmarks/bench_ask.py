@@ -1,11 +1,13 @@
 """(a) An ask of an idle actor, against request and reply over a new trio memory channel.
 
-Scopes answer short operations at once (a plain function), sessions carry turns out (a coroutine);
-both are measured with work that costs nothing, so that what is left is the way of the message.
+What can be answered at once is a plain function of the actor's, as scopes do short operations and
+sessions all but turns; the rest is a coroutine. Both are measured with work that costs nothing, so
+that what is left is the way of the message; and a real session, asked to interrupt no turn.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -13,6 +15,7 @@ from typing import Any
 
 import trio
 
+import runner
 from runner.actors import ChildSpec, Handle, Lane, open_supervisor
 from runner.messages import Exists, Message
 from tests.benchmarks.measure import Row, ratios, times
@@ -77,9 +80,26 @@ async def by_many(ask: Ask, callers: int) -> None:
             nursery.start_soon(repeat, ask, ASKS // callers)
 
 
+@asynccontextmanager
+async def real_session() -> AsyncGenerator[runner.Session, None]:
+    """A session that has had a turn, and has none now."""
+    with tempfile.TemporaryDirectory() as place:
+        async with (
+            runner.open_runner(state=f"{place}/state") as r,
+            r.session(r.scope(f"{place}/work"), agent="shell", durable=False) as session,
+        ):
+            await r.scope(f"{place}/work").mkdir(".")
+            await session.send("true")
+            yield session
+
+
 async def measure() -> list[Row]:
     rows: list[Row] = []
-    async with trio.open_nursery() as nursery, open_supervisor() as supervisor:
+    async with (
+        trio.open_nursery() as nursery,
+        open_supervisor() as supervisor,
+        real_session() as session,
+    ):
         channels = {}
         for name, work in [("channel", later), ("channel, waits", later_with_a_wait)]:
             requests, received = trio.open_memory_channel[Any](1024)
@@ -94,12 +114,13 @@ async def measure() -> list[Row]:
         asks: dict[str, Ask] = channels | {
             name: partial(supervisor.ask, spec, MESSAGE) for name, spec in actors.items()
         }
+        asks["real session"] = session.interrupt
         for callers in (1, 100):
             found = await times(
                 {name: partial(by_many, ask, callers) for name, ask in asks.items()}
             )
-            targets = {"scope": 0.5, "session, coroutine": 0.8, "session, at once": 0.8}
-            for name in actors:
+            targets = {"scope": 0.5, "real session": 0.8, "session, at once": 0.8}
+            for name in (*actors, "real session"):
                 base = "channel, waits" if name.endswith("waits") else "channel"
                 target = targets.get(name)
                 if target is not None and callers > 1:

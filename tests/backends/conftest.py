@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from runner.backends.local import LocalBackend
@@ -27,3 +29,19 @@ async def local(root, opener):
     backend = LocalBackend(root, opener=opener)
     yield backend
     await backend.aclose()
+
+
+@pytest.fixture
+def small_disk(root):
+    """A file system of 512 KiB within the scope."""
+    path = root / "disk"
+    path.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(path)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"mounting a small disk needs root: {mounted.stderr.decode()}")
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=True)

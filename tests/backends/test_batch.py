@@ -99,6 +99,23 @@ async def test_a_batch_whose_asker_leaves_is_undone(local, full, count, monkeypa
     assert look(full) == before
 
 
+async def test_a_batch_that_fills_the_disk_is_undone(root, local, small_disk):
+    await local.write("disk/f", b"old")
+    await local.write("disk/g", b"x" * 100_000)
+    before = look(root)
+    with pytest.raises(e.NoSpace):
+        async with local.batch() as batch:
+            await batch.write("disk/f", b"new")
+            await batch.remove("disk/g")
+            await batch.append("disk/f", b"x" * 100_000)
+            await batch.write("disk/h", b"x" * (1 << 20))
+
+    assert look(root) == before
+    stored = await local.upload([("disk/h", b"x" * (1 << 20)), ("disk/i", b"i")])
+    assert [each.error and each.error.kind for each in stored] == ["NoSpace", None]
+    assert sorted(os.listdir(small_disk)) == ["f", "g", "i"]
+
+
 async def test_fifty_edits_of_one_file_beside_each_other_are_all_there(tmp_path):
     from runner import open_runner
 

@@ -8,7 +8,6 @@ import errno
 import os
 import socket
 import stat
-import subprocess
 import threading
 
 import pytest
@@ -440,22 +439,6 @@ def test_what_the_system_refuses_is_permission_denied(root, opener):
         trio.run(opening)
         as_nobody(body)
     assert leftovers(root) == []
-
-
-@pytest.fixture
-def small_disk(root):
-    """A file system of 512 KiB within the scope."""
-    path = root / "disk"
-    path.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(path)],
-        capture_output=True,
-        check=False,
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"mounting a small disk needs root: {mounted.stderr.decode()}")
-    yield path
-    subprocess.run(["umount", "-l", str(path)], check=True)
 
 
 async def test_a_full_disk_leaves_what_was_there(root, local, small_disk):

@@ -119,8 +119,8 @@ def test_any_text_is_a_pattern_or_unusable(pattern):
     for make in (path_regex, command_regex):
         try:
             make(pattern).match(pattern)
-        except UnusablePattern as error:
-            assert str(error)
+        except UnusablePattern:
+            continue
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import functools
+import os
+from collections.abc import Iterable, Mapping
 
 from runner.backends.beneath import Opener
 from runner.backends.failures import Answers
@@ -11,6 +13,7 @@ from runner.backends.lines import LineIndexes
 from runner.backends.roots import Root
 from runner.backends.straight import Resolved, resolved
 from runner.messages import Isolation
+from runner.processes.environment import base_environment
 from runner.processes.host import ProcessHost
 
 
@@ -22,6 +25,7 @@ class Place:
         env: variables for every program, on top of the allow-listed ones.
         isolation: what holds programs inside; None = nothing does.
         indexes: where the lines of large files are.
+        inherited: what every program gets of our own environment: what was there at the first one.
     """
 
     def __init__(
@@ -53,6 +57,15 @@ class Place:
     def answers(self, op: str, path: str) -> Answers:
         """Makes an OSError the answer of an operation."""
         return self.root.answers(op, path)
+
+    @functools.cached_property
+    def inherited(self) -> dict[str, str]:
+        """The allow-listed variables; taken once, since `os.environ` decodes each at every look."""
+        return base_environment(os.environ)
+
+    def environment(self, variables: Iterable[tuple[str, str]]) -> dict[str, str]:
+        """The environment of a program that is given these variables."""
+        return {**self.inherited, **self.env, **dict(variables)}
 
     def programs(self) -> ProcessHost:
         """What runs programs: the host that was given, or one of our own from its first use on."""

@@ -7,7 +7,6 @@ import os
 from runner import messages as m
 from runner.backends.beneath import DIRECTORY
 from runner.backends.local.place import Place
-from runner.processes.environment import base_environment
 
 
 def whereabouts(root: int, path: str) -> str:
@@ -22,12 +21,14 @@ async def run(place: Place, message: m.Exec) -> m.Completed:
     argv = ("sh", "-c", command) if isinstance(command, str) else command
     with place.answers("exec", cwd):
         root = place.root.open(make=True)
-        directory = root.open(place.root.route("exec", cwd), DIRECTORY)
+        directory = (
+            os.dup(root.fd) if cwd == "." else root.open(place.root.route("exec", cwd), DIRECTORY)
+        )
         try:
             return await place.programs().run(
                 argv,
                 cwd=directory,
-                env=base_environment(os.environ, extra={**place.env, **dict(message.env)}),
+                env=place.environment(message.env),
                 input=message.input,
                 timeout=message.timeout,
                 silence=message.silence,

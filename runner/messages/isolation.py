@@ -114,6 +114,8 @@ class Isolation:
         limits: what may be used up.
         nesting: whether programs may make sandboxes of their own inside, as agent programs do.
         debugging: whether programs may trace each other, as debuggers do.
+        sockets: whether programs may have unix sockets, by which they reach whoever has put one
+            into the scope; without, some programs do not run (multiprocessing.Manager, say).
         private: bytes that each of /tmp, /dev/shm and HOME may hold, which are in memory, its own,
             and gone with it.
     """
@@ -129,6 +131,7 @@ class Isolation:
     limits: Limits = Limits()
     nesting: bool = False
     debugging: bool = False
+    sockets: bool = True
     private: int = attrs.field(default=256 << 20, validator=_is_positive)
 
     def narrowed(self, inner: Isolation) -> Isolation:
@@ -143,6 +146,7 @@ class Isolation:
             limits=self.limits.narrowed(inner.limits),
             nesting=self.nesting and inner.nesting,
             debugging=self.debugging and inner.debugging,
+            sockets=self.sockets and inner.sockets,
             private=min(self.private, inner.private),
         )
 

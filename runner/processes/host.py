@@ -291,7 +291,7 @@ class ProcessHost:
         env = {"PATH": os.defpath, "HOME": "/nonexistent"}
         where = locate(directory, None)
         inside = Inside(Isolation(mode=mode), mode, where, env=env, run_id=self.run_id)
-        return await self._run(("sh", "-c", script), directory, env, inside)
+        return await self._run(("sh", "-c", script, "sh", mode), directory, env, inside)
 
     async def _hold(
         self,

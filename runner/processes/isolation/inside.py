@@ -22,7 +22,7 @@ import trio
 from runner.errors import ExecFailed
 from runner.messages import Outcome
 from runner.messages.isolation import InForce, Isolation, Limit, Limits, ModeInForce
-from runner.processes.isolation import cgroups, landlock, watching
+from runner.processes.isolation import cgroups, landlock, plan, watching
 from runner.processes.isolation.plan import (
     Lacking,
     Plan,
@@ -96,7 +96,7 @@ class Inside:
         memory = limits.memory is not None and not (grouped and tree and tree.memory)
         processes = limits.processes is not None and not (grouped and tree and tree.pids)
         self._watches_memory = memory
-        if processes and mode != "bwrap" and os.geteuid() == 0:
+        if processes and mode != "bwrap" and plan.own_ids()[0] == 0:
             self._lacking.append("processes: the kernel does not count root's")
         group = "" if tree is None else tree.name
         mechanisms: dict[Limit, str] = {

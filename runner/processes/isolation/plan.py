@@ -92,14 +92,20 @@ class Plan:
     visible: tuple[str, ...] = ()
 
 
+def own_ids() -> tuple[int, int]:
+    """Who starts programs: the guardian runs as we do."""
+    return os.geteuid(), os.getegid()
+
+
 def choose_user(directory: str) -> User:
     """Decide who a program in this directory is.
 
     Raises:
         Lacking: we are root, and the directory is not there.
     """
-    if os.geteuid() != 0:
-        return User(kind="own", uid=os.geteuid(), gid=os.getegid())
+    uid, gid = own_ids()
+    if uid != 0:
+        return User(kind="own", uid=uid, gid=gid)
     try:
         owner = os.stat(directory)
     except OSError as error:
@@ -196,18 +202,19 @@ def _landlock(
     }
 
 
-_filters: dict[tuple[bool, bool, bool, bool], bytes] = {}
+_filters: dict[tuple[bool, ...], bytes] = {}
 
 
 def _filter(isolation: Isolation, *, internet: bool = True, suid: bool = True) -> bytes:
     if syscalls.MACHINE not in ARCHITECTURES:
         return b""
-    key = isolation.nesting, isolation.debugging, internet, suid
+    key = isolation.nesting, isolation.debugging, isolation.sockets, internet, suid
     if key not in _filters:
         _filters[key] = make_filter(
             syscalls.MACHINE,
             nesting=isolation.nesting,
             debugging=isolation.debugging,
+            unix=isolation.sockets,
             internet=internet,
             suid=suid,
         )

@@ -16,22 +16,22 @@ import trio
 from runner.errors import ExecFailed
 from runner.messages.isolation import ModeInForce
 from runner.messages.programs import Completed
-from runner.processes.isolation import landlock, syscalls
+from runner.processes.isolation import landlock, plan, syscalls
 
 PATIENCE = 20.0
-BESIDE = "what-stands-beside"
+BESIDE, SECRET = "what-stands-beside", "not for you"
 SCRIPT = f"""\
 echo inside > mine || exit 10
-if (echo x > ../{BESIDE}) 2>/dev/null; then exit 11; fi
 if (cat ../{BESIDE}) 2>/dev/null; then exit 12; fi
+(echo x > ../{BESIDE}) 2>/dev/null  # in a private /tmp that may be, and nothing comes of it
 if (echo x > /usr/.runner-probe) 2>/dev/null; then exit 13; fi
+[ "$1" = bwrap ] || exit 0
 while read -r name _; do
     case $name in Inter*|face*|lo:*) ;; *) exit 14 ;; esac
 done < /proc/net/dev
 """
 WRONG = {
     10: "the scope cannot be written",
-    11: "what stands beside the scope can be written",
     12: "what stands beside the scope can be read",
     13: "/usr can be written",
     14: "the network can be reached",
@@ -86,7 +86,7 @@ def _cannot(mode: str) -> Probe | None:
     if mode == "landlock":
         if not landlock.abi():
             return Probe(works=False, reason="the kernel has no Landlock", mend=MEND_LANDLOCK)
-        if os.geteuid() == 0:
+        if plan.own_ids()[0] == 0:
             mend = "run runner as an ordinary user"
             return Probe(works=False, reason="root's rights are more than files", mend=mend)
     return None
@@ -97,9 +97,7 @@ async def _try(mode: ModeInForce, run: Run) -> Probe:
         return refusal
     mend = MEND_NAMESPACES if mode == "bwrap" else MEND_LANDLOCK
     with tempfile.TemporaryDirectory(prefix="runner-probe-") as base:
-        scope = os.path.join(base, "scope")
-        os.mkdir(scope)
-        _make_beside(base)
+        scope = _furnish(base)
         try:
             with trio.fail_after(PATIENCE):
                 done = await run(mode, scope, SCRIPT)
@@ -108,17 +106,31 @@ async def _try(mode: ModeInForce, run: Run) -> Probe:
             return Probe(works=False, reason=reason, mend=mend)
         except trio.TooSlowError:
             return Probe(works=False, reason=f"a trial did not end in {PATIENCE:.0f} s", mend=mend)
-        if done.exit_code or os.listdir(scope) != ["mine"]:
-            said = done.err.data().decode(errors="replace").strip()
-            reason = WRONG.get(done.exit_code, f"a trial ended with {done.exit_code}: {said}")
-            return Probe(works=False, reason=reason, mend=mend)
+        if wrong := _what_is_wrong(base, done):
+            return Probe(works=False, reason=wrong, mend=mend)
         assert done.isolation is not None
         return Probe(works=True, reason=", ".join(done.isolation.layers))
 
 
-def _make_beside(base: str) -> None:
-    with open(os.path.join(base, BESIDE), "w", encoding="ascii") as file:
-        file.write("not for you")
+def _furnish(base: str) -> str:
+    """Make a scope and what stands beside it, which a program could read and write but for us."""
+    scope, beside = os.path.join(base, "scope"), os.path.join(base, BESIDE)
+    os.mkdir(scope)
+    with open(beside, "w", encoding="ascii") as file:
+        file.write(SECRET)
+    for path in (base, scope, beside):
+        os.chown(path, *plan.own_ids())
+    return scope
+
+
+def _what_is_wrong(base: str, done: Completed) -> str:
+    if done.exit_code:
+        said = done.err.data().decode(errors="replace").strip()
+        return WRONG.get(done.exit_code, f"a trial ended with {done.exit_code}: {said}")
+    with open(os.path.join(base, BESIDE), encoding="ascii") as file:
+        if file.read() != SECRET:
+            return "what stands beside the scope can be written"
+    return "" if os.listdir(os.path.join(base, "scope")) == ["mine"] else WRONG[10]
 
 
 def forget() -> None:

@@ -17,7 +17,7 @@ from runner.errors import (
     PermissionDenied,
     WrongType,
 )
-from runner.messages import Failure
+from runner.messages import Failure, Grep
 
 _KINDS: dict[int, tuple[type[OperationError], str, str]] = {
     errno.ENOENT: (NotFound, "", ""),
@@ -88,3 +88,9 @@ def require_counts(op: str, path: str, scope: str, *counts: int | None) -> None:
 def failure(error: OperationError) -> Failure:
     """An error as a value, for an operation that answers for many."""
     return Failure(kind=type(error).__name__, reason=error.reason, hint=error.hint)
+
+
+def require_grep_counts(message: Grep, scope: str) -> None:
+    """Raise OperationError if a count of a grep is negative."""
+    counts = (message.limit, message.per_file, message.before, message.after)
+    require_counts("grep", message.path, scope, *counts)

@@ -1,16 +1,9 @@
-r"""The rules of glob and grep: what a pattern means, on every backend. Pure.
+"""The rules of glob: what a pattern means, on every backend. Pure.
 
-Glob. A pattern is matched against paths from where the search begins: `*` and `?` stay within a
-name, `**` spans any directories, `{a,b}`, `[a-z]`, `[!a-z]`, `[[:alpha:]]`. Names that begin with a
-dot match only if the pattern's own name begins with one, or with `hidden`. Links are matched and
-never entered. A pattern that ends in `/` matches directories only.
-
-Grep. Lines end in LF or CRLF, which are no part of them. A file that holds a NUL byte is binary and
-is skipped; so are links, and (unless `hidden`) what lies in or is a name that begins with a dot. A
-file filter without `/` is matched against the name, with one against the path from where the search
-begins. The promised dialect is what Rust's regex crate and Python's `re` have in common and mean
-alike: literals, `.`, classes with `\d \w \s \b`, `^ $`, groups (also `(?P<name>…)` and `(?i)`),
-alternation, greedy and lazy repetition. No look-around, no back-references, nothing across lines.
+A pattern is matched against paths from where the search begins: `*` and `?` stay within a name,
+`**` spans any directories, `{a,b}`, `[a-z]`, `[!a-z]`, `[[:alpha:]]`. Names that begin with a dot
+match only if the pattern's own name begins with one, or with `hidden`. Links are matched and never
+entered. A pattern that ends in `/` matches directories only.
 
 Results stand in the order of a walk: sorted by names, a directory's content where it stands.
 """
@@ -21,8 +14,7 @@ import contextlib
 import functools
 import itertools
 import re
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import attrs
 from wcmatch import glob as wcglob
@@ -54,9 +46,6 @@ def patterns(op: str, pattern: str, scope: str) -> Iterator[None]:
         yield
     except UnusablePattern as error:
         raise InvalidPattern(op, pattern, str(error), scope=scope) from None
-
-
-# ---------------------------------------------------------------- glob
 
 
 @attrs.frozen(kw_only=True)
@@ -119,7 +108,7 @@ class _Last:
 @functools.lru_cache(maxsize=256)
 def compile_glob(pattern: str, *, hidden: bool) -> Glob:
     """Compile a glob; UnusablePattern if it cannot be used."""
-    _require_text(pattern)
+    require_text(pattern)
     if not pattern:
         raise UnusablePattern("it is empty")
     if pattern.startswith("/"):
@@ -184,99 +173,9 @@ def matched(
     return Found(paths=paths, omitted=sum(1 for _ in every))
 
 
-# ---------------------------------------------------------------- grep
-
-
-@attrs.frozen(kw_only=True)
-class Sieve:
-    """Which files a grep looks at, by their paths from where it begins."""
-
-    hidden: bool
-    glob: Glob | None
-    by_name: bool
-
-    def takes(self, path: str) -> bool:
-        """Whether the file is looked at."""
-        if not self.hidden and (path[0] == "." or "/." in path):
-            return False
-        if self.glob is None:
-            return True
-        return self.glob.matches(path.rpartition("/")[2] if self.by_name else path)
-
-    def named(self) -> Sieve:
-        """For a file that the caller named himself: a dot in front hides it no more."""
-        return attrs.evolve(self, hidden=True)
-
-
-def compile_sieve(glob: str | None, *, hidden: bool) -> Sieve:
-    """The file filter of a grep; UnusablePattern if the glob cannot be used."""
-    if glob is None:
-        return Sieve(hidden=hidden, glob=None, by_name=False)
-    return Sieve(hidden=hidden, glob=compile_glob(glob, hidden=hidden), by_name="/" not in glob)
-
-
-def require_grep_pattern(pattern: str) -> None:
-    """Raise UnusablePattern for what no backend takes."""
-    _require_text(pattern)
-    if "\n" in pattern:
-        raise UnusablePattern("it contains the end of a line, and matches lie within lines")
-    try:
-        pattern.encode()
-    except UnicodeEncodeError:
-        raise UnusablePattern("it is not valid UTF-8") from None
-
-
-def _require_text(pattern: str) -> None:
+def require_text(pattern: str) -> None:
+    """Raise UnusablePattern for a text that is no pattern of any kind."""
     if "\0" in pattern:
         raise UnusablePattern("it contains a NUL character")
     if len(pattern) > LONGEST_PATTERN:
         raise UnusablePattern(f"it is longer than {LONGEST_PATTERN} characters")
-
-
-# What Python's `re` has and the promised dialect has not, outside of classes and escapes.
-_TOKEN = re.compile(
-    r"""(?P<escape>\\[1-9nrZABG]|\(\?(?:[=!>(]|<[=!]|P=))  # refused
-      | \\.                                                # any other escape
-      | \[\^?\]?(?:\\.|[^\]\\])*\]                         # a class
-      | (?P<possessive>[*+?}]\+)                           # refused
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-
-
-def compile_grep(pattern: str, *, literal: bool, ignore_case: bool) -> Callable[[str], bool]:
-    """A test of one line, by Python's `re`; UnusablePattern for what is not in the dialect."""
-    require_grep_pattern(pattern)
-    if not literal:
-        for token in _TOKEN.finditer(pattern):
-            if token.lastgroup is not None:
-                raise UnusablePattern(
-                    f"{token.group()!r}: look-around, back-references, possessive repetition and "
-                    "the ends of lines are not in the dialect"
-                )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # sets that will mean something else one day
-            regex = re.compile(
-                re.escape(pattern) if literal else pattern, re.IGNORECASE if ignore_case else 0
-            )
-    except (re.error, FutureWarning, DeprecationWarning, RecursionError, OverflowError) as error:
-        raise UnusablePattern(str(error)) from None
-    search = regex.search
-    return lambda line: search(line) is not None
-
-
-def lines_of(content: bytes) -> Iterator[tuple[int, str]]:
-    """The lines of a text file from 1, without their ends; none if it is binary."""
-    if b"\0" in content:
-        return
-    lines = content.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    for number, line in enumerate(lines, 1):
-        yield number, text_of(line)
-
-
-def text_of(line: bytes) -> str:
-    """A line's text without its end."""
-    return line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "surrogateescape")

@@ -11,7 +11,8 @@ other threads waiting.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import trio
@@ -37,6 +38,22 @@ def file_threads() -> trio.CapacityLimiter:
 async def in_thread(work: Callable[[], T]) -> T:
     """Carry out `work` in a thread of ours; leaves when it has ended, never before."""
     return await trio.to_thread.run_sync(work, limiter=file_threads())
+
+
+@contextlib.contextmanager
+def no_collection() -> Iterator[None]:
+    """Let the garbage collector rest while records are made in their hundreds of thousands.
+
+    It would look through all of them again and again, and they hold no cycles: twice the time. Two
+    threads that do this at once at worst let it work again too early.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def breathe() -> None:

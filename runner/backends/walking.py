@@ -183,3 +183,21 @@ def drawing(
     omitted = sum(1 for _ in every)
     entries = tuple([found for each in first if (found := entry(each)) is not None])
     return Drawing(path=message.path, entries=entries, omitted=omitted)
+
+
+def is_ignored(woods: Woods, path: str, known: dict[str, Ignored | None]) -> bool:
+    """Whether a file below the top is ignored, or any directory on the way to it.
+
+    `known` has the rules above the top at "", and comes to have those of each directory.
+    """
+    prefix = ""
+    ignored = known[""]
+    for number, name in enumerate(names := path.split("/")):
+        if prefix not in known or (not prefix and "/" not in known):
+            ignored = known[prefix or "/"] = _with_rules(woods, tuple(names[:number]), ignored)
+        ignored = known[prefix or "/"]
+        last = number == len(names) - 1
+        if ignored is not None and ignored.takes(prefix + name, is_directory=not last):
+            return True
+        prefix += name + "/"
+    return False

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 import attrs
 
 FileType: TypeAlias = Literal["file", "directory", "link", "other"]
+GrepOutput: TypeAlias = Literal["lines", "files", "counts"]
 
 
 @attrs.frozen(kw_only=True)
@@ -82,16 +83,37 @@ class Match:
     Attributes:
         line: from 1.
         text: the line without its end, decoded as UTF-8 with surrogate escapes.
+        before: the lines before it, if they were asked for.
+        after: the lines after it.
     """
 
     path: str
     line: int
     text: str
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class FileMatches:
+    """How many lines of a file a grep matched."""
+
+    path: str
+    lines: int
 
 
 @attrs.frozen(kw_only=True)
 class Matches:
-    """What a grep matched, by path and line; `omitted` more matching lines were left out."""
+    """What a grep matched, in the order of a walk.
 
-    matches: tuple[Match, ...]
+    Attributes:
+        matches: by path and line; empty if only files or counts were asked for.
+        omitted: how many more matching lines (or files) were left out.
+        files: the files with a match, if files were asked for.
+        counts: the same with how many lines match in each, if counts were asked for.
+    """
+
+    matches: tuple[Match, ...] = ()
     omitted: int = 0
+    files: tuple[str, ...] = ()
+    counts: tuple[FileMatches, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from runner.messages.answers import FileStat, Found, Listing, Matches
+from runner.messages.answers import FileStat, Found, GrepOutput, Listing, Matches
 from runner.messages.message import Message
 from runner.messages.reading import Downloaded, Drawing, Lines
 
@@ -57,14 +57,33 @@ class Glob(Message[Found]):
 
 @attrs.frozen(kw_only=True)
 class Grep(Message[Matches]):
-    """The lines of text files below `path` that match a regular expression or a literal."""
+    """The lines of text files below `path` that match a regular expression or a literal.
+
+    Attributes:
+        glob: only files whose name (or, with a `/` in it, whose path below `path`) matches.
+        types: only files of one of these types (`py`, `rust`, … as ripgrep calls them).
+        gitignore: leave out what `.gitignore` files in the scope ignore, and `.git`.
+        multiline: a match may reach over lines; each line that it touches is found.
+        before: how many lines before each match are given, too.
+        after: how many lines after each.
+        output: what is answered: the lines, or of each file only its name and count.
+        per_file: how many lines of one file are given at most.
+        limit: how many lines (or files) are given at most.
+    """
 
     pattern: str
     path: str = "."
     literal: bool = False
     ignore_case: bool = False
     glob: str | None = None
+    types: tuple[str, ...] = ()
     hidden: bool = False
+    gitignore: bool = False
+    multiline: bool = False
+    before: int = 0
+    after: int = 0
+    output: GrepOutput = "lines"
+    per_file: int | None = None
     limit: int = 10_000
 
 

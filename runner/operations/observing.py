@@ -16,6 +16,7 @@ from runner.messages import (
     Found,
     Glob,
     Grep,
+    GrepOutput,
     Lines,
     Listing,
     ListKeys,
@@ -185,10 +186,36 @@ class Observing(Asking):
         literal: bool = False,
         ignore_case: bool = False,
         glob: str | None = None,
+        types: Iterable[str] = (),
         hidden: bool = False,
+        gitignore: bool = False,
+        multiline: bool = False,
+        context: int = 0,
+        before: int | None = None,
+        after: int | None = None,
+        output: GrepOutput = "lines",
+        per_file: int | None = None,
         limit: int = 10_000,
     ) -> Matches:
-        """The lines of text files below `path` that match a regular expression or a literal."""
+        """The lines of text files below `path` that match a regular expression or a literal.
+
+        Args:
+            pattern: in the dialect that Rust's regex crate and Python's `re` have in common.
+            path: a directory or a file.
+            literal: the pattern is a text.
+            ignore_case: upper and lower case are alike.
+            glob: only files whose name (with a `/` in it: whose path below `path`) matches.
+            types: only files of one of these types: `py`, `rust`, … as ripgrep calls them.
+            hidden: also what has a dot in front.
+            gitignore: leave out what the scope's `.gitignore` files ignore, and `.git`.
+            multiline: a match may reach over lines; each line that it touches is found.
+            context: lines before and after each match that are given, too.
+            before: the same before only.
+            after: the same after only.
+            output: "lines", or "files" or "counts" of matching lines in them.
+            per_file: lines of one file to give at most.
+            limit: lines (or files) to give at most; how many more there are is counted.
+        """
         return await self.ask(
             Grep(
                 pattern=pattern,
@@ -196,7 +223,14 @@ class Observing(Asking):
                 literal=literal,
                 ignore_case=ignore_case,
                 glob=glob,
+                types=tuple(types),
                 hidden=hidden,
+                gitignore=gitignore,
+                multiline=multiline,
+                before=context if before is None else before,
+                after=context if after is None else after,
+                output=output,
+                per_file=per_file,
                 limit=limit,
             )
         )

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from runner import messages as m
-from runner.backends import files, ripgrep, search
+from runner.backends import files, grepping, ripgrep, search
 from runner.backends.beneath import DIRECTORY, Beneath, Route, parse
-from runner.backends.failures import require_counts
+from runner.backends.failures import require_counts, require_grep_counts
 from runner.backends.gitignore import Ignored
 from runner.backends.local.place import Place
 from runner.backends.local.woods import LocalWoods
 from runner.backends.threads import in_thread
-from runner.backends.walking import drawing, keys, rules_above
+from runner.backends.walking import drawing, is_ignored, keys, rules_above
 
 TOP = parse(".")
 
@@ -82,13 +83,13 @@ def _rules_above(place: Place, route: Route) -> Ignored | None:
 
 
 async def grep(place: Place, message: m.Grep) -> m.Matches:
-    """The lines of text files below `path` that match; the rules are those of `search`."""
+    """The lines of text files below `path` that match; the rules are those of `grepping`."""
     path, pattern = message.path, message.pattern
-    require_counts("grep", path, place.name, message.limit)
+    require_grep_counts(message, place.name)
     with search.patterns("grep", pattern, place.name):
-        search.require_grep_pattern(pattern)
-    with search.patterns("grep", message.glob or "", place.name):
-        sieve = search.compile_sieve(message.glob, hidden=message.hidden)
+        grepping.require_grep_pattern(message)
+    with search.patterns("grep", message.glob or ",".join(message.types), place.name):
+        sieve = grepping.compile_sieve(message)
     with (
         place.answers("grep", path),
         search.patterns("grep", pattern, place.name),
@@ -97,6 +98,7 @@ async def grep(place: Place, message: m.Grep) -> m.Matches:
         route = place.root.route("grep", path)
         beneath = place.root.open(make=False)
         prefix, only = route.prefix, None
+        takes: Callable[[str], bool] = sieve.takes
         try:
             top = Beneath(beneath.open(route, DIRECTORY), opener=place.forced)
         except NotADirectoryError:
@@ -105,13 +107,23 @@ async def grep(place: Place, message: m.Grep) -> m.Matches:
             directory, only = beneath.target(route.names)
             top = Beneath(directory, opener=place.forced)
             files.require_regular(os.stat(only, dir_fd=directory, follow_symlinks=False))
-            prefix, sieve = prefix.removesuffix("/"), sieve.named()
-        return await ripgrep.grep(
-            place.programs(),
-            top,
-            ripgrep.arguments(message),
-            sieve,
-            only=only,
-            prefix=prefix,
-            limit=message.limit,
-        )
+            prefix, takes = prefix.removesuffix("/"), sieve.named().takes
+        else:
+            if message.gitignore:
+                takes = _not_ignored(top, _rules_above(place, route), sieve)
+        return await ripgrep.grep(place.programs(), top, message, takes, only=only, prefix=prefix)
+
+
+def _not_ignored(
+    top: Beneath, above: Ignored | None, sieve: grepping.Sieve
+) -> Callable[[str], bool]:
+    """The sieve, and what ripgrep cannot know: `.git`, and the rules of directories above it."""
+    known: dict[str, Ignored | None] = {"": above}
+    woods = LocalWoods(top.fd)
+
+    def takes(path: str) -> bool:
+        if not sieve.takes(path) or ".git" in path.split("/")[:-1]:
+            return False
+        return above is None or not is_ignored(woods, path, known)
+
+    return takes

@@ -16,7 +16,7 @@ import trio
 
 from runner import messages as m
 from runner.backends.base import Backend
-from runner.backends.memory import changing, looking, observing
+from runner.backends.memory import changing, looking, observing, searching
 from runner.backends.memory.tree import NAME, Tree
 from runner.backends.straight import Resolved
 from runner.errors import ExecFailed, OperationError
@@ -54,8 +54,8 @@ BY: dict[type[Message[Any]], Callable[[Tree, Any], object]] = {
     m.Stat: observing.stat,
     m.Exists: observing.exists,
     m.Ls: observing.ls,
-    m.Glob: observing.glob,
-    m.Grep: observing.grep,
+    m.Glob: searching.glob,
+    m.Grep: searching.grep,
     m.ReadLines: looking.read_lines,
     m.Digest: looking.digest,
     m.Realpath: looking.realpath,

@@ -44,6 +44,12 @@ class MemoryWoods:
             return found.content
         return b""
 
+    def file(self, path: str) -> File:
+        """The file at a path, where one was just met."""
+        found = self._at(tuple(path.split("/")))
+        assert isinstance(found, File)
+        return found
+
     def entry(self, path: str) -> m.Entry:
         """What stands at a path, by that path."""
         found = self._at(tuple(path.split("/")))

@@ -1,15 +1,11 @@
-"""Observations and searches in a memory tree."""
+"""Observations of a memory tree."""
 
 from __future__ import annotations
 
-import itertools
-
 from runner import messages as m
-from runner.backends import search
 from runner.backends.failures import require_counts
 from runner.backends.listing import smallest
-from runner.backends.memory.looking import MemoryWoods, rules_for
-from runner.backends.memory.tree import NAME, File, Tree, entry_of, walk
+from runner.backends.memory.tree import NAME, File, Tree, entry_of
 
 
 def read(tree: Tree, message: m.Read) -> bytes:
@@ -52,51 +48,3 @@ def ls(tree: Tree, message: m.Ls) -> m.Listing:
         return m.Listing(
             entries=tuple(entry_of(name, entries[name]) for name in names), omitted=omitted
         )
-
-
-def glob(tree: Tree, message: m.Glob) -> m.Found:
-    """The paths below `path` that match a pattern; the rules are those of `search`."""
-    require_counts("glob", message.path, NAME, message.limit)
-    with search.patterns("glob", message.pattern, NAME):
-        compiled = search.compile_glob(message.pattern, hidden=message.hidden)
-    with tree.answers("glob", message.path):
-        route = tree.route("glob", message.path)
-        return search.matched(
-            MemoryWoods(tree.directory(route.names)),
-            compiled,
-            route.prefix,
-            gitignore=message.gitignore,
-            above=rules_for(tree, route) if message.gitignore else None,
-            limit=message.limit,
-        )
-
-
-def grep(tree: Tree, message: m.Grep) -> m.Matches:
-    """The lines of text files below `path` that match; the rules are those of `search`."""
-    require_counts("grep", message.path, NAME, message.limit)
-    with search.patterns("grep", message.pattern, NAME):
-        accepts = search.compile_grep(
-            message.pattern, literal=message.literal, ignore_case=message.ignore_case
-        )
-    with search.patterns("grep", message.glob or "", NAME):
-        sieve = search.compile_sieve(message.glob, hidden=message.hidden)
-    with tree.answers("grep", message.path):
-        route = tree.route("grep", message.path)
-        top = tree.at(route)
-        if isinstance(top, File):  # named by the caller
-            name = route.names[-1]
-            taken = [(route.prefix[:-1], top)] if sieve.named().takes(name) else []
-        else:
-            taken = [
-                (route.prefix + each, node)
-                for each, node in walk(top)
-                if isinstance(node, File) and sieve.takes(each)
-            ]
-        every = (
-            m.Match(path=each, line=number, text=text)
-            for each, file in taken
-            for number, text in search.lines_of(file.content)
-            if accepts(text)
-        )
-        matches = tuple(itertools.islice(every, message.limit))
-        return m.Matches(matches=matches, omitted=sum(1 for _ in every))

@@ -8,7 +8,6 @@ place in any file system). There are no links, since no operation makes one.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import attrs
@@ -218,11 +217,3 @@ def require_replaceable(
         raise fail(errno.ENOTDIR)
     if isinstance(old, Directory) and old.entries and old is not new:
         raise fail(errno.ENOTEMPTY)
-
-
-def walk(directory: Directory, prefix: str = "") -> Iterator[tuple[str, File | Directory]]:
-    """All below a directory, in the order of a walk."""
-    for name, node in sorted(directory.entries.items(), key=lambda each: each[0]):
-        yield prefix + name, node
-        if isinstance(node, Directory):
-            yield from walk(node, f"{prefix}{name}/")

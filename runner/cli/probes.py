@@ -21,9 +21,11 @@ import trio
 from runner.cli import machine
 from runner.cli.machine import Finding, State
 from runner.errors import RunnerError
-from runner.messages import Completed, Outcome
+from runner.messages import Completed, Isolation, Outcome
 from runner.processes.environment import base_environment
 from runner.processes.host import ProcessHost
+from runner.processes.isolation.inside import group_tree
+from runner.processes.isolation.probe import MEND_NAMESPACES
 
 PATIENCE = 15.0  # for one program: a cold start of claude on a busy machine takes some seconds
 NEEDED = frozenset({"processes", "git", "shell"})  # by the main job
@@ -216,6 +218,27 @@ async def probe_bwrap(room: Room) -> Finding:
     return Finding(name="bwrap", state="lacking", what=_failure(done), mend=mend)
 
 
+async def probe_isolation(room: Room) -> Finding:
+    """What would hold programs inside their scope here."""
+    found = await room.host.choose(Isolation(mode="auto"))
+    if found.mode == "none":
+        mend = MEND_NAMESPACES
+        return Finding(name="isolation", state="lacking", what="; ".join(found.lacking), mend=mend)
+    what = f"mode {found.mode}: {found.layers}"
+    return Finding(name="isolation", state="ok", what="; ".join((what, *found.lacking)))
+
+
+async def probe_limits(_: Room) -> Finding:
+    """How limits on memory and processes are kept here; the others are kept everywhere."""
+    tree = group_tree()
+    if tree is None:
+        mend = "to have the kernel do it: systemd-run --user --scope -p Delegate=yes runner ..."
+        what = "memory is watched, processes are limited by rlimits: no cgroup is ours"
+        return Finding(name="limits", state="lacking", what=what, mend=mend)
+    kept = [name for name, base in (("memory", tree.memory), ("processes", tree.pids)) if base]
+    return Finding(name="limits", state="ok", what=f"{' and '.join(kept)}: {tree.name}")
+
+
 def _failure(done: Completed) -> str:
     said = (done.err.data() or done.out.data()).decode("utf-8", "replace").strip().splitlines()
     if done.outcome is not Outcome.EXITED:
@@ -231,6 +254,8 @@ PROBES: Mapping[str, Probe] = {
     "claude": probe_claude,
     "codex": probe_codex,
     "namespaces": probe_namespaces,
+    "isolation": probe_isolation,
+    "limits": probe_limits,
     "bwrap": probe_bwrap,
     "socat": probe_socat,
 }

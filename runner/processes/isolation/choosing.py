@@ -21,10 +21,11 @@ NO_LIST = "network: hosts can be listed in mode bwrap only; there is none"
 
 @attrs.frozen
 class Choice:
-    """A mode, and what was asked for and is not in it."""
+    """A mode, what was asked for and is not in it, and what its trial was made of."""
 
     mode: ModeInForce
     lacking: tuple[str, ...] = ()
+    layers: str = ""
 
 
 async def choose(isolation: Isolation, run: Run, *, identity: str) -> Choice:
@@ -52,9 +53,9 @@ async def choose(isolation: Isolation, run: Run, *, identity: str) -> Choice:
         elif mode == "landlock" and isinstance(isolation.network, tuple):
             lacking.append(NO_LIST)
             if not isolation.required:
-                return Choice(mode, tuple(lacking))
+                return Choice(mode, tuple(lacking), found.reason)
         else:
-            return Choice(mode, tuple(lacking))
+            return Choice(mode, tuple(lacking), found.reason)
     if isolation.required:
         reason = "the isolation that it requires cannot be had here: " + "; ".join(lacking)
         raise ExecFailed("exec", None, reason, hint=next(filter(None, mends), ""))

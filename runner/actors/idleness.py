@@ -18,6 +18,8 @@ from runner.actors.mailbox import Mailbox
 # How many idle actors are reaped in one pass of the scheduler, so that a hundred thousand that
 # fall due together do not hold up everybody else.
 REAPED_AT_ONCE = 256
+# Seconds until an actor is asked again that holds something, if its own `idle_after` is shorter.
+HELD = 1.0
 
 
 @attrs.define(eq=False)
@@ -36,10 +38,12 @@ class IdleActors:
         """Look at an actor again when it may have become idle; whether it is the first to be."""
         if mailbox in self._watched:
             return False
-        self._watched.add(mailbox)
-        due = mailbox.last_used + mailbox.spec.idle_after
-        heapq.heappush(self._heap, (due, next(self._numbers), mailbox))
+        self._look(mailbox, mailbox.last_used + mailbox.spec.idle_after)
         return self._heap[0][2] is mailbox
+
+    def _look(self, mailbox: Mailbox, due: float) -> None:
+        self._watched.add(mailbox)
+        heapq.heappush(self._heap, (due, next(self._numbers), mailbox))
 
     def due(self, now: float) -> Iterator[Mailbox]:
         """Those that are to be reaped now, up to a bound."""
@@ -52,6 +56,8 @@ class IdleActors:
                 continue  # it will tell when it has become quiet
             if mailbox.last_used + mailbox.spec.idle_after > now:
                 self.watch(mailbox)
+            elif mailbox.is_held:
+                self._look(mailbox, now + max(mailbox.spec.idle_after, HELD))
             else:
                 yield mailbox
 

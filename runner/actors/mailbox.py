@@ -187,6 +187,17 @@ class Mailbox:
         return bool(self._queued or self._running or self._outside)
 
     @property
+    def is_held(self) -> bool:
+        """Whether its actor holds something for its callers, so that it must not be made to go."""
+        if self._handle is None:
+            return False
+        try:
+            return self.spec.holds(self._handle)
+        except Exception as crash:  # noqa: BLE001 - as an error of the handle
+            self._crash(crash)
+            return False
+
+    @property
     def is_blocked(self) -> bool:
         """Whether its actor is there, and every message waits for messages of other mailboxes."""
         return self._handle is not None and bool(self._queued) and not self._running
@@ -349,10 +360,13 @@ class Mailbox:
     def _fail(self, crash: Exception) -> NoReturn:
         """The actor is unsound from here on: its task ends it, and the asker is told so."""
         if self._handle is not None:  # else it is going already: what came first is the cause
-            self.crash = crash
-            self.pause(crash)
-            self._end()
+            self._crash(crash)
         raise ended(self.spec.key, crash) from crash
+
+    def _crash(self, crash: Exception) -> None:
+        self.crash = crash
+        self.pause(crash)
+        self._end()
 
     def _depart(self, envelope: Envelope) -> None:
         """The asker leaves, whatever the phase; whose turn it is then is called up."""

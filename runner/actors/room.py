@@ -43,20 +43,23 @@ def admit(
     return list(starting.values()), forlorn, wanted
 
 
-def who_leaves(actors: Collection[Mailbox], wanted: int) -> tuple[list[Mailbox], list[Mailbox]]:
+def who_leaves(
+    actors: Collection[Mailbox], wanted: int
+) -> tuple[list[Mailbox], list[Mailbox], int]:
     """Choose as many as are wanted, beside those who are leaving already.
 
     The longest idle come first. Then those whose messages wait for messages of others: what they
-    wait for may be waiting for their room. The rest has work to do; each tells when it has no more.
+    wait for may be waiting for their room. The rest has work to do, and tells when it has no more;
+    or it holds something for its callers, and has to be asked again.
 
     Returns:
-        Those who are to be reaped, and those who are to be evicted.
+        Those who are to be reaped; those who are to be evicted; and how many more are wanted, for
+        whom nobody can go: what is at work or held is to come to its end.
     """
     staying = [mailbox for mailbox in actors if mailbox.is_staying]
-    wanted -= len(actors) - len(staying)
-    idle = [mailbox for mailbox in staying if not mailbox.is_busy]
-    blocked = (mailbox for mailbox in staying if mailbox.is_blocked)
-    return (
-        heapq.nsmallest(wanted, idle, key=lambda each: each.last_used),
-        list(itertools.islice(blocked, max(0, wanted - len(idle)))),
-    )
+    wanted = max(0, wanted - (len(actors) - len(staying)))
+    idle = [mailbox for mailbox in staying if not mailbox.is_busy and not mailbox.is_held]
+    reaped = heapq.nsmallest(wanted, idle, key=lambda each: each.last_used)
+    blocked = (each for each in staying if each.is_blocked and not each.is_held)
+    evicted = list(itertools.islice(blocked, wanted - len(reaped)))
+    return reaped, evicted, wanted - len(reaped) - len(evicted)

@@ -12,6 +12,8 @@ Rules:
 2. A mailbox is closed and unregistered in one synchronous block: whoever looks the key up next
    gets a new one. The new actor starts when the old one has freed what it owned.
 3. Every exit closes every mailbox; closing answers everybody.
+4. An actor that holds something for its callers (`ChildSpec.holds`) is neither reaped for being
+   idle nor made to go for the room of others; a shutdown and `end` do not ask.
 
 What it does not do: know what an actor is for, carry out messages (mailbox.py), live an actor's
 life (incarnation.py), find out who is idle (idleness.py) or has room (room.py), count crashes
@@ -24,6 +26,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Hashable
 from contextlib import asynccontextmanager
+from math import inf
 from typing import TypeVar
 
 import attrs
@@ -31,7 +34,7 @@ import trio
 
 from runner.actors import room
 from runner.actors.child_spec import ChildSpec
-from runner.actors.idleness import IdleActors
+from runner.actors.idleness import HELD, IdleActors
 from runner.actors.incarnation import incarnate
 from runner.actors.instruments import MailboxStatistics, SupervisorStatistics
 from runner.actors.lanes import Order
@@ -214,8 +217,8 @@ class Supervisor:
         """Start what is to be started and reap what is idle, for ever."""
         try:
             while True:
-                self._start_those_who_can()
-                until = self._reap_those_who_are_idle()
+                again = self._start_those_who_can()
+                until = min(again, self._reap_those_who_are_idle())
                 with trio.move_on_at(until):
                     await self._wake.wait()
                 self._wake = trio.Event()
@@ -224,7 +227,8 @@ class Supervisor:
             # behind a shield: whoever asks from there must not wait for a start that never comes.
             self._close_all()
 
-    def _start_those_who_can(self) -> None:
+    def _start_those_who_can(self) -> float:
+        """Start, and make room; when to look again, beside whenever somebody tells."""
         starting, forlorn, wanted = room.admit(self._starting, self._actors, self.max_children)
         for mailbox in forlorn:
             self._close(mailbox)
@@ -233,11 +237,12 @@ class Supervisor:
             self._actors[mailbox.spec.key] = mailbox
             self._nursery.start_soon(self._supervise, mailbox, name=f"actor {mailbox.spec.key!r}")
         if wanted:
-            idle, blocked = room.who_leaves(self._actors.values(), wanted)
+            idle, blocked, wanted = room.who_leaves(self._actors.values(), wanted)
             for mailbox in idle:
                 self._reap(mailbox)
             for mailbox in blocked:
                 mailbox.evict()
+        return trio.current_time() + HELD if wanted else inf
 
     def _has_changed(self, mailbox: Mailbox) -> None:
         """A mailbox has become quiet, or it has a turn and nobody to take it."""

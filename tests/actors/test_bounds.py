@@ -296,3 +296,55 @@ async def test_an_odd_number_of_specs_may_share_a_place(autojump_clock, actor, d
 
         assert not supervisor._order.root.children, "places go with those who are there"
         assert attrs.asdict(supervisor.statistics())["reaped"] == 9
+
+
+@repeated
+async def test_who_holds_something_is_not_made_to_go_for_the_room_of_others(
+    autojump_clock, actor, do, attempt
+):
+    held = {"a stream"}
+    one = actor("one", holds=lambda _: bool(held))
+    two, three = actor("two"), actor("three")
+    async with open_supervisor(max_children=2) as supervisor:
+        await supervisor.ask(one.spec, do(lambda: None))
+        await trio.sleep(1)
+        await supervisor.ask(two.spec, do(lambda: None))  # idle for a shorter time than the first
+        await supervisor.ask(three.spec, do(lambda: None))
+
+        assert (one.closed, two.closed, three.closed) == (0, 1, 0)
+
+
+@repeated
+async def test_who_wants_room_gets_it_when_what_was_held_is_let_go(
+    autojump_clock, actor, do, attempt
+):
+    held = {"a program"}
+    one, two = actor("one", holds=lambda _: bool(held)), actor("two")
+    async with open_supervisor(max_children=1) as supervisor:
+        await supervisor.ask(one.spec, do(lambda: None))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(supervisor.ask, two.spec, do(lambda: None))
+            await trio.sleep(5.5)
+            assert (one.closed, two.opened) == (0, 0)
+            held.clear()  # of its own accord: no message tells of it
+
+        assert trio.current_time() <= 7
+        assert (one.closed, two.opened) == (1, 1)
+
+
+@repeated
+async def test_who_holds_something_is_not_evicted_either(autojump_clock, actor, do, attempt):
+    held = {"a program"}
+    outer = actor("outer", place=("a",), holds=lambda _: bool(held))
+    inner = actor("inner", place=("a", "b"))
+    async with open_supervisor(max_children=1) as supervisor, trio.open_nursery() as nursery:
+        await supervisor.ask(outer.spec, do(lambda: None))
+        nursery.start_soon(supervisor.ask, inner.spec, do(partial(trio.sleep, 0)))
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(supervisor.ask, outer.spec, do(partial(trio.sleep, 0)))  # after inner
+        await trio.sleep(10.5)
+        assert (outer.closed, inner.opened) == (0, 0)
+        held.clear()
+        await trio.sleep(2)
+
+        assert inner.opened == 1

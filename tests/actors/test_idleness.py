@@ -175,3 +175,93 @@ async def test_entries_of_actors_that_went_early_do_not_pile_up(autojump_clock, 
         assert len(supervisor._idle) < 100
         assert len(supervisor._idle._watched) < 100
         assert supervisor.statistics().actors <= 2
+
+
+@repeated
+async def test_an_actor_that_holds_something_is_not_reaped_before_it_lets_go(
+    autojump_clock, actor, do, attempt
+):
+    held = {"a program"}
+    it = actor(idle_after=10, holds=lambda handle: bool(held))
+    async with open_supervisor() as supervisor:
+        await supervisor.ask(it.spec, do(lambda: None))
+        await trio.sleep_until(95)
+        assert (it.opened, it.closed) == (1, 0)
+
+        held.clear()
+        await trio.sleep_until(99.9)
+        assert it.closed == 0
+        await trio.sleep_until(100.1)
+        assert it.closed == 1
+        assert supervisor.statistics().reaped == 1
+
+
+@repeated
+async def test_a_message_while_it_holds_something_begins_its_idle_time_anew(
+    autojump_clock, actor, do, attempt
+):
+    held = {"a program"}
+    it = actor(idle_after=10, holds=lambda handle: bool(held))
+    async with open_supervisor() as supervisor:
+        await supervisor.ask(it.spec, do(lambda: None))
+        await trio.sleep_until(25)
+        await supervisor.ask(it.spec, do(held.clear))
+        await trio.sleep_until(34.9)
+        assert it.closed == 0
+        await trio.sleep_until(35.1)
+        assert it.closed == 1
+
+
+async def test_who_holds_something_and_may_never_be_idle_is_asked_once_a_second(
+    autojump_clock, actor, do
+):
+    asked = []
+
+    def holds(_):
+        asked.append(trio.current_time())
+        return len(asked) < 4
+
+    it = actor(idle_after=0, holds=holds)
+    async with open_supervisor() as supervisor:
+        await supervisor.ask(it.spec, do(lambda: None))
+        await trio.sleep_until(50)
+
+        assert asked == [0, 1, 2, 3]
+        assert it.closed == 1
+
+
+async def test_the_actor_itself_is_asked_what_it_holds(autojump_clock, actor, do):
+    asked = []
+    it = actor(idle_after=1, holds=lambda handle: bool(asked.append(handle)))
+    async with open_supervisor() as supervisor:
+        await supervisor.ask(it.spec, do(lambda: None))
+        await trio.sleep(5)
+
+    assert asked == [it.handle]
+
+
+@repeated
+async def test_an_actor_that_cannot_say_what_it_holds_has_crashed(
+    autojump_clock, actor, do, attempt, caplog
+):
+    it = actor(idle_after=10, holds=lambda handle: 1 // 0 > 0)
+    async with open_supervisor() as supervisor:
+        await supervisor.ask(it.spec, do(lambda: None))
+        await trio.sleep_until(15)
+
+        assert (it.opened, it.closed) == (1, 1)
+        assert supervisor.statistics().crashed == 1
+        assert await supervisor.ask(it.spec, do(lambda: "here")) == "here"
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_shutdown_and_an_end_do_not_ask_what_is_held(autojump_clock, actor, do):
+    one, other = actor("one", holds=lambda _: True), actor("other", holds=lambda _: True)
+    async with open_supervisor() as supervisor:
+        await supervisor.ask(one.spec, do(lambda: None))
+        await supervisor.ask(other.spec, do(lambda: None))
+        await supervisor.end("one")
+        assert one.closed == 1
+
+    assert other.closed == 1
+    assert trio.current_time() == 0

@@ -15,6 +15,7 @@ ModeInForce: TypeAlias = Literal["none", "bwrap", "landlock"]
 Network: TypeAlias = Literal["none", "full"] | tuple[str, ...]
 Limit: TypeAlias = Literal["memory", "processes", "cpu", "file_size", "open_files", "wall", "disk"]
 
+FEWEST_FILES = 32  # our own process inside needs some
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?(:(\d{1,5}|\*))?")
 _LITERAL = re.compile(r"\[[0-9a-fA-F:.]+\](:(\d{1,5}|\*))?")
 
@@ -22,6 +23,11 @@ _LITERAL = re.compile(r"\[[0-9a-fA-F:.]+\](:(\d{1,5}|\*))?")
 def _is_positive(_: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
     if value is not None and not value > 0:
         raise ConfigError(f"limits.{attribute.name} must be more than 0, not {value!r}")
+
+
+def _are_enough(_: object, attribute: attrs.Attribute[Any], value: int | None) -> None:
+    if value is not None and value < FEWEST_FILES:
+        raise ConfigError(f"limits.{attribute.name} must be {FEWEST_FILES} or more, not {value!r}")
 
 
 @attrs.frozen(kw_only=True)
@@ -33,7 +39,7 @@ class Limits:
         processes: how many at the same time, threads included.
         cpu: seconds of processor time for each process.
         file_size: bytes of each file that it writes.
-        open_files: for each process.
+        open_files: for each process; at least 32.
         wall: seconds until it is ended, as by a timeout.
         disk: bytes that it may add to its scope; looked at twice a second.
     """
@@ -42,7 +48,7 @@ class Limits:
     processes: int | None = attrs.field(default=None, validator=_is_positive)
     cpu: float | None = attrs.field(default=None, validator=_is_positive)
     file_size: int | None = attrs.field(default=None, validator=_is_positive)
-    open_files: int | None = attrs.field(default=None, validator=_is_positive)
+    open_files: int | None = attrs.field(default=None, validator=_are_enough)
     wall: float | None = attrs.field(default=None, validator=_is_positive)
     disk: int | None = attrs.field(default=None, validator=_is_positive)
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import trio
 
-from runner.processes import link
+from runner.processes import guardian, link
 from runner.processes.environment import base_environment
 from runner.processes.host import ProcessHost
+from runner.processes.isolation import plan
 
 if not sys.platform.startswith("linux"):
     pytest.skip("these tests read /proc, which Linux has", allow_module_level=True)
 
+ORDINARY = 1_899_999_999 if os.geteuid() == 0 else os.geteuid()
+PYTHON = "/usr/bin/python3"
+GET_PYTHON = "programs inside see what stands in /usr only: install python3 from the distribution"
 MEASURED = "COVERAGE_PROCESS_CONFIG"
 
 
@@ -89,3 +95,37 @@ def bash() -> str:
     if shutil.which("bash") is None:
         pytest.skip("needs bash: install it with the system's package manager")
     return "bash"
+
+
+# ------------------------------------------------------------ isolation
+
+
+@pytest.fixture(scope="session")
+def python() -> str:
+    """A Python that is there inside as well."""
+    if not os.path.exists(PYTHON):
+        pytest.skip(GET_PYTHON)
+    return PYTHON
+
+
+@contextlib.contextmanager
+def _as_ordinary() -> Iterator[int]:
+    """Have the guardian, and so all programs, run as an ordinary user."""
+    with pytest.MonkeyPatch.context() as patch:
+        if os.geteuid() == 0:
+            if shutil.which("setpriv") is None:
+                pytest.skip("needs setpriv: apt-get install util-linux")
+            ids = f"--reuid={ORDINARY}", f"--regid={ORDINARY}", "--clear-groups"
+            command = ["setpriv", *ids, PYTHON, "-I", "-S", "-c", guardian.BOOT]
+            patch.setattr(link.GuardianLink, "command", staticmethod(lambda: command))
+            patch.setattr(plan, "own_ids", lambda: (ORDINARY, ORDINARY))
+            loads = [*command[:5], "-c", f"open({link.__file__!r})"]
+            if subprocess.run(loads, check=False, capture_output=True).returncode:
+                pytest.skip("an ordinary user cannot read this checkout: chmod -R a+rX it")
+        yield ORDINARY
+
+
+@pytest.fixture(scope="session")
+def as_ordinary() -> Callable[[], contextlib.AbstractContextManager[int]]:
+    """While it is entered, programs are those of an ordinary user, whose uid it gives."""
+    return _as_ordinary

@@ -208,10 +208,8 @@ def sweep_groups(tree: Tree) -> int:
     removed = 0
     for base in {tree.memory, tree.pids} - {""}:
         for name in os.listdir(base):
-            parts = name.split("-")
-            if not name.startswith(PREFIX) or len(parts) != 4 or not parts[2].isdigit():
-                continue
-            if not os.path.exists(f"/proc/{parts[2]}"):
+            pid = name.rsplit("-", 2)[-2] if name.startswith(PREFIX) else ""
+            if pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
                 with suppress(OSError):
                     os.rmdir(f"{base}/{name}")
                     removed += 1

@@ -100,8 +100,10 @@ def enter(
         plan: Plan = marshal.loads(data)  # noqa: S302 - our own host has written it
         extra = carry_out(plan, owners, ids)
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", each)) for each in extra]
+        _close_all_but({sock.fileno(), aside.fileno(), *extra})
+        _limit(plan)
         aside.sendmsg([READY], rights)
-        _close_all_but(sock.fileno())
+        _close_all_but({sock.fileno()})
     except BaseException as error:  # noqa: BLE001 - whatever it is, no program may run now
         with suppress(OSError):
             aside.send(str(error).encode(errors="replace")[:4096])
@@ -114,11 +116,6 @@ def carry_out(plan: Plan, owners: int, ids: tuple[int, int]) -> list[int]:
     """Carry a plan out; descriptors that the host is to have."""
     for group in plan["cgroups"]:
         _put(f"{group}/cgroup.procs", "0")
-    for number, limit in plan["rlimits"]:
-        hard = resource.getrlimit(number)[1]
-        most = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-        # At the soft limit of processor time comes a signal that says so, a second later the end.
-        resource.setrlimit(number, (most, most + (number == resource.RLIMIT_CPU and most != hard)))
     os.umask(0o022)
     if plan["user"] == "own":
         _map_user(*ids)
@@ -240,6 +237,18 @@ def _give_up_rights(plan: Plan) -> None:
         syscalls.install_filter(plan["seccomp"])
 
 
-def _close_all_but(spared: int) -> None:
-    os.closerange(3, spared)
-    os.closerange(spared + 1, 1 << 16)
+def _limit(plan: Plan) -> None:
+    """Limit what each process may use up; last, for the way here needs more than most."""
+    for number, limit in plan["rlimits"]:
+        hard = resource.getrlimit(number)[1]
+        most = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        # At the soft limit of processor time comes a signal that says so, a second later the end.
+        resource.setrlimit(number, (most, most + (number == resource.RLIMIT_CPU and most != hard)))
+
+
+def _close_all_but(spared: set[int]) -> None:
+    last = 2
+    for fd in sorted(spared):
+        os.closerange(last + 1, fd)
+        last = fd
+    os.closerange(last + 1, 1 << 16)

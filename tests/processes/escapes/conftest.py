@@ -11,44 +11,11 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
 
 import attrs
 import pytest
 
 from runner.messages import Isolation
-from runner.processes import guardian, link
-from runner.processes.isolation import plan
-
-ORDINARY = 1_899_999_999 if os.geteuid() == 0 else os.geteuid()
-PYTHON = "/usr/bin/python3"
-GET_PYTHON = "programs inside see what stands in /usr only: install python3 from the distribution"
-GET_NAMESPACES = "this machine refuses namespaces: sysctl user.max_user_namespaces=10000"
-
-
-@pytest.fixture(scope="session")
-def python() -> str:
-    """A Python that is there inside as well."""
-    if not os.path.exists(PYTHON):
-        pytest.skip(GET_PYTHON)
-    return PYTHON
-
-
-@contextlib.contextmanager
-def as_ordinary() -> Iterator[None]:
-    """Have the guardian, and so all programs, run as an ordinary user."""
-    with pytest.MonkeyPatch.context() as patch:
-        if os.geteuid() == 0:
-            if shutil.which("setpriv") is None:
-                pytest.skip("needs setpriv: apt-get install util-linux")
-            ids = f"--reuid={ORDINARY}", f"--regid={ORDINARY}", "--clear-groups"
-            command = ["setpriv", *ids, PYTHON, "-I", "-S", "-c", guardian.BOOT]
-            patch.setattr(link.GuardianLink, "command", staticmethod(lambda: command))
-            patch.setattr(plan, "own_ids", lambda: (ORDINARY, ORDINARY))
-            loads = [*command[:5], "-c", f"open({link.__file__!r})"]
-            if subprocess.run(loads, check=False, capture_output=True).returncode:
-                pytest.skip("an ordinary user cannot read this checkout: chmod -R a+rX it")
-        yield
 
 
 @attrs.frozen
@@ -57,13 +24,6 @@ class Mode:
 
     isolation: Isolation
     ordinary: bool = True
-
-    @contextlib.contextmanager
-    def entered(self) -> Iterator[None]:
-        with contextlib.ExitStack() as stack:
-            if self.ordinary:
-                stack.enter_context(as_ordinary())
-            yield
 
 
 MODES = {

@@ -13,6 +13,7 @@ What gets out of the others is what they say of themselves:
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -136,16 +137,13 @@ MODES = [name for name in COLUMNS if name != "root" or os.geteuid() == 0]
 
 
 @pytest.fixture(scope="session")
-def outcome_of(modes, make_outside, python):
+def outcome_of(modes, make_outside, python, as_ordinary):
     """Make all attempts in a mode, once; what got out."""
 
     @functools.cache
     def make(name: str) -> dict[str, tuple[bool, str]]:
         mode = modes[name]
-        owner = os.geteuid()
-        with mode.entered():
-            if mode.ordinary:
-                owner = 1_899_999_999 if owner == 0 else owner
+        with as_ordinary() if mode.ordinary else contextlib.nullcontext(0) as owner:
             outside = make_outside(owner)
             before = os.stat(outside.secret)
             try:

@@ -8,6 +8,10 @@ is opened here by descriptor and without following links; what does not stand th
 from __future__ import annotations
 
 import os
+import re
+from typing import Any
+
+import attrs
 
 from runner.backends.beneath import READING
 from runner.backends.descent import Descent
@@ -18,6 +22,7 @@ from runner.messages import FileMatches, Grep, Match, Matches
 
 WHOLE = 1 << 18  # bytes of a file that is read whole; of larger ones, the lines only
 _BREATH = 64  # files
+_PLAIN = re.compile(r"^(\d+):(\d+):(.*)", re.MULTILINE | re.ASCII)
 
 
 def read_again(
@@ -82,12 +87,35 @@ class _Content:
         """Close the file."""
         os.close(self._fd)
 
-    def has(self, text: bytes, offset: int) -> bool:
-        """Whether this text stands at an offset."""
+    def plain_matches(self, seen: Seen, path: str) -> list[Match] | None:
+        """The matches, if all is plain ASCII, as it mostly is; else None. The same, in one go."""
         whole = self._whole
-        if whole is not None:
-            # A last line without an end is shown with one: with `--crlf`, with a CR.
-            return whole.startswith(text, offset) or whole[offset:] + b"\r" == text
+        if whole is None or not whole.isascii():
+            return None
+        said = seen.plain()
+        if said is None:
+            return None
+        starts = whole.decode("ascii").startswith
+        return [
+            _match(path, int(line), text)
+            for line, offset, text in _PLAIN.findall(said)
+            if starts(text, int(offset))
+        ]
+
+    def true(self, hits: list[Hit]) -> list[Hit]:
+        """Those of the lines that stand where they are said to stand."""
+        whole = self._whole
+        if whole is None:
+            return [each for each in hits if self._has(each[2], int(each[1]))]
+        starts = whole.startswith
+        # A last line without an end is shown with one: with `--crlf`, with a CR.
+        return [
+            each
+            for each in hits
+            if starts(each[2], int(each[1])) or whole[int(each[1]) :] + b"\r" == each[2]
+        ]
+
+    def _has(self, text: bytes, offset: int) -> bool:
         there = os.pread(self._fd, len(text), offset)
         return there == text or there + b"\r" == text
 
@@ -105,20 +133,28 @@ class _Reader:
 
     def take(self, seen: Seen, content: _Content, path: str) -> None:
         """Take what is true of one file."""
-        has = content.has
         if self._message.output != "lines":
-            if any(has(text, int(offset)) for _, _, offset, text in seen.hits):
+            if content.true(seen.hits()):
                 self._files.append(FileMatches(path=path, lines=seen.lines))
             return
-        self._omitted += seen.lines - seen.kept
-        hits = [each for each in seen.hits if has(each[3], int(each[2]))]
-        matches = self._with_lines_around(path, hits) if self._around else _plain(path, hits)
+        matches = self._matches_of(path, seen, content)
         room = self._limit - len(self._matches)
-        self._omitted += max(len(matches) - room, 0)
-        self._matches += matches[:room]
+        if len(matches) > room:
+            self._omitted += len(matches) - room
+            matches = matches[:room]
+        self._omitted += seen.lines - seen.kept
+        self._matches += matches
 
-    def _with_lines_around(self, path: str, hits: list[Hit]) -> list[Match]:
-        texts = {int(each[0]): _text(each[3]) for each in hits}
+    def _matches_of(self, path: str, seen: Seen, content: _Content) -> list[Match]:
+        if self._around:
+            return self._with_lines_around(path, seen, content)
+        plain = content.plain_matches(seen, path)
+        if plain is not None:
+            return plain
+        return [_match(path, int(line), _text(text)) for line, _, text in content.true(seen.hits())]
+
+    def _with_lines_around(self, path: str, seen: Seen, content: _Content) -> list[Match]:
+        texts = {int(line): _text(text) for line, _, text in content.true(seen.all())}
         before, after = self._message.before, self._message.after
         return [
             Match(
@@ -132,7 +168,8 @@ class _Reader:
                     [texts[each] for each in range(number + 1, number + after + 1) if each in texts]
                 ),
             )
-            for number in [int(each[0]) for each in hits if each[1] == b":"]
+            for number in [int(each[0]) for each in seen.hits()]
+            if number in texts
         ]
 
     def answer(self, dropped_lines: int, dropped_files: int) -> Matches:
@@ -147,9 +184,22 @@ class _Reader:
         return Matches(files=tuple([each.path for each in first]), omitted=omitted)
 
 
-def _plain(path: str, hits: list[Hit]) -> list[Match]:
-    return [Match(path=path, line=int(each[0]), text=_text(each[3])) for each in hits]
+# What a frozen record's own __init__ does, at a third of its price: most of a large answer is this.
+_new = Match.__new__
+_setters: list[Any] = [getattr(Match, name).__set__ for name in attrs.fields_dict(Match)]
+_set_path, _set_line, _set_text, _set_before, _set_after = _setters
+
+
+def _match(path: str, line: int, text: str) -> Match:
+    match = _new(Match)
+    _set_path(match, path)
+    _set_line(match, line)
+    _set_text(match, text)
+    _set_before(match, ())
+    _set_after(match, ())
+    return match
 
 
 def _text(line: bytes) -> str:
-    return line.removesuffix(b"\r").decode("utf-8", "surrogateescape")
+    text = line.decode("utf-8", "surrogateescape")
+    return text[:-1] if text[-1:] == "\r" else text

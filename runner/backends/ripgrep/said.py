@@ -5,11 +5,12 @@ for the lines around a match), then an empty line. `Sighting` takes it in pieces
 keeps the first hits in order of their paths, and how many more there were. Of a file in which it
 meets a NUL byte after a match, ripgrep says so in a last line: that file is binary, and dropped.
 
-Numbers and texts stay text until they are needed: hundreds of thousands of lines pass here.
+What it says stays bytes until it is needed: hundreds of thousands of lines pass here.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from typing import TypeAlias
@@ -18,10 +19,12 @@ import attrs
 
 from runner.messages import Grep
 
-# Line number, ":" or "-", offset, text with a CR perhaps.
-Hit: TypeAlias = tuple[bytes, bytes, bytes, bytes]
+# Line number, offset, text with a CR perhaps.
+Hit: TypeAlias = tuple[bytes, bytes, bytes]
 
-_HIT = re.compile(rb"^(\d+)([:-])(\d+)[:-]([^\n]*)$", re.MULTILINE)
+_HIT = re.compile(rb"^(\d+):(\d+):(.*)", re.MULTILINE)
+_AROUND = re.compile(rb"^(\d+)[:-](\d+)[:-](.*)", re.MULTILINE)
+_MATCHING = re.compile(rb"^\d+:", re.MULTILINE)
 _BINARY = re.compile(rb": WARNING: stopped searching binary file after match [^\n]*\n?\Z")
 _LONG = 1 << 20  # bytes of a block that is not complete; then what is there is taken already
 _TAIL = 1 << 13  # of those, what might be the beginning of the last line: a path is shorter
@@ -33,14 +36,34 @@ class Seen:
 
     Attributes:
         names: its path, from where ripgrep runs.
-        hits: the first lines in order, those around matches among them.
         lines: how many lines match.
+        kept: how many of them are here.
+        full: the rest is not kept.
     """
 
     names: tuple[str, ...]
-    hits: list[Hit] = attrs.field(factory=list)
     lines: int = 0
     kept: int = 0
+    full: bool = False
+    _said: list[bytes] = attrs.field(factory=list)
+
+    def add(self, block: bytes, count: int) -> None:
+        """Keep some lines, in which that many match."""
+        self._said.append(block)
+        self.kept += count
+
+    def plain(self) -> str | None:
+        """What was said, if it is plain ASCII without a CR: then it can be read in one go."""
+        said = self._said[0] if len(self._said) == 1 else b"\n".join(self._said)
+        return said.decode("ascii") if said.isascii() and b"\r" not in said else None
+
+    def hits(self) -> list[Hit]:
+        """The lines that match, in order."""
+        return [hit for block in self._said for hit in _HIT.findall(block)][: self.kept]
+
+    def all(self) -> list[Hit]:
+        """The lines that match and those around them, in order."""
+        return [hit for block in self._said for hit in _AROUND.findall(block)]
 
 
 class Sighting:
@@ -54,7 +77,8 @@ class Sighting:
         self._limit = message.limit
         per_file = message.limit if message.per_file is None else message.per_file
         # One hit is enough to know a file by; and one is needed, to know that it is true.
-        self._most = max(min(per_file, message.limit), 1) if self._by_lines else 1
+        self._most = min(per_file, message.limit) if self._by_lines else 1
+        self._after = message.after if self._by_lines else 0
         self._rest = b""
         self._path: bytes | None = None
         self._file: Seen | None = None
@@ -117,19 +141,34 @@ class Sighting:
                 return
         if file is None:
             return
-        hits = _HIT.findall(block)
-        matching = sum([each[1] == b":" for each in hits]) if self._around else len(hits)
+        matching = self._count(block)
         file.lines += matching
         room = self._most - file.kept
-        if matching > room:
-            hits = _first(hits, room) if self._around else hits[: max(room, 0)]
-        file.hits += hits
-        file.kept += min(matching, max(room, 0))
+        if file.full:
+            pass
+        elif matching <= room:
+            file.add(block, matching)
+        else:
+            file.add(self._first(block, room), room)
+            file.full = True
         if last and file.lines:
             self._seen.append(file)
             self._kept += file.kept
             if self._kept > 2 * self._limit + 10_000:
                 self._prune()
+
+    def _count(self, block: bytes) -> int:
+        """How many lines in it match."""
+        if self._around:
+            return len(_MATCHING.findall(block))
+        return block.count(b"\n") + (block != b"" and not block.endswith(b"\n"))
+
+    def _first(self, block: bytes, count: int) -> bytes:
+        """The first so many lines that match, with all that stands before the next one."""
+        # Lines that match may stand after the last one that counts, and are then of those around.
+        last = count + self._after
+        following = next(itertools.islice(_MATCHING.finditer(block), last, None), None)
+        return block if following is None else block[: following.start()]
 
     def _prune(self) -> None:
         """Keep what the first `limit` lines, or files, need."""
@@ -144,13 +183,3 @@ class Sighting:
                 break
             left -= each.kept
         self._kept = sum([each.kept for each in self._seen])
-
-
-def _first(hits: list[Hit], count: int) -> list[Hit]:
-    """The first so many matches, with all that stands before the next one."""
-    for number, each in enumerate(hits):
-        if each[1] == b":":
-            count -= 1
-            if count < 0:
-                return hits[:number]
-    return hits

@@ -100,6 +100,35 @@ GREPS: tuple[tuple[str, dict[str, object], tuple[tuple[str, int], ...]], ...] = 
     ("[todo]", {"literal": True, "hidden": True}, ((".config/settings.ini", 1),)),
 )  # fmt: skip
 
+# the same with types, `.gitignore` files and several lines
+MORE_GREPS: tuple[tuple[str, dict[str, object], tuple[tuple[str, int], ...]], ...] = (
+    ("TODO", {"types": ("py",)}, (("src/app.py", 4),)),
+    ("TODO", {"types": ("py",), "hidden": True}, (("src/.hidden.py", 1), ("src/app.py", 4))),
+    ("TODO", {"types": ("py", "md")}, (("README.md", 4), ("src/app.py", 4))),
+    ("TODO", {"types": ("md",), "glob": "src/*"}, ()),
+    ("TODO", {"types": ("txt",), "glob": "*ü*"}, (("docs/üñî.txt", 1),)),
+    ("TODO", {"path": "src/app.py", "types": ("py",)}, (("src/app.py", 4),)),
+    ("TODO", {"path": "src/app.py", "types": ("md",)}, ()),
+    ("TODO", {"glob": "*.log"}, (("ignored.log", 1),)),
+    ("TODO", {"glob": "*.log", "gitignore": True}, ()),
+    ("TODO", {"path": "ignored.log", "gitignore": True}, (("ignored.log", 1),)),
+    ("TODO", {"glob": "{R,i}*", "gitignore": True}, (("README.md", 4),)),
+    ("log", {"gitignore": True, "hidden": True}, ((".gitignore", 1),)),
+    (r"main\(\):$\n    #", {"multiline": True}, (("src/app.py", 3), ("src/app.py", 4))),
+    (r"^def.*\n\s+return", {"multiline": True, "types": ("py",)}, (
+        ("src/lib/util.py", 1), ("src/lib/util.py", 2),
+    )),
+    (r"(?s)todo.TODO", {"multiline": True, "path": "docs/[x].txt"}, ()),
+    (r"(?s)todo.-e", {"multiline": True, "path": "docs/[x].txt"}, (
+        ("docs/[x].txt", 1), ("docs/[x].txt", 2),
+    )),
+    (r"CRLF$", {"multiline": True}, (("docs/a b.txt", 2),)),
+    (r"^end$", {"multiline": True}, (("docs/a b.txt", 3),)),
+    ("", {"multiline": True, "path": "src/lib/util.py"}, (
+        ("src/lib/util.py", 1), ("src/lib/util.py", 2),
+    )),
+)  # fmt: skip
+
 REFUSED_PATTERNS: tuple[str, ...] = (
     "foo(", "[z-a]", "*a", "(?=look)", "(?<!behind)", r"(a)\1", "a\nb", "nul\0", "x" * 40_000,
     "lone \udcff", "(?P<x>a)(?P=x)", r"a{2,1}",

@@ -97,6 +97,60 @@ class PermissionDenied(OperationError):
     default_reason = "permission denied"
 
 
+class Denied(OperationError):
+    """The scope's permissions refuse it; the operating system was not asked.
+
+    Attributes:
+        rule: the pattern of the rule that refuses it; None = a default, or an answer.
+    """
+
+    default_reason = "the permissions refuse it"
+
+    def __init__(
+        self,
+        op: str,
+        path: str | None = None,
+        reason: str = "",
+        *,
+        scope: str | None = None,
+        hint: str = "",
+        rule: str | None = None,
+    ) -> None:
+        """Keep the facts, and the rule."""
+        super().__init__(op, path, reason, scope=scope, hint=hint)
+        self.rule = rule
+
+
+class ReadOnly(OperationError):
+    """Nothing can be changed or run through this view of the files."""
+
+    default_reason = "this is a view for reading only"
+
+
+class DangerousCommand(OperationError):
+    """The lint takes the command for an accident; it was not run.
+
+    Attributes:
+        rule: which rule of the lint refuses it.
+    """
+
+    default_reason = "the command is dangerous"
+
+    def __init__(
+        self,
+        op: str,
+        path: str | None = None,
+        reason: str = "",
+        *,
+        scope: str | None = None,
+        hint: str = "",
+        rule: str = "",
+    ) -> None:
+        """Keep the facts, and the rule."""
+        super().__init__(op, path, reason, scope=scope, hint=hint)
+        self.rule = rule
+
+
 class PathEscapes(OperationError):
     """The path leads out of the scope."""
 

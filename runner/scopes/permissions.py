@@ -218,6 +218,8 @@ def judge_path(ruleset: Ruleset, kind: Kind, spots: Iterable[Spot]) -> Verdict:
 
 
 def _judge_spot(ruleset: Ruleset, kind: Kind, spot: Spot) -> Verdict:
+    if spot.relative is None:  # moved since: no rule can say what it is
+        return Verdict(action="deny", kind=kind, target=spot.absolute, rule=None)
     found = matching(ruleset, kind, spot)
     action = ruleset.default_of(kind) if found is None else found.action
     return Verdict(action=action, kind=kind, target=spot.absolute, rule=found)
@@ -274,6 +276,17 @@ def hides(ruleset: Ruleset, kind: Kind, spots: Iterable[Spot]) -> bool:
             return True
         if kind == "grep" and reading is None and ruleset.default_of("read") == "deny":
             return True
+    return False
+
+
+def denies_by_rule(ruleset: Ruleset, kind: Kind, spots: Iterable[Spot]) -> bool:
+    """Whether a rule, and not a mere default, denies this kind or reading."""
+    for spot in spots:
+        kinds: tuple[Kind, Kind] = (kind, "read")
+        for each in kinds:
+            rule = matching(ruleset, each, spot)
+            if rule is not None and rule.action == "deny":
+                return True
     return False
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from runner.scopes.permissions import Action, Rule, Rules, Ruleset
+from runner.errors import ConfigError
+from runner.scopes.permissions import Action, Permissions, Rule, Rules, Ruleset
 
 SECRETS_PATTERNS = (
     "**/.env",
@@ -123,3 +124,18 @@ def create_ruleset(  # noqa: D417 - the switches are alike
         grep=rules(allowed=allow_grep),
         ls=rules(allowed=allow_ls),
     )
+
+
+def permissions_of(given: Permissions | Ruleset | PresetName) -> Permissions:
+    """Permissions, from all that may be given for them.
+
+    Raises:
+        ConfigError: there is no preset of that name.
+    """
+    if isinstance(given, Permissions):
+        return given
+    if isinstance(given, Ruleset):
+        return Permissions(rules=given)
+    if given not in PRESETS:
+        raise ConfigError(f"there are no permissions {given!r}: there are {', '.join(PRESETS)}")
+    return Permissions(rules=PRESETS[given])

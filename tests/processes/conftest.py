@@ -16,7 +16,7 @@ import trio
 from runner.processes import guardian, link
 from runner.processes.environment import base_environment
 from runner.processes.host import ProcessHost
-from runner.processes.isolation import plan
+from runner.processes.isolation import inside, plan
 
 if not sys.platform.startswith("linux"):
     pytest.skip("these tests read /proc, which Linux has", allow_module_level=True)
@@ -119,6 +119,7 @@ def _as_ordinary() -> Iterator[int]:
             command = ["setpriv", *ids, PYTHON, "-I", "-S", "-c", guardian.BOOT]
             patch.setattr(link.GuardianLink, "command", staticmethod(lambda: command))
             patch.setattr(plan, "own_ids", lambda: (ORDINARY, ORDINARY))
+            patch.setattr(inside, "_tree", [None])  # groups would be root's
             loads = [*command[:5], "-c", f"open({link.__file__!r})"]
             if subprocess.run(loads, check=False, capture_output=True).returncode:
                 pytest.skip("an ordinary user cannot read this checkout: chmod -R a+rX it")

@@ -199,8 +199,12 @@ def _open_tree(wanted: tuple[str, int, str, tuple[int, int] | None], owners: int
     found = os.fstat(tree)
     if identity and (found.st_dev, found.st_ino) != identity:
         raise OSError(errno.ESTALE, f"{source} is not the directory any more that it was")
-    if kind == "mapped":
-        syscalls.set_attributes(tree, syscalls.ATTR_IDMAP, userns=owners)
+    if kind in {"mapped", "lenient"}:
+        try:
+            syscalls.set_attributes(tree, syscalls.ATTR_IDMAP, userns=owners)
+        except OSError:  # not every file system can do it
+            if kind == "mapped":
+                raise
     syscalls.set_attributes(tree, attributes)
     return tree
 

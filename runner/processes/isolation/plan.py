@@ -255,7 +255,7 @@ class Root:
         self._add_devices(isolation.private)
         self._add_private(isolation.private)
         for path in sorted(isolation.readable):
-            self._add(path, CLOSED, "wanted")
+            self._add(path, CLOSED, "lenient" if self.user.mapped else "wanted")
         for path in sorted(isolation.writable):
             self._add(path, OPEN, "mapped" if self.user.mapped else "wanted")
             self.writable.append(path)

@@ -202,7 +202,7 @@ def make_filter(
         nesting: whether programs may make namespaces and mounts of their own.
         debugging: whether they may trace each other.
         internet: whether they may have sockets of the internet at all.
-        unix: whether they may have unix sockets.
+        unix: whether they may have unix sockets that reach others; pairs reach nobody.
         suid: whether they may make files that run with their owner's rights.
     """
     spared = (*(NESTING if nesting else ()), *(DEBUGGING if debugging else ()))
@@ -218,8 +218,8 @@ def make_filter(
     program.refuse_if("ioctl", 1, values=(TIOCSTI, TIOCLINUX, TIOCSETD))
     families = [AF_NETLINK, *((AF_UNIX,) if unix else ())]
     families += [AF_INET, AF_INET6] if internet else []
-    for name in ("socket", "socketpair"):
-        program.refuse_if(name, 0, but=families, number=errno.EAFNOSUPPORT)
+    program.refuse_if("socket", 0, but=families, number=errno.EAFNOSUPPORT)
+    program.refuse_if("socketpair", 0, but=(AF_UNIX,), number=errno.EAFNOSUPPORT)
     if not debugging:
         program.refuse_if("personality", 0, but=PLAIN_PERSONALITIES)
     if not suid:

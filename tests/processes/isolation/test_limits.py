@@ -1,0 +1,172 @@
+"""Limits: what a program may use up, and that it ends alone and says what for."""
+
+from __future__ import annotations
+
+import glob
+import os
+import signal
+
+import attrs
+import pytest
+import trio
+
+from runner.errors import ConfigError
+from runner.messages import Isolation, Limits, Outcome
+from runner.processes.isolation import inside, watching
+
+HOG = "x = []\nwhile True: x.append(bytearray(1 << 20))"
+MODES = ("bwrap", "none")
+
+
+def limited(mode: str = "bwrap", **limits: float) -> Isolation:
+    return Isolation(mode=mode, limits=Limits(**limits))
+
+
+@pytest.fixture
+def no_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which no control group is ours."""
+    monkeypatch.setattr(inside, "_tree", [None])
+
+
+def groups() -> list[str]:
+    return glob.glob(f"/sys/fs/cgroup/**/runner-*-{os.getpid()}-*", recursive=True)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_memory_hog_ends_alone(room, python, mode) -> None:
+    program = f"import subprocess, sys; print(subprocess.call([sys.executable, '-c', {HOG!r}]))"
+
+    done = await room.run(python, "-c", program, isolation=limited(mode, memory=128 << 20))
+
+    assert done.limit_exceeded == "memory"
+    assert dict(done.isolation.limits)["memory"].startswith(("cgroup", "watched"))
+    if dict(done.isolation.limits)["memory"].startswith("cgroup"):
+        assert (done.exit_code, done.out.data()) == (0, b"-9\n")  # only the hog
+    assert (await room.run("echo on", isolation=limited(mode))).out.data() == b"on\n"
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_without_groups_somebody_looks_at_the_memory(room, python, mode, no_groups) -> None:
+    slow = (
+        "import time\nx = []\nwhile True: x.append(bytearray(b'1') * (4 << 20)); time.sleep(0.01)"
+    )
+
+    done = await room.run(python, "-c", slow, isolation=limited(mode, memory=64 << 20))
+
+    assert dict(done.isolation.limits) == {"memory": "watched"}
+    assert done.limit_exceeded == "memory"
+    assert done.exit_code == -signal.SIGKILL
+
+
+async def test_without_groups_a_quick_hog_is_stopped_by_the_kernel(room, python, no_groups) -> None:
+    done = await room.run(python, "-c", HOG, isolation=limited(memory=64 << 20))
+
+    assert done.exit_code in (1, -signal.SIGKILL)
+
+
+async def test_a_fork_storm_stays_small(room, bash) -> None:
+    storm = limited(processes=40, memory=512 << 20)
+
+    done = await room.run(bash, "-c", "f() { f | f & }; f; sleep 1", isolation=storm)
+
+    assert done.leftovers <= 41
+    told = dict(done.isolation.limits)["processes"].startswith("cgroup")
+    assert done.limit_exceeded == ("processes" if told else None)  # of rlimits nothing is told
+
+
+async def test_without_groups_processes_are_counted_for_the_user(room, no_groups) -> None:
+    line = "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 1 & done 2>/dev/null; echo all"
+
+    done = await room.run(line, isolation=limited(processes=8))
+
+    assert dict(done.isolation.limits) == {"processes": "rlimit"}
+    assert b"all" not in done.out.data()
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_processor_time_is_limited(room, mode) -> None:
+    done = await room.run("while :; do :; done", isolation=limited(mode, cpu=1))
+
+    assert done.limit_exceeded == "cpu"
+    assert 0.5 < done.duration < 30
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_files_are_limited_in_size_and_number(room, python, mode) -> None:
+    isolation = limited(mode, file_size=100_000, open_files=40)
+
+    done = await room.run("head -c 200000 /dev/zero > big", isolation=isolation)
+    told = await room.run("exec head -c 200000 /dev/zero > big", isolation=isolation)
+    open_all = "import sys\nl = []\ntry:\n  while True: l.append(open('/dev/null'))\nexcept OSError as e: print(len(l), e.errno)"
+    opened = await room.run(python, "-c", open_all, isolation=isolation)
+
+    assert os.path.getsize(room.path("big")) == 100_000
+    assert done.exit_code != 0
+    assert told.limit_exceeded == "file_size"
+    assert opened.out.data().split()[1] == b"24"
+    assert int(opened.out.data().split()[0]) < 40
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_time_is_limited_and_says_so(room, mode) -> None:
+    done = await room.run("sleep 60", isolation=limited(mode, wall=0.2))
+    shorter = await room.run("sleep 60", isolation=limited(mode, wall=60), timeout=0.2)
+
+    assert (done.outcome, done.limit_exceeded) == (Outcome.TIMEOUT, "wall")
+    assert (shorter.outcome, shorter.limit_exceeded) == (Outcome.TIMEOUT, None)
+
+
+async def test_the_time_of_a_process_beside_us_is_limited(room) -> None:
+    isolation = limited(wall=0.2)
+    argv, env = ["sleep", "60"], {"PATH": os.defpath}
+    async with room.host.open_process(argv, cwd=room.scope, env=env, isolation=isolation) as one:
+        assert await one.wait() == -signal.SIGKILL
+        assert one.limit_exceeded == "wall"
+
+
+async def test_a_disk_filler_is_ended(room, monkeypatch) -> None:
+    monkeypatch.setattr(watching, "DISK_EVERY", 0.05)
+    line = "i=0; while :; do i=$((i+1)); head -c 1000000 /dev/zero > f$i; sleep 0.02; done"
+
+    done = await room.run(line, isolation=limited(disk=10_000_000))
+
+    assert done.limit_exceeded == "disk"
+    assert watching.used(room.scope) < 200_000_000
+
+
+async def test_what_stays_within_its_limits_is_not_told_of(room) -> None:
+    everything = Limits(
+        memory=1 << 30,
+        processes=100,
+        cpu=60,
+        file_size=1 << 30,
+        open_files=500,
+        wall=60,
+        disk=1 << 30,
+    )
+
+    done = await room.run("echo fine", isolation=Isolation(mode="bwrap", limits=everything))
+
+    assert (done.exit_code, done.limit_exceeded) == (0, None)
+    assert {name for name, _ in done.isolation.limits} == set(attrs.asdict(everything))
+
+
+async def test_no_group_is_left(room, until) -> None:
+    for _ in range(3):
+        await room.run("true", isolation=limited(memory=1 << 30, processes=100))
+    with trio.move_on_after(0.1):
+        await room.run("sleep 60", isolation=limited(memory=1 << 30, processes=100))
+
+    await until(lambda: not groups())
+
+
+def test_a_limit_must_be_one() -> None:
+    for wrong in ({"memory": 0}, {"wall": -1.0}, {"open_files": 3}):
+        with pytest.raises(ConfigError, match="limits"):
+            Limits(**wrong)
+
+
+def test_of_two_limits_the_stricter_holds() -> None:
+    outer, inner = Limits(memory=10, cpu=5), Limits(memory=20, cpu=1, wall=3)
+
+    assert outer.narrowed(inner) == Limits(memory=10, cpu=1, wall=3)

@@ -17,7 +17,7 @@ What this does not do: look at files, ask anybody, or keep time (permitted.py do
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Literal, TypeAlias, get_args
 
 import attrs
@@ -234,7 +234,7 @@ def matching(ruleset: Ruleset, kind: Kind, spot: Spot) -> Rule | None:
     return None
 
 
-def judge_command(ruleset: Ruleset, line: str, commands: Iterable[str]) -> Verdict:
+def judge_command(ruleset: Ruleset, line: str, commands: Sequence[str]) -> Verdict:
     """The strictest verdict about a command line and the simple commands in it.
 
     A rule without wildcards that is the line itself decides at once. The line as a whole is only
@@ -244,15 +244,14 @@ def judge_command(ruleset: Ruleset, line: str, commands: Iterable[str]) -> Verdi
     for rule in rules:
         if rule.pattern == line:
             return Verdict(action=rule.action, kind="execute", target=line, rule=rule)
-    verdicts = [
-        Verdict(action=rule.action, kind="execute", target=line, rule=rule)
-        for rule in rules
-        if rule.action == "deny" and command_regex(rule.pattern).match(line)
-    ]
-    for command in dict.fromkeys(commands) or (line,):
-        found = next((each for each in rules if command_regex(each.pattern).match(command)), None)
+    verdicts: list[Verdict] = []
+    commands = commands or (line,)
+    judged = frozenset(commands)
+    for target in dict.fromkeys((line, *commands)):
+        found = next((each for each in rules if command_regex(each.pattern).match(target)), None)
         action = ruleset.default_of("execute") if found is None else found.action
-        verdicts.append(Verdict(action=action, kind="execute", target=command, rule=found))
+        if target in judged or (action == "deny" and found is not None):
+            verdicts.append(Verdict(action=action, kind="execute", target=target, rule=found))
     return strictest(verdicts)
 
 

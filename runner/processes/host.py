@@ -36,10 +36,12 @@ from runner.processes import protocol, sweep
 from runner.processes.isolation.choosing import Choice, choose, locate
 from runner.processes.isolation.inside import Inside
 from runner.processes.isolation.proxy import Decided
+from runner.processes.kept import Kept
 from runner.processes.launch import Launch, exec_failed, not_entered
 from runner.processes.link import Command, End, GuardianLink, KeeperLink, LinkLost
 from runner.processes.process import Process
 from runner.processes.pump import Pump
+from runner.processes.reins import Reins
 
 IDLE_KEEPERS = 4  # a keeper costs 1 ms to fork and about 1 MB
 TRIES = 3
@@ -99,6 +101,8 @@ class ProcessHost:
         isolation: Isolation | None = None,
         scope: str | None = None,
         decided: Decided | None = None,
+        kept: set[Kept] | None = None,
+        reins: Reins | None = None,
     ) -> Completed:
         """Run a program and wait for its end, which is the end of its leader.
 
@@ -114,6 +118,9 @@ class ProcessHost:
             isolation: what is to hold it; None = nothing, and nothing is said about it.
             scope: the only directory that it can write then, absolute; None = `cwd`.
             decided: told what the proxy decides, if the isolation lists hosts.
+            kept: gets what the program leaves running when it ends by itself, which is the
+                caller's to end then; None = that is ended with it.
+            reins: for other tasks, to follow and to guide it while it runs.
 
         Returns:
             How it ended and what is kept of its output, also if it was ended by us.
@@ -124,17 +131,23 @@ class ProcessHost:
         Cancellation: every process of it is gone before this leaves.
         """
         inside = await self._hold(isolation, argv, cwd, env, scope=scope, decided=decided)
-        return await self._run(
-            argv,
-            cwd,
-            env,
-            inside,
-            data=input,
-            timeout=timeout,
-            silence=silence,
-            max_output=max_output,
-            grace=grace,
-        )
+        try:
+            return await self._run(
+                argv,
+                cwd,
+                env,
+                inside,
+                data=input,
+                timeout=timeout,
+                silence=silence,
+                max_output=max_output,
+                grace=grace,
+                kept=kept,
+                reins=reins,
+            )
+        finally:
+            if reins is not None:
+                reins.let_go()
 
     async def _run(
         self,
@@ -148,14 +161,19 @@ class ProcessHost:
         silence: float | None = None,
         max_output: int = 1 << 20,
         grace: float = 2.0,
+        kept: set[Kept] | None = None,
+        reins: Reins | None = None,
     ) -> Completed:
         launch: Launch | None = None
         pump: Pump | None = None
         link: KeeperLink | None = None
         try:
-            launch = self._launch(argv, cwd=cwd, env=env, stdin=data is not None, inside=inside)
-            link, command = await self._start(launch, inside, want_started=False)
-            pump = Pump(link, launch, data=data or b"", max_output=max_output)
+            stdin = _has_input(data, reins)
+            launch = self._launch(argv, cwd=cwd, env=env, stdin=stdin, inside=inside)
+            link, command = await self._start(
+                launch, inside, want_started=reins is not None, keep=kept is not None
+            )
+            pump = Pump(link, launch, data=data or b"", max_output=max_output, reins=reins)
             timeout = timeout if inside is None else inside.timeout(timeout)
             outcome = await pump.run(timeout, silence, grace)
             if command.lost:
@@ -164,21 +182,11 @@ class ProcessHost:
                 raise _refused(launch, command)
             pump.drain()
             end = command.end or _killed()
-            if end.when < pump.told:  # it was only the rest of its tree that took too long
-                outcome = Outcome.EXITED
-            duration = max(0.0, end.when - command.began)
-            return Completed(
-                exit_code=end.exit_code,
-                outcome=outcome,
-                out=pump.out.capture.output(),
-                err=pump.err.capture.output(),
-                duration=duration,
-                leftovers=end.leftovers,
-                isolation=None if inside is None else inside.in_force,
-                limit_exceeded=None
-                if inside is None
-                else inside.exceeded(end.exit_code, outcome, duration),
-            )
+            completed = _completed(pump, command, end, outcome, inside)
+            if kept is not None and end.kept and completed.outcome is Outcome.EXITED:
+                kept.add(self._keep(link, inside, launch))
+                link = inside = None  # they are kept as well
+            return completed
         finally:
             if pump is not None:
                 pump.drain()
@@ -187,7 +195,7 @@ class ProcessHost:
             if inside is not None:
                 inside.stop()
             if link is not None:
-                if not link.command.settled:
+                if not link.command.gone:
                     with trio.move_on_after(4 * PATIENCE, shield=True):
                         await self._put_down(link)
                 self._give_back(link)
@@ -349,13 +357,13 @@ class ProcessHost:
             )
 
     async def _start(
-        self, launch: Launch, inside: Inside | None, *, want_started: bool
+        self, launch: Launch, inside: Inside | None, *, want_started: bool, keep: bool = False
     ) -> tuple[KeeperLink, Command]:
         """Give a command to a keeper; try again as long as it cannot have begun."""
         for _ in range(TRIES):
             try:
                 link = await self._take_keeper(inside)
-                command = await self._give(link, launch, want_started=want_started)
+                command = await self._give(link, launch, want_started=want_started, keep=keep)
             except LinkLost:
                 continue
             except OSError as error:
@@ -367,11 +375,12 @@ class ProcessHost:
         self._check_open(launch.name)
         raise ExecFailed("exec", launch.name, "the guardian process does not run", hint=NO_GUARDIAN)
 
-    async def _give(self, link: KeeperLink, launch: Launch, *, want_started: bool) -> Command:
+    async def _give(
+        self, link: KeeperLink, launch: Launch, *, want_started: bool, keep: bool
+    ) -> Command:
         try:
-            if not want_started:
-                link.watcher()  # it may fail, and now nothing has begun
-            return await link.start(launch, want_started=want_started)
+            link.watcher()  # it may fail, and now nothing has begun
+            return await link.start(launch, want_started=want_started, keep=keep)
         except BaseException:
             self._drop(link)
             raise
@@ -427,6 +436,8 @@ class ProcessHost:
         """See to it that a command is over and all of it gone, by harsher and harsher means."""
         command = link.command
         with trio.CancelScope(shield=True):  # each step is bounded
+            if command.settled and not command.gone:
+                await self._end_kept(link)
             if not command.over:
                 with suppress(LinkLost):
                     link.request(protocol.KILL)
@@ -447,6 +458,22 @@ class ProcessHost:
             log.warning("run %s has lost keeper and guardian; sweeping by tag", self.run_id)
             await self._sweep()
             command.down = True
+
+    def _keep(self, link: KeeperLink, inside: Inside | None, launch: Launch) -> Kept:
+        """Have its keeper look after what a command has left running."""
+        streams = launch.stdout, launch.stderr
+        return Kept(link, inside, streams=streams, end=self._end_kept, drop=self._drop)
+
+    async def _end_kept(self, link: KeeperLink) -> None:
+        """End what a command has left running, by its keeper or else by the guardian."""
+        guardian = self._guardian
+        with trio.CancelScope(shield=True), suppress(LinkLost):  # each step is bounded
+            link.request(protocol.KILL)
+            with trio.move_on_after(PATIENCE):
+                await link.wait_until(lambda: link.lost)
+            if not link.lost and guardian is not None and link.pid is not None:
+                with trio.move_on_after(PATIENCE):
+                    await guardian.end_keeper(link.pid)
 
     async def _sweep(self) -> None:
         """End what carries our tag, but for what living keepers look after."""
@@ -478,6 +505,30 @@ def _refused(launch: Launch, command: Command) -> ExecFailed:
     if command.is_directory:
         return not_entered(launch.name, os.strerror(number))
     return exec_failed(launch.name, number)
+
+
+def _has_input(data: bytes | None, reins: Reins | None) -> bool:
+    return data is not None or (reins is not None and reins.writes)
+
+
+def _completed(
+    pump: Pump, command: Command, end: End, outcome: Outcome, inside: Inside | None
+) -> Completed:
+    """What is said of a command that has ended."""
+    if end.when < pump.told:  # it was only the rest of its tree that took too long
+        outcome = Outcome.EXITED
+    duration = max(0.0, end.when - command.began)
+    exceeded = None if inside is None else inside.exceeded(end.exit_code, outcome, duration)
+    return Completed(
+        exit_code=end.exit_code,
+        outcome=outcome,
+        out=pump.out.capture.output(),
+        err=pump.err.capture.output(),
+        duration=duration,
+        leftovers=end.leftovers,
+        isolation=None if inside is None else inside.in_force,
+        limit_exceeded=exceeded,
+    )
 
 
 def _killed() -> End:

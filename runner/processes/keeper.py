@@ -32,7 +32,7 @@ from runner.processes.protocol import (
     SWEPT,
     Channel,
 )
-from runner.processes.tree import Parent, become_subreaper
+from runner.processes.tree import Parent, become_subreaper, descendants
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,6 +73,14 @@ def spawn(words: list[bytes], env: dict[bytes, bytes], streams: list[int]) -> in
     )
 
 
+def discard(fd: int) -> bool:
+    """Read what is there, to a bound, without waiting; whether more can come."""
+    try:
+        return bool(os.read(fd, 1 << 20))
+    except BlockingIOError:
+        return True
+
+
 class Keeper:
     """Carries out one command after the other for the host, and leaves nothing of any."""
 
@@ -91,16 +99,16 @@ class Keeper:
         try:
             self._channel.report(HELLO, self._pid)
             while self._connected and (request := self._channel.receive()) is not None:
-                kind, a, _, payload = request
+                kind, a, b, payload = request
                 if kind in {RUN, START}:
-                    self._carry_out(payload[:a], payload[a:], tell=kind == START)
+                    self._carry_out(payload[:a], payload[a:], tell=kind == START, keep=b > 0)
                 elif kind == SWEEP:
                     self._channel.report(SWEPT)
         finally:
             while self._parent.end_children()[1]:  # cannot be ended: we stay, they are our children
                 self._parent.nap(1000)
 
-    def _carry_out(self, words: bytes, env: bytes, *, tell: bool) -> None:
+    def _carry_out(self, words: bytes, env: bytes, *, tell: bool, keep: bool) -> None:
         fds = self._channel.take_fds()
         entering = False
         try:
@@ -126,7 +134,7 @@ class Keeper:
         self._parent.known = {leader: None}
         requested = not tell and self._parent.wait_for(leader, HUSH)
         self._parent.reap()
-        if self._parent.known[leader] is None:
+        if tell or self._parent.known[leader] is None:
             self._channel.report(STARTED, leader)
         going_on = True
         while going_on and self._parent.known[leader] is None:
@@ -135,10 +143,37 @@ class Keeper:
                 requested = False
             self._parent.reap()
         when = time.monotonic()
+        if keep and going_on and self._parent.has_children:
+            kept = max(1, descendants())
+            self._channel.report(ENDED, self._parent.known.pop(leader) or 0, -kept, 0, when)
+            self._hold()
+            return
         killed, left = self._parent.end_children()
         code = self._parent.known.pop(leader)
         self._connected = self._connected and not left
         self._channel.report(ENDED, -signal.SIGKILL if code is None else code, killed, left, when)
+
+    def _hold(self) -> None:
+        """Look after what a command has left until the last of it has ended, and then leave.
+
+        Somebody has to read what it still writes, and to throw that away.
+        """
+        streams: list[int] = []
+        going_on = True
+        while going_on and self._parent.has_children:
+            said = self._channel.pending or self._parent.wait()
+            for fd in streams.copy():
+                if not discard(fd):
+                    self._parent.forget(fd)
+                    streams.remove(fd)
+            if said and (self._channel.pending or self._channel.is_readable()):
+                request = self._channel.receive()
+                going_on = request is not None and request[0] != KILL
+                for fd in self._channel.take_fds():
+                    streams.append(fd)
+                    self._parent.watch(fd)
+            self._parent.reap()
+        self._connected = False
 
     def _obey(self, leader: int) -> bool:
         request = self._channel.receive()

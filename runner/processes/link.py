@@ -43,6 +43,7 @@ class End:
     """How a command ended: its leader's exit code, what else was ended, what could not be.
 
     Attributes:
+        kept: whether the leftovers were not ended: their keeper looks after them.
         when: the leader's end on the monotonic clock, which all processes share.
     """
 
@@ -50,6 +51,7 @@ class End:
     leftovers: int
     remaining: int
     when: float
+    kept: bool = False
 
 
 class Link:
@@ -136,8 +138,13 @@ class Command:
 
     @property
     def settled(self) -> bool:
-        """Whether its keeper has said how it ended, and so nothing of it is left."""
+        """Whether its keeper has said how it ended."""
         return self.end is not None or self.error is not None
+
+    @property
+    def gone(self) -> bool:
+        """Whether it is settled, and has left nothing that its keeper has kept."""
+        return self.settled and not (self.end is not None and self.end.kept)
 
     @property
     def over(self) -> bool:
@@ -169,7 +176,9 @@ class KeeperLink(Link):
         command = self.command
         if self.lost or command.sweeps or self.aside is not None:
             return False
-        return command.error is not None or (command.end is not None and not command.end.remaining)
+        if command.end is not None:
+            return not command.end.remaining and not command.end.kept
+        return command.error is not None
 
     def watcher(self) -> select.epoll:
         """One descriptor that is readable when the socket is, or others registered with it."""
@@ -178,7 +187,7 @@ class KeeperLink(Link):
             self._watcher.register(self.sock, select.EPOLLIN)
         return self._watcher
 
-    async def start(self, launch: Launch, *, want_started: bool) -> Command:
+    async def start(self, launch: Launch, *, want_started: bool, keep: bool = False) -> Command:
         """Send a command; the keeper has copies of its descriptors afterwards.
 
         Raises:
@@ -189,7 +198,7 @@ class KeeperLink(Link):
         """
         kind = protocol.START if want_started else protocol.RUN
         words, env = launch.words, launch.env
-        header = protocol.REQUEST.pack(kind, len(words), 0, len(words) + len(env))
+        header = protocol.REQUEST.pack(kind, len(words), int(keep), len(words) + len(env))
         rights = struct.pack(f"{len(launch.far) + 1}i", launch.directory, *launch.far)
         message = memoryview(b"".join((header, words, env)))
         command = Command()  # before it is sent: it may be over before we come back from that
@@ -208,7 +217,7 @@ class KeeperLink(Link):
         command = self.command
         for kind, a, b, c, when in self.receive():
             if kind == protocol.ENDED:
-                command.end = End(exit_code=a, leftovers=b, remaining=c, when=when)
+                command.end = End(exit_code=a, leftovers=abs(b), remaining=c, when=when, kept=b < 0)
             elif kind == protocol.FAILED:
                 command.error, command.is_directory = a, bool(b)
             elif kind == protocol.STARTED:

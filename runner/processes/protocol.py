@@ -9,6 +9,7 @@ It is loaded by the guardian: the standard library only.
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 from contextlib import suppress
@@ -24,19 +25,21 @@ END = 2  # kill the keeper with pid a, if a is one, and whatever dead keepers le
 
 # host to keeper
 RUN = 3  # STARTED is reported if it takes longer. What follows: path and argv, which are the first
-# a bytes, and the environment, NUL between all; its descriptors: directory, stdout, stderr, stdin
+# a bytes, and the environment, NUL between all; its descriptors: directory, stdout, stderr, stdin;
+# b = 1 if what it leaves behind is to be kept
 START = 7  # as RUN, but STARTED is reported at once
 SIGNAL = 4  # a = the signal, for the leader's process group
 KILL = 5  # end the leader, and with it everything
+HOLD = 9  # of a keeper that has kept something: its descriptors are to be read, and that discarded
 SWEEP = 6  # end what the leader's dead children left; answered: SWEPT
 
 # to the host
 HELLO = 10  # a = pid of the keeper; its first report
 STARTED = 11  # a = pid of the leader
 FAILED = 12  # a = errno, b = 1 if it was the directory
-ENDED = (
-    13  # a = exit code, b = leftovers ended, c = leftovers that cannot be ended; time of the end
-)
+# a = exit code, b = leftovers ended, or minus those kept, c = leftovers that cannot be ended, and
+# the time of the end
+ENDED = 13
 SWEPT = 14  # a = processes ended
 
 CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
@@ -55,6 +58,10 @@ class Channel:
     def pending(self) -> bool:
         """Whether there is something that poll(2) does not see any more."""
         return len(self._data) > 0
+
+    def is_readable(self) -> bool:
+        """Whether `receive` has something to begin with."""
+        return bool(select.select([self.sock], [], [], 0)[0])
 
     def receive(self) -> tuple[int, int, int, bytes] | None:
         """Take the next request: kind, a, b, and what follows; None when the host is gone."""

@@ -24,6 +24,7 @@ from runner.processes import protocol
 from runner.processes.launch import Launch, set_pipe_size
 from runner.processes.link import KeeperLink, LinkLost
 from runner.processes.output import Capture
+from runner.processes.reins import Reins
 
 PIECE = 1 << 18
 BURST = 4  # pieces read of one pipe before the others have their turn: the whole of a large pipe
@@ -36,11 +37,13 @@ _view = memoryview(_scratch)
 class Stream:
     """One pipe that is read, and what is kept of it."""
 
-    __slots__ = ("capture", "fd", "large")
+    __slots__ = ("capture", "fd", "feed", "large", "number")
 
-    def __init__(self, fd: int, max_output: int) -> None:
+    def __init__(self, fd: int, number: int, max_output: int, reins: Reins | None) -> None:
         """Read from `fd`, which does not block and stays its owner's to close."""
         self.fd = fd
+        self.number = number
+        self.feed = None if reins is None else reins.feed
         self.capture = Capture(max_output)
         self.large = False
 
@@ -54,6 +57,8 @@ class Stream:
             if size == 0:
                 return True
             self.capture.feed(_view[:size])
+            if self.feed is not None:
+                self.feed(self.number, _view[:size])
             if size >= SMALL_PIPE and not self.large:  # a busy one: fewer and larger pieces
                 self.large = True
                 set_pipe_size(self.fd)
@@ -69,20 +74,32 @@ class Pump:
         told: when the command was first told to end, on the clock of `End.when`.
     """
 
-    def __init__(self, link: KeeperLink, launch: Launch, *, data: bytes, max_output: int) -> None:
+    def __init__(
+        self,
+        link: KeeperLink,
+        launch: Launch,
+        *,
+        data: bytes,
+        max_output: int,
+        reins: Reins | None = None,
+    ) -> None:
         """Begin with a command that has been sent to its keeper."""
         self._link = link
         self._launch = launch
         self._data = memoryview(data)
-        self.out = Stream(launch.stdout, max_output)
-        self.err = Stream(launch.stderr, max_output)
+        self._reins = reins
+        self.out = Stream(launch.stdout, 1, max_output, reins)
+        self.err = Stream(launch.stderr, 2, max_output, reins)
         self._watcher = link.watcher()
         self._open = {self.out.fd: self.out, self.err.fd: self.err}
         self._watching = False
         self.told = math.inf
         self._heard = trio.current_time()
+        self._writable = False  # whether stdin is registered
         if launch.stdin >= 0:
             self._write()  # most inputs fit into the pipe, and are done with
+        if reins is not None:
+            reins.take_up(link, self)
 
     def _watch(self) -> None:
         """Begin to look at the pipes: not before the keeper says that it takes longer."""
@@ -91,7 +108,14 @@ class Pump:
             self._watcher.register(fd, select.EPOLLIN)
         if self._launch.stdin >= 0:
             set_pipe_size(self._launch.stdin)
+            self._watch_input()
+        if self._reins is not None and self._link.command.leader is not None:
+            self._reins.has_started(self._link.command.leader)
+
+    def _watch_input(self) -> None:
+        if self._data and self._watching and not self._writable:
             self._watcher.register(self._launch.stdin, select.EPOLLOUT)
+            self._writable = True
 
     async def run(self, limit: float | None, silence: float | None, grace: float) -> Outcome:
         """Go on until the command is over, or is ended because it takes too long.
@@ -151,7 +175,34 @@ class Pump:
             return
         except BrokenPipeError:  # it does not want to read it all, which is its own affair
             self._data = memoryview(b"")
+            if self._reins is not None:
+                self._reins.writes = False
+        if self._reins is not None:
+            self._reins.has_drained()
         if not self._data:
+            self._forget(self._launch.stdin)
+            self._writable = False
+            if self._reins is None or not self._reins.writes:
+                self._launch.close_stdin()
+
+    @property
+    def pending(self) -> int:
+        """How many bytes of input wait."""
+        return len(self._data)
+
+    def write(self, data: bytes) -> bool:
+        """Take more input; whether there is somebody who may read it."""
+        if self._launch.stdin < 0:
+            return False
+        self._data = memoryview(b"".join((self._data, data)))
+        self._write()
+        if self._launch.stdin >= 0:
+            self._watch_input()
+        return self._launch.stdin >= 0
+
+    def close_input(self) -> None:
+        """Let the program read the end of its input when it has read what waits."""
+        if self._launch.stdin >= 0 and not self._data:
             self._forget(self._launch.stdin)
             self._launch.close_stdin()
 

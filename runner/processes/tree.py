@@ -62,6 +62,21 @@ def own_children() -> list[int]:
         return children_by_scan()
 
 
+def descendants() -> int:
+    """How many processes are below us, dead ones that nobody has waited for included."""
+    found, waiting = 0, own_children()
+    while waiting:
+        pid = waiting.pop()
+        found += 1
+        try:
+            for thread in os.listdir(f"{PROC}/{pid}/task"):
+                with open(f"{PROC}/{pid}/task/{thread}/children", "rb", buffering=0) as file:
+                    waiting += [int(each) for each in file.read(1 << 20).split()]
+        except OSError:  # it has ended, or the kernel has no such list
+            continue
+    return found
+
+
 def children_by_scan() -> list[int]:
     """Our direct children, from the parents of all processes."""
     try:
@@ -101,10 +116,16 @@ class Parent:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
 
-    def watch(self, file: socket.socket) -> None:
+    def watch(self, file: socket.socket | int) -> None:
         """Have `wait` and `wait_for` return as well when there is something to read."""
         self._poll.register(file, select.POLLIN)
         self._short.register(file, select.POLLIN)
+
+    def forget(self, fd: int) -> None:
+        """Watch a descriptor no longer, and close it."""
+        self._poll.unregister(fd)
+        self._short.unregister(fd)
+        os.close(fd)
 
     def wait(self) -> bool:
         """Wait until a child has died or a watched file is readable; whether it is the latter."""

@@ -37,10 +37,15 @@ async def main(token: str, *, cold: bool) -> None:
                 nursery.start_soon(session, host, script, env)
             else:
                 nursery.start_soon(exec_, host, script, env)
+        nursery.start_soon(keeping, host, JOBS[1].replace("TOKEN", token), env)
 
 
 async def exec_(host: ProcessHost, script: str, env: dict[str, str]) -> None:
     await host.run(["sh", "-c", script], cwd="/", env=env, timeout=50)
+
+
+async def keeping(host: ProcessHost, script: str, env: dict[str, str]) -> None:
+    await host.run(["sh", "-c", script], cwd="/", env=env, kept=set())
 
 
 async def session(host: ProcessHost, script: str, env: dict[str, str]) -> None:

@@ -21,6 +21,7 @@ import secrets
 import stat
 from datetime import UTC, datetime
 
+from runner.backends import records
 from runner.backends.beneath import READING, fail
 from runner.backends.threads import CHUNK, breathe
 from runner.messages import Entry, FileStat, FileType
@@ -208,13 +209,16 @@ def status_of(directory: int, name: str) -> os.stat_result | None:
         return None
 
 
+_TYPES: dict[int, FileType] = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "link",
+}
+
+
 def type_of(mode: int) -> FileType:
     """The word for a file's type."""
-    if stat.S_ISREG(mode):
-        return "file"
-    if stat.S_ISDIR(mode):
-        return "directory"
-    return "link" if stat.S_ISLNK(mode) else "other"
+    return _TYPES.get(mode & 0o170000, "other")
 
 
 def file_stat(status: os.stat_result) -> FileStat:
@@ -238,8 +242,9 @@ def modified(status: os.stat_result) -> datetime:
 
 def entry(directory: int, name: str) -> Entry | None:
     """One entry of a listing; None if it has vanished meanwhile."""
-    status = status_of(directory, name)
-    if status is None:
+    try:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
         return None
     kind = type_of(status.st_mode)
     target = None
@@ -248,11 +253,9 @@ def entry(directory: int, name: str) -> Entry | None:
             target = os.readlink(name, dir_fd=directory)
         except OSError:  # replaced meanwhile
             return None
-    return Entry(
-        name=name,
-        type=kind,
-        size=0 if kind == "directory" else status.st_size,
-        mode=stat.S_IMODE(status.st_mode),
-        modified=modified(status),
-        target=target,
-    )
+    try:
+        changed = datetime.fromtimestamp(status.st_mtime, UTC)
+    except (OverflowError, ValueError):
+        changed = modified(status)
+    size = 0 if kind == "directory" else status.st_size
+    return records.entry(name, kind, size, status.st_mode & 0o7777, changed, target)

@@ -1,7 +1,7 @@
 """Names of directories, read through descriptors: sorted, bounded, counted.
 
-A directory of a million names is read in one pass and in the memory of those that are returned.
-Nothing here follows a link.
+Temporary names of ours are not shown. A directory of a million names is read in one pass and in the
+memory of those that are returned. Nothing here follows a link.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import itertools
 import os
 from collections.abc import Generator, Iterable, Iterator
 
-from runner.backends.files import entry
-from runner.backends.threads import breathe
+from runner.backends.files import entry, is_left_behind, is_temporary
+from runner.backends.threads import breathe, no_collection
 from runner.messages import Entry, Listing
 
 FEW = 256  # names that are listed inline; their stats take under half a millisecond
@@ -32,22 +32,32 @@ def smallest(names: Iterable[str], limit: int) -> tuple[list[str], int]:
     return kept, omitted
 
 
-def names_in(fd: int) -> Generator[str, None, None]:
-    """The names in an open directory, in the order of the file system."""
+def names_in(fd: int, left: list[str]) -> Generator[str, None, None]:
+    """The names in an open directory, in the order of the file system, without temporary ones.
+
+    To `left` are added the temporary ones that a process left behind which is no more.
+    """
     with os.scandir(fd) as entries:
         for each in entries:
-            yield each.name
+            name = each.name
+            if name[0] != "." or not is_temporary(name):
+                yield name
+            elif len(left) < FEW and is_left_behind(name):
+                left.append(name)
 
 
-def listing(fd: int, limit: int) -> Listing:
+def listing(fd: int, limit: int, left: list[str]) -> Listing:
     """The answer to `Ls` for an open directory."""
-    names, omitted = smallest(names_in(fd), limit)
-    return Listing(entries=tuple(entries_of(fd, names)), omitted=omitted)
+    names, omitted = smallest(names_in(fd, left), limit)
+    with no_collection():
+        return Listing(entries=tuple(entries_of(fd, names)), omitted=omitted)
 
 
-def few_names(fd: int) -> list[str] | None:
+def few_names(fd: int, left: list[str]) -> list[str] | None:
     """All names if they are few, unsorted; None if they are many."""
-    with contextlib.closing(names_in(fd)) as every:  # closing rewinds: scandir shares the offset
+    with contextlib.closing(
+        names_in(fd, left)
+    ) as every:  # closing rewinds: scandir shares the offset
         names = list(itertools.islice(every, FEW + 1))
     return names if len(names) <= FEW else None
 

@@ -65,7 +65,9 @@ def _file(place: Place, op: str, path: str) -> tuple[int, str]:
     route = place.root.route(op, path)
     if route.directory:
         raise fail(errno.EISDIR)
-    return place.root.open(make=True).target(route.names, make=True)
+    directory, name = place.root.open(make=True).target(route.names, make=True)
+    place.leftovers.sweep(directory)
+    return directory, name
 
 
 def edit(place: Place, message: m.Edit, most: int | None = None) -> int | Later:

@@ -86,9 +86,14 @@ async def ls(place: Place, message: m.Ls) -> m.Listing:
         flags = READING | os.O_DIRECTORY
         fd = place.root.open(make=False).open(place.root.route("ls", path), flags)
         try:
-            names = listing.few_names(fd)
+            left: list[str] = []
+            names = listing.few_names(fd, left)
             if names is None:
-                return await in_thread(lambda: listing.listing(fd, limit))
+                left.clear()
+                answer = await in_thread(lambda: listing.listing(fd, limit, left))
+                place.leftovers.note(fd, left)
+                return answer
+            place.leftovers.note(fd, left)
             names.sort()
             entries = tuple(listing.entries_of(fd, names[:limit]))
             return m.Listing(entries=entries, omitted=max(len(names) - limit, 0))

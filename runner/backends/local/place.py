@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from runner.backends.beneath import Opener
 from runner.backends.failures import Answers
+from runner.backends.leftovers import Leftovers
 from runner.backends.lines import LineIndexes
 from runner.backends.roots import Root
 from runner.backends.straight import Resolved, resolved
@@ -25,6 +26,7 @@ class Place:
         env: variables for every program, on top of the allow-listed ones.
         isolation: what holds programs inside; None = nothing does.
         indexes: where the lines of large files are.
+        leftovers: temporary files of processes that are no more.
         inherited: what every program gets of our own environment: what was there at the first one.
     """
 
@@ -41,6 +43,7 @@ class Place:
         self.env = dict(env)
         self.isolation = isolation
         self.indexes = LineIndexes()
+        self.leftovers = Leftovers()
         self._host = host
         self._own_host: ProcessHost | None = None
 

@@ -41,6 +41,7 @@ class LocalWoods:
         """What is in a directory."""
         breathe()
         found = Inside([], [], [])
+        add_file = found.files.append
         try:
             fd = self._descent.open(names, READING)
         except OSError as error:
@@ -50,10 +51,10 @@ class LocalWoods:
         try:
             with os.scandir(fd) as entries:
                 for each in entries:
-                    if each.is_dir(follow_symlinks=False):
+                    if each.is_file(follow_symlinks=False):  # most are
+                        add_file(each.name)
+                    elif each.is_dir(follow_symlinks=False):
                         found.directories.append(each.name)
-                    elif each.is_file(follow_symlinks=False):
-                        found.files.append(each.name)
                     else:
                         found.others.append(each.name)
         finally:

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any
 
-import attrs
-
+from runner.backends import records
 from runner.backends.beneath import READING
 from runner.backends.descent import Descent
 from runner.backends.files import is_regular
@@ -97,7 +95,7 @@ class _Content:
             return None
         starts = whole.decode("ascii").startswith
         return [
-            _match(path, int(line), text)
+            records.match(path, int(line), text)
             for line, offset, text in _PLAIN.findall(said)
             if starts(text, int(offset))
         ]
@@ -151,7 +149,10 @@ class _Reader:
         plain = content.plain_matches(seen, path)
         if plain is not None:
             return plain
-        return [_match(path, int(line), _text(text)) for line, _, text in content.true(seen.hits())]
+        return [
+            records.match(path, int(line), _text(text))
+            for line, _, text in content.true(seen.hits())
+        ]
 
     def _with_lines_around(self, path: str, seen: Seen, content: _Content) -> list[Match]:
         texts = {int(line): _text(text) for line, _, text in content.true(seen.all())}
@@ -182,22 +183,6 @@ class _Reader:
         if output == "counts":
             return Matches(counts=first, omitted=omitted)
         return Matches(files=tuple([each.path for each in first]), omitted=omitted)
-
-
-# What a frozen record's own __init__ does, at a third of its price: most of a large answer is this.
-_new = Match.__new__
-_setters: list[Any] = [getattr(Match, name).__set__ for name in attrs.fields_dict(Match)]
-_set_path, _set_line, _set_text, _set_before, _set_after = _setters
-
-
-def _match(path: str, line: int, text: str) -> Match:
-    match = _new(Match)
-    _set_path(match, path)
-    _set_line(match, line)
-    _set_text(match, text)
-    _set_before(match, ())
-    _set_after(match, ())
-    return match
 
 
 def _text(line: bytes) -> str:

@@ -93,6 +93,8 @@ def _resolve(  # noqa: C901, PLR0912 - one loop, so that it can be read as one
             if name == "..":
                 if not done:
                     raise fail(errno.EXDEV)
+                # ENOTDIR if we are at what is no directory: nothing is above that.
+                os.close(os.open(".", DIRECTORY | os.O_CLOEXEC, dir_fd=here))
                 opened = beneath.open_names(tuple(done[:-1]), DIRECTORY, follow=False)
                 done.pop()
             else:

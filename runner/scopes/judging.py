@@ -24,7 +24,7 @@ from runner.scopes.permissions import (
     Spot,
     Verdict,
     judge_command,
-    judge_path,
+    judge_spot,
     matching,
 )
 from runner.scopes.shell import Budget, Script, Simple, TooIntricate, read_script
@@ -88,15 +88,17 @@ def _spot(root: str, names: Names, base: str | None) -> Spot:
     return Spot(absolute, absolute[len(above) :] if absolute.startswith(above) else None)
 
 
-def judge(ruleset: Ruleset, kind: Kind, spots: tuple[Spot, ...]) -> Verdict:
-    """A verdict on a path; what is hidden in listings may not be looked at, either."""
-    verdict = judge_path(ruleset, kind, spots)
-    if kind in {"ls", "glob", "grep"} and verdict.action != "deny":
-        for spot in spots:
+def judge(ruleset: Ruleset, kind: Kind, spots: Iterable[Spot]) -> list[Verdict]:
+    """A verdict on each name of a path; what is hidden in listings may not be looked at, either."""
+    verdicts = []
+    for spot in spots:
+        verdict = judge_spot(ruleset, kind, spot)
+        if kind in {"ls", "glob", "grep"} and verdict.action != "deny":
             rule = matching(ruleset, "read", spot)
             if rule is not None and rule.action == "deny":
-                return Verdict(action="deny", kind="read", target=spot.absolute, rule=rule)
-    return verdict
+                verdict = Verdict(action="deny", kind="read", target=spot.absolute, rule=rule)
+        verdicts.append(verdict)
+    return verdicts
 
 
 # ---------------------------------------------------------------- commands

@@ -212,12 +212,8 @@ class Verdict:
         return f"{self.kind} is {what} for {self.target!r} by the rule {self.rule.pattern!r}{why}"
 
 
-def judge_path(ruleset: Ruleset, kind: Kind, spots: Iterable[Spot]) -> Verdict:
-    """The strictest verdict about the names of one path."""
-    return strictest(_judge_spot(ruleset, kind, each) for each in spots)
-
-
-def _judge_spot(ruleset: Ruleset, kind: Kind, spot: Spot) -> Verdict:
+def judge_spot(ruleset: Ruleset, kind: Kind, spot: Spot) -> Verdict:
+    """The verdict about one name of a path."""
     if spot.relative is None:  # moved since: no rule can say what it is
         return Verdict(action="deny", kind=kind, target=spot.absolute, rule=None)
     found = matching(ruleset, kind, spot)

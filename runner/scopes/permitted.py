@@ -154,11 +154,10 @@ class PermittedBackend(Backend):
         """What each grant says of each path, and of all that lies beneath where that counts."""
         found = [
             [
-                Judged(
-                    slot.path, judge(grant.permissions.rules, kind, self._bases.spots(grant, way))
-                )
+                Judged(slot.path, verdict)
                 for slot, way in zip(slots, ways, strict=True)
                 for kind in slot.field.kinds
+                for verdict in judge(grant.permissions.rules, kind, self._bases.spots(grant, way))
             ]
             for grant in self._grants
         ]
@@ -195,9 +194,10 @@ class PermittedBackend(Backend):
             for grant, judged in grants:
                 for kind, where in concerned:
                     spots = self._bases.spots(grant, where, below)
-                    verdict = judge(grant.permissions.rules, kind, spots)
-                    if verdict.action != "allow":
-                        judged.append(Judged(slot.path, verdict))
+                    verdicts = judge(grant.permissions.rules, kind, spots)
+                    judged += [
+                        Judged(slot.path, each) for each in verdicts if each.action != "allow"
+                    ]
 
     def _judge_command(self, message: m.Exec, cwd: Resolved, found: list[list[Judged]]) -> None:
         line = line_of(message.command)

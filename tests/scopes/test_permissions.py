@@ -26,7 +26,7 @@ from runner.scopes.permissions import (
     UnusableRule,
     Verdict,
     judge_command,
-    judge_path,
+    judge_spot,
     may_hide,
     strictest,
 )
@@ -54,6 +54,10 @@ RULES = Ruleset(
 
 def spot(path, root="/w"):
     return Spot(f"{root}/{path}", path)
+
+
+def judge_path(rules, kind, spots):
+    return strictest([judge_spot(rules, kind, each) for each in spots])
 
 
 def action(rules, kind, *paths):
@@ -427,11 +431,14 @@ def test_the_directory_itself_is_a_dot_and_nothing_is_above_it():
 
 
 def test_what_is_hidden_in_listings_may_not_be_looked_at_either():
-    assert judge(RULES, "ls", (spot("x/.env"),)) == Verdict(
-        action="deny", kind="read", target="/w/x/.env", rule=DENY_SECRETS
-    )
-    assert judge(RULES, "ls", (spot("x"),)).action == "allow"
-    assert judge(RULES, "write", (spot("src/.env"),)).action == "allow"
+    assert judge(RULES, "ls", (spot("x/.env"),)) == [
+        Verdict(action="deny", kind="read", target="/w/x/.env", rule=DENY_SECRETS)
+    ]
+    assert [each.action for each in judge(RULES, "ls", (spot("x"), spot(".env")))] == [
+        "allow",
+        "deny",
+    ]
+    assert [each.action for each in judge(RULES, "write", (spot("src/.env"),))] == ["allow"]
 
 
 def test_what_may_be_hidden_is_known_beforehand():

@@ -113,7 +113,7 @@ class Runner:
         A session's turn is no effect of its scope: the scope can be used while the agent works.
 
         Args:
-            scope: whose directory and variables the program gets.
+            scope: whose directory, variables and isolation the program gets.
             agent: "shell", "claude", "codex", an agent's record, or a driver of your own; None =
                 the configuration's `default_agent`.
             id: of a session to go on with, or for a new one; None = a new one.
@@ -138,6 +138,7 @@ class Runner:
             env=scope.env,
             idle_after=self.config.idle_after_session,
             durable=durable,
+            isolation=scope.ground.isolation,
         )
 
     async def run_batch(

@@ -8,7 +8,7 @@ from typing import Generic, Literal, TypeVar, overload
 import attrs
 
 from runner.errors import ExecFailed
-from runner.messages import Completed, Exec, Outcome, Output
+from runner.messages import Completed, Exec, InForce, Limit, Outcome, Output
 from runner.operations.asking import Asking
 
 TextT = TypeVar("TextT", str, bytes)
@@ -26,6 +26,8 @@ class Done(Generic[TextT]):
         duration: seconds.
         omitted: bytes of both streams that were not kept.
         leftovers: processes that it left behind and that were ended with it.
+        isolation: what held it inside its scope; None = nothing was asked for.
+        limit_exceeded: the limit that it, or one of its processes, was ended for.
     """
 
     exit_code: int
@@ -35,6 +37,8 @@ class Done(Generic[TextT]):
     duration: float
     omitted: int
     leftovers: int
+    isolation: InForce | None = None
+    limit_exceeded: Limit | None = None
 
     @property
     def ok(self) -> bool:
@@ -154,4 +158,6 @@ def _done(completed: Completed, text: Callable[[Output], TextT]) -> Done[TextT]:
         duration=completed.duration,
         omitted=completed.out.omitted + completed.err.omitted,
         leftovers=completed.leftovers,
+        isolation=completed.isolation,
+        limit_exceeded=completed.limit_exceeded,
     )

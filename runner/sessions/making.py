@@ -16,6 +16,7 @@ from runner.actors.supervisor import Supervisor
 from runner.agents.driver import Agent, Driver
 from runner.agents.registry import make_agent, make_driver
 from runner.errors import ConfigError
+from runner.messages import Isolation
 from runner.processes.host import ProcessHost
 from runner.sessions.actor import READY, SessionActor
 from runner.sessions.changes import DEFAULT_IGNORE, Scanner
@@ -66,6 +67,7 @@ class Sessions:
         idle_after: float = 300.0,
         ready: float = READY,
         durable: bool = True,
+        isolation: Isolation | None = None,
     ) -> Session:
         """Make a session; nothing happens before its first use.
 
@@ -82,6 +84,7 @@ class Sessions:
             ready: seconds that its program may take until a turn can be sent.
             durable: whether it is kept: record, transcript, and the right to be its only owner.
                 Without, nothing of it is left when it is closed.
+            isolation: what is to hold its program inside the directory; None = nothing.
 
         Raises:
             ConfigError: the agent, the id or the timeout cannot be used.
@@ -94,7 +97,9 @@ class Sessions:
                 f"{name!r} cannot be a session's id: it takes 1 to 100 letters, digits,"
                 " dots, underscores and dashes, and begins with a letter or a digit"
             )
-        starter = Starter(agent=record, driver=used, means=self.means, env=dict(env or {}))
+        starter = Starter(
+            agent=record, driver=used, means=self.means, env=dict(env or {}), isolation=isolation
+        )
         scanner = Scanner(directory, self.means.scans, ignore)
         if durable or not used.process_per_turn:
             state = self._make_state(name, used, directory, durable=durable)

@@ -23,7 +23,7 @@ import trio
 from runner.agents.driver import Conversation, Launch, Rung
 from runner.agents.events import Event
 from runner.errors import AgentUnavailable, ExecFailed
-from runner.messages import Outcome
+from runner.messages import Isolation, Outcome
 from runner.processes.host import ProcessHost
 from runner.processes.output import Capture
 from runner.processes.process import Process
@@ -43,6 +43,7 @@ class Program:
     """A process, from before its start until nothing is left of it.
 
     Attributes:
+        isolation: what is to hold it inside its directory; None = nothing.
         on_event: gets this and everything that the program says, in order; must not wait. It does
             not know this by itself: a cycle for every turn is much to collect.
         started: it runs, or could not be started: then `failure` says why.
@@ -58,6 +59,7 @@ class Program:
     env: Mapping[str, str]
     conversation: Conversation
     on_event: Callable[[Program, Event], None]
+    isolation: Isolation | None = None
     started: trio.Event = attrs.field(factory=trio.Event)
     ready: trio.Event = attrs.field(factory=trio.Event)
     ended: trio.Event = attrs.field(factory=trio.Event)
@@ -78,7 +80,11 @@ class Program:
         try:
             with self._cancel_scope:
                 async with self.host.open_process(
-                    self.launch.argv, cwd=self.cwd, env=self.env, stdin=self.launch.stdin
+                    self.launch.argv,
+                    cwd=self.cwd,
+                    env=self.env,
+                    stdin=self.launch.stdin,
+                    isolation=self.isolation,
                 ) as process:
                     self._process = process
                     self.started.set()
@@ -120,6 +126,7 @@ class Program:
                 timeout=timeout,
                 max_output=QUIET,
                 grace=self.patience,
+                isolation=self.isolation,
             )
             self.exit_code = done.exit_code
             self._left = done.leftovers

@@ -5,6 +5,7 @@ Everything that can be wrong is found here, before anything is started.
 
 from __future__ import annotations
 
+import os
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ import trio
 from runner.agents.driver import Agent, Driver, Launch, Setting
 from runner.agents.events import Event
 from runner.errors import AgentError, AgentUnavailable
+from runner.messages import Isolation
 from runner.processes.environment import base_environment
 from runner.processes.host import ProcessHost
 from runner.sessions.private import make_private, seed, write_files
@@ -52,12 +54,15 @@ class Starter:
 
     Attributes:
         env: variables of the session's scope; the driver's own win.
+        isolation: what is to hold the program inside that scope, and the session's private
+            directory; None = nothing.
     """
 
     agent: Agent
     driver: Driver
     means: Means
     env: Mapping[str, str]
+    isolation: Isolation | None = None
 
     def make_program(
         self,
@@ -97,7 +102,13 @@ class Starter:
             env=env,
             conversation=driver.conversation(setting),
             on_event=on_event,
+            isolation=self._isolation(state.private),
         )
+
+    def _isolation(self, private: str) -> Isolation | None:
+        if self.isolation is None or not os.path.isdir(private):
+            return self.isolation
+        return attrs.evolve(self.isolation, writable=(*self.isolation.writable, private))
 
     def _prepare(self, private: str, launch: Launch, env: Mapping[str, str]) -> None:
         program = launch.argv[0]

@@ -30,6 +30,7 @@ from runner.agents.driver import (
     Driver,
     ShellAgent,
 )
+from runner.backends.base import Backend
 from runner.backends.local import LocalBackend
 from runner.config import RunnerConfig, load_record
 from runner.errors import ConfigError
@@ -40,6 +41,11 @@ from runner.jobs.spec import Batch
 from runner.messages import Isolation
 from runner.processes.host import ProcessHost
 from runner.processes.sweep import RunMarker, sweep_stale_runs
+from runner.scopes.linting import lint_of
+from runner.scopes.permissions import Permissions, Ruleset
+from runner.scopes.permitted import PermittedBackend
+from runner.scopes.presets import PresetName
+from runner.scopes.safety import Lint, OnDangerous, Policy
 from runner.scopes.scope import Asker, Ground, Scope
 from runner.scopes.worker import WorkerAsker
 from runner.sessions.making import Sessions
@@ -77,6 +83,9 @@ class Runner:
         *,
         env: Mapping[str, str] | None = None,
         isolation: Isolation | None = None,
+        permissions: Permissions | Ruleset | PresetName | None = None,
+        lint: Policy | Lint = "footgun",
+        on_dangerous: OnDangerous | None = None,
     ) -> Scope:
         """A scope on a directory of this machine; nothing happens before its first operation.
 
@@ -85,18 +94,24 @@ class Runner:
                 effect makes it.
             env: variables for the programs that run in it, on top of the allow-listed ones.
             isolation: what is to hold those programs inside it; None = nothing.
+            permissions: what may be done in it: a ruleset, "default", "permissive", "read-only" or
+                "strict", or a `Permissions` with who is asked; None = everything.
+            lint: which commands are taken for accidents and refused: "footgun" (`rm -rf /`, a pipe
+                into a shell), "strict" (also `cd`, `sudo`, `$(…)`), or "off". It is no boundary.
+            on_dangerous: told what the lint finds; True lets the command run all the same.
 
         Raises:
-            ConfigError: the path is empty.
+            ConfigError: the path is empty, or there is no preset of that name.
         """
         name = os.fspath(path)
         if not name:
             raise ConfigError('a scope needs a path; "." is the current directory')
         return Scope(
             name,
-            Ground(root=os.path.abspath(name), isolation=isolation),
+            Ground(root=os.path.abspath(name), isolation=isolation).granting(permissions),
             dict(env or {}),
             self._asker_of,
+            lints=lint_of(lint, on_dangerous),
         )
 
     def session(
@@ -192,12 +207,14 @@ class Runner:
     def _asker_of(self, ground: Ground) -> Asker:
         return WorkerAsker(self._workers, ground, self._make_backend, self.config.idle_after_worker)
 
-    def _make_backend(self, ground: Ground) -> LocalBackend:
-        if ground.inner == ".":
-            return LocalBackend(ground.root, host=self._host, isolation=ground.isolation)
-        return LocalBackend(
-            ground.directory, host=self._host, isolation=ground.isolation, beneath=ground.root
+    def _make_backend(self, ground: Ground) -> Backend:
+        backend = LocalBackend(
+            ground.directory,
+            host=self._host,
+            isolation=ground.isolation,
+            beneath=None if ground.inner == "." else ground.root,
         )
+        return PermittedBackend(backend, ground.permissions) if ground.permissions else backend
 
 
 @asynccontextmanager

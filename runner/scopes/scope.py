@@ -13,6 +13,8 @@ was carried out and failed, `ActorCrashed` or `ActorGaveUp` if the worker is at 
 `SupervisorClosed` when the runner is left. Cancelled while it waits, an operation never runs;
 cancelled while it runs, it is put down before the call leaves, and a file is as before or as after.
 
+Permissions are kept by whoever carries the messages out (permitted.py), the lint by the handle.
+
 What it does not do: touch files or processes itself (backends/), or decide the order (actors/).
 """
 
@@ -28,9 +30,13 @@ from runner.errors import InvalidPath, OperationError
 from runner.messages import AnswerT, Exec, Isolation, Message
 from runner.messages.isolation import narrowed
 from runner.operations import Operations
+from runner.scopes.linting import lint_of, require_harmless
+from runner.scopes.permissions import Grant, Permissions, Ruleset
+from runner.scopes.presets import PresetName, permissions_of
+from runner.scopes.safety import Lint, OnDangerous, Policy
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, cache_hash=True)
 class Ground:
     """Where a scope stands, for whoever carries out its messages.
 
@@ -39,16 +45,25 @@ class Ground:
         inner: the path from there to the scope, "." for the outermost itself; it never leaves
             the root, whatever links there are.
         isolation: what is to hold its programs inside it; None = nothing.
+        permissions: what may be done there; all of them must allow it, an outer scope's first.
     """
 
     root: str
     inner: str = "."
     isolation: Isolation | None = None
+    permissions: tuple[Grant, ...] = ()
 
     @property
     def directory(self) -> str:
         """The scope's directory, absolute."""
         return os.path.normpath(os.path.join(self.root, self.inner))
+
+    def granting(self, permissions: Permissions | Ruleset | PresetName | None) -> Ground:
+        """The same ground, on which these permissions count as well, from its directory on."""
+        if permissions is None:
+            return self
+        grant = Grant(permissions=permissions_of(permissions), base=self.directory)
+        return attrs.evolve(self, permissions=(*self.permissions, grant))
 
 
 class Asker(Protocol):
@@ -70,12 +85,14 @@ class Scope(Operations):
         path: as the caller named it.
         ground: where it stands.
         env: variables for the programs that run in it, on top of the allow-listed ones.
+        lints: look at commands before they are run; all of them must let a command pass.
     """
 
     path: str
     ground: Ground
     env: Mapping[str, str]
     _asker_of: AskerOf
+    lints: tuple[Lint, ...] = attrs.field(default=(), kw_only=True)
     _asker: Asker = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -92,6 +109,9 @@ class Scope(Operations):
         *,
         env: Mapping[str, str] | None = None,
         isolation: Isolation | None = None,
+        permissions: Permissions | Ruleset | PresetName | None = None,
+        lint: Policy | Lint = "off",
+        on_dangerous: OnDangerous | None = None,
     ) -> Scope:
         """A scope inside this one; it can only narrow.
 
@@ -100,23 +120,30 @@ class Scope(Operations):
             env: variables on top of this scope's.
             isolation: what is to hold its programs as well as what holds this scope's does: the
                 stricter of both is in force.
+            permissions: what may be done in it; this scope's must allow it as well.
+            lint: looks at its commands as well as this scope's does.
+            on_dangerous: told what that finds; True lets it pass.
 
         Raises:
             InvalidPath: the path is absolute, or leads out by its names.
+            ConfigError: there is no preset of that name.
         """
         inner = os.path.normpath(os.path.join(self.ground.inner, path))
         if not path or os.path.isabs(path) or _leads_out(os.path.normpath(path)):
             reason = "a scope inside a scope needs a relative path that stays inside"
             raise InvalidPath("scope", path, reason, scope=self.path)
+        ground = Ground(
+            root=self.ground.root,
+            inner=inner,
+            isolation=narrowed(self.ground.isolation, isolation),
+            permissions=self.ground.permissions,
+        )
         return Scope(
             os.path.join(self.path, path),
-            Ground(
-                root=self.ground.root,
-                inner=inner,
-                isolation=narrowed(self.ground.isolation, isolation),
-            ),
+            ground.granting(permissions),
             {**self.env, **(env or {})},
             self._asker_of,
+            lints=self.lints + lint_of(lint, on_dangerous),
         )
 
     @property
@@ -126,6 +153,8 @@ class Scope(Operations):
 
     async def ask(self, message: Message[AnswerT], /) -> AnswerT:
         """Have a message carried out by the worker; programs get the scope's variables."""
+        if self.lints and isinstance(message, Exec):
+            await require_harmless(self.lints, "exec", message.command, self.path)
         if self.env and isinstance(message, Exec):
             env = {**self.env, **dict(message.env)}
             message = cast("Message[AnswerT]", attrs.evolve(message, env=tuple(env.items())))

@@ -1,0 +1,1 @@
+"""What a sandbox of deepagents does, as coroutine functions on a scope."""

@@ -27,6 +27,7 @@ MOST_REPETITIONS = 12  # over several lines, where there is no other way
 
 _ACCEPT: Final = -1
 _END: Final = -1  # the signature of the end of a text
+_NO_END = _parser.parse(r"[^\r\n]")[0]
 _REPEATS = ("MAX_REPEAT", "MIN_REPEAT")
 
 
@@ -47,9 +48,49 @@ class Risk:
     endless: bool
 
 
-def risk_of(pattern: str, flags: int) -> Risk:
+@attrs.frozen
+class Parsed:
+    """A pattern as `re` has parsed it, in which `.` is no CR, as for who counts CRLF as an end.
+
+    Attributes:
+        tree: a `SubPattern`.
+        flags: those that were given, and those in the pattern.
+    """
+
+    tree: Any
+    flags: int
+
+    def compiled(self) -> re.Pattern[str]:
+        """The same for `re`."""
+        found: re.Pattern[str] = _compiler.compile(self.tree, self.flags)
+        return found
+
+
+def parse(pattern: str, flags: int) -> Parsed:
+    """Parse a pattern; re.error if it cannot be."""
+    tree = _parser.parse(pattern, flags)
+    flags |= tree.state.flags
+    _without_cr(tree, flags)
+    return Parsed(tree, flags)
+
+
+def _without_cr(items: Any, flags: int) -> None:
+    for place, (code, value) in enumerate(items):
+        name = str(code)
+        if name == "ANY" and not flags & re.DOTALL:
+            items[place] = _NO_END
+        elif name in _REPEATS:
+            _without_cr(value[2], flags)
+        elif name == "SUBPATTERN":
+            _without_cr(value[3], (flags | value[1]) & ~value[2])
+        elif name == "BRANCH":
+            for each in value[1]:
+                _without_cr(each, flags)
+
+
+def risk_of(parsed: Parsed) -> Risk:
     """What a pattern may cost with `re`; on the safe side."""
-    nested, count = _repetitions(_parser.parse(pattern, flags), repeated=False)
+    nested, count = _repetitions(parsed.tree, repeated=False)
     endless = nested or count > MOST_REPETITIONS
     if endless or count >= len(HARMLESS):
         return Risk(0, endless)
@@ -80,23 +121,22 @@ def _repetitions(items: Iterable[tuple[Any, Any]], *, repeated: bool) -> tuple[b
     return nested, count
 
 
-def compile_linear(pattern: str, flags: int) -> Callable[[str], bool]:
+def compile_linear(parsed: Parsed) -> Callable[[str], bool]:
     """Whether a text (without line ends) has a match, in linear time; TooLarge if it cannot be."""
-    return _Known(_Automaton(pattern, flags)).matches
+    return _Known(_Automaton(parsed)).matches
 
 
 class _Automaton:
     """States: a test of one character, a choice, or a place (the start, a boundary of a word)."""
 
-    def __init__(self, pattern: str, flags: int) -> None:
+    def __init__(self, parsed: Parsed) -> None:
         self.tests: list[re.Pattern[str]] = []
         self.test_of: dict[int, tuple[int, int]] = {}  # state -> test, next
         self.choice_of: dict[int, tuple[int, ...]] = {}
         self.place_of: dict[int, tuple[str, int]] = {}
         self._number = itertools.count()
         self._known: dict[str, int] = {}
-        parsed = _parser.parse(pattern, flags)
-        self.start = self._sequence(parsed, _ACCEPT, flags | parsed.state.flags)
+        self.start = self._sequence(parsed.tree, _ACCEPT, parsed.flags)
 
     def _new(self) -> int:
         number = next(self._number)

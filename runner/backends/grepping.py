@@ -6,9 +6,10 @@ file filter without `/` is matched against the name, with one against the path f
 begins; types are names of `file_types`, and one of them is enough.
 
 The promised dialect is what Rust's regex crate and Python's `re` have in common and mean alike:
-literals, `.`, classes with `\d \w \s \b`, `^ $`, groups (also `(?P<name>…)` and `(?i)`),
-alternation, greedy and lazy repetition. No look-around, no back-references. With `multiline` a
-match may reach over lines (`\n`, `\s`, `(?s:.)`), and every line that it touches is found.
+literals, `.` (no CR, no LF), classes with `\d \w \s \b`, `^ $`, groups (also `(?P<name>…)` and
+`(?i)`), alternation, greedy and lazy repetition. No look-around, no back-references. With
+`multiline` a match may reach over lines (`\n`, `\s`, `(?s:.)`), and every line that it touches is
+found.
 
 A hostile pattern takes no more than time linear in the text: see `automaton`.
 """
@@ -23,7 +24,7 @@ from collections.abc import Callable, Iterator
 
 import attrs
 
-from runner.backends.automaton import TooLarge, compile_linear, risk_of
+from runner.backends.automaton import TooLarge, compile_linear, parse, risk_of
 from runner.backends.file_types import file_types
 from runner.backends.search import Glob, UnusablePattern, compile_glob, require_text
 from runner.messages import Grep
@@ -150,10 +151,10 @@ def _checked(pattern: str, *, multiline: bool) -> str:
 
 
 def _in_lines(pattern: str, flags: int) -> Callable[[bytes], Iterator[int]]:
-    regex = re.compile(pattern, flags)
-    search = regex.search
-    harmless = risk_of(pattern, flags).harmless
-    linear = None if harmless is None else compile_linear(pattern, flags)
+    parsed = parse(pattern, flags)
+    search = parsed.compiled().search
+    harmless = risk_of(parsed).harmless
+    linear = None if harmless is None else compile_linear(parsed)
 
     def matching(content: bytes) -> Iterator[int]:
         for number, line in enumerate(raw_lines(content)):
@@ -168,8 +169,9 @@ def _in_lines(pattern: str, flags: int) -> Callable[[bytes], Iterator[int]]:
 
 
 def _in_text(pattern: str, flags: int) -> Callable[[bytes], Iterator[int]]:
-    regex = re.compile(pattern, flags)
-    if risk_of(pattern, flags).endless:
+    parsed = parse(pattern, flags)
+    regex = parsed.compiled()
+    if risk_of(parsed).endless:
         raise UnusablePattern(
             "repetition within repetition over several lines may take for ever here"
         )

@@ -16,7 +16,7 @@ from pathlib import Path
 import trio
 
 from runner.backends.local import LocalBackend
-from runner.backends.ripgrep.program import RipgrepFailed, program
+from runner.backends.ripgrep.command import RipgrepFailed, program
 from tests.benchmarks.measure import CannotRun, Row, ratios, times
 
 SIZES = (20_000, 100_000)

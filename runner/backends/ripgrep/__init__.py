@@ -3,7 +3,7 @@
 Model. `rg` runs in the directory itself (its working directory is our descriptor) and names files,
 lines and offsets; its output is read as it comes, in bounded memory (said.py). What it names is
 read again beneath the directory before anything of it is answered (reading.py). The pattern is
-given as `--regexp=…`, so it can never become an option (program.py). Which files are searched is
+given as `--regexp=…`, so it can never become an option (command.py). Which files are searched is
 decided by the rules of `grepping`.
 """
 
@@ -14,8 +14,8 @@ from collections.abc import Callable
 import trio
 
 from runner.backends.beneath import Beneath
-from runner.backends.ripgrep.program import RipgrepFailed, arguments, program
-from runner.backends.ripgrep.program import failures as failures
+from runner.backends.ripgrep.command import RipgrepFailed, arguments, program
+from runner.backends.ripgrep.command import failures as failures
 from runner.backends.ripgrep.reading import read_again
 from runner.backends.ripgrep.said import Sighting
 from runner.backends.search import UnusablePattern

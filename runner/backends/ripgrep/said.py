@@ -125,10 +125,11 @@ class Sighting:
     def _end(self, rest: bytes, place: int) -> int:
         end = rest.find(b"\n\n", place)
         path = self._path or b""
-        if b"\n\n" in path:  # then its last line may look like the end
-            warning = rest.find(b"\n" + path + b": WARNING: ", place)
-            if 0 <= warning <= end:
-                end = rest.find(b"\n\n", warning + len(path) + 1)
+        if b"\n\n" in path:
+            # Then its last line looks like the end of the block. No other line begins with `./`.
+            warning = rest.find(b"\n./", place, end)
+            if warning >= 0:
+                end = rest.find(b"\n\n", warning + 1 + len(path))
         return end
 
     def _lines(self, block: bytes, *, last: bool = False) -> None:

@@ -34,7 +34,7 @@ from runner.messages import Completed, Isolation, Outcome
 from runner.messages.isolation import ModeInForce
 from runner.processes import protocol, sweep
 from runner.processes.isolation.choosing import Choice, choose, locate
-from runner.processes.isolation.inside import Inside
+from runner.processes.isolation.inside import Inside, wait_groups_gone
 from runner.processes.isolation.proxy import Decided
 from runner.processes.kept import Kept
 from runner.processes.launch import Launch, exec_failed, not_entered
@@ -282,6 +282,7 @@ class ProcessHost:
                 self._guardian = None
             for link in tuple(self._links):
                 self._drop(link)
+            await wait_groups_gone()
 
     # ------------------------------------------------------------ keepers and the guardian
 

@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 NO_BOUNDARY = "programs are not held inside their scope"
 GROUPS_GO = 2.0  # seconds for the kernel to let go of a group
 _tree: list[cgroups.Tree | None] = []
+_leaving: set[cgroups.Group] = set()
 
 
 def group_tree() -> cgroups.Tree | None:
@@ -248,15 +249,22 @@ class Inside:
         """Look on no longer, and let the group go, which nothing is in any more."""
         self.stop()
         if self._group is not None and not self._group.close():
-            trio.lowlevel.spawn_system_task(_let_go, self._group)
+            _leaving.add(self._group)
+            trio.lowlevel.spawn_system_task(_let_go)
 
 
-async def _let_go(group: cgroups.Group) -> None:
-    """Remove a group whose last process is on its way out."""
+async def wait_groups_gone() -> None:
+    """Remove the groups whose last processes are on their way out; bounded."""
     give_up = time.monotonic() + GROUPS_GO
-    with suppress(trio.Cancelled):
-        while not group.close() and time.monotonic() < give_up:  # noqa: ASYNC110 - nothing tells
-            await trio.sleep(0.02)
+    while _leaving and time.monotonic() < give_up:  # noqa: ASYNC110 - the kernel does not tell
+        _leaving.difference_update([each for each in _leaving if each.close()])
+        await trio.sleep(0.01)
+
+
+async def _let_go() -> None:
+    with suppress(trio.Cancelled):  # at the end of trio; `ProcessHost.aclose` has waited for it
+        await wait_groups_gone()
+
 
 
 def layers_of(mode: ModeInForce, isolation: Isolation, scope: str) -> tuple[str, ...]:

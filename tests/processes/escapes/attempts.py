@@ -346,7 +346,7 @@ def read_environment_of_outside_process():
 
 @attempt
 def slow_outside_process_down():
-    os.setpriority(os.PRIO_PROCESS, pid(), 1)
+    os.setpriority(os.PRIO_PROCESS, pid(), os.getpriority(os.PRIO_PROCESS, pid()) + 1)
     return see_outside_process()
 
 

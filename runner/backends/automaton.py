@@ -112,13 +112,20 @@ def _repetitions(items: Iterable[tuple[Any, Any]], *, repeated: bool) -> tuple[b
             below.append(_repetitions(value[3], repeated=repeated))
         elif str(code) == "BRANCH":
             branches = value[1]
-            first = [str(each[0]) if each else "" for each in branches]
-            alike = len(set(first)) < len(first) or not all("LITERAL," in each for each in first)
+            first = [_begins(each) for each in branches]
+            alike = None in first or len(set(first)) < len(first)
             nested = nested or (repeated and alike)
             below += [_repetitions(each, repeated=repeated) for each in branches]
         nested = nested or any(each for each, _ in below)
         count += sum(each for _, each in below)
     return nested, count
+
+
+def _begins(items: Any) -> str | None:
+    """The letter that a branch begins with, if it is one; upper and lower case are alike."""
+    if not items or str(items[0][0]) != "LITERAL":
+        return None
+    return chr(items[0][1]).casefold()
 
 
 def compile_linear(parsed: Parsed) -> Callable[[str], bool]:

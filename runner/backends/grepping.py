@@ -26,6 +26,7 @@ import attrs
 
 from runner.backends.automaton import TooLarge, compile_linear, parse, risk_of
 from runner.backends.file_types import file_types
+from runner.backends.files import TEMPORARY, is_temporary
 from runner.backends.search import Glob, UnusablePattern, compile_glob, require_text
 from runner.messages import Grep
 
@@ -38,10 +39,13 @@ class Sieve:
     glob: Glob | None
     by_name: bool
     types: tuple[Glob, ...] | None = None
+    by_caller: bool = False
 
     def takes(self, path: str) -> bool:
         """Whether the file is looked at."""
         if not self.hidden and (path[0] == "." or "/." in path):
+            return False
+        if TEMPORARY in path and not self.by_caller and any(map(is_temporary, path.split("/"))):
             return False
         if self.glob is not None and not self.glob.matches(
             path.rpartition("/")[2] if self.by_name else path
@@ -54,7 +58,7 @@ class Sieve:
 
     def named(self) -> Sieve:
         """For a file that the caller named himself: a dot in front hides it no more."""
-        return attrs.evolve(self, hidden=True)
+        return attrs.evolve(self, hidden=True, by_caller=True)
 
 
 def compile_sieve(message: Grep) -> Sieve:

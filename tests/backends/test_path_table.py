@@ -8,6 +8,7 @@ temporary directory, too.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from os.path import lexists
@@ -227,13 +228,51 @@ async def test_exists(place, case):
         assert await place.backend.exists(place.path) == (kind in {"file", "directory"})
 
 
-@pytest.mark.parametrize("verb", ["ls", "glob", "grep", "exec"])
+@pytest.mark.parametrize("verb", ["read_lines", "digest", "download"])
+async def test_files_are_looked_at(place, case, verb):
+    kind, real = outcome(case)
+    backend = place.backend
+    errors = {**OBSERVED, MISSING: e.NotFound, "directory": e.WrongType}
+    if verb == "download":
+        (item,) = await backend.download([place.path])
+        if kind in errors:
+            assert isinstance(item.error, errors[kind])
+            assert (item.path, item.error.path, item.content) == (place.path, place.path, None)
+        else:
+            assert (item.error, item.content) == (None, (place.root / real).read_bytes())
+        assert look(place.out) == place.before
+        return
+    operation = {"read_lines": backend.read_lines, "digest": backend.digest}[verb](place.path)
+    if kind in errors:
+        await place.refused(errors[kind], operation)
+        return
+    answer = await operation
+    content = (place.root / real).read_bytes()
+    if verb == "read_lines":
+        assert answer.text.encode() == content
+    else:
+        assert answer == hashlib.sha256(content).hexdigest()
+
+
+async def test_realpath(place, case):
+    kind, real = outcome(case)
+    if kind in OBSERVED:
+        await place.refused(OBSERVED[kind], place.backend.realpath(place.path))
+        return
+    answer = await place.backend.realpath(place.path)
+    assert answer == os.path.realpath(place.root / real)
+    assert answer == os.path.realpath(place.root / place.path)
+    assert look(place.out) == place.before
+
+
+@pytest.mark.parametrize("verb", ["ls", "tree", "glob", "grep", "exec"])
 async def test_directories_are_entered(place, case, verb):
     kind, real = outcome(case)
     errors = {**OBSERVED, MISSING: e.NotFound, "file": e.WrongType}
     backend = place.backend
     operations = {
         "ls": lambda: backend.ls(place.path),
+        "tree": lambda: backend.tree(place.path, depth=1, hidden=True),
         "glob": lambda: backend.glob("*", place.path, hidden=True),
         "grep": lambda: backend.grep("SECRET|", place.path),
         "exec": lambda: backend.exec(("pwd", "-P"), cwd=place.path),
@@ -246,7 +285,7 @@ async def test_directories_are_entered(place, case, verb):
     else:
         answer = await operation
         names = sorted(os.listdir(place.root / real))
-        if verb == "ls":
+        if verb in {"ls", "tree"}:
             assert [each.name for each in answer.entries] == names
         elif verb == "glob":
             assert [os.path.basename(each) for each in answer.paths] == names

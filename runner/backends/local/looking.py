@@ -122,7 +122,8 @@ def _path_of_missing(beneath: Beneath, names: Names) -> str:
         directory, depth = beneath.nearest(names)
         missing = names[depth:]
     try:
-        if ".." in missing:  # nothing can be above what is not there
+        # Nothing can be above what is not there, nor below a link that dangles.
+        if ".." in missing or (len(missing) > 1 and files.status_of(directory, missing[0])):
             raise fail(errno.ENOENT)
         return "/".join((_path_of(directory).rstrip("/"), *missing))
     finally:

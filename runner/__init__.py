@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runner.agents.driver import ShellAgent as ShellAgent
     from runner.agents.events import ErrorClass as ErrorClass
     from runner.agents.events import Usage as Usage
+    from runner.backends.read_only import ReadOnlyBackend as ReadOnlyBackend
     from runner.config import RunnerConfig as RunnerConfig
     from runner.errors import ActorCrashed as ActorCrashed
     from runner.errors import ActorError as ActorError
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from runner.errors import AgentUnavailable as AgentUnavailable
     from runner.errors import AlreadyExists as AlreadyExists
     from runner.errors import ConfigError as ConfigError
+    from runner.errors import DangerousCommand as DangerousCommand
     from runner.errors import DecodeFailed as DecodeFailed
+    from runner.errors import Denied as Denied
     from runner.errors import EditFailed as EditFailed
     from runner.errors import ExecFailed as ExecFailed
     from runner.errors import FileChanged as FileChanged
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from runner.errors import PathEscapes as PathEscapes
     from runner.errors import PermissionDenied as PermissionDenied
     from runner.errors import Problem as Problem
+    from runner.errors import ReadOnly as ReadOnly
     from runner.errors import RunnerError as RunnerError
     from runner.errors import SessionClosed as SessionClosed
     from runner.errors import SupervisorClosed as SupervisorClosed
@@ -63,6 +67,18 @@ if TYPE_CHECKING:
     from runner.operations import with_hashes as with_hashes
     from runner.runtime import Runner as Runner
     from runner.runtime import open_runner as open_runner
+    from runner.scopes.permissions import Decision as Decision
+    from runner.scopes.permissions import Permissions as Permissions
+    from runner.scopes.permissions import Question as Question
+    from runner.scopes.permissions import Rule as Rule
+    from runner.scopes.permissions import Rules as Rules
+    from runner.scopes.permissions import Ruleset as Ruleset
+    from runner.scopes.permitted import PermittedBackend as PermittedBackend
+    from runner.scopes.presets import PRESETS as PRESETS
+    from runner.scopes.presets import create_ruleset as create_ruleset
+    from runner.scopes.safety import Danger as Danger
+    from runner.scopes.safety import Lint as Lint
+    from runner.scopes.safety import find_danger as find_danger
     from runner.scopes.scope import Scope as Scope
     from runner.sessions.session import Session as Session
     from runner.sessions.turn import Turn as Turn
@@ -87,6 +103,26 @@ _HOMES = {
         "Replacement",
         "Stored",
     ),
+    # permissions and the lint
+    "runner.scopes.permissions": (
+        "Decision",
+        "Permissions",
+        "Question",
+        "Rule",
+        "Rules",
+        "Ruleset",
+    ),
+    "runner.scopes.presets": (
+        "PRESETS",
+        "create_ruleset",
+    ),
+    "runner.scopes.safety": (
+        "Danger",
+        "Lint",
+        "find_danger",
+    ),
+    "runner.scopes.permitted": ("PermittedBackend",),
+    "runner.backends.read_only": ("ReadOnlyBackend",),
     # sessions and agents
     "runner.sessions.session": ("Session",),
     "runner.sessions.turn": ("Turn",),
@@ -110,7 +146,9 @@ _HOMES = {
         "AgentUnavailable",
         "AlreadyExists",
         "ConfigError",
+        "DangerousCommand",
         "DecodeFailed",
+        "Denied",
         "EditFailed",
         "ExecFailed",
         "FileChanged",
@@ -125,6 +163,7 @@ _HOMES = {
         "PathEscapes",
         "PermissionDenied",
         "Problem",
+        "ReadOnly",
         "RunnerError",
         "SessionClosed",
         "SupervisorClosed",

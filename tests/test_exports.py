@@ -8,11 +8,13 @@ import runner
 
 NAMES = """
 ActorCrashed ActorError ActorGaveUp Agent AgentError AgentUnavailable AlreadyExists Batch
-ClaudeAgent CodexAgent CommandAgent ConfigError Control DecodeFailed Done EditFailed Entry
-ErrorClass ExecFailed Failure FileChanged FileStat Found InvalidPath InvalidPattern LedgerBusy
-LedgerError LineChange Listing Match Matches NoSpace NotEmpty NotFound OperationError Outcome
-PathEscapes PermissionDenied Problem Replacement Report Runner RunnerConfig RunnerError Scope
-Session SessionClosed ShellAgent Stored SupervisorClosed Turn Usage WrongType line_hash open_runner
+ClaudeAgent CodexAgent CommandAgent ConfigError Control Danger DangerousCommand Decision
+DecodeFailed Denied Done EditFailed Entry ErrorClass ExecFailed Failure FileChanged FileStat
+Found InvalidPath InvalidPattern LedgerBusy LedgerError LineChange Lint Listing Match Matches
+NoSpace NotEmpty NotFound OperationError Outcome PRESETS PathEscapes PermissionDenied
+Permissions PermittedBackend Problem Question ReadOnly ReadOnlyBackend Replacement Report Rule
+Rules Ruleset Runner RunnerConfig RunnerError Scope Session SessionClosed ShellAgent Stored
+SupervisorClosed Turn Usage WrongType create_ruleset find_danger line_hash open_runner
 with_hashes
 """.split()
 

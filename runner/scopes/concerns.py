@@ -5,7 +5,6 @@ A new operation without an entry here is refused by permissions, and a test says
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import attrs
@@ -86,11 +85,6 @@ SHOWS: dict[type[Message[Any]], Kind] = {
     m.Glob: "glob",
     m.Grep: "grep",
 }
-
-
-def op_of(message: Message[Any]) -> str:
-    """The name of an operation, as the method of `Scope`."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(message).__name__).lower()
 
 
 def slots_of(message: Message[Any]) -> tuple[Slot, ...] | None:

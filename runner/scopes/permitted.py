@@ -21,7 +21,7 @@ file has a second name (a hard link), or what becomes of files while a tree is c
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Literal, TypeVar, cast
 
 import attrs
@@ -32,7 +32,8 @@ from runner.backends.failures import failure
 from runner.backends.straight import Resolved
 from runner.errors import Denied, InvalidPath, NotFound, OperationError, WrongType
 from runner.messages import AnswerT, Message
-from runner.scopes.concerns import MANY, SHOWS, Slot, op_of, slots_of, with_paths
+from runner.operations.op_names import op_name
+from runner.scopes.concerns import MANY, SHOWS, Slot, slots_of, with_paths
 from runner.scopes.deciding import Decider
 from runner.scopes.judging import Bases, Judged, judge, judge_line, line_of
 from runner.scopes.permissions import (
@@ -45,7 +46,7 @@ from runner.scopes.permissions import (
     may_hide,
 )
 from runner.scopes.presets import PresetName, permissions_of
-from runner.scopes.sifting import ALL, Sieve
+from runner.scopes.sifting import ALL, Showing, Shown, Sieve
 
 T = TypeVar("T")
 
@@ -116,7 +117,7 @@ class PermittedBackend(Backend):
 
     async def carry_out(self, message: Message[AnswerT], /) -> AnswerT:
         """Carry out a message, if the rules allow it."""
-        op, slots = op_of(message), slots_of(message)
+        op, slots = op_name(type(message)), slots_of(message)
         if slots is None:
             raise Denied(op, None, "the permissions do not know this operation", scope=self.name)
         if type(message) in MANY:
@@ -228,25 +229,22 @@ class PermittedBackend(Backend):
             try:
                 [ways[number]] = self._resolve(op, (slot,))
                 found = await self._judge(message, (slot,), (ways[number],))
-                if any(each.verdict.action == "ask" for judged in found for each in judged):
+                actions = {each.verdict.action for judged in found for each in judged}
+                if "ask" in actions and "deny" not in actions:
                     asking[number] = found
-                    if not any(
-                        each.verdict.action == "deny" for judged in found for each in judged
-                    ):
-                        continue
+                    continue
                 await self._decider.decide(op, message, found, asked=False)
             except OperationError as error:
                 errors[number] = error
-        still = {number: found for number, found in asking.items() if number not in errors}
-        if still:
+        if asking:
             together = [
-                [each for found in still.values() for each in found[grant]]
+                [each for found in asking.values() for each in found[grant]]
                 for grant in range(len(self._grants))
             ]
             try:
                 await self._decider.decide(op, message, together, asked=False)
             except Denied as error:
-                errors.update(dict.fromkeys(still, error))
+                errors.update(dict.fromkeys(asking, error))
         kept = [number for number in range(len(slots)) if number not in errors]
         straight = with_paths(_only(message, kept), tuple(ways[each].path for each in kept))
         answers = iter(cast("tuple[Any, ...]", await self._carry_out(straight)))
@@ -270,7 +268,10 @@ class PermittedBackend(Backend):
             return answer
         grants = [each for each in self._grants if may_hide(each.permissions.rules, kind)]
         sieve = Sieve(self._inner, grants, self._bases, kind, ways[0])
-        return cast("AnswerT", await sieve.sift(message, answer, self._carry_out))
+        # Only messages of the table come here, and each with its own answer.
+        showing, shown = cast("Showing", message), cast("Shown", answer)
+        again = cast("Callable[[Showing], Awaitable[Shown]]", self._carry_out)
+        return cast("AnswerT", await sieve.sift(showing, shown, again))
 
 
 def _tell(error: OperationError, slots: Sequence[Slot], ways: Sequence[Resolved]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, assert_never, cast
 
 import attrs
 
@@ -19,11 +19,13 @@ from runner.backends.beneath import Names
 from runner.backends.straight import Resolved
 from runner.backends.threads import breathe, in_thread
 from runner.errors import OperationError
-from runner.messages import Message
 from runner.scopes.judging import Bases
 from runner.scopes.permissions import Grant, Kind, denies_by_rule, hides
 
 T = TypeVar("T")
+
+Showing: TypeAlias = m.Ls | m.Tree | m.ListKeys | m.Glob | m.Grep
+Shown: TypeAlias = m.Listing | m.Drawing | m.Found | m.Matches
 
 ALL = 1 << 40  # a limit that is none
 FEW = 200  # names that are judged in trio's own thread: about a millisecond
@@ -44,21 +46,27 @@ class Sieve:
         self._within: dict[Names, bool] = {(): False}
 
     async def sift(
-        self, message: Message[Any], answer: Any, again: Callable[[Message[Any]], Awaitable[Any]]
-    ) -> object:
-        """The answer without what is hidden, in the caller's names."""
+        self, message: Showing, answer: Shown, again: Callable[[Showing], Awaitable[Shown]]
+    ) -> Shown:
+        """The answer without what is hidden, in the caller's names.
+
+        Args:
+            message: what was asked for.
+            answer: the inner backend's.
+            again: asks the inner backend for more.
+        """
         if not self._grants:
             return self._named(answer, message)
-        limit = message.limit  # type: ignore[attr-defined]
         if answer.omitted:
             answer = await again(_unlimited(message, self._top.path))
         few = _size(answer) <= FEW
         kept = self._kept(answer) if few else await in_thread(lambda: self._kept(answer))
-        return self._named(_cut(kept, limit, getattr(message, "per_file", None)), message)
+        per_file = message.per_file if isinstance(message, m.Grep) else None
+        return self._named(_cut(kept, message.limit, per_file), message)
 
     # ---------------------------------------------------------------- judging
 
-    def _kept(self, answer: Any) -> Any:
+    def _kept(self, answer: Shown) -> Shown:
         match answer:
             case m.Listing() | m.Drawing():
                 entries = tuple(
@@ -82,7 +90,8 @@ class Sieve:
                     files=self._files(answer.files, lambda each: each),
                     counts=self._files(answer.counts, lambda each: each.path),
                 )
-        raise AssertionError(answer)
+            case _:
+                assert_never(answer)
 
     def _files(self, items: tuple[T, ...], path_of: Callable[[T], str]) -> tuple[T, ...]:
         known: dict[str, bool] = {}
@@ -139,7 +148,7 @@ class Sieve:
 
     # ---------------------------------------------------------------- names
 
-    def _named(self, answer: Any, message: Message[Any]) -> object:
+    def _named(self, answer: Shown, message: Showing) -> Shown:
         """The answer with paths as the caller wrote them."""
         if isinstance(answer, m.Drawing):
             return attrs.evolve(answer, path=cast("m.Tree", message).path)
@@ -161,24 +170,28 @@ class Sieve:
         return (attrs.evolve(each, path=self._as_given(each.path)) for each in items)
 
 
-def _size(answer: Any) -> int:
+def _size(answer: Shown) -> int:
     match answer:
         case m.Listing() | m.Drawing():
             return len(answer.entries)
         case m.Found():
             return len(answer.paths)
-    return len(answer.matches) + len(answer.files) + len(answer.counts)
+        case m.Matches():
+            return len(answer.matches) + len(answer.files) + len(answer.counts)
+        case _:
+            assert_never(answer)
 
 
-def _unlimited(message: Message[Any], path: str) -> Message[Any]:
+def _unlimited(message: Showing, path: str) -> Showing:
     """The same message about a resolved path, without limits."""
-    wanted: dict[str, object] = {"limit": ALL, "path": path, "per_file": None}
-    names = {each.name for each in attrs.fields(type(message))}
-    changes = {name: value for name, value in wanted.items() if name in names}
-    return attrs.evolve(cast("Any", message), **changes)  # type: ignore[no-any-return]
+    if isinstance(message, m.ListKeys):
+        return attrs.evolve(message, limit=ALL)
+    if isinstance(message, m.Grep):
+        return attrs.evolve(message, limit=ALL, path=path, per_file=None)
+    return attrs.evolve(message, limit=ALL, path=path)
 
 
-def _cut(answer: Any, limit: int, per_file: int | None) -> Any:
+def _cut(answer: Shown, limit: int, per_file: int | None) -> Shown:
     """The answer within the limits; what goes beyond them is counted."""
     changes: dict[str, object] = {}
     omitted = answer.omitted
@@ -192,7 +205,8 @@ def _cut(answer: Any, limit: int, per_file: int | None) -> Any:
         if len(kept) < len(items):
             omitted += len(items) - len(kept)
             changes[name] = kept
-    return attrs.evolve(answer, omitted=omitted, **changes)
+    cut: Shown = attrs.evolve(cast("Any", answer), omitted=omitted, **changes)
+    return cut
 
 
 def _next(counter: Counter[str], key: str) -> int:

@@ -28,3 +28,26 @@ async def a_runner_gives_scopes_and_sessions() -> None:
         assert_type(scope.scope("b"), runner.Scope)
         async with r.session(scope, agent="shell") as session:
             assert_type(await session.send("true"), runner.Turn)
+
+
+async def permissions_are_given_by_name_by_rules_or_whole(r: runner.Runner) -> None:
+    decisions: list[runner.Decision] = []
+
+    async def ask(question: runner.Question) -> bool:
+        return assert_type(question.op, str) == "write"
+
+    rules = runner.create_ruleset(allow_write=True)
+    assert_type(rules, runner.Ruleset)
+    whole = runner.Permissions(rules=rules, ask=ask, record=decisions.append)
+    for given in ("read-only", rules, whole, None):
+        assert_type(r.scope("a", permissions=given).scope("b", permissions=given), runner.Scope)
+    assert_type(runner.ReadOnlyBackend(r.scope("a")).name, str)
+
+
+async def the_lint_is_told_what_is_dangerous(r: runner.Runner) -> None:
+    def passes(danger: runner.Danger) -> bool:
+        return danger.rule == "rm"
+
+    assert_type(r.scope("a", lint="strict", on_dangerous=passes), runner.Scope)
+    assert_type(r.scope("a", lint=runner.Lint(policy="off")), runner.Scope)
+    assert_type(runner.find_danger("ls", "footgun"), runner.Danger | None)

@@ -193,7 +193,11 @@ def _open_tree(wanted: tuple[str, int, str, tuple[int, int] | None], owners: int
     try:
         tree = syscalls.open_tree(source)
     except OSError as error:
-        if kind == "optional" and error.errno in {errno.ENOENT, errno.EACCES, errno.ENOTDIR}:
+        if kind == "optional" and error.errno in {
+            errno.ENOENT,
+            errno.EACCES,
+            errno.ENOTDIR,
+        }:
             return -1
         raise
     found = os.fstat(tree)

@@ -256,7 +256,7 @@ class Inside:
 async def wait_groups_gone() -> None:
     """Remove the groups whose last processes are on their way out; bounded."""
     give_up = time.monotonic() + GROUPS_GO
-    while _leaving and time.monotonic() < give_up:  # noqa: ASYNC110 - the kernel does not tell
+    while _leaving and time.monotonic() < give_up:
         _leaving.difference_update([each for each in _leaving if each.close()])
         await trio.sleep(0.01)
 
@@ -264,7 +264,6 @@ async def wait_groups_gone() -> None:
 async def _let_go() -> None:
     with suppress(trio.Cancelled):  # at the end of trio; `ProcessHost.aclose` has waited for it
         await wait_groups_gone()
-
 
 
 def layers_of(mode: ModeInForce, isolation: Isolation, scope: str) -> tuple[str, ...]:

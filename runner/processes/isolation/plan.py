@@ -232,6 +232,11 @@ def _etc(isolation: Isolation) -> list[str]:
     return [path for name in names if os.path.exists(path := f"/etc/{name}")]
 
 
+def _by_place(wanted: tuple[str, object]) -> str:
+    """What is inside something else comes after it, and so stands on top."""
+    return os.path.realpath(wanted[0]) + "/"
+
+
 class Root:
     """The root of a program's own, as it is put together; what comes later stands on top."""
 
@@ -254,12 +259,10 @@ class Root:
         self._add_system(isolation)
         self._add_devices(isolation.private)
         self._add_private(isolation.private)
-        for path in sorted(isolation.readable):
-            self._add(path, CLOSED, "lenient" if self.user.mapped else "wanted")
-        for path in sorted(isolation.writable):
-            self._add(path, OPEN, "mapped" if self.user.mapped else "wanted")
-            self.writable.append(path)
-        self._add_scope()
+        wanted = [(path, self._add_readable) for path in isolation.readable]
+        wanted += [(path, self._add_writable) for path in isolation.writable]
+        for path, add in sorted([*wanted, (self.scope, self._add_scope)], key=_by_place):
+            add(path)
         for path in isolation.hidden:
             self._hide(os.path.realpath(path))
         self.mounts += [("readonly", "/"), ("readonly", "/dev")]
@@ -294,7 +297,7 @@ class Root:
         for name in ETC:
             if os.path.exists(f"/etc/{name}"):
                 self.mounts.append(("tree", f"/etc/{name}", len(self.trees)))
-                self.trees.append((f"/etc/{name}", CLOSED, "optional", None))
+                self.trees.append((os.path.realpath(f"/etc/{name}"), CLOSED, "optional", None))
         for name, text in (("passwd", self._passwd()), ("group", self._group()), ("hosts", HOSTS)):
             self.mounts.append(("file", f"/etc/{name}", os.fsencode(text)))
         if isolation.network == "full":
@@ -339,14 +342,21 @@ class Root:
         if os.path.isabs(home) and home != "/" and not is_beneath(home, (*taken, self.scope)):
             self._add_memory(home, size, "0700")
 
-    def _add_scope(self) -> None:
+    def _add_scope(self, path: str) -> None:
         try:
-            status = os.stat(self.scope)
+            status = os.stat(path)
         except OSError as error:
-            raise Lacking(f"{self.scope} cannot be looked at: {error.strerror}") from error
+            raise Lacking(f"{path} cannot be looked at: {error.strerror}") from error
         kind = "mapped" if self.user.mapped else "wanted"
-        self._add(self.scope, OPEN, kind, (status.st_dev, status.st_ino))
-        self.writable.append(self.scope)
+        self._add(path, OPEN, kind, (status.st_dev, status.st_ino))
+        self.writable.append(path)
+
+    def _add_writable(self, path: str) -> None:
+        self._add(path, OPEN, "mapped" if self.user.mapped else "wanted")
+        self.writable.append(path)
+
+    def _add_readable(self, path: str) -> None:
+        self._add(path, CLOSED, "lenient" if self.user.mapped else "wanted")
 
     def _hide(self, path: str) -> None:
         if os.path.isdir(path):

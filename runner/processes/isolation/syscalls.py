@@ -16,7 +16,8 @@ _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
 
 CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220}
-OPEN_TREE, MOVE_MOUNT, MOUNT_SETATTR = 428, 429, 442
+OPEN_TREE, MOVE_MOUNT, OPENAT2, MOUNT_SETATTR = 428, 429, 437, 442
+RESOLVE_NO_SYMLINKS = 4
 PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41}
 CAPSET = {"x86_64": 126, "aarch64": 91, "riscv64": 91}
 SETHOSTNAME = {"x86_64": 170, "aarch64": 161, "riscv64": 161}
@@ -85,9 +86,18 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str = ""
 
 
 def open_tree(path: str) -> int:
-    """A copy of the mounts at a path, and below it, that is mounted nowhere yet."""
-    flags = 1 | os.O_CLOEXEC | AT_RECURSIVE  # OPEN_TREE_CLONE
-    return _check(_syscall(OPEN_TREE, AT_FDCWD, _path(path), flags), f"open_tree {path}")
+    """A copy of the mounts at a path, and below it, that is mounted nowhere yet.
+
+    The path has no links in it. One that is put there by a program that can write is refused:
+    following it would show that program what it points at.
+    """
+    how = struct.pack("=3Q", os.O_PATH | os.O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS)
+    fd = _check(_syscall(OPENAT2, AT_FDCWD, _path(path), how, len(how)), f"open {path}")
+    try:
+        flags = 1 | os.O_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH  # OPEN_TREE_CLONE
+        return _check(_syscall(OPEN_TREE, fd, b"", flags), f"open_tree {path}")
+    finally:
+        os.close(fd)
 
 
 def set_attributes(tree: int, attributes: int, *, userns: int = 0) -> None:

@@ -15,6 +15,7 @@ import trio
 from runner.errors import ConfigError, ExecFailed
 from runner.messages import Isolation, Outcome
 from runner.processes.environment import base_environment
+from runner.processes.isolation import inside, plan
 
 
 async def test_the_scope_is_at_its_own_path_and_what_is_written_is_there_outside(room) -> None:
@@ -224,6 +225,39 @@ async def test_paths_that_are_named_can_be_read_or_written_or_are_hidden(room) -
     assert b"Read-only" in done.err.data()
     with open(f"{room.base}/write/file") as file:
         assert file.read() == "new\n"
+
+
+async def test_a_part_of_the_scope_can_be_read_only_and_the_scope_part_of_what_is_read(
+    room,
+) -> None:
+    os.mkdir(room.path("closed"))
+    os.chown(room.path("closed"), room.uid, -1)
+    isolation = Isolation(
+        mode="bwrap", required=True, readable=(room.path("closed"), room.base), writable=()
+    )
+
+    done = await room.run("echo x > closed/f; echo y > ../g; echo z > h", isolation=isolation)
+
+    assert done.err.data().count(b"Read-only") == 2
+    assert os.listdir(room.path("closed")) == []
+    assert os.path.exists(room.path("h"))
+
+
+async def test_a_link_that_is_put_in_the_way_of_a_mount_is_not_followed(room, monkeypatch) -> None:
+    os.mkdir(room.path("mine"))
+    isolation = Isolation(mode="bwrap", required=True, readable=(room.path("mine"),))
+    real = plan.make_plan
+
+    def swapped(*arguments: object, **options: object) -> plan.Plan:
+        made = real(*arguments, **options)
+        os.rmdir(room.path("mine"))
+        os.symlink("/root", room.path("mine"))
+        return made
+
+    monkeypatch.setattr(inside, "make_plan", swapped)
+
+    with pytest.raises(ExecFailed, match="held inside: .*symbolic links"):
+        await room.run("ls mine", isolation=isolation)
 
 
 async def test_git_works_and_finds_nothing_that_we_left(room) -> None:

@@ -12,11 +12,13 @@ from runner import messages as m
 from runner.backends import files, lines
 from runner.backends.base import LATER, Later
 from runner.backends.beneath import READING, Beneath, Names, fail
-from runner.backends.failures import require_counts
+from runner.backends.failures import require_counts, translate
 from runner.backends.files import SMALL
 from runner.backends.local.place import Place
 from runner.backends.threads import CHUNK, breathe, in_thread
 from runner.errors import OperationError
+
+_BREATH = 16  # small files between two breaths; large ones breathe themselves
 
 
 @contextlib.contextmanager
@@ -82,17 +84,32 @@ def _digest(fd: int, size: int) -> str:
 
 async def download(place: Place, message: m.Download) -> tuple[m.Downloaded, ...]:
     """The contents of many files, in one hop to a thread."""
-    return await in_thread(lambda: tuple([_downloaded(place, each) for each in message.paths]))
+
+    def work() -> tuple[m.Downloaded, ...]:
+        found: list[m.Downloaded] = []
+        for number, path in enumerate(message.paths):
+            if number % _BREATH == 0:
+                breathe()
+            try:
+                found.append(m.Downloaded(path=path, content=_content(place, path)))
+            except OSError as error:
+                failure = translate(error, "download", path, place.name)
+                found.append(m.Downloaded(path=path, error=failure))
+            except OperationError as error:
+                found.append(m.Downloaded(path=path, error=error))
+        return tuple(found)
+
+    return await in_thread(work)
 
 
-def _downloaded(place: Place, path: str) -> m.Downloaded:
-    breathe()
+def _content(place: Place, path: str) -> bytes:
+    fd = place.root.open(make=False).open(place.root.route("download", path), READING)
     try:
-        with _opened(place, "download", path) as (fd, status):
-            content = files.read_window(fd, 0, status.st_size)
-    except OperationError as error:
-        return m.Downloaded(path=path, error=error)
-    return m.Downloaded(path=path, content=content)
+        status = os.fstat(fd)
+        files.require_regular(status)
+        return files.read_window(fd, 0, status.st_size)
+    finally:
+        os.close(fd)
 
 
 def realpath_now(place: Place, message: m.Realpath) -> str:

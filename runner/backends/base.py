@@ -48,6 +48,10 @@ class Backend(Operations):
         """Carry out a message whose work is short, without a checkpoint; LATER if it is not."""
         return LATER
 
+    def holds(self) -> bool:
+        """Whether there is something that `aclose` would end: a program, an open stream."""
+        return False
+
     @abstractmethod
     async def aclose(self) -> None:
         """Let go of what the backend holds; it may be used again afterwards."""

@@ -60,7 +60,23 @@ from runner.messages.observations import (
     Stat,
     Tree,
 )
-from runner.messages.programs import Completed, Exec, Outcome, Output
+from runner.messages.processes import (
+    Guiding,
+    Kill,
+    ListProcesses,
+    News,
+    Piece,
+    Poll,
+    Position,
+    ProcessInfo,
+    Signal,
+    Start,
+    Started,
+    StreamName,
+    Wait,
+    WriteInput,
+)
+from runner.messages.programs import Completed, Exec, Leftover, Outcome, Output
 from runner.messages.reading import Downloaded, Drawing, Lines
 
 __all__ = [
@@ -89,13 +105,17 @@ __all__ = [
     "Glob",
     "Grep",
     "GrepOutput",
+    "Guiding",
     "InForce",
     "Isolation",
+    "Kill",
+    "Leftover",
     "Limit",
     "Limits",
     "LineChange",
     "Lines",
     "ListKeys",
+    "ListProcesses",
     "Listing",
     "Ls",
     "Match",
@@ -103,21 +123,32 @@ __all__ = [
     "Message",
     "Mkdir",
     "Move",
+    "News",
     "Observation",
     "Operation",
     "Outcome",
     "Output",
+    "Piece",
+    "Poll",
+    "Position",
+    "ProcessInfo",
     "Read",
     "ReadLines",
     "Realpath",
     "Remove",
     "Replacement",
+    "Signal",
+    "Start",
+    "Started",
     "Stat",
     "Stored",
+    "StreamName",
     "Touch",
     "Tree",
     "Upload",
+    "Wait",
     "Write",
+    "WriteInput",
 ]
 
 Observation: TypeAlias = (
@@ -135,4 +166,4 @@ Observation: TypeAlias = (
     | ListKeys
 )
 Effect: TypeAlias = FileEffect | Upload | Batch
-Operation: TypeAlias = Observation | Effect | Exec
+Operation: TypeAlias = Observation | Effect | Exec | Start | Guiding

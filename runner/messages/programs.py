@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import enum
+from typing import Literal, TypeAlias
 
 import attrs
 
 from runner.messages.isolation import InForce, Limit
 from runner.messages.message import Message
+
+Leftover: TypeAlias = Literal["end", "keep"]
 
 
 class Outcome(enum.StrEnum):
@@ -52,7 +55,8 @@ class Completed:
         exit_code: 0 to 255, or minus the number of the signal that ended it.
         outcome: whether it ended by itself or was ended by us, and why.
         duration: seconds from the start to the leader's end.
-        leftovers: processes that it left behind and that were ended with it.
+        leftovers: processes that it left behind: ended with it, or kept if that was asked for.
+        unlogged: bytes of its output that could not be written to its log.
         isolation: what held it inside its scope; None = nothing was asked for.
         limit_exceeded: the limit that it was ended for, or that one of its processes was.
     """
@@ -63,6 +67,7 @@ class Completed:
     err: Output
     duration: float
     leftovers: int = 0
+    unlogged: int = 0
     isolation: InForce | None = None
     limit_exceeded: Limit | None = None
 
@@ -79,6 +84,9 @@ class Exec(Message[Completed]):
         timeout: seconds until it is ended; None = no limit.
         silence: seconds without any output until it is ended; None = no limit.
         max_output: bytes kept of each stream, half of them head and half tail.
+        leftover: what becomes of processes that it leaves behind when it ends by itself: "end"
+            with it, or "keep" until their scope ends.
+        log: a file in the scope that gets all of its output; "" = none.
     """
 
     command: str | tuple[str, ...]
@@ -88,3 +96,5 @@ class Exec(Message[Completed]):
     timeout: float | None = None
     silence: float | None = None
     max_output: int = 1 << 20
+    leftover: Leftover = "end"
+    log: str = ""

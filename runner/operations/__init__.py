@@ -14,16 +14,21 @@ What is not here: carrying anything out (backends/), order (actors/).
 from __future__ import annotations
 
 from runner.operations.asking import Asking as Asking
+from runner.operations.beside import Background as Background
+from runner.operations.beside import Beside
+from runner.operations.beside import Follower as Follower
+from runner.operations.beside import Fresh as Fresh
 from runner.operations.changing import Batch as Batch
 from runner.operations.changing import Uploading
+from runner.operations.done import Done as Done
+from runner.operations.framing import Line as Line
 from runner.operations.hashlines import line_hash as line_hash
 from runner.operations.hashlines import with_hashes as with_hashes
 from runner.operations.observing import Observing
-from runner.operations.running import Done as Done
 from runner.operations.running import Running
 
 
-class Operations(Observing, Uploading, Running):
+class Operations(Observing, Uploading, Running, Beside):
     """All operations; a subclass says who is asked."""
 
     __slots__ = ()

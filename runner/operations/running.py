@@ -2,53 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Generic, Literal, TypeVar, overload
-
-import attrs
+from collections.abc import Mapping, Sequence
+from typing import Literal, overload
 
 from runner.errors import ExecFailed
-from runner.messages import Completed, Exec, InForce, Limit, Outcome, Output
+from runner.messages import Completed, Exec, Leftover, Outcome
 from runner.operations.asking import Asking
-
-TextT = TypeVar("TextT", str, bytes)
-
-
-@attrs.frozen(kw_only=True)
-class Done(Generic[TextT]):
-    """A program has ended.
-
-    Attributes:
-        exit_code: 0 to 255, or minus the number of the signal that ended it.
-        stdout: what is kept of its standard output.
-        stderr: what is kept of its standard error.
-        outcome: whether it ended by itself or was ended by us, and why.
-        duration: seconds.
-        omitted: bytes of both streams that were not kept.
-        leftovers: processes that it left behind and that were ended with it.
-        isolation: what held it inside its scope; None = nothing was asked for.
-        limit_exceeded: the limit that it, or one of its processes, was ended for.
-    """
-
-    exit_code: int
-    stdout: TextT
-    stderr: TextT
-    outcome: Outcome
-    duration: float
-    omitted: int
-    leftovers: int
-    isolation: InForce | None = None
-    limit_exceeded: Limit | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether it ended by itself with exit code 0."""
-        return self.exit_code == 0 and self.outcome is Outcome.EXITED
-
-    @property
-    def truncated(self) -> bool:
-        """Whether some of its output was not kept."""
-        return self.omitted > 0
+from runner.operations.done import Done, in_bytes, in_text, text_of
 
 
 class Running(Asking):
@@ -67,6 +27,8 @@ class Running(Asking):
         timeout: float | None = None,
         silence: float | None = None,
         max_output: int = 1 << 20,
+        leftover: Leftover = "end",
+        log: str | None = None,
         encoding: Literal["utf-8"] = "utf-8",
         check: bool = False,
     ) -> Done[str]: ...
@@ -81,6 +43,8 @@ class Running(Asking):
         timeout: float | None = None,
         silence: float | None = None,
         max_output: int = 1 << 20,
+        leftover: Leftover = "end",
+        log: str | None = None,
         encoding: None,
         check: bool = False,
     ) -> Done[bytes]: ...
@@ -94,10 +58,14 @@ class Running(Asking):
         timeout: float | None = None,
         silence: float | None = None,
         max_output: int = 1 << 20,
+        leftover: Leftover = "end",
+        log: str | None = None,
         encoding: Literal["utf-8"] | None = "utf-8",
         check: bool = False,
     ) -> Done[str] | Done[bytes]:
         """Run a program in the scope and wait for its end; nothing that it starts survives it.
+
+        Unless that is asked for (`leftover`): then it ends with the scope.
 
         Args:
             command: a line for `sh -c`, or a program with its arguments.
@@ -107,6 +75,10 @@ class Running(Asking):
             timeout: seconds until it is ended (TERM, then KILL); None = no limit.
             silence: seconds without any output until it is ended; None = no limit.
             max_output: bytes kept of each stream: half of them its head, half its tail.
+            leftover: what becomes of the processes that it leaves behind when it ends by itself:
+                "end" with it, or "keep" until the scope ends. What kept ones still write to its
+                outputs is discarded.
+            log: a file in the scope that gets all of its output as it comes, emptied before.
             encoding: None gives bytes; in text, undecodable bytes become surrogate escapes.
             check: whether a bad end is an error.
 
@@ -124,13 +96,13 @@ class Running(Asking):
                 timeout=timeout,
                 silence=silence,
                 max_output=max_output,
+                leftover=leftover,
+                log=log or "",
             )
         )
         if check:
             self._check(command, completed)
-        if encoding is None:
-            return _done(completed, Output.data)
-        return _done(completed, _text)
+        return in_bytes(completed) if encoding is None else in_text(completed)
 
     def _check(self, command: str | Sequence[str], completed: Completed) -> None:
         if completed.exit_code == 0 and completed.outcome is Outcome.EXITED:
@@ -141,23 +113,5 @@ class Running(Asking):
             Outcome.TIMEOUT: "it ran into its timeout",
             Outcome.SILENCE: "it was silent for too long",
         }[completed.outcome]
-        said = _text(completed.err).strip() or _text(completed.out).strip()
+        said = text_of(completed.err).strip() or text_of(completed.out).strip()
         raise ExecFailed("exec", line, how, scope=self.name, hint=said[-2000:])
-
-
-def _text(output: Output) -> str:
-    return output.data().decode("utf-8", "surrogateescape")
-
-
-def _done(completed: Completed, text: Callable[[Output], TextT]) -> Done[TextT]:
-    return Done(
-        exit_code=completed.exit_code,
-        stdout=text(completed.out),
-        stderr=text(completed.err),
-        outcome=completed.outcome,
-        duration=completed.duration,
-        omitted=completed.out.omitted + completed.err.omitted,
-        leftovers=completed.leftovers,
-        isolation=completed.isolation,
-        limit_exceeded=completed.limit_exceeded,
-    )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import trio
 
@@ -19,6 +19,9 @@ from runner.processes import protocol
 from runner.processes.link import KeeperLink, LinkLost
 
 PENDING = 1 << 20  # bytes of input that wait here for a program that does not read
+
+
+Feed: TypeAlias = Callable[[int, memoryview], None]
 
 
 class InputClosed(Exception):
@@ -50,7 +53,7 @@ class Reins:
         started: set when it has started, and at its end.
     """
 
-    def __init__(self, feed: Callable[[int, memoryview], None], *, writes: bool = False) -> None:
+    def __init__(self, feed: Feed, *, writes: bool = False) -> None:
         """Make them for one program."""
         self.feed = feed
         self.writes = writes

@@ -27,7 +27,7 @@ from typing import Protocol, cast
 import attrs
 
 from runner.errors import InvalidPath, OperationError
-from runner.messages import AnswerT, Exec, Isolation, Message
+from runner.messages import AnswerT, Exec, Isolation, Message, Start
 from runner.messages.isolation import narrowed
 from runner.operations import Operations
 from runner.scopes.linting import lint_of, require_harmless
@@ -153,9 +153,10 @@ class Scope(Operations):
 
     async def ask(self, message: Message[AnswerT], /) -> AnswerT:
         """Have a message carried out by the worker; programs get the scope's variables."""
-        if self.lints and isinstance(message, Exec):
-            await require_harmless(self.lints, "exec", message.command, self.path)
-        if self.env and isinstance(message, Exec):
+        if self.lints and isinstance(message, Exec | Start):
+            op = "exec" if isinstance(message, Exec) else "start"
+            await require_harmless(self.lints, op, message.command, self.path)
+        if self.env and isinstance(message, Exec | Start):
             env = {**self.env, **dict(message.env)}
             message = cast("Message[AnswerT]", attrs.evolve(message, env=tuple(env.items())))
         try:

@@ -25,6 +25,8 @@ LANES: dict[type[Message[Any]], Lane] = {
     **dict.fromkeys(get_args(m.Observation), Lane.OBSERVATION),
     **dict.fromkeys(get_args(m.Effect), Lane.EFFECT),
     m.Exec: Lane.EXEC,
+    m.Start: Lane.EXEC,
+    **dict.fromkeys(get_args(m.Guiding), Lane.CONTROL),
 }
 
 CLOSING = 5.0  # seconds that a backend gets to free what it holds when its worker is cancelled
@@ -72,7 +74,13 @@ def worker_spec(
         lane=lane_of,
         place=tuple(os.path.realpath(ground.directory).split("/")[1:]),
         idle_after=idle_after,
+        holds=holds,
     )
+
+
+def holds(handle: Handle) -> bool:
+    """Whether a worker has something for its callers, so that it must not be reaped."""
+    return isinstance(handle, partial) and bool(handle.args[0].holds())
 
 
 def carry_out(backend: Backend, message: Message[AnswerT]) -> AnswerT | Awaitable[AnswerT]:

@@ -63,6 +63,8 @@ NOW_BY: dict[type[Message[Any]], Callable[[Place, Any], object]] = {
     m.Copy: moving.copy_now,
     m.Move: moving.move_now,
     m.Remove: moving.remove_now,
+    m.Signal: running.signal,
+    m.ListProcesses: running.list_processes,
 }
 LATER_BY: dict[type[Message[Any]], Callable[[Place, Any], Awaitable[object]]] = {
     m.Read: observing.read,
@@ -78,6 +80,11 @@ LATER_BY: dict[type[Message[Any]], Callable[[Place, Any], Awaitable[object]]] = 
     m.Upload: partial(_in_thread, changing.upload),
     m.Batch: partial(_in_thread, batching.batch),
     m.Exec: running.run,
+    m.Start: running.start,
+    m.Poll: running.poll,
+    m.Wait: running.wait,
+    m.Kill: running.kill,
+    m.WriteInput: running.write_input,
 }
 
 
@@ -143,6 +150,10 @@ class LocalBackend(Backend):
         """Where a path leads, links followed."""
         return self._place.resolve(op, path, entry=entry)
 
+    def holds(self) -> bool:
+        """Whether a program runs here that was started or left behind on request."""
+        return self._place.holds()
+
     async def aclose(self) -> None:
-        """Let go of the directory; a host of our own ends what it still runs."""
+        """End what still runs here, and let go of the directory."""
         await self._place.aclose()

@@ -7,6 +7,8 @@ import functools
 import os
 from collections.abc import Iterable, Mapping
 
+import trio
+
 from runner.backends.beneath import Opener
 from runner.backends.failures import Answers
 from runner.backends.leftovers import Leftovers
@@ -14,8 +16,10 @@ from runner.backends.lines import LineIndexes
 from runner.backends.roots import Root
 from runner.backends.straight import Resolved, resolved
 from runner.messages import Isolation
+from runner.processes.background import Backgrounds
 from runner.processes.environment import base_environment
 from runner.processes.host import ProcessHost
+from runner.processes.kept import Kept
 
 
 class Place:
@@ -27,6 +31,8 @@ class Place:
         isolation: what holds programs inside; None = nothing does.
         indexes: where the lines of large files are.
         leftovers: temporary files of processes that are no more.
+        backgrounds: programs that run beside other operations.
+        kept: what commands have left running on request.
         inherited: what every program gets of our own environment: what was there at the first one.
     """
 
@@ -44,6 +50,8 @@ class Place:
         self.isolation = isolation
         self.indexes = LineIndexes()
         self.leftovers = Leftovers()
+        self.backgrounds = Backgrounds()
+        self.kept: set[Kept] = set()
         self._host = host
         self._own_host: ProcessHost | None = None
 
@@ -96,9 +104,25 @@ class Place:
                 beneath, route, entry=entry, root=self.root.path, real_root=self.root.real
             )
 
+    def holds(self) -> bool:
+        """Whether something of it lives on between operations."""
+        self.kept.difference_update([each for each in self.kept if each.is_over()])
+        return bool(self.kept) or self.backgrounds.is_any_running()
+
     async def aclose(self) -> None:
-        """Let go of the directory; a host of our own ends what it still runs."""
+        """End what still runs here, and let go of the directory."""
         self.root.close()
+        await self._end_programs()
         host, self._own_host = self._own_host, None
         if host is not None:
             await host.aclose()
+
+    async def _end_programs(self) -> None:
+        kept = tuple(self.kept)
+        self.kept.clear()
+        if not kept and not self.backgrounds.is_any_running():
+            return
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.backgrounds.aclose)
+            for each in kept:
+                nursery.start_soon(each.aclose)

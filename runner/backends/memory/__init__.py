@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import trio
 
@@ -23,15 +23,22 @@ from runner.errors import ExecFailed, OperationError
 from runner.messages import AnswerT, Message
 
 
-def _no_program(_tree: Tree, message: m.Exec) -> m.Completed:
-    command = message.command
-    raise ExecFailed(
-        "exec",
-        command if isinstance(command, str) else " ".join(command),
-        "the files are in memory, where no program can see them",
-        scope=NAME,
-        hint="use a scope with a LocalBackend",
-    )
+def _no_program(op: str) -> Callable[[Tree, Any], NoReturn]:
+    def refuse(_tree: Tree, message: m.Exec | m.Start | m.Wait) -> NoReturn:
+        command = message.command if isinstance(message, m.Exec | m.Start) else message.id
+        raise ExecFailed(
+            op,
+            command if isinstance(command, str) else " ".join(command),
+            "the files are in memory, where no program can see them",
+            scope=NAME,
+            hint="use a scope with a LocalBackend",
+        )
+
+    return refuse
+
+
+def _no_programs(_tree: Tree, _message: m.ListProcesses) -> tuple[m.ProcessInfo, ...]:
+    return ()
 
 
 def _batch(tree: Tree, message: m.Batch) -> tuple[object, ...]:
@@ -74,7 +81,14 @@ BY: dict[type[Message[Any]], Callable[[Tree, Any], object]] = {
     m.Remove: changing.remove,
     m.Upload: changing.upload,
     m.Batch: _batch,
-    m.Exec: _no_program,
+    m.Exec: _no_program("exec"),
+    m.Start: _no_program("start"),
+    m.Poll: _no_program("poll"),
+    m.Wait: _no_program("wait"),
+    m.Signal: _no_program("signal"),
+    m.Kill: _no_program("kill"),
+    m.WriteInput: _no_program("write_input"),
+    m.ListProcesses: _no_programs,
 }
 
 

@@ -55,6 +55,9 @@ if TYPE_CHECKING:
     from runner.messages import Failure as Failure
     from runner.messages import FileStat as FileStat
     from runner.messages import Found as Found
+    from runner.messages import InForce as InForce
+    from runner.messages import Isolation as Isolation
+    from runner.messages import Limits as Limits
     from runner.messages import LineChange as LineChange
     from runner.messages import Listing as Listing
     from runner.messages import Match as Match
@@ -95,6 +98,9 @@ _HOMES = {
         "Failure",
         "FileStat",
         "Found",
+        "InForce",
+        "Isolation",
+        "Limits",
         "LineChange",
         "Listing",
         "Match",

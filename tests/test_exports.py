@@ -10,7 +10,7 @@ NAMES = """
 ActorCrashed ActorError ActorGaveUp Agent AgentError AgentUnavailable AlreadyExists Batch
 ClaudeAgent CodexAgent CommandAgent ConfigError Control Danger DangerousCommand Decision
 DecodeFailed Denied Done EditFailed Entry ErrorClass ExecFailed Failure FileChanged FileStat
-Found InvalidPath InvalidPattern LedgerBusy LedgerError LineChange Lint Listing Match Matches
+Found InForce InvalidPath InvalidPattern Isolation LedgerBusy LedgerError Limits LineChange Lint Listing Match Matches
 NoSpace NotEmpty NotFound OperationError Outcome PRESETS PathEscapes PermissionDenied
 Permissions PermittedBackend Problem Question ReadOnly ReadOnlyBackend Replacement Report Rule
 Rules Ruleset Runner RunnerConfig RunnerError Scope Session SessionClosed ShellAgent Stored

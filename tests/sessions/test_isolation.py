@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 import runner
 from runner.messages import Isolation
+from runner.processes.isolation.seccomp import ARCHITECTURES
 
 HELD = Isolation(mode="bwrap", required=True)
 
@@ -54,3 +59,26 @@ async def test_an_exec_is_held_and_says_so_and_a_scope_inside_is_held_as_well(r,
     assert outer.stdout == "text"
     assert inner.stdout == ""
     assert await scope.exists("sub/f")
+
+
+def test_the_readmes_example_runs(tmp_path) -> None:
+    if platform.machine() not in ARCHITECTURES:
+        pytest.skip("isolation is made for x86_64, aarch64 and riscv64")
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    code = readme.partition("<!-- isolation -->\n```python\n")[2].partition("```")[0]
+    env = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")}
+
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    if "cannot be had here" in ended.stderr:
+        pytest.skip(ended.stderr.splitlines()[-1])
+    assert ended.returncode == 0, ended.stderr
+    assert str(tmp_path / "work" / "held") in ended.stdout
+    assert "Read-only file system" in ended.stdout

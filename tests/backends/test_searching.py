@@ -284,3 +284,16 @@ def test_a_million_entries_in_a_directory(tmp_path):
         trio.run(main)
     finally:
         subprocess.run(["rm", "-r", top], check=True)
+
+
+def test_the_example_in_the_readme(capsys):
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    code = readme.partition("<!-- looking -->\n```python\n")[2].partition("```")[0]
+    exec(compile(code, "README.md", "exec"), {})
+
+    said = capsys.readouterr().out
+    assert said.startswith("4001\tTODO\n4002\tTODO\n 5000 4000 998\n-3\n")
+    assert "Match(path='app.py', line=2, text='# TODO: write', before=('import os',)" in said
+    assert "FileMatches(path='log/x.log', lines=5000)" in said
+    assert "('app.py', 'log')\n.\n├── app.py\n└── log/\n    └── x.log\n ('log/x.log',)\n" in said
+    assert "missing None [Errno" not in said

@@ -5,7 +5,7 @@ A new operation without an entry here is refused by permissions, and a test says
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 
@@ -24,6 +24,7 @@ class Field:
         entry: the entry itself is meant, also if it is a link.
         whole: all that lies beneath is concerned, too.
         mirrors: what lies beneath the path before comes to lie beneath this one.
+        optional: an empty text is no path.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Field:
     entry: bool = False
     whole: bool = False
     mirrors: bool = False
+    optional: bool = False
 
 
 @attrs.frozen
@@ -71,6 +73,9 @@ FIELDS: dict[type[Message[Any]], tuple[Field, ...]] = {
     m.Move: (Field("source", ("read", "remove"), entry=True, whole=True), _TARGET),
     m.Remove: (Field("path", ("remove",), entry=True, whole=True),),
     m.Exec: (Field("cwd", ()),),
+    m.Start: (Field("cwd", ()), Field("log", ("write",), optional=True)),
+    # Of programs that were started here, and so were allowed.
+    **dict.fromkeys(get_args(m.Guiding), ()),
 }
 # Many paths in one message: what one of them is about.
 MANY: dict[type[Message[Any]], Field] = {
@@ -106,7 +111,8 @@ def slots_of(message: Message[Any]) -> tuple[Slot, ...] | None:
         return None
     if isinstance(message, m.Remove) and not message.recursive:
         fields = tuple(attrs.evolve(each, whole=False) for each in fields)
-    return tuple(Slot(getattr(message, each.name) if each.name else ".", each) for each in fields)
+    every = (Slot(getattr(message, each.name) if each.name else ".", each) for each in fields)
+    return tuple(each for each in every if each.path or not each.field.optional)
 
 
 def with_paths(message: Message[Any], paths: tuple[str, ...]) -> Message[Any]:
@@ -124,6 +130,8 @@ def with_paths(message: Message[Any], paths: tuple[str, ...]) -> Message[Any]:
     if isinstance(message, m.Upload):
         contents = (content for _, content in message.files)
         return attrs.evolve(message, files=tuple(zip(paths, contents, strict=True)))
-    fields = FIELDS[type(message)]
-    changes = {each.name: path for each, path in zip(fields, paths, strict=True) if each.name}
+    slots = slots_of(message) or ()
+    changes = {
+        each.field.name: path for each, path in zip(slots, paths, strict=True) if each.field.name
+    }
     return attrs.evolve(message, **changes) if changes else message  # type: ignore[misc]

@@ -107,6 +107,10 @@ class PermittedBackend(Backend):
         """Where a path leads."""
         return self._inner.resolve(op, path, entry=entry)
 
+    def holds(self) -> bool:
+        """Whether programs run that were started here."""
+        return self._inner.holds()
+
     async def aclose(self) -> None:
         """Let go of what the inner backend holds."""
         try:
@@ -162,7 +166,7 @@ class PermittedBackend(Backend):
             ]
             for grant in self._grants
         ]
-        if isinstance(message, m.Exec):
+        if isinstance(message, m.Exec | m.Start):
             self._judge_command(message, ways[0], found)
         for number, (slot, way) in enumerate(zip(slots, ways, strict=True)):
             if slot.field.whole:
@@ -200,7 +204,7 @@ class PermittedBackend(Backend):
                         Judged(slot.path, each) for each in verdicts if each.action != "allow"
                     ]
 
-    def _judge_command(self, message: m.Exec, cwd: Resolved, found: list[list[Judged]]) -> None:
+    def _judge_command(self, message: m.Exec | m.Start, cwd: Resolved, found: list[list[Judged]]) -> None:
         line = line_of(message.command)
         for grant, judged in zip(self._grants, found, strict=True):
 

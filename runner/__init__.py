@@ -51,14 +51,18 @@ if TYPE_CHECKING:
     from runner.jobs.progress import Control as Control
     from runner.jobs.progress import Report as Report
     from runner.jobs.spec import Batch as Batch
+    from runner.messages import Downloaded as Downloaded
+    from runner.messages import Drawing as Drawing
     from runner.messages import Entry as Entry
     from runner.messages import Failure as Failure
+    from runner.messages import FileMatches as FileMatches
     from runner.messages import FileStat as FileStat
     from runner.messages import Found as Found
     from runner.messages import InForce as InForce
     from runner.messages import Isolation as Isolation
     from runner.messages import Limits as Limits
     from runner.messages import LineChange as LineChange
+    from runner.messages import Lines as Lines
     from runner.messages import Listing as Listing
     from runner.messages import Match as Match
     from runner.messages import Matches as Matches
@@ -94,14 +98,18 @@ _HOMES = {
     "runner.scopes.scope": ("Scope",),
     "runner.operations": ("Done", "line_hash", "with_hashes"),
     "runner.messages": (
+        "Downloaded",
+        "Drawing",
         "Entry",
         "Failure",
+        "FileMatches",
         "FileStat",
         "Found",
         "InForce",
         "Isolation",
         "Limits",
         "LineChange",
+        "Lines",
         "Listing",
         "Match",
         "Matches",

@@ -9,8 +9,8 @@ import runner
 NAMES = """
 ActorCrashed ActorError ActorGaveUp Agent AgentError AgentUnavailable AlreadyExists Batch
 ClaudeAgent CodexAgent CommandAgent ConfigError Control Danger DangerousCommand Decision
-DecodeFailed Denied Done EditFailed Entry ErrorClass ExecFailed Failure FileChanged FileStat
-Found InForce InvalidPath InvalidPattern Isolation LedgerBusy LedgerError Limits LineChange Lint Listing Match Matches
+DecodeFailed Denied Done Downloaded Drawing EditFailed Entry ErrorClass ExecFailed Failure FileChanged FileMatches FileStat
+Found InForce InvalidPath InvalidPattern Isolation LedgerBusy LedgerError Limits LineChange Lines Lint Listing Match Matches
 NoSpace NotEmpty NotFound OperationError Outcome PRESETS PathEscapes PermissionDenied
 Permissions PermittedBackend Problem Question ReadOnly ReadOnlyBackend Replacement Report Rule
 Rules Ruleset Runner RunnerConfig RunnerError Scope Session SessionClosed ShellAgent Stored

@@ -17,7 +17,8 @@ import trio
 from runner import messages as m
 from runner.backends.base import Backend
 from runner.backends.memory import changing, looking, observing, searching
-from runner.backends.memory.tree import NAME, Tree
+from runner.backends.memory.tree import NAME, NO_LIMITS, Tree
+from runner.backends.memory.tree import MemoryLimits as MemoryLimits
 from runner.backends.straight import Resolved
 from runner.errors import ExecFailed, OperationError
 from runner.messages import AnswerT, Message
@@ -42,14 +43,14 @@ def _no_programs(_tree: Tree, _message: m.ListProcesses) -> tuple[m.ProcessInfo,
 
 
 def _batch(tree: Tree, message: m.Batch) -> tuple[object, ...]:
-    before = tree.top
+    before, used = tree.top, tree.used
     tree.top = copy.deepcopy(before)
     answers: list[object] = []
     try:
         for effect in message.effects:
             answers.append(BY[type(effect)](tree, effect))  # noqa: PERF401 - counted on failure
     except OperationError as error:
-        tree.top = before
+        tree.top, tree.used = before, used
         number = len(answers) + 1
         error.reason = f"{error.reason}; it was effect {number} of a batch: all are undone"
         raise
@@ -97,10 +98,16 @@ class MemoryBackend(Backend):
 
     Args:
         files: what is there at the beginning, by path; text is kept as UTF-8.
+        limits: how much it takes; beyond, an effect is NoSpace and has changed nothing.
     """
 
-    def __init__(self, files: Mapping[str, bytes | str] | None = None) -> None:
-        self._tree = Tree()
+    def __init__(
+        self,
+        files: Mapping[str, bytes | str] | None = None,
+        *,
+        limits: MemoryLimits = NO_LIMITS,
+    ) -> None:
+        self._tree = Tree(limits)
         for path, content in (files or {}).items():
             data = (
                 content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content

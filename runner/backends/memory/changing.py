@@ -42,8 +42,8 @@ def edit(tree: Tree, message: m.Edit) -> int:
     """Replace exact pieces of a file; how many were replaced."""
     with tree.answers("edit", message.path):
         file = tree.file(tree.route("edit", message.path))
-        file.content, count = edited(file.content, message)
-        file.modified = now()
+        content, count = edited(file.content, message)
+        tree.refill(file, content)
         return count
 
 
@@ -51,8 +51,8 @@ def edit_lines(tree: Tree, message: m.EditLines) -> int:
     """Replace lines that are named by number and hash; by how many lines the file has grown."""
     with tree.answers("edit_lines", message.path):
         file = tree.file(tree.route("edit_lines", message.path))
-        file.content, grown = edited_lines(file.content, message)
-        file.modified = now()
+        content, grown = edited_lines(file.content, message)
+        tree.refill(file, content)
         return grown
 
 
@@ -125,6 +125,7 @@ def remove(tree: Tree, message: m.Remove) -> None:
             raise
         if isinstance(found, Directory) and found.entries and not message.recursive:
             raise fail(errno.ENOTEMPTY)
+        tree.used = tree.room(found, None)
         del parent.entries[name]
         parent.modified = now()
 
@@ -142,7 +143,10 @@ def _transfer(tree: Tree, op: str, source: str, target: str, *, overwrite: bool)
         if any(each is found for each in tree.nearest(above)):
             raise fail(errno.EINVAL)
         parent = tree.make(above)
-        require_replaceable(parent.entries.get(place.names[-1]), found, overwrite=overwrite)
+        old = parent.entries.get(place.names[-1])
+        require_replaceable(old, found, overwrite=overwrite)
+        if old is not found:
+            tree.used = tree.room(old, found if op == "copy" else None)
         if op == "move":
             del old_parent.entries[old_name]
             old_parent.modified = now()

@@ -14,7 +14,7 @@ import attrs
 
 from runner.backends.beneath import Names, Route, UnusablePath, fail, parse
 from runner.backends.failures import Answers
-from runner.errors import InvalidPath, PathEscapes
+from runner.errors import ConfigError, InvalidPath, PathEscapes
 from runner.messages import Entry
 
 NAME = "memory:"  # what errors call the tree
@@ -43,12 +43,54 @@ class Directory:
     modified: datetime = attrs.field(factory=now)
 
 
-class Tree:
-    """All that a memory backend holds."""
+@attrs.frozen(kw_only=True)
+class MemoryLimits:
+    """How much a memory backend takes; None = any amount.
 
-    def __init__(self) -> None:
+    Attributes:
+        total: bytes of all files together.
+        file: bytes of one file.
+    """
+
+    total: int | None = attrs.field(default=None)
+    file: int | None = attrs.field(default=None)
+
+    @total.validator
+    @file.validator
+    def _check(self, attribute: attrs.Attribute[int | None], value: int | None) -> None:
+        if value is not None and value < 0:
+            raise ConfigError(f"MemoryLimits({attribute.name}={value}): it is negative")
+
+
+NO_LIMITS = MemoryLimits()
+
+
+class Tree:
+    """All that a memory backend holds.
+
+    Everything that changes how much that is (`used`, kept only under a limit) lives here.
+    """
+
+    def __init__(self, limits: MemoryLimits = NO_LIMITS) -> None:
         """An empty tree."""
         self.top = Directory()
+        self.limits = limits
+        self.used = 0
+
+    def room(self, old: File | Directory | None, new: File | Directory | int | None) -> int:
+        """What is used when something takes another's place; ENOSPC or EFBIG if it is too much.
+
+        An integer is the size of a file that is not made yet.
+        """
+        limits = self.limits
+        if isinstance(new, int) and limits.file is not None and new > limits.file:
+            raise fail(errno.EFBIG)
+        if limits.total is None:
+            return 0
+        used = self.used + (new if isinstance(new, int) else size_of(new)) - size_of(old)
+        if used > limits.total:
+            raise fail(errno.ENOSPC)
+        return used
 
     def answers(self, op: str, path: str) -> Answers:
         """Makes an OSError the answer of an operation."""
@@ -167,12 +209,27 @@ class Tree:
 
     def put(self, route: Route, content: bytes) -> None:
         """Replace a file's content, or make the file and its parents."""
+        used = self.room(self._file_at(route), len(content))  # before a parent is made
         parent, name, old = self.place(route)
+        self.used = used
         if old is None:
             parent.entries[name] = File(bytes(content))
             parent.modified = now()
         else:
             old.content, old.modified = bytes(content), now()
+
+    def _file_at(self, route: Route) -> File | None:
+        """The file at a path, for its size; what is wrong with the path is not said here."""
+        try:
+            found = self.find(route.names)
+        except OSError:
+            return None
+        return found if isinstance(found, File) else None
+
+    def refill(self, file: File, content: bytes) -> None:
+        """Give a file another content."""
+        self.used = self.room(file, len(content))
+        file.content, file.modified = content, now()
 
     def nearest(self, names: Names) -> list[Directory]:
         """The directories from the root to the deepest that is there on the way to names."""
@@ -194,6 +251,13 @@ def entry_of(name: str, found: File | Directory) -> Entry:
         mode=found.mode,
         modified=found.modified,
     )
+
+
+def size_of(found: File | Directory | None) -> int:
+    """Bytes in files."""
+    if isinstance(found, Directory):
+        return sum(map(size_of, found.entries.values()))
+    return 0 if found is None else len(found.content)
 
 
 def copied(found: File | Directory) -> File | Directory:

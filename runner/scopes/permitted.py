@@ -204,7 +204,9 @@ class PermittedBackend(Backend):
                         Judged(slot.path, each) for each in verdicts if each.action != "allow"
                     ]
 
-    def _judge_command(self, message: m.Exec | m.Start, cwd: Resolved, found: list[list[Judged]]) -> None:
+    def _judge_command(
+        self, message: m.Exec | m.Start, cwd: Resolved, found: list[list[Judged]]
+    ) -> None:
         line = line_of(message.command)
         for grant, judged in zip(self._grants, found, strict=True):
 
@@ -257,7 +259,7 @@ class PermittedBackend(Backend):
             tuple(
                 _failed(message, slot, errors[number])
                 if number in errors
-                else attrs.evolve(next(answers), path=slot.path)
+                else _as_written(next(answers), slot)
                 for number, slot in enumerate(slots)
             ),
         )
@@ -291,6 +293,13 @@ def _only(message: Message[Any], kept: Sequence[int]) -> Message[Any]:
         return attrs.evolve(message, paths=tuple(message.paths[each] for each in kept))
     assert isinstance(message, m.Upload)
     return attrs.evolve(message, files=tuple(message.files[each] for each in kept))
+
+
+def _as_written(item: Any, slot: Slot) -> m.Downloaded | m.Stored:
+    if isinstance(item.error, OperationError):
+        item.error.path = slot.path
+    told: m.Downloaded | m.Stored = attrs.evolve(item, path=slot.path)
+    return told
 
 
 def _failed(message: Message[Any], slot: Slot, error: OperationError) -> m.Downloaded | m.Stored:

@@ -200,6 +200,21 @@ def test_commands_are_judged_each_for_itself(command, expected):
     assert judge_all(command) == expected
 
 
+def test_of_words_as_paths_all_names_are_judged_and_what_is_no_path_is_left_out():
+    rules = Ruleset(default="allow", read=Rules(rules=(DENY_SECRETS,)))
+    line = line_of("cat a /x '' real")
+    seen = []
+
+    def spots_of(word):
+        seen.append(word)
+        return {"a": (spot("a"),), "real": (spot("real"), spot(".env"))}.get(word)
+
+    assert [each.target for each in judge_line(rules, line, spots_of) if each.action == "deny"] == [
+        "/w/.env"
+    ]
+    assert seen == ["a", "/x", "real"]
+
+
 def test_a_line_as_a_whole_can_be_denied():
     rules = Ruleset(default="allow", execute=Rules(rules=(Rule(pattern="*; rm *", action="deny"),)))
 
@@ -355,6 +370,9 @@ def test_every_path_of_a_message_is_found_and_replaced():
         m.Exec(command="x", cwd="a"),
         m.Download(paths=("a", "b")),
         m.Upload(files=(("a", b"1"), ("b", b"2"))),
+        m.Start(command="x", cwd="a", log="b"),
+        m.Start(command="x", cwd="a"),
+        m.ListProcesses(),
         m.Batch(effects=effects),
     ]
     for message in messages:

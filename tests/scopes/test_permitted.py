@@ -61,6 +61,7 @@ async def local(request, tmp_path):
     (root / "key").symlink_to("secrets/key")
     (root / "way").symlink_to("src")
     (root / "out").symlink_to("../outside")
+    (root / "absolute").symlink_to(root / "a.txt")
     (root / "loop").symlink_to("loop")
     (root / "new").symlink_to("src/new.txt")
     (root / "slash").symlink_to("a.txt/")
@@ -181,6 +182,8 @@ async def test_what_is_allowed_is_done_through_links_as_without_rules(local, tmp
     [
         ("out/x", PathEscapes),
         ("../x", PathEscapes),
+        ("absolute", PathEscapes),
+        ("src/../../x", PathEscapes),
         ("loop", InvalidPath),
         ("nothing", NotFound),
         ("a.txt/b", OperationError),
@@ -283,6 +286,7 @@ async def test_uploads_and_downloads_are_judged_item_by_item(inner):
         ("one", b"1"),
     ]
     assert isinstance(loaded[1].error, Denied)
+    assert [each.error.path for each in loaded if each.error] == ["secrets/key", "nothing"]
     assert not await inner.exists("secrets/two")
 
 
@@ -341,10 +345,10 @@ async def test_counts_of_what_was_left_out_do_not_betray_what_is_denied(inner):
 async def test_links_to_what_is_denied_are_not_seen_either(local):
     backend = under(local)
 
-    shown = ["a.txt", "b.txt", "loop", "new", "out", "slash", "src", "way"]
+    shown = ["a.txt", "absolute", "b.txt", "loop", "new", "out", "slash", "src", "way"]
     assert [each.name for each in (await backend.ls()).entries] == shown
     assert (await backend.glob("*")).paths == tuple(shown)
-    assert "link" not in (await backend.tree()).text
+    assert [each.name for each in (await backend.tree(depth=1)).entries] == shown
     assert "link" not in str((await backend.glob("**")).paths)
 
 
@@ -681,6 +685,27 @@ async def test_commands_are_allowed_denied_and_asked_about(local):
         await backend.exec("cat ../secrets/key", cwd="src")
 
 
+async def test_started_programs_are_judged_as_commands_are_and_their_logs_as_files(local):
+    rules = attrs.evolve(
+        HIDING, execute=Rules(default="deny", rules=(Rule(pattern="cat*", action="allow"),))
+    )
+    backend = under(local, rules)
+    for message in (
+        m.Start(command="ls"),
+        m.Start(command="cat secrets/key"),
+        m.Start(command="cat", log="secrets/log"),
+    ):
+        with pytest.raises(Denied):
+            await backend.ask(message)
+    assert not backend.holds()
+    started = await backend.ask(m.Start(command="cat", log="way/log", writes=True))
+
+    assert backend.holds()
+    assert [each.id for each in await backend.ask(m.ListProcesses())] == [started.id]
+    assert await backend.ask(m.Kill(id=started.id))
+    assert await local.exists("src/log")
+
+
 # ---------------------------------------------------------------- the rest
 
 
@@ -779,7 +804,9 @@ def swapping(local, tmp_path):
 async def test_no_link_that_is_swapped_in_leads_to_what_is_denied(swapping, tmp_path):
     backend = under(swapping)
     done = denied = 0
-    for number in range(1500):
+    await backend.write("moved", "x")
+    mode = os.stat(tmp_path / "scope/secrets/key").st_mode
+    for number in range(600):
         name = ("swap", "turn")[number % 2]
         for operation in (
             lambda name=name: backend.read(f"{name}/key"),
@@ -788,6 +815,12 @@ async def test_no_link_that_is_swapped_in_leads_to_what_is_denied(swapping, tmp_
             lambda name=name: backend.edit(f"{name}/key", "open", "open"),
             lambda name=name: backend.copy(f"{name}/key", "copied", overwrite=True),
             lambda name=name: backend.remove(f"{name}/log"),
+            lambda name=name: backend.touch(f"{name}/touched"),
+            lambda name=name: backend.chmod(f"{name}/key", 0o640),
+            lambda name=name: backend.move("moved", f"{name}/moved", overwrite=True),
+            lambda name=name: backend.move(f"{name}/moved", "moved", overwrite=True),
+            lambda name=name: backend.mkdir(f"{name}/made/deep"),
+            lambda name=name: backend.remove(f"{name}/made", recursive=True),
         ):
             try:
                 answer = await operation()
@@ -798,6 +831,9 @@ async def test_no_link_that_is_swapped_in_leads_to_what_is_denied(swapping, tmp_
             else:
                 done += 1
                 assert answer in (None, 1, "open")
+        await backend.upload([(f"{name}/up", "x")])
+        [loaded] = await backend.download([f"{name}/key"])
+        assert loaded.content in (None, b"open")
     with contextlib.suppress(OperationError):
         assert await backend.read("copied") == "open"
 
@@ -805,4 +841,38 @@ async def test_no_link_that_is_swapped_in_leads_to_what_is_denied(swapping, tmp_
     assert sorted(os.listdir(secrets)) == ["deep", "key"]
     assert (secrets / "key").read_text() == "SECRET"
     assert done > 100
+    assert denied > 100
+    assert os.stat(secrets / "key").st_mode == mode
+
+
+async def test_no_link_that_is_swapped_in_shows_what_is_denied(swapping, tmp_path):
+    os.chmod(tmp_path / "scope/secrets/key", 0o640)
+    backend = under(swapping)
+    seen = denied = 0
+    for number in range(150):
+        name = ("swap", "turn")[number % 2]
+        for operation in (
+            lambda name=name: backend.ls(name),
+            lambda name=name: backend.tree(name),
+            lambda name=name: backend.glob("**", name),
+            lambda name=name: backend.grep("SECRET|open", name),
+            lambda name=name: backend.grep("SECRET|open", f"{name}/key"),
+            lambda name=name: backend.read_lines(f"{name}/key"),
+            lambda name=name: backend.stat(f"{name}/key"),
+        ):
+            try:
+                answer = await operation()
+            except Denied:
+                denied += 1
+            except OperationError:
+                pass
+            else:
+                seen += 1
+                assert "SECRET" not in str(answer)
+                assert "deep" not in str(answer)
+                assert "mode=416" not in str(answer)
+        assert "SECRET" not in str(await backend.grep("SECRET|open"))
+        assert "secrets" not in str((await backend.glob("**")).paths)
+
+    assert seen > 100
     assert denied > 100

@@ -64,6 +64,7 @@ class Way:
         wants: which files (and other entries) of a directory are wanted: its path with a slash
             (or ""), and their names.
         enters: whether a directory is entered, by its path with a slash.
+        left_out: is told the path of each directory that `.gitignore` files ignore.
     """
 
     base: Names = ()
@@ -74,6 +75,7 @@ class Way:
     by_key: bool = False
     wants: Callable[[str, list[str]], Iterable[str]] | None = None
     enters: Callable[[str], bool] | None = None
+    left_out: Callable[[str], None] | None = None
 
 
 def walk(woods: Woods, way: Way) -> Iterator[tuple[str, FileType]]:
@@ -125,14 +127,24 @@ def _entries(
         *[(each, "other") for each in others],
     ]
     if ignored is not None:
-        level = ignored
-        every = [
-            (name, kind)
-            for name, kind in every
-            if not level.takes(prefix + name, is_directory=kind == "directory")
-        ]
+        every = _not_ignored(every, ignored, prefix, way.left_out)
     every.sort(key=_key if way.by_key else None)
     return prefix, ignored, iter(every)
+
+
+def _not_ignored(
+    every: list[tuple[str, FileType]],
+    ignored: Ignored,
+    prefix: str,
+    left_out: Callable[[str], None] | None,
+) -> list[tuple[str, FileType]]:
+    found: list[tuple[str, FileType]] = []
+    for name, kind in every:
+        if not ignored.takes(prefix + name, is_directory=kind == "directory"):
+            found.append((name, kind))
+        elif kind == "directory" and left_out is not None:
+            left_out(prefix + name)
+    return found
 
 
 def _key(entry: tuple[str, FileType]) -> str:

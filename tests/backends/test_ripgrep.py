@@ -219,6 +219,24 @@ async def test_what_cannot_be_read_is_left_out(root, local):
         await local.grep("needle", "pipe")
 
 
+async def test_a_gitignore_that_is_a_link_is_none(root, local):
+    """Else what it leads to could be guessed, line by line, from what is ignored."""
+    (root.parent / "secret").write_text("f\n")
+    (root / ".gitignore").symlink_to("../secret")
+    (root / "d").mkdir()
+    (root / "d" / ".gitignore").symlink_to("../../secret")
+    for path in ("f", "d/f", "d/build dir/f", "d/ü/f"):
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).write_text("needle\n")
+
+    found = await local.grep("needle", gitignore=True)
+    assert [each.path for each in found.matches] == ["d/build dir/f", "d/f", "d/ü/f", "f"]
+    (root / ".gitignore").unlink()
+    (root / ".gitignore").write_text("build dir/\nü\n")
+    found = await local.grep("needle", gitignore=True, glob="[a-z]")
+    assert [each.path for each in found.matches] == ["d/f", "f"]
+
+
 async def test_the_rules_above_hold_below(root, local):
     for path in ("a/keep.log", "a/b/x.log", "a/b/build/y", "a/b/z", "a/b/.git/config"):
         (root / path).parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
@@ -59,6 +60,34 @@ async def test_nothing_odd_holds_a_search_up(odd, local):
     }
     assert "└── \udcff\udcfe.py\n" in tree.text
     assert "├── up -> ..\n" in tree.text
+
+
+async def test_no_search_keeps_a_file_open(odd, local):
+    (odd / ".gitignore").write_text("x/\n")
+    for number in range(5):
+        (odd / "dir" / f"d{number}" / "x").mkdir(parents=True)
+        (odd / "dir" / f"d{number}" / "f").write_text("needle\n")
+
+    async def every_search():
+        await local.grep("needle", gitignore=True, hidden=True)
+        with pytest.raises(e.InvalidPattern):
+            await local.grep("(", gitignore=True)
+        await local.glob("**/*", "dir", gitignore=True)
+        await local.tree(gitignore=True, depth=None)
+        await local.list_keys("dir/d")
+        await local.ls("dir")
+        await local.download(["dir/d0/f", "dir/loop.py", "dir/pipe.py"])
+        for path in ("dir/d0/f", "gone/x", "dir/loop.py", "dir/out"):
+            with contextlib.suppress(e.OperationError):
+                await local.realpath(path)
+            with contextlib.suppress(e.OperationError):
+                await local.read_lines(path)
+
+    await every_search()
+    before = sorted(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        await every_search()
+    assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
 async def test_what_vanishes_in_the_middle_is_left_out(root, local):

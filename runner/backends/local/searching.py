@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 
@@ -13,7 +14,7 @@ from runner.backends.gitignore import Ignored
 from runner.backends.local.place import Place
 from runner.backends.local.woods import LocalWoods
 from runner.backends.threads import in_thread
-from runner.backends.walking import drawing, is_ignored, keys, rules_above
+from runner.backends.walking import Way, drawing, is_ignored, keys, rules_above, walk
 
 TOP = parse(".")
 
@@ -94,11 +95,13 @@ async def grep(place: Place, message: m.Grep) -> m.Matches:
         place.answers("grep", path),
         search.patterns("grep", pattern, place.name),
         ripgrep.failures(path, place.name),
+        contextlib.ExitStack() as stack,
     ):
         route = place.root.route("grep", path)
         beneath = place.root.open(make=False)
         prefix, only = route.prefix, None
         takes: Callable[[str], bool] = sieve.takes
+        ignored: list[str] = []
         try:
             top = Beneath(beneath.open(route, DIRECTORY), opener=place.forced)
         except NotADirectoryError:
@@ -110,20 +113,45 @@ async def grep(place: Place, message: m.Grep) -> m.Matches:
             prefix, takes = prefix.removesuffix("/"), sieve.named().takes
         else:
             if message.gitignore:
-                takes = _not_ignored(top, _rules_above(place, route), sieve)
-        return await ripgrep.grep(place.programs(), top, message, takes, only=only, prefix=prefix)
+                above = _rules_above(place, route)
+                ignored = await in_thread(lambda: _ignored_directories(top, message, above))
+                takes = _not_ignored(stack.enter_context(LocalWoods(top.fd)), above, sieve)
+        return await ripgrep.grep(
+            place.programs(),
+            top,
+            message,
+            takes,
+            ignored=ignored,
+            only=only,
+            prefix=prefix,
+        )
+
+
+def _ignored_directories(top: Beneath, message: m.Grep, above: Ignored | None) -> list[str]:
+    """What ripgrep need not enter. It reads no `.gitignore` itself: see its `arguments`."""
+    found = [".git"] if message.hidden else []
+    way = Way(
+        hidden=message.hidden,
+        gitignore=True,
+        above=above,
+        wants=lambda _prefix, _names: (),
+        left_out=found.append,
+    )
+    with LocalWoods(top.fd) as woods:
+        for _ in walk(woods, way):
+            pass
+    return found
 
 
 def _not_ignored(
-    top: Beneath, above: Ignored | None, sieve: grepping.Sieve
+    woods: LocalWoods, above: Ignored | None, sieve: grepping.Sieve
 ) -> Callable[[str], bool]:
-    """The sieve, and what ripgrep cannot know: `.git`, and the rules of directories above it."""
+    """The sieve, and the rules of `.gitignore` files."""
     known: dict[str, Ignored | None] = {"": above}
-    woods = LocalWoods(top.fd)
 
     def takes(path: str) -> bool:
         if not sieve.takes(path) or ".git" in path.split("/")[:-1]:
             return False
-        return above is None or not is_ignored(woods, path, known)
+        return not is_ignored(woods, path, known)
 
     return takes

@@ -9,7 +9,7 @@ decided by the rules of `grepping`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import trio
 
@@ -33,6 +33,7 @@ async def grep(
     message: Grep,
     takes: Callable[[str], bool],
     *,
+    ignored: Sequence[str],
     only: str | None,
     prefix: str,
 ) -> Matches:
@@ -43,13 +44,14 @@ async def grep(
         top: where it runs.
         message: what is asked for.
         takes: which files count, by their paths from there.
+        ignored: directories below it in which no file counts.
         only: looks at that one name only; then `prefix` is what the answer calls it.
         prefix: goes before the names of the answer.
     """
     wanted = takes if only is None else lambda path: path == only and takes(path)
     sighting = Sighting(message, wanted)
     said = bytearray()
-    command = [program(), *arguments(message, only=only), "--", "./"]
+    command = [program(), *arguments(message, only=only, ignored=ignored), "--", "./"]
 
     async def listen(stream: trio.abc.ReceiveStream) -> None:
         while data := await stream.receive_some(_STDERR):

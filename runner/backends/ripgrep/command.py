@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from runner.backends.grepping import globs_of
 from runner.errors import OperationError
@@ -17,6 +17,9 @@ from runner.messages import Grep
 
 # A file filter that ripgrep certainly understands as we do; others are left to our own sieve.
 _SHARED_GLOB = re.compile(r"(?:[\w.*?/ -]|\{[\w.*?-]+(?:,[\w.*?-]+)*\})+", re.ASCII)
+
+_PLAIN_PATH = re.compile(r"[\w./ -]*[\w./-]", re.ASCII)
+MOST_EXCLUDED = 500  # directories; others are searched for nothing
 
 
 class RipgrepFailed(Exception):
@@ -32,17 +35,25 @@ def failures(path: str, scope: str) -> Iterator[None]:
         raise OperationError("grep", path, str(error), scope=scope) from None
 
 
-def arguments(message: Grep, *, only: str | None) -> list[str]:
+def arguments(message: Grep, *, only: str | None, ignored: Sequence[str]) -> list[str]:
     """Ripgrep's argument list, without the program and the place.
 
-    `--no-config` and the `--no-ignore` family: no file of the user, nor any in the scope but
-    `.gitignore` files on request, changes what is found.
+    `--no-config` and `--no-ignore`: no file of the user or in the scope changes what it finds. It
+    does not read `.gitignore` files, either: it would follow one that is a link out of the scope.
 
     Args:
         message: what is asked for.
         only: the one name that is looked at.
+        ignored: directories that need not be looked at.
     """
-    found = ["--no-config", "--no-messages", "--color=never", "--crlf", "--encoding=none"]
+    found = [
+        "--no-config",
+        "--no-ignore",
+        "--no-messages",
+        "--color=never",
+        "--crlf",
+        "--encoding=none",
+    ]
     found += ["--heading", "--null", "--line-number", "--byte-offset", "--no-context-separator"]
     found += ["--no-column", "--no-trim", "--no-stats", "--max-columns=0"]
     found.append("--ignore-case" if message.ignore_case else "--case-sensitive")
@@ -54,28 +65,24 @@ def arguments(message: Grep, *, only: str | None) -> list[str]:
         found += [f"--before-context={message.before}", f"--after-context={message.after}"]
     if only is not None:
         # By filter and not by name: a link at that name is then no file, whatever raced us.
-        found += ["--no-ignore", "--hidden", "--max-depth=1", *_name_filter(only)]
+        found += ["--hidden", "--max-depth=1", *_name_filter(only)]
     else:
-        found += _which_files(message)
+        found += _which_files(message, ignored)
     found.append(f"--regexp={message.pattern}")
     return found
 
 
-def _which_files(message: Grep) -> list[str]:
+def _which_files(message: Grep, ignored: Sequence[str]) -> list[str]:
     """What narrows the files down; the sieve is exact, this saves ripgrep the reading."""
     found = ["--hidden"] if message.hidden else []
     found += [f"--type-add=runner:{each}" for each in globs_of(message.types)]
     if message.types:
         found.append("--type=runner")
-    if message.gitignore:
-        # A --glob would bring back what is ignored: then only the sieve knows it.
-        others = ("dot", "exclude", "global", "parent")
-        return [*found, "--no-require-git", *[f"--no-ignore-{each}" for each in others]]
-    found.append("--no-ignore")
     glob = message.glob
     if glob is not None and _SHARED_GLOB.fullmatch(glob) and ".." not in glob:
         found.append(f"--glob={'/' + glob.removeprefix('./') if '/' in glob else glob}")
-    return found
+    plain = [each for each in ignored if _PLAIN_PATH.fullmatch(each)]
+    return found + [f"--glob=!/{each}/" for each in plain[:MOST_EXCLUDED]]
 
 
 def _name_filter(name: str) -> list[str]:

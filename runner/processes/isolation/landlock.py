@@ -46,7 +46,7 @@ def handled(version: int) -> int:
 
 def restrict(
     writable: Iterable[str], readable: Iterable[str], *, no_tcp: bool, version: int
-) -> None:
+) -> None:  # pragma: no cover - inside
     """Hold this process, and all that it starts, to some paths.
 
     What cannot be opened, or is not there, is not granted. The caller has given up new privileges.
@@ -73,7 +73,7 @@ def restrict(
         os.close(ruleset)
 
 
-def _allow(ruleset: int, path: str, rights: int) -> None:
+def _allow(ruleset: int, path: str, rights: int) -> None:  # pragma: no cover - inside
     try:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
@@ -86,7 +86,7 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
         os.close(fd)
 
 
-def _call(what: str, number: int, *arguments: object) -> int:
+def _call(what: str, number: int, *arguments: object) -> int:  # pragma: no cover - inside
     answer = int(syscalls._syscall(number, *arguments))  # noqa: SLF001 - one room
     if answer < 0:
         code = ctypes.get_errno()

@@ -72,12 +72,9 @@ def clone(flags: int) -> int:
     return _check(_syscall(CLONE[MACHINE], flags | 17, 0, 0, 0, 0), "clone")  # 17 is SIGCHLD
 
 
-def unshare(flags: int) -> None:
-    """Leave namespaces for new ones."""
-    _check(_libc.unshare(flags), "unshare")
-
-
-def mount(source: str, target: str, kind: str | None, flags: int, data: str = "") -> None:
+def mount(
+    source: str, target: str, kind: str | None, flags: int, data: str = ""
+) -> None:  # pragma: no cover - inside
     """Mount a file system, or change how one is."""
     fs = None if kind is None else _path(kind)
     options = _path(data) if data else None
@@ -85,7 +82,7 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str = ""
     _check(answer, f"mount {kind or source} on {target}")
 
 
-def open_tree(path: str) -> int:
+def open_tree(path: str) -> int:  # pragma: no cover - inside
     """A copy of the mounts at a path, and below it, that is mounted nowhere yet.
 
     The path has no links in it. One that is put there by a program that can write is refused:
@@ -100,7 +97,9 @@ def open_tree(path: str) -> int:
         os.close(fd)
 
 
-def set_attributes(tree: int, attributes: int, *, userns: int = 0) -> None:
+def set_attributes(
+    tree: int, attributes: int, *, userns: int = 0
+) -> None:  # pragma: no cover - inside
     """Set what holds for a copied tree and everything mounted in it."""
     data = struct.pack("=4Q", attributes, 0, 0, userns)
     flags = AT_EMPTY_PATH | AT_RECURSIVE
@@ -108,38 +107,38 @@ def set_attributes(tree: int, attributes: int, *, userns: int = 0) -> None:
     _check(answer, f"mount_setattr {attributes:#x}")
 
 
-def set_readonly(path: str) -> None:
+def set_readonly(path: str) -> None:  # pragma: no cover - inside
     """Make one mount read-only, and no other in it."""
     data = struct.pack("=4Q", ATTR_RDONLY, 0, 0, 0)
     answer = _syscall(MOUNT_SETATTR, AT_FDCWD, _path(path), 0, data, len(data))
     _check(answer, f"mount_setattr read-only {path}")
 
 
-def move_mount(tree: int, target: str) -> None:
+def move_mount(tree: int, target: str) -> None:  # pragma: no cover - inside
     """Mount a copied tree."""
     answer = _syscall(MOVE_MOUNT, tree, b"", AT_FDCWD, _path(target), 4)
     _check(answer, f"move_mount to {target}")
 
 
-def pivot_root() -> None:
+def pivot_root() -> None:  # pragma: no cover - inside
     """Make the working directory the root, and let go of what was it."""
     _check(_syscall(PIVOT_ROOT[MACHINE], b".", b"."), "pivot_root")
     _check(_libc.umount2(b".", MNT_DETACH), "umount2")
 
 
-def set_hostname(name: str) -> None:
+def set_hostname(name: str) -> None:  # pragma: no cover - inside
     """Name the machine."""
     text = name.encode()
     _check(_syscall(SETHOSTNAME[MACHINE], text, len(text)), "sethostname")
 
 
-def prctl(option: int, *arguments: int) -> int:
+def prctl(option: int, *arguments: int) -> int:  # pragma: no cover - inside
     """Change something of this process."""
     words = (*arguments, 0, 0, 0, 0)[:4]
     return _check(_libc.prctl(option, *map(ctypes.c_ulong, words)), f"prctl {option}")
 
 
-def drop_bounding_capabilities() -> None:
+def drop_bounding_capabilities() -> None:  # pragma: no cover - inside
     """Give up the way to any capability."""
     for number in range(CAPABILITIES):
         try:
@@ -148,14 +147,14 @@ def drop_bounding_capabilities() -> None:
             break
 
 
-def drop_capabilities() -> None:
+def drop_capabilities() -> None:  # pragma: no cover - inside
     """Give up every capability."""
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
     header = struct.pack("=Ii", 0x20080522, 0)
     _check(_syscall(CAPSET[MACHINE], header, bytes(24)), "capset")
 
 
-def install_filter(program: bytes) -> None:
+def install_filter(program: bytes) -> None:  # pragma: no cover - inside
     """Let a BPF program decide on every system call from here on."""
     code = ctypes.create_string_buffer(program, len(program))
     fprog = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))

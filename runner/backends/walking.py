@@ -25,10 +25,12 @@ import attrs
 from runner.backends.beneath import Names
 from runner.backends.files import is_temporary
 from runner.backends.gitignore import Ignored, rules_of
+from runner.backends.threads import breathe
 from runner.messages import Drawing, Entry, FileType, Found, Tree
 
 LONGEST_RULES = 1 << 20  # bytes of a .gitignore; a longer one holds no rules
 IGNORE = ".gitignore"
+_BREATH = 1000  # names that are held against rules, between two breaths
 
 
 @attrs.frozen
@@ -139,7 +141,9 @@ def _not_ignored(
     left_out: Callable[[str], None] | None,
 ) -> list[tuple[str, FileType]]:
     found: list[tuple[str, FileType]] = []
-    for name, kind in every:
+    for number, (name, kind) in enumerate(every):
+        if number % _BREATH == _BREATH - 1:
+            breathe()
         if not ignored.takes(prefix + name, is_directory=kind == "directory"):
             found.append((name, kind))
         elif kind == "directory" and left_out is not None:

@@ -8,6 +8,7 @@ temporary directory, so an escape would do no harm.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import subprocess
 import sys
@@ -128,9 +129,24 @@ async def test_no_effect_gets_out(swapping, root, opener):
     assert refused > 100
 
 
+async def look(backend, root, name):
+    """Each way to look at a file's content, through the swapped names."""
+    path = f"{name}/secret"
+    with contextlib.suppress(OperationError):
+        assert (await backend.read_lines(path)).lines == ("inside",)
+    with contextlib.suppress(OperationError):
+        assert (await backend.tail(path)).lines == ("inside",)
+    with contextlib.suppress(OperationError):
+        assert await backend.digest(path) == hashlib.sha256(b"inside").hexdigest()
+    with contextlib.suppress(OperationError):
+        assert (await backend.realpath(path)).startswith(f"{root}/")
+    for item in await backend.download([path, f"{name}/sub/secret"]):
+        assert item.content in {None, b"inside"}
+
+
 async def test_no_observation_gets_out(swapping, root, opener):
     backend = LocalBackend(root, opener=opener)
-    for number in range(3000):
+    for number in range(2000):
         name = ("swap", "link")[number % 2]
         with contextlib.suppress(OperationError):
             assert await backend.read(f"{name}/secret", encoding=None) == b"inside"
@@ -139,10 +155,17 @@ async def test_no_observation_gets_out(swapping, root, opener):
         with contextlib.suppress(OperationError):
             entries = (await backend.ls(name)).entries
             assert [each.size for each in entries if each.name == "secret"] == [len(b"inside")]
+        await look(backend, root, name)
     (swapping / "only-outside").write_bytes(b"OUTSIDE")
+    (swapping / ".gitignore").write_bytes(b"here\n")
+    (root / "here").write_bytes(b"inside")
     for _ in range(40):
         assert "only-outside" not in str((await backend.glob("**", hidden=True)).paths)
+        assert "only-outside" not in str((await backend.tree(depth=None)).entries)
+        assert "only-outside" not in str((await backend.list_keys()).paths)
         assert (await backend.grep("OUTSIDE")).matches == ()
+        assert (await backend.grep("OUTSIDE", output="files", hidden=True)).files == ()
+        assert (await backend.grep("OUTSIDE", output="counts", gitignore=True)).counts == ()
         with contextlib.suppress(OperationError):
             assert (await backend.grep("OUTSIDE", "swap")).matches == ()
         with contextlib.suppress(OperationError):

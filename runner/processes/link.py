@@ -25,6 +25,7 @@ import trio
 
 from runner.processes import guardian, protocol
 from runner.processes.isolation.plan import Plan
+from runner.processes.isolation.watching import outer_pid
 from runner.processes.launch import Launch
 
 SCM_RIGHTS = socket.SCM_RIGHTS
@@ -221,7 +222,7 @@ class KeeperLink(Link):
             elif kind == protocol.FAILED:
                 command.error, command.is_directory = a, bool(b)
             elif kind == protocol.STARTED:
-                command.leader = a
+                command.leader = a if self.aside is None else outer_pid(self.pid or 0, a)
             elif kind == protocol.HELLO:
                 self.pid = a
             else:

@@ -121,6 +121,7 @@ async def test_a_process_beside_us_can_be_talked_to_and_swept(room, bwrap, token
         assert await process.stdout.receive_some(100) == b"got 1\n"
         assert await process.sweep() == 1
         assert process.isolation.mode == "bwrap"
+        assert process.pid in alive()  # as it is known out here
         await process.stdin.send_all(b"2\n")
         assert await process.stdout.receive_some(100) == b"got 2\n"
         process.send_signal(signal.SIGTERM)

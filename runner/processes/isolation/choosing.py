@@ -16,6 +16,7 @@ ORDERS: dict[str, tuple[ModeInForce, ...]] = {
     "bwrap": ("bwrap", "landlock"),
     "landlock": ("landlock",),
 }
+NO_HIDING = "hidden: in mode bwrap only; what stands in the scope can be seen"
 NO_LIST = "network: hosts can be listed in mode bwrap only; there is none"
 
 
@@ -50,16 +51,21 @@ async def choose(isolation: Isolation, run: Run, *, identity: str) -> Choice:
         if not found.works:
             lacking.append(f"{mode}: {found.reason}")
             mends.append(found.mend)
-        elif mode == "landlock" and isinstance(isolation.network, tuple):
-            lacking.append(NO_LIST)
-            if not isolation.required:
-                return Choice(mode, tuple(lacking), found.reason)
         else:
-            return Choice(mode, tuple(lacking), found.reason)
+            missing = _missing(isolation) if mode == "landlock" else []
+            lacking += missing
+            if not (isolation.required and missing):
+                return Choice(mode, tuple(lacking), found.reason)
     if isolation.required:
         reason = "the isolation that it requires cannot be had here: " + "; ".join(lacking)
         raise ExecFailed("exec", None, reason, hint=next(filter(None, mends), ""))
     return Choice("none", (*lacking, NO_BOUNDARY))
+
+
+def _missing(isolation: Isolation) -> list[str]:
+    """What Landlock cannot do of what is asked for."""
+    missing = [NO_LIST] if isinstance(isolation.network, tuple) else []
+    return [*missing, NO_HIDING] if isolation.hidden else missing
 
 
 def locate(cwd: int | str, scope: str | None) -> Where:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Literal
 
 import attrs
@@ -37,6 +40,7 @@ log = logging.getLogger(__name__)
 NO_BOUNDARY = "programs are not held inside their scope"
 GROUPS_GO = 2.0  # seconds for the kernel to let go of a group
 _tree: list[cgroups.Tree | None] = []
+_removers = trio.CapacityLimiter(1)
 _leaving: set[cgroups.Group] = set()
 
 
@@ -87,6 +91,7 @@ class Inside:
             ExecFailed: it cannot be as it is asked for.
         """
         self._isolation, self._where = isolation, where
+        self._private = _make_private() if mode == "landlock" else ""
         self._decided = decided
         self._scopes: list[trio.CancelScope] = []
         self._group: cgroups.Group | None = None
@@ -148,6 +153,7 @@ class Inside:
             home=env.get("HOME", ""),
             cgroups=() if self._group is None else self._group.paths,
             rlimits=rlimits_of(self._isolation, processes=processes, memory=memory),
+            private=self._private,
         )
 
     @property
@@ -156,6 +162,8 @@ class Inside:
         found: dict[str, str] = {}
         if self.in_force.mode == "bwrap":
             found["TMPDIR"] = "/tmp"  # noqa: S108 - a private one
+        elif self._private:
+            found["TMPDIR"] = self._private
         if self.in_force.network == "proxy":
             found |= Proxy.variables()
         return found
@@ -248,9 +256,25 @@ class Inside:
     def close(self) -> None:
         """Look on no longer, and let the group go, which nothing is in any more."""
         self.stop()
+        if self._private:  # a program may have left a lot there
+            trio.lowlevel.spawn_system_task(_remove, self._private)
+            self._private = ""
         if self._group is not None and not self._group.close():
             _leaving.add(self._group)
             trio.lowlevel.spawn_system_task(_let_go)
+
+
+def _make_private() -> str:
+    """A directory for what is temporary, where there can be no /tmp of a program's own."""
+    path = tempfile.mkdtemp(prefix="runner-private-")
+    os.chown(path, *plan.own_ids())
+    return path
+
+
+async def _remove(path: str) -> None:
+    remove = partial(shutil.rmtree, path, ignore_errors=True)
+    with suppress(trio.Cancelled):  # it has begun then, and goes on
+        await trio.to_thread.run_sync(remove, limiter=_removers)
 
 
 async def wait_groups_gone() -> None:

@@ -131,6 +131,7 @@ def make_plan(
     home: str,
     cgroups: Iterable[str] = (),
     rlimits: Mapping[int, int] | None = None,
+    private: str = "",
 ) -> Plan:
     """Decide everything.
 
@@ -142,6 +143,7 @@ def make_plan(
         home: the HOME of the program.
         cgroups: directories of the groups that it is to be in.
         rlimits: limits of each process.
+        private: a directory that is the program's own, in mode landlock.
 
     Raises:
         Lacking: it cannot be done.
@@ -169,7 +171,15 @@ def make_plan(
     root = Root(scope, home, user)
     abi = landlock.abi()
     if mode == "landlock":
-        writable = [scope, *isolation.writable, "/dev/null", "/dev/tty", "/dev/full", "/proc"]
+        writable = [
+            scope,
+            private,
+            *isolation.writable,
+            "/dev/null",
+            "/dev/tty",
+            "/dev/full",
+            "/proc",
+        ]
         readable = [*_system(), *isolation.readable, "/dev", *_etc(isolation)]
         plan["landlock"] = _landlock(writable, readable, abi, no_tcp=isolation.network == "none")
         plan["seccomp"] = _filter(isolation, internet=isolation.network == "full")

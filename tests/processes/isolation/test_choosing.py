@@ -56,6 +56,8 @@ async def test_what_is_required_and_cannot_be_had_is_an_error_that_helps(known) 
         await chosen(mode="bwrap", required=True)
     with pytest.raises(ExecFailed, match="hosts can be listed in mode bwrap only"):
         await chosen(required=True, network=("example.org",))
+    with pytest.raises(ExecFailed, match="what stands in the scope can be seen"):
+        await chosen(required=True, hidden=("/x",))
     assert (await chosen(required=True)).mode == "landlock"
 
 
@@ -86,18 +88,22 @@ async def test_a_host_fails_closed_where_it_must(room, monkeypatch) -> None:
     assert len(done.isolation.lacking) == 3
 
 
-async def test_landlock_holds_alone(room, monkeypatch) -> None:
+async def test_landlock_holds_alone(room, until) -> None:
     if not landlock.abi():
         pytest.skip("the kernel has no Landlock: boot with lsm=...,landlock")
     isolation = Isolation(mode="landlock")
 
-    done = await room.run("echo x > f; echo x > ../g; cat f", isolation=isolation)
+    line = "echo x > f; echo x > ../g; cat f; echo y > $TMPDIR/z; cat $TMPDIR/z; echo $TMPDIR"
+
+    done = await room.run(line, isolation=isolation)
 
     if room.uid == 0:
         assert done.isolation.mode == "none"
         assert "root" in done.isolation.lacking[0]
     else:
-        assert done.out.data() == b"x\n"
+        assert done.out.data().startswith(b"x\ny\n")
+        private = done.out.data().split()[2]
+        await until(lambda: not os.path.exists(private))
         assert not os.path.exists(os.path.join(room.base, "g"))
         assert done.isolation.network == "none"
 

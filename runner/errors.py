@@ -199,6 +199,12 @@ class ExecFailed(OperationError):
     default_reason = "the program could not be started"
 
 
+class Destroyed(OperationError):
+    """The scope or backend was destroyed; nothing has been done, and nothing ever will be here."""
+
+    default_reason = "it was destroyed, and takes nothing more"
+
+
 # ---------------------------------------------------------------- actors
 
 

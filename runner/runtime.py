@@ -137,7 +137,9 @@ class Runner:
 
         Raises:
             ConfigError: the agent, the id or the timeout cannot be used.
+            Destroyed: the scope was destroyed.
         """
+        scope.require_alive("session")
         chosen = self.config.default_agent if agent is None else agent
         record: Agent | str
         if isinstance(chosen, str | ShellAgent | CommandAgent | ClaudeAgent | CodexAgent):

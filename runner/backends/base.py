@@ -15,15 +15,19 @@ Backends know nothing of actors or of order: whoever uses one from several tasks
 from __future__ import annotations
 
 import enum
+import functools
 from abc import abstractmethod
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
 
 import trio
 
 from runner.backends.straight import Resolved
-from runner.errors import ConfigError
+from runner.errors import ConfigError, Destroyed
 from runner.messages import AnswerT, Message
 from runner.operations import Operations
+from runner.operations.op_names import op_name, subject_of
+from runner.operations.status import Life, Status, Watcher
 
 
 class Later(enum.Enum):
@@ -76,6 +80,38 @@ class Backend(Operations):
             PathEscapes, InvalidPath: the path leads out, or is none.
         """
         raise ConfigError(f"{self.name} cannot be used with permissions: give them to what it uses")
+
+    @functools.cached_property
+    def life(self) -> Life:
+        """Its status, for whoever keeps it; what is on this machine is always connected."""
+        return Life()
+
+    @property
+    def status(self) -> Status:
+        """Whether operations can be carried out."""
+        return self.life.status
+
+    def on_status_change(self, watcher: Watcher) -> Callable[[], None]:
+        """Have someone told of every change of the status; returns how to end that."""
+        return self.life.on_change(watcher)
+
+    async def destroy(self) -> None:
+        """Close it for good: from now on every operation is refused as `Destroyed`.
+
+        Operations on files that were begun come to their end, programs are ended. Others on the
+        same files are untouched. May be called again.
+        """
+        # In the object itself, so that operations of those that live pay nothing for it.
+        vars(self).update(ask=self._refuse, carry_out=self._refuse, answer_now=self._refuse_now)
+        self.life.become(Status.DESTROYED)
+        await self.aclose()
+
+    async def _refuse(self, message: Message[AnswerT], /) -> AnswerT:
+        await trio.lowlevel.checkpoint()
+        self._refuse_now(message)
+
+    def _refuse_now(self, message: Message[Any], /) -> NoReturn:
+        raise Destroyed(op_name(type(message)), subject_of(message), scope=self.name)
 
     async def ask(self, message: Message[AnswerT], /) -> AnswerT:
         """Have a message carried out, after a checkpoint."""

@@ -1,4 +1,4 @@
-"""What an operation is called: as the method of `Scope` that asks for it. Pure."""
+"""What an operation is called (as the method that asks for it), and what it is about. Pure."""
 
 from __future__ import annotations
 
@@ -19,3 +19,22 @@ def op_name(kind: type[Message[Any]]) -> str:
 @functools.cache
 def _snake(name: str) -> str:
     return _WORD.sub("_", name).lower()
+
+
+def subject_of(message: Message[Any]) -> str | None:
+    """What an operation is about, for errors and logs: a path, a command, a program's id."""
+    command = getattr(message, "command", None)
+    if command is not None:
+        return command if isinstance(command, str) else " ".join(command)
+    for name in ("path", "source", "prefix", "id"):
+        found = getattr(message, name, None)
+        if isinstance(found, str):
+            return found
+    for name in ("paths", "files", "effects"):
+        many = getattr(message, name, None)
+        if many:
+            first = many[0]
+            if isinstance(first, Message):
+                return subject_of(first)
+            return first if isinstance(first, str) else str(first[0])
+    return None

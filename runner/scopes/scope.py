@@ -20,16 +20,19 @@ What it does not do: touch files or processes itself (backends/), or decide the 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from typing import Protocol, cast
 
 import attrs
 
-from runner.errors import InvalidPath, OperationError
-from runner.messages import AnswerT, Exec, Isolation, Message, Start
+from runner.errors import Destroyed, InvalidPath, OperationError, RunnerError
+from runner.messages import AnswerT, Exec, Isolation, Kill, Message, Start, Started
 from runner.messages.isolation import narrowed
 from runner.operations import Operations
+from runner.operations.op_names import op_name, subject_of
+from runner.operations.status import Life, Status, Watcher
 from runner.scopes.linting import lint_of, require_harmless
 from runner.scopes.permissions import Grant, Permissions, Ruleset
 from runner.scopes.presets import PresetName, permissions_of
@@ -93,6 +96,9 @@ class Scope(Operations):
     env: Mapping[str, str]
     _asker_of: AskerOf
     lints: tuple[Lint, ...] = attrs.field(default=(), kw_only=True)
+    _life: Life = attrs.field(factory=Life, kw_only=True)
+    _started: list[tuple[Asker, str]] = attrs.field(factory=list, init=False)
+    _outer: Scope | None = attrs.field(default=None, kw_only=True)
     _asker: Asker = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -144,7 +150,42 @@ class Scope(Operations):
             {**self.env, **(env or {})},
             self._asker_of,
             lints=self.lints + lint_of(lint, on_dangerous),
+            life=Life(self._life),
+            outer=self,
         )
+
+    @property
+    def status(self) -> Status:
+        """Connected, until it is destroyed."""
+        return self._life.status
+
+    def on_status_change(self, watcher: Watcher) -> Callable[[], None]:
+        """Have someone told of every change of the status; returns how to end that."""
+        return self._life.on_change(watcher)
+
+    async def destroy(self) -> None:
+        """End it, and the scopes inside it: every operation is refused as `Destroyed` from now on.
+
+        What was asked for before comes to its end; programs that were started in it are ended.
+        Other scopes on the same directory are untouched. May be called again.
+        """
+        self._life.become(Status.DESTROYED)
+        while self._started:
+            asker, id_ = self._started.pop()
+            with contextlib.suppress(RunnerError):  # it has ended, with its worker or without
+                await asker(Kill(id=id_, forget=True))
+
+    def require_alive(self, op: str, about: str | None = None) -> None:
+        """Raise Destroyed if it was destroyed."""
+        if self._life.is_over:
+            raise Destroyed(op, about, scope=self.path)
+
+    def _note(self, id_: str) -> None:
+        """A program was started: it ends with this scope, and with those around it."""
+        scope: Scope | None = self
+        while scope is not None:
+            scope._started.append((self._asker, id_))  # noqa: SLF001 - of the same class
+            scope = scope._outer  # noqa: SLF001
 
     @property
     def name(self) -> str:
@@ -153,6 +194,8 @@ class Scope(Operations):
 
     async def ask(self, message: Message[AnswerT], /) -> AnswerT:
         """Have a message carried out by the worker; programs get the scope's variables."""
+        if self._life.is_over:
+            self.require_alive(op_name(type(message)), subject_of(message))
         if self.lints and isinstance(message, Exec | Start):
             op = "exec" if isinstance(message, Exec) else "start"
             await require_harmless(self.lints, op, message.command, self.path)
@@ -160,10 +203,13 @@ class Scope(Operations):
             env = {**self.env, **dict(message.env)}
             message = cast("Message[AnswerT]", attrs.evolve(message, env=tuple(env.items())))
         try:
-            return await self._asker(message)
+            answer = await self._asker(message)
         except OperationError as error:
             error.scope = self.path
             raise
+        if isinstance(answer, Started):
+            self._note(answer.id)
+        return answer
 
     def __repr__(self) -> str:
         return f"<Scope {self.path!r} at {self.directory!r}>"

@@ -18,7 +18,7 @@ from runner.messages import News, Piece, Position, StreamName
 
 NAMES: dict[int, StreamName] = {1: "stdout", 2: "stderr"}
 SMALL = 1 << 12  # pieces up to this size are put together if they follow each other
-LARGE = 1 << 16  # and larger ones are cut, so that not too much is dropped at once
+LARGE = 1 << 16  # and larger ones are cut, so that little is moved when some of one is dropped
 
 
 @attrs.define(eq=False)
@@ -57,7 +57,21 @@ class Spool:
             self._add(number, data[:LARGE])
             data = data[LARGE:]
         while self._size > self._max:
-            self._size -= len(self._chunks.popleft().data)
+            self._drop(self._size - self._max)
+
+    def _drop(self, count: int) -> None:
+        """Drop the oldest bytes, as many as that at most."""
+        first = self._chunks[0]
+        if len(first.data) <= count:
+            self._size -= len(first.data)
+            self._chunks.popleft()
+            return
+        del first.data[:count]
+        self._size -= count
+        if first.number == 1:
+            first.out += count
+        else:
+            first.err += count
 
     def _add(self, number: int, data: memoryview) -> None:
         last = self._chunks[-1] if self._chunks else None

@@ -9,7 +9,8 @@ one that was made with a `ref` only finds it, and once it is gone every operatio
 
 What differs from Pydantic AI's own local workspace: nothing reaches outside the scope by a path (a
 PermissionError), writes replace a file whole, operations that overlap have an order, and of a
-program that is ended by its timeout or by cancellation no process is left.
+command that is ended by its timeout or by cancellation no process is left. What a command that ends
+by itself leaves behind goes on, and ends with the scope.
 
 What it does not do: isolate commands; give the scope an `Isolation` for that.
 """
@@ -109,7 +110,12 @@ class ScopeWorkspace(WorkspaceBackend, SupportsCommands, SupportsFilesystem, Sup
         await self._root()
         try:
             done = await self._scope.exec(
-                command, env=env, timeout=timeout, max_output=MAX_OUTPUT, encoding=None
+                command,
+                env=env,
+                timeout=timeout,
+                max_output=MAX_OUTPUT,
+                encoding=None,
+                leftover="keep",
             )
         except e.ExecFailed as error:
             await self._require_directory()

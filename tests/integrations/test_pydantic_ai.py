@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -62,10 +63,6 @@ class TestWorkspace(WorkspaceBackendSuite):
             shutil.rmtree(backend.ref.id)
 
         return destroy
-
-    @pytest.mark.xfail(reason="a scope ends what a command leaves behind", run=False)
-    async def test_a_backend_attached_by_ref_reaches_a_detached_process(self):
-        """Pending: needs exec(leftover="keep")."""
 
 
 # ---------------------------------------------------------------- on trio, by ourselves
@@ -142,6 +139,16 @@ async def test_a_program_that_cannot_be_executed_ends_with_126(scope) -> None:
     with pytest.raises(ValueError, match="timeout"):
         await workspace.run("true", shell=True, timeout=0)
     assert (await workspace.run("kill -9 $$", shell=True)).exit_code == 128 + 9
+
+
+async def test_what_a_command_leaves_behind_ends_with_the_scope(tmp_path) -> None:
+    async with runner.open_runner(state=tmp_path / "state") as r:
+        workspace = ScopeWorkspace(r.scope(tmp_path / "work"))
+        await workspace.run("setsid sleep 1000 >/dev/null 2>&1 & echo $! > pid", shell=True)
+        pid = int(await workspace.read_bytes(f"{tmp_path}/work/pid"))
+        assert os.path.exists(f"/proc/{pid}")
+
+    assert not os.path.exists(f"/proc/{pid}")
 
 
 async def test_a_ref_of_another_place_is_none_of_ours(scope) -> None:

@@ -94,11 +94,10 @@ def enter(
     Returns:
         Our pid, as the guardian sees it, and the directory for programs, "" if it comes with them.
     """
+    ready = False
     try:
         pid = int(os.readlink(f"{PROC}/self"))
-        data = aside.recv(LARGEST_PLAN)
-        if not data:
-            os._exit(0)  # the host is dead already
+        data = aside.recv(LARGEST_PLAN)  # none if the host is dead already
         plan: Plan = marshal.loads(data)  # noqa: S302 - our own host has written it
         extra = carry_out(plan, owners, ids)
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", each)) for each in extra]
@@ -106,12 +105,16 @@ def enter(
         _limit(plan)
         aside.sendmsg([READY], rights)
         _close_all_but({sock.fileno()})
-    except BaseException as error:  # noqa: BLE001 - whatever it is, no program may run now
+        ready = True
+        return pid, plan["directory"]
+    except Exception as error:  # noqa: BLE001 - whatever it is, no program may run now
         with suppress(OSError):
             aside.send(str(error).encode(errors="replace")[:4096])
         Channel(sock).report(FAILED, getattr(error, "errno", None) or errno.EINVAL)
         os._exit(1)
-    return pid, plan["directory"]
+    finally:
+        if not ready:  # whatever else may come
+            os._exit(1)
 
 
 def carry_out(

@@ -136,10 +136,17 @@ class Runner:
             durable: whether it is kept, so that it can be gone on with after this run.
 
         Raises:
-            ConfigError: the agent, the id or the timeout cannot be used.
+            ConfigError: the agent, the id or the timeout cannot be used; or the scope's permissions
+                do not allow programs.
             Destroyed: the scope was destroyed.
         """
         scope.require_alive("session")
+        rules = [each.permissions.rules for each in scope.ground.permissions]
+        if any(each.default_of("execute") != "allow" for each in rules):
+            raise ConfigError(
+                f"the permissions of scope {scope.path!r} do not allow programs, and an agent is "
+                "one that they cannot hold: give the session a scope without them"
+            )
         chosen = self.config.default_agent if agent is None else agent
         record: Agent | str
         if isinstance(chosen, str | ShellAgent | CommandAgent | ClaudeAgent | CodexAgent):

@@ -164,10 +164,11 @@ class Permissions:
     """
 
     rules: Ruleset
-    ask: Ask | None = None
+    # By identity: a callable need be neither hashable nor comparable.
+    ask: Ask | None = attrs.field(default=None, eq=id)
     deadline: float | None = 60.0
     default: Literal["allow", "deny"] = "deny"
-    record: Record | None = None
+    record: Record | None = attrs.field(default=None, eq=id)
 
 
 @attrs.frozen(kw_only=True, cache_hash=True)

@@ -20,6 +20,7 @@ file has a second name (a hard link), or what becomes of files while a tree is c
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Literal, TypeVar, cast
@@ -28,6 +29,7 @@ import attrs
 
 from runner import messages as m
 from runner.backends.base import Backend, Later
+from runner.backends.beneath import Names
 from runner.backends.failures import failure
 from runner.backends.straight import Resolved
 from runner.errors import Denied, InvalidPath, NotFound, OperationError, WrongType
@@ -39,6 +41,7 @@ from runner.scopes.judging import Bases, Judged, judge, judge_line, line_of
 from runner.scopes.permissions import (
     Ask,
     Grant,
+    Kind,
     Permissions,
     Record,
     Ruleset,
@@ -168,41 +171,52 @@ class PermittedBackend(Backend):
         ]
         if isinstance(message, m.Exec | m.Start):
             self._judge_command(message, ways[0], found)
+        placed: list[Names] = []  # in a batch: what those before will have put somewhere
         for number, (slot, way) in enumerate(zip(slots, ways, strict=True)):
+            placed.append(way.names)
             if slot.field.whole:
                 following = slots[number + 1 : number + 2]
                 mirror = ways[number + 1] if following and following[0].field.mirrors else None
-                await self._judge_beneath(slot, way, mirror, found)
+                below = await self._judge_beneath(slot, way, mirror, placed, found)
+                if mirror is not None:
+                    placed += [mirror.names + each for each in below]
         return found
 
     async def _judge_beneath(
-        self, slot: Slot, way: Resolved, mirror: Resolved | None, found: list[list[Judged]]
-    ) -> None:
+        self,
+        slot: Slot,
+        way: Resolved,
+        mirror: Resolved | None,
+        placed: Sequence[Names],
+        found: list[list[Judged]],
+    ) -> list[Names]:
+        """Judge what lies beneath a path, or will; the names of it, from there."""
         concerned = [(kind, way) for kind in slot.field.kinds]
         if mirror is not None:
             concerned.append(("write", mirror))
-        grants = [
-            (grant, judged)
-            for grant, judged in zip(self._grants, found, strict=True)
-            if any(grant.permissions.rules.may(kind, "deny", "ask") for kind, _ in concerned)
-        ]
-        if not grants:
-            return
+        kinds: set[Kind] = {"read", "write", "remove"}  # of whatever may follow in a batch
+        if not any(
+            grant.permissions.rules.may(kind, "deny", "ask")
+            for grant in self._grants
+            for kind in kinds
+        ):
+            return []
+        depth = len(way.names)
+        below = [each[depth:] for each in placed if len(each) > depth and each[:depth] == way.names]
         everything = m.Glob(pattern="**", path=way.path, hidden=True, limit=ALL)
-        try:
+        # Where there is no directory, nothing lies beneath.
+        with contextlib.suppress(NotFound, WrongType, InvalidPath):
             paths = (await self._carry_out(everything)).paths
-        except (NotFound, WrongType, InvalidPath):  # no directory: nothing lies beneath it
-            return
-        cut = len(way.names)
-        for path in paths:
-            below = tuple(path.split("/")[cut:])
-            for grant, judged in grants:
+            below += [tuple(each.split("/")[depth:]) for each in paths]
+        for names in below:
+            for grant, judged in zip(self._grants, found, strict=True):
                 for kind, where in concerned:
-                    spots = self._bases.spots(grant, where, below)
+                    spots = self._bases.spots(grant, where, names)
                     verdicts = judge(grant.permissions.rules, kind, spots)
                     judged += [
                         Judged(slot.path, each) for each in verdicts if each.action != "allow"
                     ]
+        return below
 
     def _judge_command(
         self, message: m.Exec | m.Start, cwd: Resolved, found: list[list[Judged]]

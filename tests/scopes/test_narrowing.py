@@ -108,6 +108,29 @@ async def test_an_unknown_preset_is_told_at_once(r):
         r.scope("w").scope("x", permissions="read_only")
 
 
+async def test_an_agent_is_not_let_into_a_scope_that_allows_no_programs(r, tmp_path):
+    for permissions in ("read-only", "default", "strict"):
+        with pytest.raises(ConfigError, match="an agent is one"):
+            r.session(r.scope(tmp_path / "w", permissions=permissions), agent="shell")
+    async with r.session(
+        r.scope(tmp_path / "w", permissions="permissive"), agent="shell"
+    ) as session:
+        assert (await session.send("echo hi")).ok
+
+
+async def test_who_is_asked_need_be_neither_hashable_nor_comparable(r, tmp_path):
+    class Desk(list):
+        def ask(self, question):
+            self.append(question)
+            return True
+
+    desk = Desk()
+    permissions = Permissions(rules=runner.PRESETS["default"], ask=desk.ask, record=desk.append)
+    await r.scope(tmp_path / "w", permissions=permissions).write("a", "x")
+
+    assert len(desk) == 2
+
+
 # ---------------------------------------------------------------- the lint
 
 

@@ -266,6 +266,28 @@ async def test_a_batch_is_judged_whole(inner):
     assert not await inner.exists("fine")
 
 
+async def test_what_a_batch_has_put_somewhere_is_judged_where_it_goes_next(inner):
+    rules = Ruleset(default="allow", write=Rules(rules=(Rule(pattern="e/x", action="deny"),)))
+    backend = under(inner, rules)
+    with pytest.raises(Denied):
+        async with backend.batch() as batch:
+            await batch.write("d/x", "x")
+            await batch.move("d", "e")
+    with pytest.raises(Denied):
+        async with backend.batch() as batch:
+            await batch.write("c/d/x", "x")
+            await batch.move("c", "b")
+            await batch.move("b/d", "e")
+    async with backend.batch() as batch:
+        await batch.write("d/y", "x")
+        await batch.move("d", "e")
+        await batch.move("src", "f")
+        await batch.remove("f", recursive=True)
+
+    assert [each.name for each in (await inner.ls("e")).entries] == ["y"]
+    assert not await inner.exists("f")
+
+
 async def test_uploads_and_downloads_are_judged_item_by_item(inner):
     backend = under(inner)
     stored = await backend.upload(

@@ -56,7 +56,7 @@ class Lint:
 
     policy: Policy = "footgun"
     allowed: tuple[re.Pattern[str], ...] = ()
-    on_dangerous: OnDangerous | None = None
+    on_dangerous: OnDangerous | None = attrs.field(default=None, eq=id)
 
 
 def find_danger(

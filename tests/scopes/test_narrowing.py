@@ -112,6 +112,7 @@ async def test_an_agent_is_not_let_into_a_scope_that_allows_no_programs(r, tmp_p
     for permissions in ("read-only", "default", "strict"):
         with pytest.raises(ConfigError, match="an agent is one"):
             r.session(r.scope(tmp_path / "w", permissions=permissions), agent="shell")
+    (tmp_path / "w").mkdir()
     async with r.session(
         r.scope(tmp_path / "w", permissions="permissive"), agent="shell"
     ) as session:

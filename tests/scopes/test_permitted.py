@@ -254,6 +254,8 @@ async def test_a_tree_is_not_copied_to_where_a_part_of_it_must_not_be(inner):
         await under(inner, rules).copy("src", "e")
 
     await under(inner, rules).copy("src", "f")
+    await under(inner, Ruleset(default="allow")).remove("f", recursive=True)
+    assert not await inner.exists("f")
 
 
 async def test_a_batch_is_judged_whole(inner):

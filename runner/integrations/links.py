@@ -25,23 +25,25 @@ async def reach(scope: Scope, path: str, work: Callable[[str], Awaitable[T]]) ->
     """Have work done on a path; on where its links lead, if the scope refuses the path itself."""
     try:
         return await work(path)
-    except e.PathEscapes:
-        real = await realpath(scope, path)
-        if real == path:
-            raise
-        return await work(real)
+    except e.PathEscapes as error:
+        refused = error
+    real = await realpath(scope, path)
+    if real == path:
+        raise refused
+    return await work(real)
 
 
 async def reach_entry(scope: Scope, path: str, work: Callable[[str], Awaitable[T]]) -> T:
     """As `reach`, for work on the entry itself, which may be a link."""
     try:
         return await work(path)
-    except e.PathEscapes:
-        above, _, name = path.rstrip("/").rpartition("/")
-        real = posixpath.join(await realpath(scope, above or "/"), name)
-        if real == path:
-            raise
-        return await work(real)
+    except e.PathEscapes as error:
+        refused = error
+    above, _, name = path.rstrip("/").rpartition("/")
+    real = posixpath.join(await realpath(scope, above or "/"), name)
+    if real == path:
+        raise refused
+    return await work(real)
 
 
 async def realpath(scope: Scope, path: str) -> str:

@@ -108,8 +108,9 @@ class ScopeWorkspace(WorkspaceBackend, SupportsCommands, SupportsFilesystem, Sup
         self, command: WorkspaceCommand, env: Mapping[str, str], timeout: float | None
     ) -> CommandResult:
         await self._root()
+        ended: Done[bytes] | e.OperationError
         try:
-            done = await self._scope.exec(
+            ended = await self._scope.exec(
                 command,
                 env=env,
                 timeout=timeout,
@@ -117,14 +118,14 @@ class ScopeWorkspace(WorkspaceBackend, SupportsCommands, SupportsFilesystem, Sup
                 encoding=None,
                 leftover="keep",
             )
-        except e.ExecFailed as error:
-            await self._require_directory()
-            return await self._not_started(command, error)
         except e.OperationError as error:
-            await self._require_directory()
-            raise as_os_error(error, self._scope.directory, "other") from error
+            ended = error
         await self._require_directory()  # gone meanwhile: then this is no regular end
-        return _result(done, timeout)
+        if isinstance(ended, e.ExecFailed):
+            return await self._not_started(command, ended)
+        if isinstance(ended, e.OperationError):
+            raise as_os_error(ended, self._scope.directory, "other") from ended
+        return _result(ended, timeout)
 
     async def _not_started(self, command: WorkspaceCommand, error: e.ExecFailed) -> CommandResult:
         """The answer for a program that is not there, or that is none."""
@@ -220,10 +221,11 @@ class ScopeWorkspace(WorkspaceBackend, SupportsCommands, SupportsFilesystem, Sup
             try:
                 return await work()
             except e.OperationError as error:
-                await self._require_directory()
-                raise as_os_error(error, path, await self._type_of(path)) from error
+                failed = error
             except (e.SupervisorClosed, e.ActorGaveUp) as error:
                 raise WorkspaceUnavailableError(str(error)) from error
+            await self._require_directory()
+            raise as_os_error(failed, path, await self._type_of(path)) from failed
 
         return await self._carrier.carry(carried)
 

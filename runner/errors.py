@@ -10,6 +10,7 @@ Two questions decide the branch: whose fault is it, and may the caller send the 
     │   ├── ActorCrashed    it may have had effects
     │   └── ActorGaveUp     it never began; the actor crashes too often
     ├── SupervisorClosed    it never began, and never will here
+    ├── PoolError           a pool of backends has none to give
     ├── AgentError          an agent program, or what it says, is not usable
     ├── ConfigError         a file or a value given by the user
     └── LedgerError         the durable record cannot be used
@@ -242,6 +243,18 @@ class ActorGaveUp(ActorError):
 
 class SupervisorClosed(RunnerError):
     """The supervisor has been shut down, or is being shut down: it takes nothing new."""
+
+
+class PoolError(RunnerError):
+    """A pool of backends has none to give."""
+
+
+class PoolFull(PoolError):
+    """As many backends as the pool may have are all in use."""
+
+
+class PoolClosed(PoolError):
+    """The pool is drained or was never entered: it gives nothing."""
 
 
 # ---------------------------------------------------------------- agents and sessions

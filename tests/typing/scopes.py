@@ -21,6 +21,16 @@ async def text_is_text_and_bytes_are_bytes(scope: runner.Scope) -> None:
     assert_type(await scope.edit("a", "b", "c"), int)
 
 
+async def looking_and_searching_have_answers_of_their_own(scope: runner.Scope) -> None:
+    assert_type(await scope.read_lines("a", offset=-3), runner.Lines)
+    assert_type((await scope.tail("a")).total, int | None)
+    assert_type(await scope.digest("a"), str)
+    assert_type(await scope.tree(), runner.Drawing)
+    assert_type(await scope.download(["a"]), tuple[runner.Downloaded, ...])
+    assert_type(await scope.list_keys("a"), runner.Found)
+    assert_type((await scope.grep("a", output="counts")).counts, tuple[runner.FileMatches, ...])
+
+
 async def a_runner_gives_scopes_and_sessions() -> None:
     async with runner.open_runner() as r:
         assert_type(r, runner.Runner)

@@ -85,7 +85,7 @@ def _resolve(  # noqa: C901, PLR0912 - one loop, so that it can be read as one
         raise fail(errno.ENAMETOOLONG)
     done: list[str] = []
     pending = list(reversed(names))
-    links, demands = 0, False
+    name, links, demands = "", 0, False
     here = os.dup(beneath.fd)
     try:
         while pending:

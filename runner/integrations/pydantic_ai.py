@@ -243,7 +243,7 @@ class ScopeWorkspace(WorkspaceBackend, SupportsCommands, SupportsFilesystem, Sup
     async def _require_directory(self) -> None:
         try:
             await self._scope.stat(".")
-        except (e.OperationError, e.SupervisorClosed, e.ActorGaveUp) as error:
+        except e.RunnerError as error:
             reason = f"the directory {self._scope.directory} cannot be used: {error}"
             raise WorkspaceUnavailableError(reason) from error
 

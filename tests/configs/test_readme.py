@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import attrs
@@ -73,3 +74,12 @@ def test_the_picture_shows_the_quickstart() -> None:
     assert picture.startswith("<svg")
     for word in ("quickstart", "leap-years", "idle", "verified"):
         assert word in picture
+
+
+def test_the_test_command_installs_what_the_tests_need() -> None:
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    named = re.search(r"-e '\.\[(.*?)\]'", _block("test"))
+    assert named is not None
+
+    assert set(named[1].split(",")) == {"test", "test-integrations"}
+    assert set(named[1].split(",")) <= set(extras["optional-dependencies"])

@@ -16,7 +16,7 @@ import trio
 from runner.processes import guardian, link
 from runner.processes.environment import base_environment
 from runner.processes.host import ProcessHost
-from runner.processes.isolation import inside, plan
+from runner.processes.isolation import inside, users
 
 if not sys.platform.startswith("linux"):
     pytest.skip("these tests read /proc, which Linux has", allow_module_level=True)
@@ -134,7 +134,7 @@ def _as_ordinary() -> Iterator[int]:
             command = ["setpriv", *ids, PYTHON, "-I", "-S", "-c", guardian.BOOT]
             patch.setattr(link, "HERE", _readable_copy(stack))
             patch.setattr(link.GuardianLink, "command", staticmethod(lambda: command))
-            patch.setattr(plan, "own_ids", lambda: (ORDINARY, ORDINARY))
+            patch.setattr(users, "own_ids", lambda: (ORDINARY, ORDINARY))
             patch.setattr(inside, "_tree", [None])  # groups would be root's
         yield ORDINARY
 

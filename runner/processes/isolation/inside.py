@@ -25,16 +25,11 @@ import trio
 from runner.errors import ExecFailed
 from runner.messages import Outcome
 from runner.messages.isolation import InForce, Isolation, Limit, Limits, ModeInForce
-from runner.processes.isolation import cgroups, landlock, plan, watching
-from runner.processes.isolation.plan import (
-    Lacking,
-    Plan,
-    choose_user,
-    is_beneath,
-    make_plan,
-    rlimits_of,
-)
+from runner.processes.isolation import cgroups, landlock, users, watching
+from runner.processes.isolation.plan import Plan, make_plan, rlimits_of
 from runner.processes.isolation.proxy import Decided, Proxy
+from runner.processes.isolation.root import is_beneath
+from runner.processes.isolation.users import Lacking, choose_user
 
 log = logging.getLogger(__name__)
 NO_BOUNDARY = "programs are not held inside their scope"
@@ -102,7 +97,7 @@ class Inside:
         memory = limits.memory is not None and not (grouped and tree and tree.memory)
         processes = limits.processes is not None and not (grouped and tree and tree.pids)
         self._watches_memory = memory
-        if processes and mode != "bwrap" and plan.own_ids()[0] == 0:
+        if processes and mode != "bwrap" and users.own_ids()[0] == 0:
             self._lacking.append("processes: the kernel does not count root's")
         group = "" if tree is None else tree.name
         mechanisms: dict[Limit, str] = {
@@ -267,7 +262,7 @@ class Inside:
 def _make_private() -> str:
     """A directory for what is temporary, where there can be no /tmp of a program's own."""
     path = tempfile.mkdtemp(prefix="runner-private-")
-    os.chown(path, *plan.own_ids())
+    os.chown(path, *users.own_ids())
     return path
 
 

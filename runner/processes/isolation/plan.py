@@ -1,16 +1,7 @@
 """The plan for one program: everything that `enter` does inside, decided outside.
 
-Inside there is a root of its own. Beneath it stand /usr (read-only), as many files of /etc as
-programs need to find libraries, certificates and names, a /proc, a /dev with six devices, private
-/tmp, /dev/shm and HOME in memory, and the scope at its own absolute path. Nothing else of the
-machine has a name there.
-
-Who the program is: our own uid, in a user namespace of its own. If we are root, it is the owner of
-the scope; if that is root as well, an uid that nobody has, and what root owns in the scope is
-shown to it, and to no one else, as its own (an idmapped mount): nothing on disk is changed, and
-what it makes is root's outside. It can therefore make no file with set-uid bits there.
-
-What is wrong here is a `Lacking`, which says what and why.
+`users` says who the program is, `root` what it sees, `seccomp` and `landlock` what it is refused on
+top. What is wrong here is a `Lacking`, which says what and why.
 """
 
 from __future__ import annotations
@@ -18,18 +9,17 @@ from __future__ import annotations
 import marshal
 import math
 import os
-import pwd
 import resource
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 
 import attrs
 
 from runner.messages.isolation import Isolation
 from runner.processes.isolation import landlock, syscalls
+from runner.processes.isolation.root import ETC, SYSTEM, USR_LINKS, Root
 from runner.processes.isolation.seccomp import ARCHITECTURES, make_filter
+from runner.processes.isolation.users import User, choose_user
 
-NOBODYS = 1_900_000_000  # beyond what distributions and container tools give out (systemd's UIDS)
 NAMESPACES = (
     syscalls.CLONE_NEWNS
     | syscalls.CLONE_NEWPID
@@ -38,42 +28,6 @@ NAMESPACES = (
     | syscalls.CLONE_NEWCGROUP
 )
 PROXY_PORT = 3128
-SYSTEM = ("/usr", "/nix/store", "/gnu/store", "/run/current-system/sw")
-USR_LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-ETC = (
-    *("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "ssl", "pki", "crypto-policies"),
-    *("ca-certificates", "ca-certificates.conf", "localtime", "timezone", "nsswitch.conf"),
-    *("protocols", "services", "host.conf", "gai.conf", "mime.types", "os-release", "terminfo"),
-    *("bash.bashrc", "profile", "inputrc", "magic", "papersize", "debian_version", "locale.alias"),
-)
-DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-DEVICE_LINKS = (
-    *(("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1")),
-    *(("stderr", "/proc/self/fd/2"), ("ptmx", "pts/ptmx"), ("core", "/proc/kcore")),
-)
-OF_PROC = ("sys", "irq", "bus", "sysrq-trigger")  # what is root's there, once more
-CLOSED = syscalls.ATTR_RDONLY | syscalls.ATTR_NOSUID | syscalls.ATTR_NODEV
-OPEN = syscalls.ATTR_NOSUID | syscalls.ATTR_NODEV
-HOSTS = "127.0.0.1 localhost sandbox\n::1 localhost ip6-localhost\n"
-
-
-class Lacking(Exception):
-    """Something that was asked for cannot be had here, and why."""
-
-
-@attrs.frozen(kw_only=True)
-class User:
-    """Who the program is.
-
-    Attributes:
-        kind: "own", in a user namespace; "other", which only root can give; "" = as we are.
-        mapped: who owns inside what root owns outside; 0 = nobody does.
-    """
-
-    kind: str
-    uid: int
-    gid: int
-    mapped: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -90,36 +44,6 @@ class Plan:
     mapped: int
     data: bytes
     visible: tuple[str, ...] = ()
-
-
-def own_ids() -> tuple[int, int]:
-    """Who starts programs: the guardian runs as we do."""
-    return os.geteuid(), os.getegid()
-
-
-def choose_user(directory: str) -> User:
-    """Decide who a program in this directory is.
-
-    Raises:
-        Lacking: we are root, and the directory is not there.
-    """
-    uid, gid = own_ids()
-    if uid != 0:
-        return User(kind="own", uid=uid, gid=gid)
-    try:
-        owner = os.stat(directory)
-    except OSError as error:
-        raise Lacking(f"{directory} cannot be looked at: {error.strerror}") from error
-    if owner.st_uid:
-        return User(kind="other", uid=owner.st_uid, gid=owner.st_gid or _group_of(owner.st_uid))
-    return User(kind="other", uid=NOBODYS, gid=NOBODYS, mapped=NOBODYS)
-
-
-def _group_of(uid: int) -> int:
-    try:
-        return pwd.getpwuid(uid).pw_gid or NOBODYS
-    except KeyError:
-        return NOBODYS
 
 
 def make_plan(
@@ -240,146 +164,6 @@ def _etc(isolation: Isolation) -> list[str]:
     if isolation.network == "full":
         names.append("resolv.conf")
     return [path for name in names if os.path.exists(path := f"/etc/{name}")]
-
-
-def _by_place(wanted: tuple[str, object]) -> str:
-    """What is inside something else comes after it, and so stands on top."""
-    return os.path.realpath(wanted[0]) + "/"
-
-
-class Root:
-    """The root of a program's own, as it is put together; what comes later stands on top."""
-
-    def __init__(self, scope: str, home: str, user: User) -> None:
-        """Begin with nothing in it."""
-        self.scope, self.home, self.user = scope, home, user
-        self.trees: list[tuple[str, int, str, tuple[int, int] | None]] = []
-        self.mounts: list[tuple[object, ...]] = []
-        self.visible: list[str] = []
-        self.writable: list[str] = []
-
-    def build(self, isolation: Isolation) -> None:
-        """Put it together.
-
-        Raises:
-            Lacking: a path that is asked for cannot be there.
-        """
-        if os.path.realpath(self.scope) == "/":
-            raise Lacking("the whole machine cannot be a scope that programs are held in")
-        self._add_system(isolation)
-        self._add_devices(isolation.private)
-        self._add_private(isolation.private)
-        wanted = [(path, self._add_readable) for path in isolation.readable]
-        wanted += [(path, self._add_writable) for path in isolation.writable]
-        for path, add in sorted([*wanted, (self.scope, self._add_scope)], key=_by_place):
-            add(path)
-        for path in isolation.hidden:
-            self._hide(os.path.realpath(path))
-        self.mounts += [("readonly", "/"), ("readonly", "/dev")]
-
-    def _add(
-        self, path: str, attributes: int, kind: str, identity: tuple[int, int] | None = None
-    ) -> None:
-        """Show a path of the machine, at the same place, and what it is reached by."""
-        real = os.path.realpath(path)
-        for place in dict.fromkeys((real, os.path.normpath(path))):
-            self.mounts.append(("tree", place, len(self.trees)))
-            self.trees.append((real, attributes, kind, identity))
-            self.visible.append(place)
-
-    def _add_system(self, isolation: Isolation) -> None:
-        for path in SYSTEM:
-            if os.path.isdir(path):
-                self._add(path, CLOSED, "optional")
-        for path in USR_LINKS:
-            if os.path.islink(path):
-                self.mounts.append(("link", path, os.readlink(path)))
-                self.visible.append(path)
-            elif os.path.isdir(path):
-                self._add(path, CLOSED, "optional")
-        self._add_etc(isolation)
-        if self.user.kind == "other":
-            for name in OF_PROC:
-                self.mounts.append(("tree", f"/proc/{name}", len(self.trees)))
-                self.trees.append((f"/proc/{name}", CLOSED, "optional", None))
-
-    def _add_etc(self, isolation: Isolation) -> None:
-        for name in ETC:
-            if os.path.exists(f"/etc/{name}"):
-                self.mounts.append(("tree", f"/etc/{name}", len(self.trees)))
-                self.trees.append((os.path.realpath(f"/etc/{name}"), CLOSED, "optional", None))
-        for name, text in (("passwd", self._passwd()), ("group", self._group()), ("hosts", HOSTS)):
-            self.mounts.append(("file", f"/etc/{name}", os.fsencode(text)))
-        if isolation.network == "full":
-            with suppress(OSError), open("/etc/resolv.conf", "rb") as file:
-                self.mounts.append(("file", "/etc/resolv.conf", file.read(1 << 16)))
-
-    def _passwd(self) -> str:
-        try:
-            name = pwd.getpwuid(self.user.uid).pw_name
-        except KeyError:
-            name = "sandbox"
-        me = f"{name}:x:{self.user.uid}:{self.user.gid}::{self.home}:/bin/sh\n"
-        others = "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n"
-        return others if self.user.uid == 65534 else others + me
-
-    def _group(self) -> str:
-        others = "root:x:0:\nnogroup:x:65534:\n"
-        return others if self.user.gid == 65534 else f"{others}sandbox:x:{self.user.gid}:\n"
-
-    def _add_devices(self, size: int) -> None:
-        noexec = syscalls.MS_NOEXEC
-        self.mounts.append(("tmpfs", "/dev", "size=64k,mode=0755", noexec))
-        for name in DEVICES:
-            if os.path.exists(f"/dev/{name}"):
-                self.mounts.append(("tree", f"/dev/{name}", len(self.trees)))
-                attributes = syscalls.ATTR_NOSUID
-                self.trees.append((f"/dev/{name}", attributes, "optional", None))
-        self.mounts += [("link", f"/dev/{name}", target) for name, target in DEVICE_LINKS]
-        self.mounts.append(("devpts", "/dev/pts", "newinstance,ptmxmode=0666,mode=620", noexec))
-        self._add_memory("/dev/shm", size, "1777")  # noqa: S108 - a place inside
-
-    def _add_memory(self, path: str, size: int, mode: str) -> None:
-        options = f"size={size},mode={mode},uid={self.user.uid},gid={self.user.gid}"
-        self.mounts.append(("tmpfs", path, options, 0))
-        self.writable.append(path)
-
-    def _add_private(self, size: int) -> None:
-        self._add_memory("/tmp", size, "1777")  # noqa: S108 - a place inside
-        self.mounts.append(("link", "/var/tmp", "/tmp"))  # noqa: S108
-        home = os.path.normpath(self.home)
-        taken = (*self.visible, "/tmp", "/dev", "/proc", "/etc")  # noqa: S108
-        if os.path.isabs(home) and home != "/" and not is_beneath(home, (*taken, self.scope)):
-            self._add_memory(home, size, "0700")
-
-    def _add_scope(self, path: str) -> None:
-        try:
-            status = os.stat(path)
-        except OSError as error:
-            raise Lacking(f"{path} cannot be looked at: {error.strerror}") from error
-        kind = "mapped" if self.user.mapped else "wanted"
-        self._add(path, OPEN, kind, (status.st_dev, status.st_ino))
-        self.writable.append(path)
-
-    def _add_writable(self, path: str) -> None:
-        self._add(path, OPEN, "mapped" if self.user.mapped else "wanted")
-        self.writable.append(path)
-
-    def _add_readable(self, path: str) -> None:
-        self._add(path, CLOSED, "lenient" if self.user.mapped else "wanted")
-
-    def _hide(self, path: str) -> None:
-        if os.path.isdir(path):
-            self.mounts.append(("tmpfs", path, "size=4k,mode=0555", syscalls.MS_NOEXEC))
-            self.mounts.append(("readonly", path))
-        elif os.path.exists(path):
-            self.mounts.append(("tree", path, len(self.trees)))
-            self.trees.append(("/dev/null", syscalls.ATTR_NOSUID, "wanted", None))
-
-
-def is_beneath(path: str, roots: Iterable[str]) -> bool:
-    """Whether a path is one of the roots, or below one, by its names."""
-    return any(path == root or path.startswith(root.rstrip("/") + "/") for root in roots)
 
 
 def rlimits_of(isolation: Isolation, *, processes: bool, memory: bool) -> dict[int, int]:

@@ -16,7 +16,7 @@ import trio
 from runner.errors import ExecFailed
 from runner.messages.isolation import ModeInForce
 from runner.messages.programs import Completed
-from runner.processes.isolation import landlock, plan, syscalls
+from runner.processes.isolation import landlock, syscalls, users
 
 PATIENCE = 20.0
 BESIDE, SECRET = "what-stands-beside", "not for you"
@@ -86,7 +86,7 @@ def _cannot(mode: str) -> Probe | None:
     if mode == "landlock":
         if not landlock.abi():
             return Probe(works=False, reason="the kernel has no Landlock", mend=MEND_LANDLOCK)
-        if plan.own_ids()[0] == 0:
+        if users.own_ids()[0] == 0:
             mend = "run runner as an ordinary user"
             return Probe(works=False, reason="root's rights are more than files", mend=mend)
     return None
@@ -119,7 +119,7 @@ def _furnish(base: str) -> str:
     with open(beside, "w", encoding="ascii") as file:
         file.write(SECRET)
     for path in (base, scope, beside):
-        os.chown(path, *plan.own_ids())
+        os.chown(path, *users.own_ids())
     return scope
 
 

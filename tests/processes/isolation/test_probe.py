@@ -91,7 +91,7 @@ async def test_landlock_needs_a_kernel_that_has_it_and_no_root(monkeypatch) -> N
     monkeypatch.setattr(probe.landlock, "abi", lambda: 0)
     assert "no Landlock" in (await _landlock(monkeypatch)).reason
     monkeypatch.setattr(probe.landlock, "abi", lambda: 7)
-    monkeypatch.setattr(probe.plan, "own_ids", lambda: (0, 0))
+    monkeypatch.setattr(probe.users, "own_ids", lambda: (0, 0))
     assert "root" in (await _landlock(monkeypatch)).reason
 
 

@@ -13,6 +13,9 @@ import pytest
 
 from runner.cli import machine, probes
 from runner.cli.machine import Finding
+from runner.processes.host import ProcessHost
+from runner.processes.isolation import probe, syscalls
+from runner.processes.isolation.cgroups import Tree
 
 
 def _by_name(ended) -> dict[str, dict[str, str]]:
@@ -211,3 +214,35 @@ def test_the_state_directory_of_the_configuration_is_looked_at(runner) -> None:
 
     assert ended.code == 8
     assert "!!  state" in ended.out
+
+
+async def test_what_would_hold_programs_is_told_with_its_layers_or_with_what_helps(
+    tmp_path, monkeypatch
+) -> None:
+    host = ProcessHost()
+    room = probes.Room(host=host, home=str(tmp_path))
+    try:
+        here = await probes.probe_isolation(room)
+        monkeypatch.setattr(probe, "_known", {})
+        monkeypatch.setattr(syscalls, "MACHINE", "pdp11")
+        nowhere = await probes.probe_isolation(room)
+    finally:
+        probe.forget()
+        await host.aclose()
+
+    assert here.state == "lacking" or here.what.startswith("mode ")
+    assert nowhere.state == "lacking"
+    assert "pdp11" in nowhere.what
+    assert "user namespaces" in nowhere.mend
+
+
+async def test_how_limits_are_kept_is_told(tmp_path, monkeypatch) -> None:
+    room = probes.Room(host=ProcessHost(), home=str(tmp_path))
+    monkeypatch.setattr(probes, "group_tree", lambda: None)
+    without = await probes.probe_limits(room)
+    monkeypatch.setattr(probes, "group_tree", lambda: Tree(version=1, memory="/m"))
+    with_memory = await probes.probe_limits(room)
+
+    assert (without.state, with_memory.state) == ("lacking", "ok")
+    assert "watched" in without.what
+    assert with_memory.what == "memory: cgroup v1"

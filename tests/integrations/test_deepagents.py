@@ -16,6 +16,7 @@ HOW = "pip install 'trio-runner[deepagents]' langchain-tests"
 pytest.importorskip("deepagents", reason=f"needs deepagents: {HOW}")
 pytest.importorskip("langchain_tests", reason=f"needs the standard tests: {HOW}")
 
+from deepagents import create_deep_agent
 from deepagents.backends import CompositeBackend
 from deepagents.backends.protocol import (
     FileDownloadResponse,
@@ -26,6 +27,8 @@ from deepagents.backends.protocol import (
     execute_accepts_timeout,
 )
 from deepagents.backends.utils import EMPTY_CONTENT_WARNING
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage, ToolMessage
 from langchain_tests.integration_tests import SandboxIntegrationTests
 
 from runner.bridge import asynchronous, blocking
@@ -435,3 +438,51 @@ async def test_a_bridged_scope_works_in_another_trio(scope) -> None:
 
     assert (await box.awrite("/f", "text")).error is None
     assert box.read("/f").file_data["content"] == "text"
+
+
+# ---------------------------------------------------------------- an agent that works there
+
+
+class Scripted(GenericFakeChatModel):
+    """A model that says what it was given to say."""
+
+    def bind_tools(self, tools, **options):
+        return self
+
+
+def an_agent(scope):
+    calls = [
+        ("write_file", {"file_path": "/a.txt", "content": "one\ntwo\n"}),
+        ("read_file", {"file_path": "/a.txt"}),
+        ("edit_file", {"file_path": "/a.txt", "old_string": "two", "new_string": "three"}),
+        ("execute", {"command": "cat a.txt"}),
+        ("grep", {"pattern": "three"}),
+    ]
+    said = [
+        AIMessage(content="", tool_calls=[{"id": str(number), "name": name, "args": args}])
+        for number, (name, args) in enumerate(calls)
+    ]
+    model = Scripted(messages=iter([*said, AIMessage(content="done")]))
+    return create_deep_agent(model=model, backend=ScopeSandbox(scope, virtual=True))
+
+
+def told(outcome) -> list[str]:
+    return [each.content for each in outcome["messages"] if isinstance(each, ToolMessage)]
+
+
+def test_an_agents_tools_work_in_the_scope(scope) -> None:
+    outcome = told(an_agent(scope).invoke({"messages": [("user", "go")]}))
+
+    assert "one\ntwo" in outcome[1]
+    assert "one\nthree" in outcome[3]
+    assert "/a.txt" in outcome[4]
+    assert scope.read("a.txt") == "one\nthree\n"
+
+
+def test_an_agents_tools_work_in_the_scope_on_asyncio(tmp_path) -> None:
+    async def main() -> list[str]:
+        async with asynchronous.open_runner(state=tmp_path / "state") as r:
+            agent = an_agent(r.scope(tmp_path / "work"))
+            return told(await agent.ainvoke({"messages": [("user", "go")]}))
+
+    assert "one\nthree" in asyncio.run(main())[3]

@@ -40,6 +40,7 @@ LARGEST_PLAN = 1 << 20
 READY = b"ready"
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 STAGE = "/tmp"  # noqa: S108 - only a place to mount on, in namespaces of our own
+_made = {"/"}  # in the new root; a process makes one
 _idmaps: dict[tuple[int, int], int] = {}
 
 
@@ -223,8 +224,10 @@ def _open_tree(
 
 
 def _make_directory(path: str) -> None:  # pragma: no cover - inside
-    with suppress(FileExistsError):
-        os.makedirs(path, mode=0o755)
+    if path not in _made:
+        _made.add(path)
+        with suppress(FileExistsError):
+            os.makedirs(path, mode=0o755)
 
 
 def _make_place(path: str, *, is_directory: bool) -> None:  # pragma: no cover - inside

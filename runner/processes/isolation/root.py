@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import stat
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -33,12 +34,25 @@ DEVICE_LINKS = (
 OF_PROC = ("sys", "irq", "bus", "sysrq-trigger")  # what is root's there, once more
 CLOSED = syscalls.ATTR_RDONLY | syscalls.ATTR_NOSUID | syscalls.ATTR_NODEV
 OPEN = syscalls.ATTR_NOSUID | syscalls.ATTR_NODEV
+SMALL = 4096
 HOSTS = "127.0.0.1 localhost sandbox\n::1 localhost ip6-localhost\n"
 
 
 def _by_place(wanted: tuple[str, object]) -> str:
     """What is inside something else comes after it, and so stands on top."""
     return os.path.realpath(wanted[0]) + "/"
+
+
+def _small(path: str) -> bytes | None:
+    """What is in a small file: to copy it costs less than to mount it. None if it is none."""
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > SMALL or not status.st_mode & 0o004:
+            return None
+        with open(path, "rb") as file:
+            return file.read(SMALL)
+    except OSError:
+        return None
 
 
 class Root:
@@ -99,9 +113,12 @@ class Root:
 
     def _add_etc(self, isolation: Isolation) -> None:
         for name in ETC:
-            if os.path.exists(f"/etc/{name}"):
-                self.mounts.append(("tree", f"/etc/{name}", len(self.trees)))
-                self.trees.append((os.path.realpath(f"/etc/{name}"), CLOSED, "optional", None))
+            path = f"/etc/{name}"
+            if (content := _small(path)) is not None:
+                self.mounts.append(("file", path, content))
+            elif os.path.exists(path):
+                self.mounts.append(("tree", path, len(self.trees)))
+                self.trees.append((os.path.realpath(path), CLOSED, "optional", None))
         for name, text in (("passwd", self._passwd()), ("group", self._group()), ("hosts", HOSTS)):
             self.mounts.append(("file", f"/etc/{name}", os.fsencode(text)))
         if isolation.network == "full":

@@ -140,12 +140,7 @@ def write_all(fd: int, content: bytes | memoryview) -> None:
 
 def replace(directory: int, name: str, content: bytes, *, durable: bool = False) -> None:
     """Put `content` where `name` is, whole or not at all."""
-    old = status_of(directory, name)
-    if old is not None:
-        require_regular(old)
-        # The rename needs no right on the file itself, so a protected file is protected here.
-        if os.geteuid() != 0 and not os.access(name, os.W_OK, dir_fd=directory, effective_ids=True):
-            raise fail(errno.EACCES)
+    old = replaceable(directory, name)
     temporary = temporary_name()
     fd = os.open(temporary, _NEW, 0o666 if old is None else 0o600, dir_fd=directory)
     try:
@@ -163,6 +158,55 @@ def replace(directory: int, name: str, content: bytes, *, durable: bool = False)
         raise
     if durable:
         sync_directory(directory)
+
+
+def replaceable(directory: int, name: str) -> os.stat_result | None:
+    """The status of a file that may be replaced; None if nothing stands there."""
+    old = status_of(directory, name)
+    if old is not None:
+        require_regular(old)
+        # The rename needs no right on the file itself, so a protected file is protected here.
+        if os.geteuid() != 0 and not os.access(name, os.W_OK, dir_fd=directory, effective_ids=True):
+            raise fail(errno.EACCES)
+    return old
+
+
+class Draft:
+    """As `replace`, but piece by piece: a temporary file that is put in place, or discarded.
+
+    Attributes:
+        fd: of the temporary file, to be written.
+    """
+
+    def __init__(self, directory: int, name: str) -> None:
+        """Begin beside what stands at `name`; the directory stays the caller's."""
+        self._directory, self._name = directory, name
+        self._old = replaceable(directory, name)
+        self._temporary: str | None = temporary_name()
+        mode = 0o666 if self._old is None else 0o600
+        self.fd = os.open(self._temporary, _NEW, mode, dir_fd=directory)
+
+    def put_in_place(self, *, durable: bool) -> None:
+        """Rename it over what stands there now, whose owner and mode it gets."""
+        assert self._temporary is not None, "it is put in place once"
+        old = replaceable(self._directory, self._name) or self._old
+        if old is not None:
+            keep_ownership(self.fd, old)
+        if durable:
+            os.fsync(self.fd)
+        os.rename(
+            self._temporary, self._name, src_dir_fd=self._directory, dst_dir_fd=self._directory
+        )
+        self._temporary = None
+        if durable:
+            sync_directory(self._directory)
+
+    def discard(self) -> None:
+        """Let go of it; what has not been put in place is removed."""
+        os.close(self.fd)
+        if self._temporary is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._temporary, dir_fd=self._directory)
 
 
 def keep_ownership(fd: int, old: os.stat_result) -> None:

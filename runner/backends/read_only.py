@@ -19,7 +19,7 @@ from runner.messages import AnswerT, Message
 from runner.operations import Asking
 from runner.operations.op_names import op_name
 
-READING = frozenset(get_args(m.Observation))
+READING = frozenset((*get_args(m.Observation), m.ReadStream, m.CloseStream))
 
 
 class ReadOnlyBackend(Backend):

@@ -78,12 +78,24 @@ from runner.messages.processes import (
 )
 from runner.messages.programs import Completed, Exec, Leftover, Outcome, Output
 from runner.messages.reading import Downloaded, Drawing, Lines
+from runner.messages.streams import (
+    CloseStream,
+    CommitStream,
+    Opened,
+    OpenReader,
+    OpenWriter,
+    ReadStream,
+    Streaming,
+    WriteStream,
+)
 
 __all__ = [
     "AnswerT",
     "Append",
     "Batch",
     "Chmod",
+    "CloseStream",
+    "CommitStream",
     "Completed",
     "Copy",
     "Digest",
@@ -125,6 +137,9 @@ __all__ = [
     "Move",
     "News",
     "Observation",
+    "OpenReader",
+    "OpenWriter",
+    "Opened",
     "Operation",
     "Outcome",
     "Output",
@@ -134,6 +149,7 @@ __all__ = [
     "ProcessInfo",
     "Read",
     "ReadLines",
+    "ReadStream",
     "Realpath",
     "Remove",
     "Replacement",
@@ -143,12 +159,14 @@ __all__ = [
     "Stat",
     "Stored",
     "StreamName",
+    "Streaming",
     "Touch",
     "Tree",
     "Upload",
     "Wait",
     "Write",
     "WriteInput",
+    "WriteStream",
 ]
 
 Observation: TypeAlias = (
@@ -164,6 +182,7 @@ Observation: TypeAlias = (
     | Tree
     | Download
     | ListKeys
+    | OpenReader
 )
-Effect: TypeAlias = FileEffect | Upload | Batch
-Operation: TypeAlias = Observation | Effect | Exec | Start | Guiding
+Effect: TypeAlias = FileEffect | Upload | Batch | OpenWriter | CommitStream
+Operation: TypeAlias = Observation | Effect | Streaming | Exec | Start | Guiding

@@ -26,9 +26,12 @@ from runner.operations.hashlines import line_hash as line_hash
 from runner.operations.hashlines import with_hashes as with_hashes
 from runner.operations.observing import Observing
 from runner.operations.running import Running
+from runner.operations.streaming import ReadingStream as ReadingStream
+from runner.operations.streaming import Streaming
+from runner.operations.streaming import WritingStream as WritingStream
 
 
-class Operations(Observing, Uploading, Running, Beside):
+class Operations(Observing, Uploading, Streaming, Running, Beside):
     """All operations; a subclass says who is asked."""
 
     __slots__ = ()

@@ -52,6 +52,7 @@ _TARGET = Field("target", ("write",), entry=True, mirrors=True)
 FIELDS: dict[type[Message[Any]], tuple[Field, ...]] = {
     m.Read: _path("read"),
     m.ReadLines: _path("read"),
+    m.OpenReader: _path("read"),
     m.Digest: _path("read"),
     m.Stat: _path("ls"),
     m.Exists: _path("ls"),
@@ -63,6 +64,7 @@ FIELDS: dict[type[Message[Any]], tuple[Field, ...]] = {
     m.Grep: _path("grep"),
     m.Write: _path("write"),
     m.Append: _path("write"),
+    m.OpenWriter: _path("write"),
     m.Touch: _path("write"),
     m.Chmod: _path("write"),
     m.Mkdir: _path("write"),
@@ -74,8 +76,8 @@ FIELDS: dict[type[Message[Any]], tuple[Field, ...]] = {
     m.Remove: (Field("path", ("remove",), entry=True, whole=True),),
     m.Exec: (Field("cwd", ()),),
     m.Start: (Field("cwd", ()), Field("log", ("write",), optional=True)),
-    # Of programs that were started here, and so were allowed.
-    **dict.fromkeys(get_args(m.Guiding), ()),
+    # Of programs that were started here and streams that were opened, and so were allowed.
+    **dict.fromkeys((*get_args(m.Guiding), *get_args(m.Streaming), m.CommitStream), ()),
 }
 # Many paths in one message: what one of them is about.
 MANY: dict[type[Message[Any]], Field] = {

@@ -27,6 +27,8 @@ LANES: dict[type[Message[Any]], Lane] = {
     m.Exec: Lane.EXEC,
     m.Start: Lane.EXEC,
     **dict.fromkeys(get_args(m.Guiding), Lane.CONTROL),
+    # Nobody sees what they do: a file as it was, or what is not yet in its place.
+    **dict.fromkeys(get_args(m.Streaming), Lane.CONTROL),
 }
 
 CLOSING = 5.0  # seconds that a backend gets to free what it holds when its worker is cancelled

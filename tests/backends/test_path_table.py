@@ -228,7 +228,19 @@ async def test_exists(place, case):
         assert await place.backend.exists(place.path) == (kind in {"file", "directory"})
 
 
-@pytest.mark.parametrize("verb", ["read_lines", "digest", "download"])
+async def streamed(backend, path):
+    """All of a file, through a stream."""
+    async with backend.open_stream(path) as stream:
+        return b"".join([piece async for piece in stream])
+
+
+async def written(backend, path):
+    """A file, through a stream."""
+    async with backend.open_stream(path, "wb") as stream:
+        await stream.send(b"NEW")
+
+
+@pytest.mark.parametrize("verb", ["read_lines", "digest", "download", "open_stream"])
 async def test_files_are_looked_at(place, case, verb):
     kind, real = outcome(case)
     backend = place.backend
@@ -242,13 +254,19 @@ async def test_files_are_looked_at(place, case, verb):
             assert (item.error, item.content) == (None, (place.root / real).read_bytes())
         assert look(place.out) == place.before
         return
-    operation = {"read_lines": backend.read_lines, "digest": backend.digest}[verb](place.path)
+    operation = {
+        "read_lines": backend.read_lines,
+        "digest": backend.digest,
+        "open_stream": lambda path: streamed(backend, path),
+    }[verb](place.path)
     if kind in errors:
         await place.refused(errors[kind], operation)
         return
     answer = await operation
     content = (place.root / real).read_bytes()
-    if verb == "read_lines":
+    if verb == "open_stream":
+        assert answer == content
+    elif verb == "read_lines":
         assert answer.text.encode() == content
     else:
         assert answer == hashlib.sha256(content).hexdigest()
@@ -265,7 +283,12 @@ async def test_realpath(place, case):
     assert look(place.out) == place.before
 
 
-@pytest.mark.parametrize("verb", ["ls", "tree", "glob", "grep", "exec"])
+async def started(backend, path):
+    """What a program says that was started there."""
+    return await (await backend.start(("pwd", "-P"), cwd=path)).done()
+
+
+@pytest.mark.parametrize("verb", ["ls", "tree", "glob", "grep", "exec", "start"])
 async def test_directories_are_entered(place, case, verb):
     kind, real = outcome(case)
     errors = {**OBSERVED, MISSING: e.NotFound, "file": e.WrongType}
@@ -276,6 +299,7 @@ async def test_directories_are_entered(place, case, verb):
         "glob": lambda: backend.glob("*", place.path, hidden=True),
         "grep": lambda: backend.grep("SECRET|", place.path),
         "exec": lambda: backend.exec(("pwd", "-P"), cwd=place.path),
+        "start": lambda: started(backend, place.path),
     }
     operation = operations[verb]()
     if verb == "grep" and kind == "file":
@@ -308,7 +332,9 @@ async def uploaded(backend, path):
         raise kind("upload", stored.path, stored.error.reason, scope=backend.name)
 
 
-@pytest.mark.parametrize("verb", ["write", "append", "edit", "edit_lines", "upload", "batch"])
+@pytest.mark.parametrize(
+    "verb", ["write", "append", "edit", "edit_lines", "upload", "batch", "open_stream", "log"]
+)
 async def test_files_are_written(place, case, verb):
     kind, real = outcome(case)
     backend = place.backend
@@ -318,6 +344,8 @@ async def test_files_are_written(place, case, verb):
         "edit": lambda: backend.edit(place.path, real.encode() or b"SECRET", b"NEW"),
         "edit_lines": lambda: backend.edit_lines(place.path, [whole_line(real)]),
         "upload": lambda: uploaded(backend, place.path),
+        "open_stream": lambda: written(backend, place.path),
+        "log": lambda: backend.exec("printf NEW", log=place.path),
         "batch": lambda: backend.ask(m.Batch(effects=(m.Write(path=place.path, content=b"NEW"),))),
     }[verb]()
     errors = {**OBSERVED, "directory": e.WrongType}

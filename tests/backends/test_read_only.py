@@ -76,7 +76,7 @@ async def test_all_that_reads_works(view):
 def test_every_operation_that_is_no_observation_is_refused():
     from runner.backends.read_only import READING
 
-    assert set(typing.get_args(m.Observation)) == READING
+    assert {*typing.get_args(m.Observation), m.ReadStream, m.CloseStream} == READING
 
 
 async def test_it_may_have_permissions_on_top():

@@ -17,7 +17,7 @@ and it is no boundary: a link of the default may lead to what a route hides.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from runner import messages as m
 from runner.backends.base import Backend
@@ -52,6 +52,10 @@ BY: dict[type[Message[Any]], Callable[[Junction, Any], Awaitable[object]]] = {
     m.Remove: moving.remove,
     m.Upload: carrying.upload,
     m.Batch: carrying.batch,
+    m.OpenReader: single.open_stream,
+    m.OpenWriter: single.open_stream,
+    m.CommitStream: single.of_stream,
+    **dict.fromkeys(get_args(m.Streaming), single.of_stream),
 }
 
 

@@ -105,3 +105,24 @@ async def run(place: Junction, message: Any) -> object:
     except OperationError as error:
         error.scope = place.name
         raise
+
+
+async def open_stream(place: Junction, message: m.OpenReader | m.OpenWriter) -> m.Opened:
+    """Open a stream on a file; its id says whose it is."""
+    spot = place.spot("open_stream", message.path)
+    if place.routes.is_standing(spot.names):
+        raise place.error("open_stream", message.path, errno.EISDIR)
+    inner = attrs.evolve(message, path=spot.path)
+    opened = await place.ask(spot.route, inner, {spot.path: message.path})
+    number = (place.routes.default, *place.routes.every).index(spot.route)
+    return attrs.evolve(opened, id=f"{number}:{opened.id}")
+
+
+async def of_stream(place: Junction, message: Any) -> object:
+    """An operation on an open stream."""
+    number, _, id = message.id.partition(":")  # noqa: A001 - the messages' own word
+    routes = (place.routes.default, *place.routes.every)
+    if not id or not number.isdecimal() or int(number) >= len(routes):
+        op = op_name(type(message))
+        raise NotFound(op, message.id, "there is no such open stream", scope=place.name)
+    return await place.ask(routes[int(number)], attrs.evolve(message, id=id), {id: message.id})

@@ -31,6 +31,7 @@ from runner.backends.local import (
     observing,
     running,
     searching,
+    streams,
 )
 from runner.backends.local.batching import EFFECTS
 from runner.backends.local.place import Place
@@ -63,6 +64,8 @@ NOW_BY: dict[type[Message[Any]], Callable[[Place, Any], object]] = {
     m.Copy: moving.copy_now,
     m.Move: moving.move_now,
     m.Remove: moving.remove_now,
+    m.OpenReader: streams.open_reader,
+    m.OpenWriter: streams.open_writer,
     m.Signal: running.signal,
     m.ListProcesses: running.list_processes,
 }
@@ -79,6 +82,10 @@ LATER_BY: dict[type[Message[Any]], Callable[[Place, Any], Awaitable[object]]] = 
     **{message: partial(_in_thread, work) for message, work in EFFECTS.items()},
     m.Upload: partial(_in_thread, changing.upload),
     m.Batch: partial(_in_thread, batching.batch),
+    m.ReadStream: streams.read_stream,
+    m.WriteStream: streams.write_stream,
+    m.CommitStream: streams.commit_stream,
+    m.CloseStream: streams.close_stream,
     m.Exec: running.run,
     m.Start: running.start,
     m.Poll: running.poll,

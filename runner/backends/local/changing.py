@@ -25,7 +25,7 @@ from runner.errors import OperationError
 def write(place: Place, message: m.Write) -> None:
     """Replace a file's content whole, or make the file and its parents."""
     with place.answers("write", message.path):
-        directory, name = _file(place, "write", message.path)
+        directory, name = file_to_write(place, "write", message.path)
         try:
             if message.expected is not None:
                 require_unchanged("write", files.content_of(directory, name), message)
@@ -45,7 +45,7 @@ def write_now(place: Place, message: m.Write) -> Later | None:
 def append(place: Place, message: m.Append) -> None:
     """Add to a file's end, or make the file and its parents."""
     with place.answers("append", message.path):
-        directory, name = _file(place, "append", message.path)
+        directory, name = file_to_write(place, "append", message.path)
         try:
             files.append(directory, name, message.content)
         finally:
@@ -60,7 +60,7 @@ def append_now(place: Place, message: m.Append) -> Later | None:
     return None
 
 
-def _file(place: Place, op: str, path: str) -> tuple[int, str]:
+def file_to_write(place: Place, op: str, path: str) -> tuple[int, str]:
     """The directory and the name of a file to write, through links; parents are made."""
     route = place.root.route(op, path)
     if route.directory:
@@ -117,7 +117,7 @@ def rewrite(
 def touch(place: Place, message: m.Touch) -> None:
     """Make an empty file, or say that it was modified now."""
     with place.answers("touch", message.path):
-        directory, name = _file(place, "touch", message.path)
+        directory, name = file_to_write(place, "touch", message.path)
         try:
             files.touch(directory, name, exist_ok=message.exist_ok)
         finally:

@@ -13,6 +13,7 @@ from runner.backends.beneath import Opener
 from runner.backends.failures import Answers
 from runner.backends.leftovers import Leftovers
 from runner.backends.lines import LineIndexes
+from runner.backends.open_files import Streams
 from runner.backends.roots import Root
 from runner.backends.straight import Resolved, resolved
 from runner.messages import Isolation
@@ -33,6 +34,7 @@ class Place:
         leftovers: temporary files of processes that are no more.
         backgrounds: programs that run beside other operations.
         kept: what commands have left running on request.
+        streams: files that are open.
         inherited: what every program gets of our own environment: what was there at the first one.
     """
 
@@ -52,6 +54,7 @@ class Place:
         self.leftovers = Leftovers()
         self.backgrounds = Backgrounds()
         self.kept: set[Kept] = set()
+        self.streams = Streams()
         self._host = host
         self._own_host: ProcessHost | None = None
 
@@ -107,11 +110,12 @@ class Place:
     def holds(self) -> bool:
         """Whether something of it lives on between operations."""
         self.kept.difference_update([each for each in self.kept if each.is_over()])
-        return bool(self.kept) or self.backgrounds.is_any_running()
+        return bool(self.kept or self.streams) or self.backgrounds.is_any_running()
 
     async def aclose(self) -> None:
         """End what still runs here, and let go of the directory."""
         self.root.close()
+        self.streams.close()
         await self._end_programs()
         host, self._own_host = self._own_host, None
         if host is not None:

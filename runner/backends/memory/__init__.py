@@ -16,7 +16,7 @@ import trio
 
 from runner import messages as m
 from runner.backends.base import Backend
-from runner.backends.memory import changing, looking, observing, searching
+from runner.backends.memory import changing, looking, observing, searching, streams
 from runner.backends.memory.tree import NAME, NO_LIMITS, Tree
 from runner.backends.memory.tree import MemoryLimits as MemoryLimits
 from runner.backends.straight import Resolved
@@ -82,6 +82,12 @@ BY: dict[type[Message[Any]], Callable[[Tree, Any], object]] = {
     m.Remove: changing.remove,
     m.Upload: changing.upload,
     m.Batch: _batch,
+    m.OpenReader: streams.open_reader,
+    m.OpenWriter: streams.open_writer,
+    m.ReadStream: streams.read_stream,
+    m.WriteStream: streams.write_stream,
+    m.CommitStream: streams.commit_stream,
+    m.CloseStream: streams.close_stream,
     m.Exec: _no_program("exec"),
     m.Start: _no_program("start"),
     m.Poll: _no_program("poll"),
@@ -136,6 +142,10 @@ class MemoryBackend(Backend):
         return Resolved(
             given=route.names, names=route.names, directory=route.directory, root="/", real_root="/"
         )
+
+    def holds(self) -> bool:
+        """Whether a stream is open."""
+        return bool(self._tree.streams)
 
     async def aclose(self) -> None:
         """Nothing is held; the files stay as long as the object."""

@@ -75,6 +75,7 @@ class Tree:
         """An empty tree."""
         self.top = Directory()
         self.limits = limits
+        self.streams: dict[str, object] = {}
         self.used = 0
 
     def room(self, old: File | Directory | None, new: File | Directory | int | None) -> int:

@@ -23,6 +23,7 @@ from runner.testing.backend_contract.looking import Looking
 from runner.testing.backend_contract.moving import Moving
 from runner.testing.backend_contract.paths import Paths
 from runner.testing.backend_contract.searching import Searching
+from runner.testing.backend_contract.streaming import Streaming
 from runner.testing.backend_contract.tables import GLOBS as GLOBS
 from runner.testing.backend_contract.tables import GREPS as GREPS
 from runner.testing.backend_contract.tables import PATHS as PATHS
@@ -30,5 +31,7 @@ from runner.testing.backend_contract.tables import REFUSED_PATTERNS as REFUSED_P
 from runner.testing.backend_contract.tables import TREE as TREE
 
 
-class BackendContract(Files, Effects, Moving, Paths, Searching, Looking, Trees, Carrying):
+class BackendContract(
+    Files, Effects, Moving, Paths, Searching, Looking, Trees, Carrying, Streaming
+):
     """What every backend does. Give a fixture `backend`."""

@@ -77,4 +77,5 @@ class TestLocalWithRoutes(WithRoutes):
 
 
 def test_every_operation_on_files_stands_in_the_table():
-    assert set(composite.BY) == {*typing.get_args(m.Observation), *typing.get_args(m.Effect)}
+    operations = m.Observation, m.Effect, m.Streaming
+    assert set(composite.BY) == {each for kind in operations for each in typing.get_args(kind)}

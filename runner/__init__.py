@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from runner.agents.driver import ShellAgent as ShellAgent
     from runner.agents.events import ErrorClass as ErrorClass
     from runner.agents.events import Usage as Usage
+    from runner.backends.composite import CompositeBackend as CompositeBackend
+    from runner.backends.local import LocalBackend as LocalBackend
+    from runner.backends.memory import MemoryBackend as MemoryBackend
+    from runner.backends.memory import MemoryLimits as MemoryLimits
     from runner.backends.read_only import ReadOnlyBackend as ReadOnlyBackend
     from runner.config import RunnerConfig as RunnerConfig
     from runner.errors import ActorCrashed as ActorCrashed
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from runner.errors import DangerousCommand as DangerousCommand
     from runner.errors import DecodeFailed as DecodeFailed
     from runner.errors import Denied as Denied
+    from runner.errors import Destroyed as Destroyed
     from runner.errors import EditFailed as EditFailed
     from runner.errors import ExecFailed as ExecFailed
     from runner.errors import FileChanged as FileChanged
@@ -42,6 +47,9 @@ if TYPE_CHECKING:
     from runner.errors import OperationError as OperationError
     from runner.errors import PathEscapes as PathEscapes
     from runner.errors import PermissionDenied as PermissionDenied
+    from runner.errors import PoolClosed as PoolClosed
+    from runner.errors import PoolError as PoolError
+    from runner.errors import PoolFull as PoolFull
     from runner.errors import Problem as Problem
     from runner.errors import ReadOnly as ReadOnly
     from runner.errors import RunnerError as RunnerError
@@ -72,8 +80,15 @@ if TYPE_CHECKING:
     from runner.operations import Done as Done
     from runner.operations import line_hash as line_hash
     from runner.operations import with_hashes as with_hashes
+    from runner.operations.status import Status as Status
+    from runner.operations.status import StatusChange as StatusChange
     from runner.runtime import Runner as Runner
     from runner.runtime import open_runner as open_runner
+    from runner.scopes.log_sinks import Console as Console
+    from runner.scopes.log_sinks import JsonLines as JsonLines
+    from runner.scopes.operation_log import LogEntry as LogEntry
+    from runner.scopes.operation_log import OperationLog as OperationLog
+    from runner.scopes.operation_log import asking_as as asking_as
     from runner.scopes.permissions import Decision as Decision
     from runner.scopes.permissions import Permissions as Permissions
     from runner.scopes.permissions import Question as Question
@@ -81,6 +96,7 @@ if TYPE_CHECKING:
     from runner.scopes.permissions import Rules as Rules
     from runner.scopes.permissions import Ruleset as Ruleset
     from runner.scopes.permitted import PermittedBackend as PermittedBackend
+    from runner.scopes.pool import BackendPool as BackendPool
     from runner.scopes.presets import PRESETS as PRESETS
     from runner.scopes.presets import create_ruleset as create_ruleset
     from runner.scopes.safety import Danger as Danger
@@ -137,6 +153,14 @@ _HOMES = {
     ),
     "runner.scopes.permitted": ("PermittedBackend",),
     "runner.backends.read_only": ("ReadOnlyBackend",),
+    # backends, pools, logs
+    "runner.backends.composite": ("CompositeBackend",),
+    "runner.backends.local": ("LocalBackend",),
+    "runner.backends.memory": ("MemoryBackend", "MemoryLimits"),
+    "runner.operations.status": ("Status", "StatusChange"),
+    "runner.scopes.log_sinks": ("Console", "JsonLines"),
+    "runner.scopes.operation_log": ("LogEntry", "OperationLog", "asking_as"),
+    "runner.scopes.pool": ("BackendPool",),
     # sessions and agents
     "runner.sessions.session": ("Session",),
     "runner.sessions.turn": ("Turn",),
@@ -163,6 +187,7 @@ _HOMES = {
         "DangerousCommand",
         "DecodeFailed",
         "Denied",
+        "Destroyed",
         "EditFailed",
         "ExecFailed",
         "FileChanged",
@@ -176,6 +201,9 @@ _HOMES = {
         "OperationError",
         "PathEscapes",
         "PermissionDenied",
+        "PoolClosed",
+        "PoolError",
+        "PoolFull",
         "Problem",
         "ReadOnly",
         "RunnerError",

@@ -42,6 +42,7 @@ from runner.messages import Isolation
 from runner.processes.host import ProcessHost
 from runner.processes.sweep import RunMarker, sweep_stale_runs
 from runner.scopes.linting import lint_of
+from runner.scopes.operation_log import OperationLog
 from runner.scopes.permissions import Permissions, Ruleset
 from runner.scopes.permitted import PermittedBackend
 from runner.scopes.presets import PresetName
@@ -86,6 +87,7 @@ class Runner:
         permissions: Permissions | Ruleset | PresetName | None = None,
         lint: Policy | Lint = "footgun",
         on_dangerous: OnDangerous | None = None,
+        operation_log: OperationLog | None = None,
     ) -> Scope:
         """A scope on a directory of this machine; nothing happens before its first operation.
 
@@ -99,6 +101,7 @@ class Runner:
             lint: which commands are taken for accidents and refused: "footgun" (`rm -rf /`, a pipe
                 into a shell), "strict" (also `cd`, `sudo`, `$(…)`), or "off". It is no boundary.
             on_dangerous: told what the lint finds; True lets the command run all the same.
+            operation_log: told of every operation of it, and of the scopes inside it.
 
         Raises:
             ConfigError: the path is empty, or there is no preset of that name.
@@ -112,6 +115,7 @@ class Runner:
             dict(env or {}),
             self._asker_of,
             lints=lint_of(lint, on_dangerous),
+            logs=() if operation_log is None else (operation_log,),
         )
 
     def session(

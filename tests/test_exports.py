@@ -7,15 +7,17 @@ import sys
 import runner
 
 NAMES = """
-ActorCrashed ActorError ActorGaveUp Agent AgentError AgentUnavailable AlreadyExists Batch
-ClaudeAgent CodexAgent CommandAgent ConfigError Control Danger DangerousCommand Decision
-DecodeFailed Denied Done Downloaded Drawing EditFailed Entry ErrorClass ExecFailed Failure FileChanged FileMatches FileStat
-Found InForce InvalidPath InvalidPattern Isolation LedgerBusy LedgerError Limits LineChange Lines Lint Listing Match Matches
-NoSpace NotEmpty NotFound OperationError Outcome PRESETS PathEscapes PermissionDenied
-Permissions PermittedBackend Problem Question ReadOnly ReadOnlyBackend Replacement Report Rule
-Rules Ruleset Runner RunnerConfig RunnerError Scope Session SessionClosed ShellAgent Stored
-SupervisorClosed Turn Usage WrongType create_ruleset find_danger line_hash open_runner
-with_hashes
+ActorCrashed ActorError ActorGaveUp Agent AgentError AgentUnavailable AlreadyExists BackendPool
+Batch ClaudeAgent CodexAgent CommandAgent CompositeBackend ConfigError Console Control Danger
+DangerousCommand Decision DecodeFailed Denied Destroyed Done Downloaded Drawing EditFailed Entry
+ErrorClass ExecFailed Failure FileChanged FileMatches FileStat Found InForce InvalidPath
+InvalidPattern Isolation JsonLines LedgerBusy LedgerError Limits LineChange Lines Lint Listing
+LocalBackend LogEntry Match Matches MemoryBackend MemoryLimits NoSpace NotEmpty NotFound
+OperationError OperationLog Outcome PRESETS PathEscapes PermissionDenied Permissions
+PermittedBackend PoolClosed PoolError PoolFull Problem Question ReadOnly ReadOnlyBackend
+Replacement Report Rule Rules Ruleset Runner RunnerConfig RunnerError Scope Session SessionClosed
+ShellAgent Status StatusChange Stored SupervisorClosed Turn Usage WrongType asking_as
+create_ruleset find_danger line_hash open_runner with_hashes
 """.split()
 
 

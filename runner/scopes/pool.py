@@ -289,7 +289,7 @@ class BackendPool(Generic[BackendT]):
     ) -> None:
         assert self._nursery is not None
         try:
-            await self.drain(self._grace if kind is None else 0)
+            await self.drain(self._grace if kind is None else 0)  # noqa: ASYNC102 - see finally
         finally:
             with trio.move_on_after(2 * self._grace + 1, shield=True):
                 await self.drain(0)

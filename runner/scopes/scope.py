@@ -22,8 +22,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping
-from typing import Protocol, cast
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Protocol, cast
 
 import attrs
 
@@ -34,6 +34,7 @@ from runner.operations import Operations
 from runner.operations.op_names import op_name, subject_of
 from runner.operations.status import Life, Status, Watcher
 from runner.scopes.linting import lint_of, require_harmless
+from runner.scopes.operation_log import OperationLog, logged
 from runner.scopes.permissions import Grant, Permissions, Ruleset
 from runner.scopes.presets import PresetName, permissions_of
 from runner.scopes.safety import Lint, OnDangerous, Policy
@@ -89,6 +90,7 @@ class Scope(Operations):
         ground: where it stands.
         env: variables for the programs that run in it, on top of the allow-listed ones.
         lints: look at commands before they are run; all of them must let a command pass.
+        logs: are told of every operation.
     """
 
     path: str
@@ -96,6 +98,7 @@ class Scope(Operations):
     env: Mapping[str, str]
     _asker_of: AskerOf
     lints: tuple[Lint, ...] = attrs.field(default=(), kw_only=True)
+    logs: tuple[OperationLog, ...] = attrs.field(default=(), kw_only=True)
     _life: Life = attrs.field(factory=Life, kw_only=True)
     _started: list[tuple[Asker, str]] = attrs.field(factory=list, init=False)
     _outer: Scope | None = attrs.field(default=None, kw_only=True)
@@ -118,6 +121,7 @@ class Scope(Operations):
         permissions: Permissions | Ruleset | PresetName | None = None,
         lint: Policy | Lint = "off",
         on_dangerous: OnDangerous | None = None,
+        operation_log: OperationLog | None = None,
     ) -> Scope:
         """A scope inside this one; it can only narrow.
 
@@ -129,6 +133,7 @@ class Scope(Operations):
             permissions: what may be done in it; this scope's must allow it as well.
             lint: looks at its commands as well as this scope's does.
             on_dangerous: told what that finds; True lets it pass.
+            operation_log: told of its operations as well as this scope's log is.
 
         Raises:
             InvalidPath: the path is absolute, or leads out by its names.
@@ -150,6 +155,7 @@ class Scope(Operations):
             {**self.env, **(env or {})},
             self._asker_of,
             lints=self.lints + lint_of(lint, on_dangerous),
+            logs=self.logs if operation_log is None else (*self.logs, operation_log),
             life=Life(self._life),
             outer=self,
         )
@@ -192,7 +198,13 @@ class Scope(Operations):
         """What errors call it: its path, as the caller named it."""
         return self.path
 
-    async def ask(self, message: Message[AnswerT], /) -> AnswerT:
+    def ask(self, message: Message[AnswerT], /) -> Coroutine[Any, Any, AnswerT]:
+        """Have a message carried out by the worker, and logged."""
+        if not self.logs:
+            return self._ask(message)
+        return logged(self.logs, self.path, self.env, message, self._ask)
+
+    async def _ask(self, message: Message[AnswerT], /) -> AnswerT:
         """Have a message carried out by the worker; programs get the scope's variables."""
         if self._life.is_over:
             self.require_alive(op_name(type(message)), subject_of(message))

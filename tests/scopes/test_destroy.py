@@ -30,7 +30,7 @@ def every_operation():
     """A message of each kind."""
     for kind in typing.get_args(m.Operation):
         needed = [each.name for each in attrs.fields(kind) if each.default is attrs.NOTHING]
-        yield kind(**{name: FILLED[name] for name in needed})
+        yield kind(**{name: FILLED.get(name, b"") for name in needed})
 
 
 @pytest.fixture(params=["local", "memory", "composite", "read-only"])

@@ -494,10 +494,12 @@ class NotInside(OSError):
 
 
 def _order_killed(link: KeeperLink) -> None:
-    """Have a keeper end its command; if it is gone, that is under way."""
-    if not link.command.over:
-        with suppress(LinkLost):
-            link.request(protocol.KILL)
+    """Have a keeper end its command, or what that has left running; if it is gone, it does so."""
+    if link.command.over:
+        link.shut()
+        return
+    with suppress(LinkLost):
+        link.request(protocol.KILL)
 
 
 def _refused(launch: Launch, command: Command) -> ExecFailed:

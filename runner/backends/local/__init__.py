@@ -7,8 +7,8 @@ or sought anew). An observation of a missing root is NotFound; an effect makes i
 Each message is carried out by the function that `LATER_BY` (or, for short work, `NOW_BY`) names:
 observing.py, looking.py, changing.py, moving.py, batching.py, searching.py, running.py.
 
-What this does not do: order (an actor's), permissions and isolation (a scope's), and it is no
-boundary for the programs that it runs.
+What this does not do: order (an actor's), permissions (a wrapper's); and it is no boundary for the
+programs that it runs, unless an `isolation` is given.
 """
 
 from __future__ import annotations

@@ -134,6 +134,19 @@ async def test_a_disk_filler_is_ended(room, monkeypatch) -> None:
     assert watching.used(room.scope) < 200_000_000
 
 
+async def test_what_was_left_running_is_ended_as_well(room, monkeypatch, until) -> None:
+    monkeypatch.setattr(watching, "DISK_EVERY", 0.05)
+    fill = "i=0; while :; do i=$((i+1)); head -c 1000000 /dev/zero > f$i; sleep 0.02; done"
+    kept = set()
+
+    done = await room.run(f"({fill}) &", isolation=limited(disk=10_000_000), kept=kept)
+
+    assert done.exit_code == 0
+    (left,) = kept
+    await until(left.is_over)
+    await left.aclose()
+
+
 async def test_what_stays_within_its_limits_is_not_told_of(room) -> None:
     everything = Limits(
         memory=1 << 30,

@@ -32,6 +32,8 @@ from runner.processes.isolation.root import is_beneath
 from runner.processes.isolation.users import Lacking, choose_user
 
 log = logging.getLogger(__name__)
+UNCOUNTED = "processes, and the kernel does not count root's"
+COUNTED = "run runner as an ordinary user, or where it can make control groups"
 NO_BOUNDARY = "programs are not held inside their scope"
 GROUPS_GO = 2.0  # seconds for the kernel to let go of a group
 _tree: list[cgroups.Tree | None] = []
@@ -98,7 +100,10 @@ class Inside:
         processes = limits.processes is not None and not (grouped and tree and tree.pids)
         self._watches_memory = memory
         if processes and mode != "bwrap" and users.own_ids()[0] == 0:
-            self._lacking.append("processes: the kernel does not count root's")
+            if isolation.required:
+                self.close()
+                raise ExecFailed("exec", None, f"it requires a limit on {UNCOUNTED}", hint=COUNTED)
+            self._lacking.append(UNCOUNTED)
         group = "" if tree is None else tree.name
         mechanisms: dict[Limit, str] = {
             "memory": "watched" if memory else group,

@@ -10,9 +10,9 @@ import attrs
 import pytest
 import trio
 
-from runner.errors import ConfigError
+from runner.errors import ConfigError, ExecFailed
 from runner.messages import Isolation, Limits, Outcome
-from runner.processes.isolation import inside, watching
+from runner.processes.isolation import inside, users, watching
 
 HOG = "x = []\nwhile True: x.append(bytearray(1 << 20))"
 MODES = ("bwrap", "none")
@@ -81,6 +81,15 @@ async def test_without_groups_processes_are_counted_for_the_user(room, no_groups
 
     assert dict(done.isolation.limits) == {"processes": "rlimit"}
     assert b"all" not in done.out.data()
+
+
+async def test_a_limit_that_cannot_be_kept_is_told_or_refused(room, monkeypatch, no_groups) -> None:
+    monkeypatch.setattr(users, "own_ids", lambda: (0, 0))
+    told = Isolation(mode="none", limits=Limits(processes=9))
+
+    assert "root's" in (await room.run("true", isolation=told)).isolation.lacking[0]
+    with pytest.raises(ExecFailed, match="does not count root's"):
+        await room.run("true", isolation=attrs.evolve(told, required=True))
 
 
 @pytest.mark.parametrize("mode", MODES)

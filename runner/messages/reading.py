@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from runner.errors import OperationError
-from runner.messages.answers import Entry
+from runner.messages.answers import Entry, Failure
 
 
 @attrs.frozen(kw_only=True)
@@ -102,4 +101,4 @@ class Downloaded:
 
     path: str
     content: bytes | None = None
-    error: OperationError | None = None
+    error: Failure | None = None

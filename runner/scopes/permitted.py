@@ -310,13 +310,11 @@ def _only(message: Message[Any], kept: Sequence[int]) -> Message[Any]:
 
 
 def _as_written(item: Any, slot: Slot) -> m.Downloaded | m.Stored:
-    if isinstance(item.error, OperationError):
-        item.error.path = slot.path
     told: m.Downloaded | m.Stored = attrs.evolve(item, path=slot.path)
     return told
 
 
 def _failed(message: Message[Any], slot: Slot, error: OperationError) -> m.Downloaded | m.Stored:
     if isinstance(message, m.Download):
-        return m.Downloaded(path=slot.path, error=error)
+        return m.Downloaded(path=slot.path, error=failure(error))
     return m.Stored(path=slot.path, error=failure(error))

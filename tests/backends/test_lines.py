@@ -165,4 +165,4 @@ async def test_what_is_no_file_has_no_lines(root, local):
             with pytest.raises(error):
                 await operation(path)
         (item,) = await local.download([path])
-        assert isinstance(item.error, error)
+        assert item.error.kind == error.__name__

@@ -248,8 +248,8 @@ async def test_files_are_looked_at(place, case, verb):
     if verb == "download":
         (item,) = await backend.download([place.path])
         if kind in errors:
-            assert isinstance(item.error, errors[kind])
-            assert (item.path, item.error.path, item.content) == (place.path, place.path, None)
+            assert item.error.kind == errors[kind].__name__
+            assert (item.path, item.content) == (place.path, None)
         else:
             assert (item.error, item.content) == (None, (place.root / real).read_bytes())
         assert look(place.out) == place.before

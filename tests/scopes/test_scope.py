@@ -2,8 +2,6 @@
 
 import typing
 
-from typing import get_args
-
 import pytest
 import trio
 import trio.testing
@@ -21,7 +19,7 @@ from runner.errors import (
     PathEscapes,
     SupervisorClosed,
 )
-from runner.messages import Completed, Exec, Operation, Outcome, Output, Read, Write
+from runner.messages import Completed, Exec, Outcome, Output, Read, Write
 from runner.scopes.scope import Ground, Scope
 from runner.scopes.worker import LANES, WorkerAsker, lane_of
 

@@ -74,15 +74,12 @@ async def download(place: Junction, message: m.Download) -> tuple[m.Downloaded, 
     """The contents of many files."""
     paths = message.paths
     sorting = _Sorting[str, m.Downloaded](
-        place, "download", lambda path, error: m.Downloaded(path=path, error=error)
+        place, "download", lambda path, error: m.Downloaded(path=path, error=failure(error))
     )
     sorting.take(paths, lambda _, inner: inner)
     for group in sorting.groups.values():
         inner = m.Download(paths=tuple(group.items))
         found = await place.ask(group.route, inner, group.written)
-        for each in found:
-            if each.error is not None:
-                place.ours(each.error, group.route, group.written)
         answers = [
             attrs.evolve(each, path=paths[number])
             for number, each in zip(group.numbers, found, strict=True)

@@ -12,7 +12,7 @@ from runner import messages as m
 from runner.backends import files, lines
 from runner.backends.base import LATER, Later
 from runner.backends.beneath import READING, Beneath, Names, fail
-from runner.backends.failures import require_counts, translate
+from runner.backends.failures import failure, require_counts, translate
 from runner.backends.files import SMALL
 from runner.backends.local.place import Place
 from runner.backends.threads import CHUNK, breathe, in_thread
@@ -93,10 +93,10 @@ async def download(place: Place, message: m.Download) -> tuple[m.Downloaded, ...
             try:
                 found.append(m.Downloaded(path=path, content=_content(place, path)))
             except OSError as error:
-                failure = translate(error, "download", path, place.name)
-                found.append(m.Downloaded(path=path, error=failure))
+                why = failure(translate(error, "download", path, place.name))
+                found.append(m.Downloaded(path=path, error=why))
             except OperationError as error:
-                found.append(m.Downloaded(path=path, error=error))
+                found.append(m.Downloaded(path=path, error=failure(error)))
         return tuple(found)
 
     return await in_thread(work)

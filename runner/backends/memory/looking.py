@@ -9,7 +9,7 @@ import attrs
 from runner import messages as m
 from runner.backends import lines
 from runner.backends.beneath import Names, Route
-from runner.backends.failures import require_counts
+from runner.backends.failures import failure, require_counts
 from runner.backends.gitignore import Ignored
 from runner.backends.memory.tree import NAME, Directory, File, Tree, entry_of
 from runner.backends.walking import Inside, drawing, keys, rules_above
@@ -92,7 +92,7 @@ def _downloaded(tree: Tree, path: str) -> m.Downloaded:
         with tree.answers("download", path):
             content = tree.file(tree.route("download", path)).content
     except OperationError as error:
-        return m.Downloaded(path=path, error=error)
+        return m.Downloaded(path=path, error=failure(error))
     return m.Downloaded(path=path, content=content)
 
 

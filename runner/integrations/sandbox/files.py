@@ -142,8 +142,7 @@ class Files:
         for number, each in zip(asked, found, strict=True):
             answers[number].content = each.content
             if each.error is not None:
-                kind = type(each.error).__name__
-                why = await explained(scope, kind, each.path, each.error.reason)
+                why = await explained(scope, each.error.kind, each.path, each.error.reason)
                 answers[number].error = why
         return answers
 

@@ -83,13 +83,14 @@ async def test_without_groups_processes_are_counted_for_the_user(room, no_groups
     assert b"all" not in done.out.data()
 
 
-async def test_a_limit_that_cannot_be_kept_is_told_or_refused(room, monkeypatch, no_groups) -> None:
-    monkeypatch.setattr(users, "own_ids", lambda: (0, 0))
+async def test_a_limit_that_cannot_be_kept_is_told_or_refused(room, no_groups) -> None:
     told = Isolation(mode="none", limits=Limits(processes=9))
+    with pytest.MonkeyPatch.context() as patch:  # undone before the room's own
+        patch.setattr(users, "own_ids", lambda: (0, 0))
 
-    assert "root's" in (await room.run("true", isolation=told)).isolation.lacking[0]
-    with pytest.raises(ExecFailed, match="does not count root's"):
-        await room.run("true", isolation=attrs.evolve(told, required=True))
+        assert "root's" in (await room.run("true", isolation=told)).isolation.lacking[0]
+        with pytest.raises(ExecFailed, match="does not count root's"):
+            await room.run("true", isolation=attrs.evolve(told, required=True))
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -39,7 +39,10 @@ Mode: TypeAlias = Literal["standard", "verbose"]
 Outcome: TypeAlias = Literal["ok", "failed", "cancelled"]
 
 LONGEST = 4096  # characters of a command or a reason
-LOOKING = frozenset((*get_args(m.Observation), m.Poll, m.Wait, m.ListProcesses))
+# Written pieces change nothing before they are put in place.
+LOOKING = frozenset(
+    (*get_args(m.Observation), *get_args(m.Streaming), m.Poll, m.Wait, m.ListProcesses)
+)
 
 _who: contextvars.ContextVar[str] = contextvars.ContextVar("runner_asking_as", default="")
 
@@ -237,6 +240,7 @@ _SIZE_IN: dict[type[Message[Any]], Callable[[Any], int]] = {
     m.Exec: lambda message: len(message.input or b""),
     m.Start: lambda message: len(message.input),
     m.WriteInput: lambda message: len(message.data),
+    m.WriteStream: lambda message: len(message.data),
 }
 
 

@@ -28,7 +28,20 @@ from typing import Any, Protocol, cast
 import attrs
 
 from runner.errors import Destroyed, InvalidPath, OperationError, RunnerError
-from runner.messages import AnswerT, Exec, Isolation, Kill, Message, Start, Started
+from runner.messages import (
+    AnswerT,
+    CloseStream,
+    CommitStream,
+    Exec,
+    Isolation,
+    Kill,
+    Message,
+    Opened,
+    OpenReader,
+    OpenWriter,
+    Start,
+    Started,
+)
 from runner.messages.isolation import narrowed
 from runner.operations import Operations
 from runner.operations.op_names import op_name, subject_of
@@ -80,6 +93,9 @@ class Asker(Protocol):
 
 AskerOf = Callable[[Ground], Asker]
 
+# After these there is something that ends with the scope, or no more.
+_NOTED = frozenset((Start, OpenReader, OpenWriter, Kill, CloseStream, CommitStream))
+
 
 @attrs.define(eq=False, repr=False)
 class Scope(Operations):
@@ -100,7 +116,7 @@ class Scope(Operations):
     lints: tuple[Lint, ...] = attrs.field(default=(), kw_only=True)
     logs: tuple[OperationLog, ...] = attrs.field(default=(), kw_only=True)
     _life: Life = attrs.field(factory=Life, kw_only=True)
-    _started: list[tuple[Asker, str]] = attrs.field(factory=list, init=False)
+    _left: dict[tuple[Asker, type, str], Message[Any]] = attrs.field(factory=dict, init=False)
     _outer: Scope | None = attrs.field(default=None, kw_only=True)
     _asker: Asker = attrs.field(init=False)
 
@@ -172,25 +188,40 @@ class Scope(Operations):
     async def destroy(self) -> None:
         """End it, and the scopes inside it: every operation is refused as `Destroyed` from now on.
 
-        What was asked for before comes to its end; programs that were started in it are ended.
+        What was asked for before comes to its end; programs that were started in it are ended,
+        open streams closed.
         Other scopes on the same directory are untouched. May be called again.
         """
         self._life.become(Status.DESTROYED)
-        while self._started:
-            asker, id_ = self._started.pop()
+        while self._left:
+            (asker, _, _), ending = self._left.popitem()
             with contextlib.suppress(RunnerError):  # it has ended, with its worker or without
-                await asker(Kill(id=id_, forget=True))
+                await asker(ending)
 
     def require_alive(self, op: str, about: str | None = None) -> None:
         """Raise Destroyed if it was destroyed."""
         if self._life.is_over:
             raise Destroyed(op, about, scope=self.path)
 
-    def _note(self, id_: str) -> None:
-        """A program was started: it ends with this scope, and with those around it."""
+    def _note(self, message: Message[Any], answer: object) -> None:
+        """Keep how to end what was opened with it: it ends with this scope, and with those around.
+
+        Everything that changes what is left open lives here.
+        """
         scope: Scope | None = self
         while scope is not None:
-            scope._started.append((self._asker, id_))  # noqa: SLF001 - of the same class
+            left = scope._left  # noqa: SLF001 - of the same class
+            match message, answer:
+                case _, Started():
+                    left[self._asker, Started, answer.id] = Kill(id=answer.id, forget=True)
+                case _, Opened():
+                    left[self._asker, Opened, answer.id] = CloseStream(id=answer.id)
+                case Kill(forget=True), _:
+                    left.pop((self._asker, Started, message.id), None)
+                case CloseStream() | CommitStream(), _:
+                    left.pop((self._asker, Opened, message.id), None)
+                case _:
+                    pass  # a program that was ended may still be asked about
             scope = scope._outer  # noqa: SLF001
 
     @property
@@ -219,8 +250,8 @@ class Scope(Operations):
         except OperationError as error:
             error.scope = self.path
             raise
-        if isinstance(answer, Started):
-            self._note(answer.id)
+        if type(message) in _NOTED:
+            self._note(message, answer)
         return answer
 
     def __repr__(self) -> str:

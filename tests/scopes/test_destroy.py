@@ -165,3 +165,35 @@ async def test_what_was_asked_for_before_comes_to_its_end(tmp_path):
                     await trio.sleep(0.01)
                 await scope.destroy()
                 (tmp_path / "go").touch()
+
+
+async def test_streams_that_were_opened_in_a_scope_are_closed_with_it(tmp_path):
+    async with open_runner(state=tmp_path / "state") as runner:
+        outer = runner.scope(tmp_path)
+        scope = outer.scope("in")
+        await scope.write("f", "old")
+        for _ in range(3):
+            async with scope.open_stream("f") as whole:
+                assert await whole.receive() == b"old"
+        assert not scope._left
+        with pytest.raises(e.Destroyed):
+            async with scope.open_stream("f", "wb") as stream:
+                await stream.send(b"new")
+                assert len(scope._left) == len(outer._left) == 1
+                await outer.destroy()
+                await stream.send(b"more")
+
+        other = runner.scope(tmp_path).scope("in")
+        assert await other.read("f") == "old"
+        assert [each.name for each in (await other.ls(".")).entries] == ["f"]
+
+
+async def test_a_program_that_was_forgotten_is_not_kept_in_mind(tmp_path):
+    async with open_runner(state=tmp_path / "state") as runner:
+        scope = runner.scope(tmp_path)
+        started = await scope.ask(m.Start(command="sleep 1000"))
+        assert len(scope._left) == 1
+        await scope.ask(m.Kill(id=started.id))
+        assert len(scope._left) == 1
+        await scope.ask(m.Kill(id=started.id, forget=True))
+        assert not scope._left

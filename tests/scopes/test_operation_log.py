@@ -130,8 +130,14 @@ async def test_standard_logs_what_changes_something_and_nothing_else(runner, tmp
     await scope.ask(m.Poll(id=started.id))
     await scope.ask(m.Kill(id=started.id))
     await scope.remove("a")
+    async with scope.open_stream("b", "wb") as stream:
+        await stream.send(b"piece")
+    async with scope.open_stream("b") as stream:
+        await stream.receive()
 
-    assert [each.op for each in entries] == ["write", "exec", "start", "kill", "remove"]
+    assert [each.op for each in entries] == [
+        "write", "exec", "start", "kill", "remove", "open_writer", "commit_stream",
+    ]  # fmt: skip
 
 
 async def test_who_asked_is_who_the_block_or_the_log_says(runner, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import signal
+from collections.abc import AsyncIterator
 
 import attrs
 import pytest
@@ -23,9 +24,11 @@ def limited(mode: str = "bwrap", **limits: float) -> Isolation:
 
 
 @pytest.fixture
-def no_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine on which no control group is ours."""
-    monkeypatch.setattr(inside, "_tree", [None])
+async def no_groups(room) -> AsyncIterator[None]:
+    """A machine on which no control group is ours; undone before the room's own patches."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inside, "_tree", [None])
+        yield
 
 
 def groups() -> list[str]:

@@ -75,9 +75,16 @@ if TYPE_CHECKING:
     from runner.messages import Match as Match
     from runner.messages import Matches as Matches
     from runner.messages import Outcome as Outcome
+    from runner.messages import ProcessInfo as ProcessInfo
     from runner.messages import Replacement as Replacement
     from runner.messages import Stored as Stored
+    from runner.operations import Background as Background
     from runner.operations import Done as Done
+    from runner.operations import Follower as Follower
+    from runner.operations import Fresh as Fresh
+    from runner.operations import Line as Line
+    from runner.operations import ReadingStream as ReadingStream
+    from runner.operations import WritingStream as WritingStream
     from runner.operations import line_hash as line_hash
     from runner.operations import with_hashes as with_hashes
     from runner.operations.status import Status as Status
@@ -112,7 +119,17 @@ _HOMES = {
     "runner.config": ("RunnerConfig",),
     # scopes
     "runner.scopes.scope": ("Scope",),
-    "runner.operations": ("Done", "line_hash", "with_hashes"),
+    "runner.operations": (
+        "Background",
+        "Done",
+        "Follower",
+        "Fresh",
+        "Line",
+        "ReadingStream",
+        "WritingStream",
+        "line_hash",
+        "with_hashes",
+    ),
     "runner.messages": (
         "Downloaded",
         "Drawing",
@@ -130,6 +147,7 @@ _HOMES = {
         "Match",
         "Matches",
         "Outcome",
+        "ProcessInfo",
         "Replacement",
         "Stored",
     ),

@@ -8,16 +8,16 @@ import runner
 
 NAMES = """
 ActorCrashed ActorError ActorGaveUp Agent AgentError AgentUnavailable AlreadyExists BackendPool
-Batch ClaudeAgent CodexAgent CommandAgent CompositeBackend ConfigError Console Control Danger
-DangerousCommand Decision DecodeFailed Denied Destroyed Done Downloaded Drawing EditFailed Entry
-ErrorClass ExecFailed Failure FileChanged FileMatches FileStat Found InForce InvalidPath
-InvalidPattern Isolation JsonLines LedgerBusy LedgerError Limits LineChange Lines Lint Listing
-LocalBackend LogEntry Match Matches MemoryBackend MemoryLimits NoSpace NotEmpty NotFound
-OperationError OperationLog Outcome PRESETS PathEscapes PermissionDenied Permissions
-PermittedBackend PoolClosed PoolError PoolFull Problem Question ReadOnly ReadOnlyBackend
-Replacement Report Rule Rules Ruleset Runner RunnerConfig RunnerError Scope Session SessionClosed
-ShellAgent Status StatusChange Stored SupervisorClosed Turn Usage WrongType asking_as
-create_ruleset find_danger line_hash open_runner with_hashes
+Background Batch ClaudeAgent CodexAgent CommandAgent CompositeBackend ConfigError Console Control
+Danger DangerousCommand Decision DecodeFailed Denied Destroyed Done Downloaded Drawing EditFailed
+Entry ErrorClass ExecFailed Failure FileChanged FileMatches FileStat Follower Found Fresh InForce
+InvalidPath InvalidPattern Isolation JsonLines LedgerBusy LedgerError Limits Line LineChange Lines
+Lint Listing LocalBackend LogEntry Match Matches MemoryBackend MemoryLimits NoSpace NotEmpty
+NotFound OperationError OperationLog Outcome PRESETS PathEscapes PermissionDenied Permissions
+PermittedBackend PoolClosed PoolError PoolFull Problem ProcessInfo Question ReadOnly
+ReadOnlyBackend ReadingStream Replacement Report Rule Rules Ruleset Runner RunnerConfig RunnerError
+Scope Session SessionClosed ShellAgent Status StatusChange Stored SupervisorClosed Turn Usage
+WritingStream WrongType asking_as create_ruleset find_danger line_hash open_runner with_hashes
 """.split()
 
 

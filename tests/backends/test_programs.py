@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import trio
@@ -509,3 +512,29 @@ async def test_in_memory_nothing_runs_and_that_is_said():
             pass
     assert await memory.processes() == ()
     assert not memory.holds()
+
+
+# ---------------------------------------------------------------- the README
+
+
+def test_the_example_of_the_readme_runs(tmp_path):
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    block = readme.split("<!-- programs -->\n```python\n")[1].split("```\n<!-- /programs -->")[0]
+    (tmp_path / "example.py").write_text(block)
+
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "example.py"],
+        cwd=tmp_path,
+        env={**os.environ, "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")},
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=100,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    *lines, last = done.stdout.splitlines()
+    assert sorted(lines[:4]) == ["stderr bad", "stdout 1", "stdout 2", "stdout 3"]
+    assert lines[4:7] == ["0", "got one", ""]
+    assert lines[7].endswith(", 0)]")
+    assert last == "1000"

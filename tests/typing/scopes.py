@@ -61,3 +61,23 @@ async def the_lint_is_told_what_is_dangerous(r: runner.Runner) -> None:
     assert_type(r.scope("a", lint="strict", on_dangerous=passes), runner.Scope)
     assert_type(r.scope("a", lint=runner.Lint(policy="off")), runner.Scope)
     assert_type(runner.find_danger("ls", "footgun"), runner.Danger | None)
+
+
+async def programs_run_beside_and_streams_have_their_types(scope: runner.Scope) -> None:
+    program = assert_type(await scope.start("true"), runner.Background)
+    assert_type(await program.wait(1.0), runner.Done[str] | None)
+    assert_type(await program.done(), runner.Done[str])
+    assert_type(await program.output(), runner.Fresh[str])
+    assert_type((await program.output(encoding=None)).stdout, bytes)
+    async with scope.stream("true") as streamed:
+        async for line in streamed:
+            assert_type(line, runner.Line)
+    assert_type(await scope.processes(), tuple[runner.ProcessInfo, ...])
+    async with scope.open_stream("a") as reader:
+        assert_type(await reader.receive(), bytes)
+    async with scope.open_stream("a", encoding="utf-8") as text:
+        assert_type([piece async for piece in text], list[str])
+    async with scope.open_stream("a", "wb") as writer:
+        assert_type(writer, runner.WritingStream[bytes])
+    async with scope.open_stream("a", "ab", encoding="utf-8") as appending:
+        assert_type(appending, runner.WritingStream[str])

@@ -25,12 +25,13 @@ from runner.backends.beneath import Names
 from runner.backends.composite.junction import Junction
 from runner.backends.composite.listing import tree
 from runner.backends.composite.parts import names_of
-from runner.backends.composite.routes import Spot
+from runner.backends.composite.routes import Route, Spot
 from runner.backends.files import temporary_name
 from runner.errors import OperationError, WrongType
-from runner.messages import Message
+from runner.messages import AnswerT, Message
+from runner.operations import Operations
 
-PIECE = 4 << 20  # bytes of a file that are carried at once
+SMALL = 1 << 20  # bytes of a file that are carried at once
 CLOSING = 30.0  # seconds for taking back what was copied, or removing what was moved
 EVERYTHING = 1 << 40  # entries
 
@@ -93,6 +94,23 @@ def _written(message: m.Copy | m.Move, source: Spot, target: Spot) -> dict[str, 
     return {target.path: message.target, source.path: message.source}
 
 
+@attrs.frozen(eq=False)
+class _Member(Operations):
+    """A member, with the methods of all operations."""
+
+    place: Junction
+    route: Route
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return self.place.name
+
+    async def ask(self, message: Message[AnswerT], /) -> AnswerT:
+        """Ask the member."""
+        return await self.place.ask(self.route, message)
+
+
 @attrs.frozen
 class _Piece:
     """A file or a directory, by its names from the source."""
@@ -127,7 +145,8 @@ class _Transfer:
                 rename = m.Move(
                     source=stage, target=self.target.path, overwrite=self.message.overwrite
                 )
-                await self._ask(rename)
+                written = dict.fromkeys((stage, self.target.path), self.message.target)
+                await self.place.ask(self.target.route, rename, written)
             except BaseException:
                 with trio.move_on_after(CLOSING, shield=True):
                     await self._take_back(stage)
@@ -193,16 +212,16 @@ class _Transfer:
     async def _file(self, names: Names, target: str) -> None:
         path = posixpath.join(self.message.source, *names)
         spot = self.place.spot(self.op, path)
-        offset = 0
-        while True:
-            read = m.Read(path=spot.path, offset=offset, limit=PIECE)
-            piece = await self.place.ask(spot.route, read, {spot.path: path})
-            if piece or not offset:
-                kind: type[m.Append | m.Write] = m.Append if offset else m.Write
-                await self._ask(kind(path=target, content=piece))
-            offset += len(piece)
-            if len(piece) < PIECE:
-                return
+        read = m.Read(path=spot.path, limit=SMALL)
+        with self._about(self.message.source):
+            content = await self.place.ask(spot.route, read, {spot.path: path})
+        if len(content) < SMALL:
+            await self._ask(m.Write(path=target, content=content))
+            return
+        source, goal = _Member(self.place, spot.route), _Member(self.place, self.target.route)
+        async with source.open_stream(spot.path) as old, goal.open_stream(target, "wb") as new:
+            while piece := await old.receive(SMALL):
+                await new.send(piece)
 
     async def _ask(self, message: Message[None]) -> None:
         await self.place.ask(self.target.route, message)
@@ -217,5 +236,6 @@ class _Transfer:
         try:
             yield
         except OperationError as error:
-            error.op, error.path = self.op, path
+            if error.op != self.op:
+                error.op, error.path = self.op, path
             raise

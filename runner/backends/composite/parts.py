@@ -21,7 +21,7 @@ from runner.backends.beneath import Names
 from runner.backends.composite.junction import Junction
 from runner.backends.composite.residuals import quoted
 from runner.backends.composite.routes import Route, Spot
-from runner.errors import NotFound, WrongType
+from runner.errors import NotFound, OperationError, WrongType
 
 ItemT = TypeVar("ItemT")
 Seen = Callable[[Names], bool]
@@ -57,7 +57,7 @@ async def stands(place: Junction, route: Route, names: Names) -> bool:
     )
     try:
         return (await place.ask(route, message)).omitted > 0
-    except (NotFound, WrongType):
+    except OperationError:  # also what may not be seen is not there
         return False
 
 
@@ -118,7 +118,7 @@ class Search(Generic[ItemT]):
         message = m.Stat(path=self.place.routes.inside(route, names))
         try:
             return (await self.place.ask(route, message)).type == "directory"
-        except (NotFound, WrongType):
+        except OperationError:
             return False
 
     def standing(self) -> list[Names]:

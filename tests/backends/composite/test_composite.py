@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import attrs
@@ -310,6 +311,50 @@ async def test_a_link_does_not_go_from_one_member_to_another(tmp_path):
 
     assert (await composite.list_keys()).paths == ("mem/f", "tree/f")
     await composite.aclose()
+
+
+@pytest.mark.parametrize("size", [0, (1 << 20) - 1, 1 << 20, (5 << 20) + 3])
+async def test_files_of_any_size_go_from_one_member_to_another(tmp_path, size):
+    composite = CompositeBackend(LocalBackend(tmp_path), {"mem": MemoryBackend()})
+    content = (bytes(range(251)) * (size // 251 + 1))[:size]
+    await composite.write("f", content)
+    await composite.move("f", "mem/f")
+    await composite.copy("mem/f", "new/f")
+
+    assert (tmp_path / "new/f").read_bytes() == content
+    assert [each.name for each in (await composite.tree(depth=None)).entries] == [
+        "mem", "mem/f", "new", "new/f",
+    ]  # fmt: skip
+    assert not composite.holds()
+    await composite.aclose()
+
+
+async def test_a_pipe_does_not_go_from_one_member_to_another(tmp_path):
+    composite = CompositeBackend(LocalBackend(tmp_path), {"mem": MemoryBackend()})
+    (tmp_path / "tree").mkdir()
+    os.mkfifo(tmp_path / "tree/pipe")
+    for source in ("tree", "tree/pipe"):
+        with pytest.raises(e.WrongType, match="neither a regular file nor a directory"):
+            await composite.copy(source, "mem/new")
+    await composite.aclose()
+
+
+class Vanishing(MemoryBackend):
+    """Has no content any more when it is asked for."""
+
+    async def carry_out(self, message, /):
+        if isinstance(message, m.Read):
+            raise e.NotFound("read", message.path, scope=self.name)
+        return await super().carry_out(message)
+
+
+async def test_a_transfer_says_whether_its_source_or_its_target_is_at_fault():
+    composite = CompositeBackend(Vanishing({"tree/f": "f"}), {"mem": MemoryBackend()})
+    for verb in (composite.copy, composite.move):
+        with pytest.raises(e.NotFound) as caught:
+            await verb("tree", "mem/tree")
+        assert (caught.value.op, caught.value.path) == (verb.__name__, "tree")
+    assert (await composite.ls("mem")).entries == ()
 
 
 class Failing(MemoryBackend):

@@ -30,14 +30,6 @@ class TestWithoutRoutes(BackendContract):
         return CompositeBackend(MemoryBackend(), {}, strip=request.param)
 
 
-class TestAroundALocalOne(BackendContract):
-    """A local default alone: it passes everything on."""
-
-    @pytest.fixture
-    async def backend(self, local):
-        return CompositeBackend(local, {})
-
-
 class WithRoutes(BackendContract):
     """What is not so with routes."""
 

@@ -249,7 +249,9 @@ async def _reading(
     try:
         yield ReadingStream(where, opened.id, opened.size, decoding)
     finally:
-        await _close(where, opened.id)
+        # Said also if we are cancelled; where it was may have gone before.
+        with trio.move_on_after(LEAVING, shield=True), suppress(RunnerError):
+            await where.ask(CloseStream(id=opened.id))
 
 
 @asynccontextmanager
@@ -263,7 +265,8 @@ async def _writing(
         yield stream
         await stream.finish(durable=durable)
     except BaseException:
-        await _close(where, opened.id)
+        with trio.move_on_after(LEAVING, shield=True), suppress(RunnerError):
+            await where.ask(CloseStream(id=opened.id))
         raise
 
 
@@ -276,9 +279,3 @@ async def _appending(
     stream: WritingStream[Any] = WritingStream(where, path, None, coding)
     yield stream
     await stream.finish(durable=False)
-
-
-async def _close(where: Asking, id: str) -> None:  # noqa: A002 - the messages' own word
-    """Say that a stream is left, also if we are cancelled; where it was may have gone before."""
-    with trio.move_on_after(LEAVING, shield=True), suppress(RunnerError):
-        await where.ask(CloseStream(id=id))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 
-from runner.messages import Outcome
+from runner.messages import Isolation, Limits, Outcome
 from runner.processes.host import ProcessHost
 from runner.processes.kept import Kept
 from runner.processes.tree import descendants
@@ -223,3 +223,17 @@ def test_who_has_no_children_has_no_descendants() -> None:
     if pid == 0:
         os._exit(descendants())
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+async def test_limits_hold_for_what_is_kept(
+    host: ProcessHost, env: dict[str, str], tmp_path: Path, token: str, alive: Alive, until: Until
+) -> None:
+    kept: set[Kept] = set()
+    write = f"while :; do head -c 1000000 /dev/zero >>big; sleep 0.05; done; : {token}"
+    isolation = Isolation(mode="none", limits=Limits(disk=3_000_000))
+
+    await run(host, env, tmp_path, f"({write}) & : {token}", kept=kept, isolation=isolation)
+
+    [it] = kept
+    await until(it.is_over)
+    assert alive() == []

@@ -1,0 +1,273 @@
+"""pydantic-ai-backend's permissions: rules, presets, and the checker.
+
+Rules are dataclasses here, where the peer's are pydantic models: same names, defaults and order.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+PermissionAction = Literal["allow", "deny", "ask"]
+PermissionOperation = Literal["read", "write", "edit", "execute", "glob", "grep", "ls"]
+AskCallback = Callable[[PermissionOperation, str, str], Awaitable[bool]]
+AskFallback = Literal["deny", "error"]
+
+SECRETS_PATTERNS = [
+    "**/.env",
+    "**/.env.*",
+    "**/*.pem",
+    "**/*.key",
+    "**/*.crt",
+    "**/credentials*",
+    "**/secrets*",
+    "**/*secret*",
+    "**/*password*",
+    "**/.aws/**",
+    "**/.ssh/**",
+    "**/.gnupg/**",
+]
+SYSTEM_PATTERNS = [
+    f"/{top}/**" for top in ("etc", "var", "usr", "bin", "sbin", "boot", "sys", "proc")
+]
+DANGEROUS_COMMANDS = [
+    "rm -rf /*",
+    "rm -rf /",
+    ":(){:|:&};:",
+    "dd if=*of=/dev/*",
+    "mkfs*",
+    "> /dev/sda",
+    "chmod -R 777 /",
+]
+
+
+@dataclass
+class PermissionRule:
+    """What is done about paths or commands that match a pattern."""
+
+    pattern: str
+    action: PermissionAction
+    description: str = ""
+
+
+@dataclass
+class OperationPermissions:
+    """The rules of one operation, of which the first that matches counts, and the default."""
+
+    default: PermissionAction = "allow"
+    rules: list[PermissionRule] = field(default_factory=list)
+
+
+@dataclass
+class PermissionRuleset:
+    """The rules of all operations; what has none gets the default."""
+
+    default: PermissionAction = "ask"
+    read: OperationPermissions | None = None
+    write: OperationPermissions | None = None
+    edit: OperationPermissions | None = None
+    execute: OperationPermissions | None = None
+    glob: OperationPermissions | None = None
+    grep: OperationPermissions | None = None
+    ls: OperationPermissions | None = None
+
+    def get_operation_permissions(self, operation: PermissionOperation) -> OperationPermissions:
+        """The rules of an operation."""
+        own: OperationPermissions | None = getattr(self, operation)
+        return OperationPermissions(default=self.default) if own is None else own
+
+
+class PermissionAskError(Exception):
+    """Somebody would have to be asked, and nobody is there."""
+
+    def __init__(self, operation: PermissionOperation, target: str, reason: str = "") -> None:
+        self.operation = operation
+        self.target = target
+        self.reason = reason
+        what = f"Permission required for {operation} on '{target}'"
+        super().__init__(f"{what}: {reason}" if reason else what)
+
+
+class PermissionDeniedError(Exception):
+    """It is denied, by a rule, a default, or who was asked."""
+
+    def __init__(
+        self, operation: PermissionOperation, target: str, rule: PermissionRule | None = None
+    ) -> None:
+        self.operation = operation
+        self.target = target
+        self.rule = rule
+        what = f"Permission denied for {operation} on '{target}'"
+        super().__init__(f"{what}: {rule.description}" if rule and rule.description else what)
+
+
+PermissionError = PermissionAskError  # noqa: A001 - the peer's older name
+
+
+# ---------------------------------------------------------------- patterns
+
+_PIECE = re.compile(
+    r"(?P<tree>\*\*/)|(?P<any>\*\*)|(?P<star>\*)|(?P<one>\?)|(?P<set>\[[!^]?\]?[^\]]*\])"
+)
+_PIECES = {"tree": "(?:.*/)?", "any": ".*", "star": "[^/]*", "one": "[^/]"}
+_NOTHING = re.compile(r"(?!)")
+
+
+@functools.lru_cache(maxsize=512)
+def glob_to_regex(pattern: str) -> re.Pattern[str]:
+    """A pattern as an anchored regular expression; one that is malformed matches nothing."""
+    parts: list[str] = []
+    at = 0
+    for piece in _PIECE.finditer(pattern):
+        parts.append(re.escape(pattern[at : piece.start()]))
+        kind = str(piece.lastgroup)
+        parts.append(_PIECES.get(kind) or re.sub(r"^\[[!^]", "[^", piece[0]))
+        at = piece.end()
+    parts.append(re.escape(pattern[at:]))
+    try:
+        return re.compile("^" + "".join(parts) + "$")
+    except re.error:
+        return _NOTHING
+
+
+class PermissionChecker:
+    """Judges operations by a ruleset, and asks where it says so."""
+
+    def __init__(
+        self,
+        ruleset: PermissionRuleset,
+        ask_callback: AskCallback | None = None,
+        ask_fallback: AskFallback = "error",
+    ) -> None:
+        self._ruleset = ruleset
+        self._ask = ask_callback
+        self._fallback: AskFallback = ask_fallback
+
+    @property
+    def ruleset(self) -> PermissionRuleset:
+        """By which it judges."""
+        return self._ruleset
+
+    def find_matching_rule(
+        self, operation: PermissionOperation, target: str
+    ) -> PermissionRule | None:
+        """The first rule that matches."""
+        rules = self._ruleset.get_operation_permissions(operation).rules
+        return next((each for each in rules if glob_to_regex(each.pattern).match(target)), None)
+
+    def check_sync(self, operation: PermissionOperation, target: str) -> PermissionAction:
+        """What the rules say, without asking anybody."""
+        rule = self.find_matching_rule(operation, target)
+        own = self._ruleset.get_operation_permissions(operation)
+        return own.default if rule is None else rule.action
+
+    async def check(self, operation: PermissionOperation, target: str, reason: str = "") -> bool:
+        """True if it is allowed, also by who is asked.
+
+        Raises:
+            PermissionDeniedError: it is not.
+            PermissionAskError: nobody is there to be asked, and `ask_fallback="error"`.
+        """
+        action = self.check_sync(operation, target)
+        if action == "deny":
+            raise PermissionDeniedError(
+                operation, target, self.find_matching_rule(operation, target)
+            )
+        if action == "allow":
+            return True
+        if self._ask is not None:
+            if await self._ask(operation, target, reason):
+                return True
+        elif self._fallback == "error":
+            raise PermissionAskError(operation, target, reason)
+        raise PermissionDeniedError(operation, target)
+
+    def is_allowed(self, operation: PermissionOperation, target: str) -> bool:
+        """Whether it goes without asking."""
+        return self.check_sync(operation, target) == "allow"
+
+    def is_denied(self, operation: PermissionOperation, target: str) -> bool:
+        """Whether it does not go at all."""
+        return self.check_sync(operation, target) == "deny"
+
+    def requires_approval(self, operation: PermissionOperation, target: str) -> bool:
+        """Whether somebody has to be asked."""
+        return self.check_sync(operation, target) == "ask"
+
+
+# ---------------------------------------------------------------- presets
+
+
+def deny_rules(patterns: Iterable[str], description: str) -> list[PermissionRule]:
+    """A rule for each pattern."""
+    return [PermissionRule(each, "deny", description) for each in patterns]
+
+
+def _ruleset(
+    default: PermissionAction,
+    actions: str,
+    write_patterns: list[str] | None = None,
+    description: str = "Protect sensitive files",
+) -> PermissionRuleset:
+    """A preset: the actions of read, write, edit, execute, glob, grep and ls, in words."""
+    read, write, edit, execute, glob, grep, ls = (_ACTIONS[each] for each in actions.split())
+    secrets = deny_rules(SECRETS_PATTERNS, "Protect sensitive files")
+    changes = deny_rules(
+        SECRETS_PATTERNS if write_patterns is None else write_patterns, description
+    )
+    commands = deny_rules(DANGEROUS_COMMANDS, "Block dangerous commands")
+    return PermissionRuleset(
+        default=default,
+        read=OperationPermissions(read, secrets),
+        write=OperationPermissions(write, [] if write == "deny" else changes),
+        edit=OperationPermissions(edit, [] if edit == "deny" else list(changes)),
+        execute=OperationPermissions(execute, [] if execute == "deny" else commands),
+        glob=OperationPermissions(glob),
+        grep=OperationPermissions(grep),
+        ls=OperationPermissions(ls),
+    )
+
+
+_ACTIONS: dict[str, PermissionAction] = {"allow": "allow", "deny": "deny", "ask": "ask"}
+DEFAULT_RULESET = _ruleset("ask", "allow ask ask ask allow allow allow")
+PERMISSIVE_RULESET = _ruleset(
+    "allow",
+    "allow allow allow allow allow allow allow",
+    SECRETS_PATTERNS + SYSTEM_PATTERNS,
+    "Protect sensitive and system files",
+)
+READONLY_RULESET = _ruleset("deny", "allow deny deny deny allow allow allow")
+STRICT_RULESET = _ruleset("ask", "ask ask ask ask ask ask ask")
+
+
+def create_ruleset(
+    *,
+    default: PermissionAction = "ask",
+    allow_read: bool = True,
+    allow_write: bool = False,
+    allow_edit: bool = False,
+    allow_execute: bool = False,
+    allow_glob: bool = True,
+    allow_grep: bool = True,
+    allow_ls: bool = True,
+    deny_secrets: bool = True,
+) -> PermissionRuleset:
+    """A ruleset by switches: what is not allowed is asked for."""
+    secrets = deny_rules(SECRETS_PATTERNS, "Protect sensitive files") if deny_secrets else []
+
+    def own(allowed: bool, rules: list[PermissionRule]) -> OperationPermissions:
+        return OperationPermissions("allow" if allowed else "ask", list(rules))
+
+    return PermissionRuleset(
+        default=default,
+        read=own(allow_read, secrets),
+        write=own(allow_write, secrets),
+        edit=own(allow_edit, secrets),
+        execute=own(allow_execute, []),
+        glob=own(allow_glob, []),
+        grep=own(allow_grep, []),
+        ls=own(allow_ls, []),
+    )

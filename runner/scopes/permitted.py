@@ -35,6 +35,7 @@ from runner.backends.straight import Resolved
 from runner.errors import Denied, InvalidPath, NotFound, OperationError, WrongType
 from runner.messages import AnswerT, Message
 from runner.operations.op_names import op_name
+from runner.operations.status import Status
 from runner.scopes.concerns import MANY, SHOWS, Slot, slots_of, with_paths
 from runner.scopes.deciding import Decider
 from runner.scopes.judging import Bases, Judged, judge, judge_line, line_of
@@ -124,6 +125,8 @@ class PermittedBackend(Backend):
 
     async def carry_out(self, message: Message[AnswerT], /) -> AnswerT:
         """Carry out a message, if the rules allow it."""
+        if self._whole.status is Status.DESTROYED:
+            return await self._whole.carry_out(message)  # which refuses it
         op, slots = op_name(type(message)), slots_of(message)
         if slots is None:
             raise Denied(op, None, "the permissions do not know this operation", scope=self.name)

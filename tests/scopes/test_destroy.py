@@ -18,6 +18,7 @@ from runner.backends.memory import MemoryBackend
 from runner.backends.read_only import ReadOnlyBackend
 from runner.operations.op_names import op_name
 from runner.operations.status import Status
+from runner.scopes.permitted import PermittedBackend
 
 FILLED = {
     "path": "f", "paths": ("f",), "files": (("f", b""),), "source": "f", "target": "g",
@@ -64,17 +65,22 @@ async def test_a_destroyed_backend_refuses_everything(backend):
         await backend.read("f")
 
 
-async def test_a_backend_in_a_composite_or_a_view_is_refused_there_too():
+async def test_a_backend_in_a_composite_or_a_view_is_refused_there_too(tmp_path):
     inner = MemoryBackend({"f": "f"})
     composite = CompositeBackend(MemoryBackend(), {"in": inner})
     view = ReadOnlyBackend(inner)
+    local = LocalBackend(tmp_path)
+    permitted = PermittedBackend(local, "permissive")
+    await permitted.write("f", "f")
     await inner.destroy()
+    await local.destroy()
 
     with pytest.raises(e.Destroyed) as caught:
         await composite.read("in/f")
     assert (caught.value.path, caught.value.scope) == ("in/f", composite.name)
-    with pytest.raises(e.Destroyed):
-        await view.read("f")
+    for each in (view, permitted):
+        with pytest.raises(e.Destroyed):
+            await each.read("f")
 
 
 async def test_destroying_a_backend_ends_its_programs(tmp_path):

@@ -168,7 +168,9 @@ async def test_the_one_used_longest_ago_makes_room_for_a_new_key(autojump_clock,
 
 async def test_one_that_is_in_use_is_never_evicted(autojump_clock, factory):
     async with BackendPool(factory, max_size=2, idle_after=None) as pool:
+        (await pool.acquire("a")).release()
         async with pool.use("a") as held:
+            assert pool.statistics().keys["a"].idle_for is None
             for key in "bcdefg":
                 async with pool.use(key):
                     pass

@@ -165,6 +165,26 @@ async def test_a_search_asks_no_member_that_cannot_have_part_in_it(composite, me
     assert len(deep.messages) == 1
 
 
+@pytest.mark.parametrize("kind", ["memory", "local"])
+async def test_a_file_filter_means_below_a_route_what_it_means_from_above(tmp_path, strip, kind):
+    member = MemoryBackend() if kind == "memory" else LocalBackend(tmp_path)
+    composite = CompositeBackend(MemoryBackend(), {"mem": member}, strip=strip)
+    files = ("a.py", "deep/a.py", "mem/a.py", "mem/b.md", "mem/deep/a.py", "mem/x/deep/a.py")
+    for path in files:
+        await composite.write(path, "hit\n")
+    for glob, expected in (
+        ("*.py", ("a.py", "deep/a.py", "mem/a.py", "mem/deep/a.py", "mem/x/deep/a.py")),
+        ("mem/*.py", ("mem/a.py",)),
+        ("*/*.py", ("deep/a.py", "mem/a.py")),
+        ("mem/deep/*", ("mem/deep/a.py",)),
+        ("**/deep/*.py", ("deep/a.py", "mem/deep/a.py", "mem/x/deep/a.py")),
+        ("{mem,x}/**/a.*", ("mem/a.py", "mem/deep/a.py", "mem/x/deep/a.py")),
+        ("other/*.py", ()),
+    ):
+        assert (await composite.grep("hit", glob=glob, output="files")).files == expected, glob
+    await composite.aclose()
+
+
 async def test_caps_are_shared_over_routes_and_counts_are_exact(composite):
     for path in ("a", "memories/b", "memories/c", "memories/way/deep/d", "z"):
         await composite.write(path, "hit\nhit\n")

@@ -72,7 +72,7 @@ class Blocking(Manner):
 
     def protocols(self, cls: type) -> dict[str, Any]:
         """`with` for `async with`, `for` for `async for`."""
-        made: dict[str, Any] = {}
+        made = _of_blocks(cls)
         if hasattr(cls, "__aenter__"):
             made |= {"__enter__": _enter, "__exit__": _exit}
         if hasattr(cls, "__aiter__"):
@@ -114,6 +114,23 @@ def _leave(stand_in: StandIn) -> None:
     ended = stand_in._home.leave() if stand_in._is_owner else None
     if ended is not None:
         ended.join()
+
+
+def _of_blocks(cls: type) -> dict[str, Any]:
+    """For a class whose block is entered and left without waiting."""
+    if not hasattr(cls, "__enter__"):
+        return {}
+
+    def enter(stand_in: StandIn) -> Any:
+        value = stand_in._manner.do(stand_in._home, stand_in._target.__enter__)
+        return (
+            stand_in if value is stand_in._target else stand_in._manner.give(value, stand_in._home)
+        )
+
+    def leave(stand_in: StandIn, *raised: Any) -> Any:
+        return stand_in._manner.do(stand_in._home, partial(stand_in._target.__exit__, *raised))
+
+    return {"__enter__": enter, "__exit__": leave}
 
 
 def _iterate(stand_in: StandIn) -> Any:
@@ -171,7 +188,7 @@ class Asyncio(Manner):
 
     def protocols(self, cls: type) -> dict[str, Any]:
         """The same, of asyncio."""
-        made: dict[str, Any] = {}
+        made = _of_blocks(cls)
         if hasattr(cls, "__aenter__"):
             made |= {"__aenter__": _aenter, "__aexit__": _aexit}
         if hasattr(cls, "__aiter__"):

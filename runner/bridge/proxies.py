@@ -275,9 +275,15 @@ def _is_frozen(cls: type) -> bool:
 
 @functools.cache
 def _is_async(cls: type) -> bool:
-    """Whether a class has async methods, not asyncio's: its objects belong to trio's thread."""
-    if any(each.__module__.partition(".")[0] == "asyncio" for each in cls.__mro__):
+    """Whether a class has async methods, not asyncio's: its objects belong to trio's thread.
+
+    So do context managers of ours that are not async: they give something back there.
+    """
+    tops = {each.__module__.partition(".")[0] for each in cls.__mro__}
+    if "asyncio" in tops:
         return False
+    if "runner" in tops and hasattr(cls, "__enter__"):
+        return True
     return any(hasattr(cls, name) for name in _ASYNC) or any(
         inspect.iscoroutinefunction(inspect.getattr_static(cls, name))
         for name in dir(cls)

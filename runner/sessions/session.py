@@ -58,7 +58,7 @@ class Session:
             pass_on: gives the actor to another session, if it is at rest; whether it was.
         """
         self._pass_on = pass_on
-        self.id = state.id
+        self.id: str = state.id
         self._supervisor = supervisor
         self._spec = spec
         self._state = state

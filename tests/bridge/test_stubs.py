@@ -1,0 +1,44 @@
+"""What type checkers know of blocking calls is what there is."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+
+import pytest
+
+from runner.bridge import blocking, stubs
+
+
+def test_the_stub_file_is_what_is_made_from_the_sources():
+    written, made = ast.parse(stubs.TARGET.read_text()), ast.parse(stubs.make())
+
+    assert ast.unparse(written) == ast.unparse(made), "run: python -m runner.bridge.stubs"
+
+
+@pytest.mark.parametrize(("home", "name"), stubs.CLASSES.items())
+def test_what_the_stub_file_names_is_there_at_run_time(home, name):
+    module, cls = home
+    made = blocking.BLOCKING._make_class(getattr(importlib.import_module(module), cls))
+    (node,) = [
+        each
+        for each in ast.parse(stubs.TARGET.read_text()).body
+        if isinstance(each, ast.ClassDef) and each.name == name
+    ]
+    functions = {each.name for each in node.body if isinstance(each, ast.FunctionDef)}
+    properties = {
+        each.name
+        for each in node.body
+        if isinstance(each, ast.FunctionDef)
+        and any(ast.unparse(mark) == "property" for mark in each.decorator_list)
+    }
+
+    assert functions - properties <= set(dir(made))
+
+
+def test_it_can_be_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(stubs, "TARGET", tmp_path / "blocking.pyi")
+
+    stubs.main()
+
+    assert (tmp_path / "blocking.pyi").read_text() == stubs.make()

@@ -494,12 +494,13 @@ class NotInside(OSError):
 
 
 def _order_killed(link: KeeperLink) -> None:
-    """Have a keeper end its command, or what that has left running; if it is gone, it does so."""
-    if link.command.over:
-        link.shut()
-        return
-    with suppress(LinkLost):
-        link.request(protocol.KILL)
+    """Have a keeper end its command, or what that has left running; if it is gone, it does so.
+
+    It is asked for, and not left to EOF: so its leaving says that all of it is gone.
+    """
+    if not link.lost and not link.command.gone:
+        with suppress(LinkLost):
+            link.request(protocol.KILL)
 
 
 def _refused(launch: Launch, command: Command) -> ExecFailed:

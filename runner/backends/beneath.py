@@ -19,6 +19,7 @@ files, nor a process that runs in the scope (isolation does).
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import os
@@ -42,6 +43,7 @@ MAX_LINKS = 40  # the kernel's MAXSYMLINKS
 MAX_AGAIN = 64  # openat2 says EAGAIN when a rename raced a `..`; then the walk, which cannot
 
 DIRECTORY = os.O_PATH | os.O_DIRECTORY
+_BENEATH = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS
 # O_NONBLOCK: a FIFO would block; O_NOCTTY: a terminal would become ours.
 READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 
@@ -150,6 +152,12 @@ class Beneath:
         """Open what stands at a route, links followed; never creates."""
         if route.directory:
             flags |= os.O_DIRECTORY
+        if self._kernel and self.links:  # as `_open` begins, at once
+            try:
+                return openat2(self.fd, route.raw, flags, _BENEATH)
+            except OSError as error:
+                if error.errno not in {errno.EAGAIN, errno.ENAMETOOLONG}:
+                    raise
         return self._open(route.names, route.raw, flags)
 
     def open_names(self, names: Names, flags: int, *, follow: bool = True) -> int:
@@ -159,9 +167,7 @@ class Beneath:
     def _open(self, names: Names, raw: bytes, flags: int, *, follow: bool = True) -> int:
         follow = follow and self.links
         if self._kernel:
-            resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS
-            if not follow:
-                resolve |= RESOLVE_NO_SYMLINKS
+            resolve = _BENEATH if follow else _BENEATH | RESOLVE_NO_SYMLINKS
             for _ in range(MAX_AGAIN):
                 try:
                     return openat2(self.fd, raw, flags, resolve)
@@ -197,6 +203,10 @@ class Beneath:
         The entry that is answered was no link a moment ago, and is used by its single name: if it
         became one meanwhile, the link itself is what is opened with O_NOFOLLOW, or replaced.
         """
+        return self.final(names, make=make)[:2]
+
+    def final(self, names: Names, *, make: bool = False) -> tuple[int, str, os.stat_result | None]:
+        """As `target`, with the status of what stands there; None if nothing does."""
         for _ in range(MAX_LINKS + 1):
             if not names or names[-1] == "..":
                 os.close(self.open_names(names, DIRECTORY))
@@ -208,18 +218,18 @@ class Beneath:
                     raise
                 directory = self.make(names[:-1])
             try:
-                text = os.readlink(names[-1], dir_fd=directory)
-            except OSError as error:
-                if error.errno in {errno.EINVAL, errno.ENOENT}:
-                    return directory, names[-1]
+                found = _met(names[-1], directory)
+            except OSError:
                 os.close(directory)
                 raise
+            if not isinstance(found, str):
+                return directory, names[-1], found
             os.close(directory)
             if not self.links:
                 raise fail(errno.ELOOP)
-            if text.startswith("/"):
+            if found.startswith("/"):
                 raise fail(errno.EXDEV)
-            inner, directory_wanted = split_link(text)
+            inner, directory_wanted = split_link(found)
             names = names[:-1] + inner
             if directory_wanted:
                 os.close(self.open_names(names, DIRECTORY))
@@ -259,7 +269,7 @@ class Beneath:
 def _kernel_resolves(fd: int) -> bool:
     """Whether openat2 works here: ENOSYS on old kernels and gVisor, EPERM under seccomp."""
     try:
-        os.close(openat2(fd, b".", DIRECTORY, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS))
+        os.close(openat2(fd, b".", DIRECTORY, _BENEATH))
     except OSError:
         return False
     return True
@@ -324,6 +334,22 @@ def _walk(  # noqa: C901, PLR0912 - one loop, so that it can be read as one
     finally:
         for each in stack:
             os.close(each)
+
+
+def _met(name: str, directory: int) -> os.stat_result | str | None:
+    """The status of an entry, or the text of the link that it is; None if there is none."""
+    for _ in range(MAX_AGAIN):
+        try:
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        if not stat.S_ISLNK(status.st_mode):
+            return status
+        with contextlib.suppress(FileNotFoundError):
+            text = _link_text(name, directory)
+            if text is not None:  # else it was swapped between the two calls: look again
+                return text
+    raise fail(errno.ELOOP)
 
 
 def _link_text(name: str, directory: int) -> str | None:

@@ -267,13 +267,14 @@ def type_of(mode: int) -> FileType:
 
 def file_stat(status: os.stat_result) -> FileStat:
     """The answer to `Stat`."""
-    kind = type_of(status.st_mode)
-    return FileStat(
-        type=kind,
-        size=0 if kind == "directory" else status.st_size,
-        mode=stat.S_IMODE(status.st_mode),
-        modified=modified(status),
-    )
+    mode = status.st_mode
+    kind = _TYPES.get(mode & 0o170000, "other")
+    try:
+        changed = datetime.fromtimestamp(status.st_mtime, UTC)
+    except (OverflowError, ValueError):
+        changed = modified(status)
+    size = 0 if kind == "directory" else status.st_size
+    return records.file_stat(kind, size, mode & 0o7777, changed)
 
 
 def modified(status: os.stat_result) -> datetime:

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from runner.messages import Entry, FileType, Match
+from runner.messages import Entry, FileStat, FileType, Match
 
 
 def _setters(kind: type[Any]) -> list[Any]:
@@ -48,4 +48,18 @@ def entry(  # noqa: PLR0917 - by position, for speed
     _entry_mode(made, mode)
     _entry_modified(made, modified)
     _entry_target(made, target)
+    return made
+
+
+_new_stat = FileStat.__new__
+_stat_type, _stat_size, _stat_mode, _stat_modified = _setters(FileStat)
+
+
+def file_stat(kind: FileType, size: int, mode: int, modified: datetime) -> FileStat:
+    """The answer to `Stat`."""
+    made = _new_stat(FileStat)
+    _stat_type(made, kind)
+    _stat_size(made, size)
+    _stat_mode(made, mode)
+    _stat_modified(made, modified)
     return made

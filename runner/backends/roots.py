@@ -11,6 +11,7 @@ import contextlib
 import copy
 import errno
 import os
+import stat
 
 from runner.backends.beneath import (
     DIRECTORY,
@@ -88,6 +89,32 @@ class Root:
             real = os.path.realpath(self.path)
         self._paths = (self.path, real)
         return beneath
+
+    def look(self, route: Route, flags: int) -> int:
+        """Open what stands at a route, for an observation."""
+        beneath = self._open
+        if beneath is not None and route.names:
+            try:
+                return beneath.open(route, flags)
+            except FileNotFoundError:  # all that is ever found in a directory that was removed
+                if os.fstat(beneath.fd).st_nlink:
+                    raise
+        return self.open(make=False).open(route, flags)
+
+    def status(self, route: Route) -> os.stat_result:
+        """The status of what stands at a route, links followed."""
+        names, beneath = route.names, self._open
+        if len(names) == 1 and beneath is not None and names[0] != ".." and not route.directory:
+            # A single name that is no link leads nowhere else: one call instead of three.
+            with contextlib.suppress(OSError):
+                status = os.stat(names[0], dir_fd=beneath.fd, follow_symlinks=False)
+                if not stat.S_ISLNK(status.st_mode):
+                    return status
+        fd = self.look(route, os.O_PATH)
+        try:
+            return os.fstat(fd)
+        finally:
+            os.close(fd)
 
     def _opened(self, *, make: bool) -> int:
         outer = self.path if self._within is None else self._within

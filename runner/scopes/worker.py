@@ -7,7 +7,7 @@ table here. What it does not do: anything with files or processes; that is the b
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, get_args
@@ -49,11 +49,11 @@ class WorkerAsker:
     idle_after: float
     _spec: ChildSpec | None = None
 
-    async def __call__(self, message: Message[AnswerT], /) -> AnswerT:
+    def __call__(self, message: Message[AnswerT], /) -> Coroutine[Any, Any, AnswerT]:
         """Have an operation carried out by the worker, which is started if need be."""
         if self._spec is None:
             self._spec = worker_spec(self.ground, self.make_backend, idle_after=self.idle_after)
-        return await self.supervisor.ask(self._spec, message)
+        return self.supervisor.ask(self._spec, message)
 
 
 def worker_spec(

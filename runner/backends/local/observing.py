@@ -13,10 +13,12 @@ from runner import messages as m
 from runner.backends import files, listing
 from runner.backends.base import LATER, Later
 from runner.backends.beneath import READING
-from runner.backends.failures import require_counts
+from runner.backends.failures import require_counts, translate
 from runner.backends.files import SMALL
 from runner.backends.local.place import Place
 from runner.backends.threads import in_thread
+
+_NOTHING = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 
 
 def read_now(place: Place, message: m.Read) -> bytes | Later:
@@ -24,8 +26,9 @@ def read_now(place: Place, message: m.Read) -> bytes | Later:
     path, offset, limit = message.path, message.offset, message.limit
     if offset < 0 or (limit is not None and limit < 0):
         require_counts("read", path, place.name, offset, limit)
-    with place.answers("read", path):
-        fd = place.root.open(make=False).open(place.root.route("read", path), READING)
+    root = place.root
+    try:
+        fd = root.look(root.route("read", path), READING)
         try:
             count = _window(fd, offset, limit)
             if count > SMALL:
@@ -33,13 +36,15 @@ def read_now(place: Place, message: m.Read) -> bytes | Later:
             return os.pread(fd, count, offset) if count else b""
         finally:
             os.close(fd)
+    except OSError as error:
+        raise translate(error, "read", path, root.path) from error
 
 
 async def read(place: Place, message: m.Read) -> bytes:
     """The content of a regular file, or a window of it."""
     require_counts("read", message.path, place.name, message.offset, message.limit)
     with place.answers("read", message.path):
-        fd = place.root.open(make=False).open(place.root.route("read", message.path), READING)
+        fd = place.root.look(place.root.route("read", message.path), READING)
         try:
             count = _window(fd, message.offset, message.limit)
             return await in_thread(lambda: files.read_window(fd, message.offset, count))
@@ -57,25 +62,23 @@ def _window(fd: int, offset: int, limit: int | None) -> int:
 
 def stat_now(place: Place, message: m.Stat) -> m.FileStat:
     """What stands at a path, links followed."""
-    with place.answers("stat", message.path):
-        fd = place.root.open(make=False).open(place.root.route("stat", message.path), os.O_PATH)
-        try:
-            return files.file_stat(os.fstat(fd))
-        finally:
-            os.close(fd)
+    root, path = place.root, message.path
+    try:
+        return files.file_stat(root.status(root.route("stat", path)))
+    except OSError as error:
+        raise translate(error, "stat", path, root.path) from error
 
 
 def exists_now(place: Place, message: m.Exists) -> bool:
     """Whether something stands at a path, links followed; a path that leads out is an error."""
-    with place.answers("exists", message.path):
-        route = place.root.route("exists", message.path)
-        try:
-            os.close(place.root.open(make=False).open(route, os.O_PATH))
-        except OSError as error:
-            if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
-                return False
-            raise
-        return True
+    root, path = place.root, message.path
+    try:
+        os.close(root.look(root.route("exists", path), os.O_PATH))
+    except OSError as error:
+        if error.errno in _NOTHING:
+            return False
+        raise translate(error, "exists", path, root.path) from error
+    return True
 
 
 async def ls(place: Place, message: m.Ls) -> m.Listing:

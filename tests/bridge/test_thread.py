@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
+
+from runner.errors import SupervisorClosed
 
 UNFINISHED = """
 import sys, threading
@@ -117,3 +122,125 @@ def test_what_waits_for_a_thread_that_has_ended_is_called_at_once():
     thread.when_ended(lambda: seen.append(1))
 
     assert seen == [1]
+
+
+@pytest.fixture
+def own():
+    """A thread of the bridge that a test may end as it likes."""
+    from runner.bridge.thread import TrioThread
+
+    made = TrioThread()
+    yield made
+    with contextlib.suppress(SupervisorClosed):
+        made.stop()
+    made.join()
+
+
+def test_who_waits_when_the_thread_ends_is_told_so(own, thing):
+    from runner.bridge.calls import wait
+
+    def stop():
+        thing.is_waiting.wait()
+        own.stop()
+
+    ender = threading.Thread(target=stop)
+    ender.start()
+    with pytest.raises(SupervisorClosed, match="ended"):
+        wait(own, lambda call: call.post(thing.hang))
+    ender.join()
+    own.join()
+
+    assert thing.was_put_down.is_set()
+    with pytest.raises(SupervisorClosed, match="ended"):
+        own.post(print)
+
+
+def test_what_is_asked_for_while_the_thread_ends_is_refused(own, thing):
+    """It still puts something down: its nursery takes nothing new, but it hears."""
+    from runner.bridge.calls import wait
+
+    def hang():
+        with pytest.raises(SupervisorClosed):
+            wait(own, lambda call: call.post(lambda: thing.hang(slow=0.5)))
+
+    first = threading.Thread(target=hang)
+    first.start()
+    thing.is_waiting.wait()
+    own.stop()
+    with pytest.raises(SupervisorClosed, match="ended"):
+        wait(own, lambda call: call.post(lambda: thing.twice(1)))
+    first.join()
+
+
+def test_a_block_that_is_open_when_the_thread_ends_is_left(own, thing):
+    from runner.bridge.calls import wait
+    from runner.bridge.stay import Stay
+
+    stay = Stay(own, thing.opened())
+    wait(own, lambda call: call.post(stay.enter))
+    assert stay.is_inside
+    own.stop()
+    own.join()
+
+    assert thing.was_put_down.is_set()
+    assert not stay.is_inside
+
+
+def test_an_answer_for_an_event_loop_that_is_closed_is_dropped(own, thing):
+    from runner.bridge.calls import wait_in_asyncio
+
+    async def main():
+        task = asyncio.ensure_future(
+            wait_in_asyncio(own, lambda call: call.post(lambda: thing.hang(slow=0.1)))
+        )
+        while not thing.is_waiting.is_set():
+            await asyncio.sleep(0.001)
+        return task
+
+    loop = asyncio.new_event_loop()
+    task = loop.run_until_complete(main())
+    loop.close()
+    own.stop()
+    own.join()
+
+    assert thing.was_put_down.is_set()
+    assert not task.done()
+    task._log_destroy_pending = False  # that is what this is about
+    task.get_coro().close()
+
+
+def test_a_callback_for_an_event_loop_that_is_closed_is_an_error_for_who_awaits_it(own):
+    from runner.bridge.callbacks import InLoop
+    from runner.bridge.calls import wait
+
+    loop = asyncio.new_event_loop()
+    callback = InLoop(print, lambda value: value, own, loop)
+    loop.close()
+
+    async def ask():
+        return await callback("?")
+
+    with pytest.raises(RuntimeError, match="closed"):
+        wait(own, lambda call: call.post(ask))
+
+
+def test_what_a_callback_will_answer_cannot_be_taken_for_yes(own, thing):
+    from runner.bridge.callbacks import Answer
+    from runner.bridge.calls import wait
+
+    async def take_for_yes():
+        return bool(Answer(None, own))
+
+    with pytest.raises(TypeError, match="awaited"):
+        wait(own, lambda call: call.post(take_for_yes))
+
+
+def test_a_callback_that_fails_on_behalf_of_nobody_is_logged(own, caplog, until):
+    from runner.bridge.callbacks import Answer
+    from runner.bridge.calls import wait
+
+    async def fail():
+        Answer(None, own).settle(None, ZeroDivisionError("mine"))
+
+    wait(own, lambda call: call.post(fail))
+    until(lambda: "a callback failed, and nobody waits for it" in caplog.text)

@@ -194,6 +194,22 @@ def test_a_command_gives_its_output_and_exit_code(backend, tmp_path):
     assert backend.execute("cat") == ExecuteResponse("", 0)
 
 
+def test_what_cannot_be_reached_is_an_answer_and_no_exception(tmp_path):
+    backend = LocalBackend(tmp_path / "root")
+    backend.write("file", "x")
+    (tmp_path / "root" / "dir").mkdir()
+    os.mkfifo(tmp_path / "root" / "fifo")
+
+    assert backend.read("fifo").startswith("Error: ")
+    assert backend.edit("dir", "a", "b").error
+    assert backend.write("file/below", "x").error
+    assert backend.read("\0").startswith("Error: Access denied")
+    assert backend.grep_raw("x", "\0").startswith("Access denied")
+    assert backend.glob_info("[", "file") == []
+    assert backend.execute("nul\0byte").exit_code == 1
+    backend.close()
+
+
 def test_commands_can_be_disabled(tmp_path):
     backend = LocalBackend(tmp_path, enable_execute=False, sandbox_id="mine")
 
@@ -355,6 +371,9 @@ def test_the_checker_asks_denies_and_matches_in_order():
         ("[^a]x", "ax", False),
         ("[a-c]x", "bx", True),
         ("[x", "[x", True),
+        ("[]x", "[]x", True),
+        ("[!]?", "[!]y", True),
+        ("[]x]y", "]y", True),
         ("[z-a]", "z", False),
         ("a.b", "axb", False),
     ],

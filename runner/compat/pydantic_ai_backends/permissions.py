@@ -110,7 +110,7 @@ PermissionError = PermissionAskError  # noqa: A001 - the peer's older name
 # ---------------------------------------------------------------- patterns
 
 _PIECE = re.compile(
-    r"(?P<tree>\*\*/)|(?P<any>\*\*)|(?P<star>\*)|(?P<one>\?)|(?P<set>\[[!^]?\]?[^\]]*\])"
+    r"(?P<tree>\*\*/)|(?P<any>\*\*)|(?P<star>\*)|(?P<one>\?)|(?P<set>\[[!^]?+\]?+[^\]]*\])"
 )
 _PIECES = {"tree": "(?:.*/)?", "any": ".*", "star": "[^/]*", "one": "[^/]"}
 _NOTHING = re.compile(r"(?!)")

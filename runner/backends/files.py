@@ -35,7 +35,12 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 def temporary_name() -> str:
     """A hidden name that nobody else uses and that says whose it is."""
-    return f"{TEMPORARY}{os.getpid():x}-{_incarnation()}-{secrets.token_hex(6)}"
+    return f"{_temporary_of(os.getpid())}{os.urandom(6).hex()}"
+
+
+@functools.cache
+def _temporary_of(process: int) -> str:
+    return f"{TEMPORARY}{process:x}-{_incarnation()}-"
 
 
 def is_temporary(name: str) -> bool:
@@ -131,6 +136,8 @@ def touch(directory: int, name: str, *, exist_ok: bool) -> None:
 
 def write_all(fd: int, content: bytes | memoryview) -> None:
     """Write everything; write(2) may take less, on a full disk first less and then ENOSPC."""
+    if len(content) <= CHUNK:  # as a rule that is all
+        content = content[os.write(fd, content) :] if content else content
     left = memoryview(content)
     while left:
         left = left[os.write(fd, left[:CHUNK]) :]
@@ -140,7 +147,39 @@ def write_all(fd: int, content: bytes | memoryview) -> None:
 
 def replace(directory: int, name: str, content: bytes, *, durable: bool = False) -> None:
     """Put `content` where `name` is, whole or not at all."""
-    old = replaceable(directory, name)
+    put(directory, name, content, status_of(directory, name), durable=durable)
+
+
+def put(
+    directory: int,
+    name: str,
+    content: bytes,
+    old: os.stat_result | None,
+    *,
+    durable: bool = False,
+) -> None:
+    """As `replace`, if the status of what stands there is known."""
+    temporary = drafted(directory, name, content, old, durable=durable)
+    try:
+        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException:
+        os.unlink(temporary, dir_fd=directory)
+        raise
+    if durable:
+        sync_directory(directory)
+
+
+def drafted(
+    directory: int,
+    name: str,
+    content: bytes,
+    old: os.stat_result | None,
+    *,
+    durable: bool = False,
+) -> str:
+    """The temporary name of a new file that may be put where `name` is."""
+    if old is not None:
+        require_replaceable(directory, name, old)
     temporary = temporary_name()
     fd = os.open(temporary, _NEW, 0o666 if old is None else 0o600, dir_fd=directory)
     try:
@@ -152,23 +191,26 @@ def replace(directory: int, name: str, content: bytes, *, durable: bool = False)
                 os.fsync(fd)
         finally:
             os.close(fd)
-        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
     except BaseException:
         os.unlink(temporary, dir_fd=directory)
         raise
-    if durable:
-        sync_directory(directory)
+    return temporary
 
 
 def replaceable(directory: int, name: str) -> os.stat_result | None:
     """The status of a file that may be replaced; None if nothing stands there."""
     old = status_of(directory, name)
     if old is not None:
-        require_regular(old)
-        # The rename needs no right on the file itself, so a protected file is protected here.
-        if os.geteuid() != 0 and not os.access(name, os.W_OK, dir_fd=directory, effective_ids=True):
-            raise fail(errno.EACCES)
+        require_replaceable(directory, name, old)
     return old
+
+
+def require_replaceable(directory: int, name: str, old: os.stat_result) -> None:
+    """Raise OSError if what stands there is no file, or may not be written."""
+    require_regular(old)
+    # The rename needs no right on the file itself, so a protected file is protected here.
+    if os.geteuid() != 0 and not os.access(name, os.W_OK, dir_fd=directory, effective_ids=True):
+        raise fail(errno.EACCES)
 
 
 class Draft:

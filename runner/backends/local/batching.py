@@ -11,6 +11,7 @@ they replaced is left under its temporary name (`files.TEMPORARY`).
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -21,7 +22,9 @@ from runner import messages as m
 from runner.backends import files, trees
 from runner.backends.beneath import DIRECTORY, MAX_LINKS, Beneath, Names
 from runner.backends.local import changing, moving
+from runner.backends.local.parents import Parents
 from runner.backends.local.place import Place
+from runner.backends.syscalls import RENAME_EXCHANGE, RENAME_NOREPLACE, renameat2
 from runner.backends.threads import breathe
 from runner.errors import OperationError
 from runner.messages import Message
@@ -44,7 +47,8 @@ def batch(place: Place, message: m.Batch) -> tuple[object, ...]:
     """Carry effects out one after the other, all or none; their answers."""
     answers: list[object] = []
     with contextlib.ExitStack() as stack:
-        past = _Past(place, stack)
+        parents = stack.enter_context(Parents(place, hold=True))
+        past = _Past(place, stack, parents)
         try:
             for effect in message.effects:
                 breathe()
@@ -62,9 +66,11 @@ def batch(place: Place, message: m.Batch) -> tuple[object, ...]:
 class _Past:
     """What undoes the effects so far."""
 
-    def __init__(self, place: Place, stack: contextlib.ExitStack) -> None:
+    def __init__(self, place: Place, stack: contextlib.ExitStack, parents: Parents) -> None:
         self._place = place
         self._stack = stack
+        self._parents = parents
+        self._can_exchange = True
         self._undo: list[Callable[[], None]] = []
         self._forget: list[Callable[[], None]] = []
 
@@ -82,6 +88,17 @@ class _Past:
 
     def carry_out(self, effect: m.FileEffect) -> object:
         """Keep what an effect will change, then carry it out."""
+        if isinstance(effect, m.Write):
+            if effect.durable or effect.expected is not None or not self._write(effect):
+                self._keep(effect.path, follow=True)
+                changing.write(self._place, effect)
+            return None
+        try:
+            return self._carry_out(effect)
+        finally:
+            self._parents.forget()  # a directory may be another now
+
+    def _carry_out(self, effect: m.FileEffect) -> object:
         match effect:
             case m.Move():
                 self._move(effect)
@@ -101,6 +118,40 @@ class _Past:
             case _:
                 self._keep(effect.path, follow=True)
         return EFFECTS[type(effect)](self._place, effect)
+
+    def _write(self, effect: m.Write) -> bool:
+        """Write a file whose directory is there, and know how to undo it; False: it is not done.
+
+        What stood there is exchanged for the new file: so it is kept, and replaced in one step.
+        """
+        found = self._parents.find(effect.path)
+        if found is None or not self._can_exchange:
+            return False
+        directory, name, old = found
+        try:
+            draft = files.drafted(directory, name, effect.content, old)
+        except OSError:
+            return False
+        try:
+            renameat2(
+                directory,
+                draft,
+                directory,
+                name,
+                RENAME_NOREPLACE if old is None else RENAME_EXCHANGE,
+            )
+        except OSError as error:
+            os.unlink(draft, dir_fd=directory)
+            self._can_exchange = error.errno in {errno.ENOENT, errno.EEXIST}
+            return False
+        if old is None:
+            self._undo.append(
+                partial(trees.remove_tree, directory, name, may_breathe=False, missing_ok=True)
+            )
+        else:
+            self._undo.append(partial(_rename, directory, draft, name))
+            self._forget.append(partial(_drop, directory, draft, name))
+        return True
 
     def _append(self, effect: m.Append) -> None:
         place, path = self._place, effect.path
@@ -182,6 +233,21 @@ class _Past:
             _link(directory, name, kept)
             self._undo.append(lambda: _as_before(directory, kept, name, status))
             self._forget.append(lambda: os.unlink(kept, dir_fd=directory))
+
+
+def _rename(directory: int, name: str, new: str) -> None:
+    os.rename(name, new, src_dir_fd=directory, dst_dir_fd=directory)
+
+
+def _drop(directory: int, kept: str, name: str) -> None:
+    """Remove what a file was exchanged for."""
+    try:
+        os.unlink(kept, dir_fd=directory)
+    except IsADirectoryError:
+        # Somebody else put a directory in the place of the file, right before the exchange: that
+        # came after our effect then.
+        renameat2(directory, kept, directory, name, RENAME_EXCHANGE)
+        os.unlink(kept, dir_fd=directory)
 
 
 def _put_back(directory: int, name: str, into: int, old: str) -> None:

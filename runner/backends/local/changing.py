@@ -17,6 +17,7 @@ from runner.backends.beneath import DIRECTORY, fail
 from runner.backends.editing import edited, edited_lines, require_mode, require_unchanged
 from runner.backends.failures import failure
 from runner.backends.files import SMALL
+from runner.backends.local.parents import Parents
 from runner.backends.local.place import Place
 from runner.backends.threads import breathe
 from runner.errors import OperationError
@@ -25,11 +26,11 @@ from runner.errors import OperationError
 def write(place: Place, message: m.Write) -> None:
     """Replace a file's content whole, or make the file and its parents."""
     with place.answers("write", message.path):
-        directory, name = file_to_write(place, "write", message.path)
+        directory, name, old = _file_to_write(place, "write", message.path)
         try:
             if message.expected is not None:
                 require_unchanged("write", files.content_of(directory, name), message)
-            files.replace(directory, name, message.content, durable=message.durable)
+            files.put(directory, name, message.content, old, durable=message.durable)
         finally:
             os.close(directory)
 
@@ -62,12 +63,17 @@ def append_now(place: Place, message: m.Append) -> Later | None:
 
 def file_to_write(place: Place, op: str, path: str) -> tuple[int, str]:
     """The directory and the name of a file to write, through links; parents are made."""
+    return _file_to_write(place, op, path)[:2]
+
+
+def _file_to_write(place: Place, op: str, path: str) -> tuple[int, str, os.stat_result | None]:
+    """The same, with the status of what stands there."""
     route = place.root.route(op, path)
     if route.directory:
         raise fail(errno.EISDIR)
-    directory, name = place.root.open(make=True).target(route.names, make=True)
-    place.leftovers.sweep(directory)
-    return directory, name
+    found = place.root.open(make=True).final(route.names, make=True)
+    place.leftovers.sweep(found[0])
+    return found
 
 
 def edit(place: Place, message: m.Edit, most: int | None = None) -> int | Later:
@@ -152,12 +158,27 @@ def mkdir(place: Place, message: m.Mkdir) -> None:
 def upload(place: Place, message: m.Upload) -> tuple[m.Stored, ...]:
     """Write many files, each for itself."""
     stored = []
-    for path, content in message.files:
-        breathe()
-        try:
-            write(place, m.Write(path=path, content=content))
-        except OperationError as error:
-            stored.append(m.Stored(path=path, error=failure(error)))
-        else:
-            stored.append(m.Stored(path=path))
+    with Parents(place) as parents:
+        for path, content in message.files:
+            breathe()
+            try:
+                _upload(place, parents, path, content)
+            except OperationError as error:
+                stored.append(m.Stored(path=path, error=failure(error)))
+            else:
+                stored.append(m.Stored(path=path))
     return tuple(stored)
+
+
+def _upload(place: Place, parents: Parents, path: str, content: bytes) -> None:
+    found = parents.find(path)
+    if found is not None:
+        directory, name, old = found
+        with place.answers("write", path):
+            try:
+                files.put(directory, name, content, old)
+            except FileNotFoundError:  # the directory was removed meanwhile
+                parents.forget()
+            else:
+                return
+    write(place, m.Write(path=path, content=content))

@@ -230,6 +230,7 @@ async def probe_isolation(room: Room) -> Finding:
 
 async def probe_limits(_: Room) -> Finding:
     """How limits on memory and processes are kept here; the others are kept everywhere."""
+    await trio.lowlevel.checkpoint()
     tree = group_tree()
     if tree is None:
         mend = "to have the kernel do it: systemd-run --user --scope -p Delegate=yes runner ..."

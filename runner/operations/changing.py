@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from types import TracebackType
-from typing import Self, cast
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import cast
 
 from runner import messages
 from runner.messages import (
@@ -155,12 +155,12 @@ class Batch(Changing):
     afterwards, in the same order. If the block is left by an exception, nothing is carried out.
     """
 
-    __slots__ = ("_asking", "_effects", "answers")
+    __slots__ = ("_asking", "answers", "effects")
 
     def __init__(self, asking: Asking) -> None:
         """Nothing is noted yet."""
         self._asking = asking
-        self._effects: list[FileEffect] = []
+        self.effects: list[FileEffect] = []
         self.answers: tuple[object, ...] = ()
 
     @property
@@ -170,20 +170,8 @@ class Batch(Changing):
 
     async def ask(self, message: Message[AnswerT], /) -> AnswerT:
         """Note an effect."""
-        self._effects.append(cast("FileEffect", message))
+        self.effects.append(cast("FileEffect", message))
         return cast("AnswerT", 0 if isinstance(message, Edit | EditLines) else None)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None and self._effects:
-            self.answers = await self._asking.ask(messages.Batch(effects=tuple(self._effects)))
 
 
 class Uploading(Changing):
@@ -203,7 +191,8 @@ class Uploading(Changing):
         pairs = [(path, self._encode("upload", path, data, "utf-8")) for path, data in files]
         return await self.ask(Upload(files=tuple(pairs)))
 
-    def batch(self) -> Batch:
+    @asynccontextmanager
+    async def batch(self) -> AsyncGenerator[Batch, None]:
         """Effects that are carried out together, all or none.
 
             async with scope.batch() as batch:
@@ -214,4 +203,7 @@ class Uploading(Changing):
         the error. Other operations of the scope see all of it or nothing; a program that runs
         there may see it grow.
         """
-        return Batch(self)
+        batch = Batch(self)
+        yield batch
+        if batch.effects:
+            batch.answers = await self.ask(messages.Batch(effects=tuple(batch.effects)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import time
 
 import pytest
 from hypothesis import given
@@ -436,12 +435,9 @@ def test_a_megabyte_is_looked_at_in_bounded_steps(piece, policy, monkeypatch):
     monkeypatch.setattr(safety, "Budget", Counted)
     monkeypatch.setattr(safety.strict, "Budget", Counted)
     text = "rm -r x;" + piece * (1_000_000 // len(piece))
-    started = time.process_time()
-    find_danger(text, policy)
+    find_danger(text, policy)  # growth of another order would run into the test's own time limit
 
-    # Steps are what is promised; the time is only kept from being another order of growth.
     assert all(each.steps >= -64 for each in spent)
-    assert time.process_time() - started < 0.5
 
 
 def test_a_line_with_too_many_parts_is_refused_only_where_it_might_matter():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -12,6 +13,7 @@ from runner import errors as e
 from runner import messages as m
 from runner.backends import threads
 from runner.backends.files import TEMPORARY
+from runner.backends.local import batching
 
 
 def look(root):
@@ -126,3 +128,82 @@ async def test_fifty_edits_of_one_file_beside_each_other_are_all_there(tmp_path)
             for number in range(50):
                 nursery.start_soon(scope.edit, "f", f"<{number}>", f"[{number}]")
         assert await scope.read("f") == "".join(f"[{number}]" for number in range(50))
+
+
+async def test_writes_beside_each_other_are_undone_to_the_very_files_that_were_there(local, root):
+    (root / "d").mkdir()
+    (root / "d/old").write_bytes(b"before")
+    (root / "d/link").symlink_to("old")
+    before, status = look(root), (root / "d/old").stat()
+    paths = ("d/old", "d/new", "d/old", "d/link", "made/one", "made/two", "d/new")
+    effects = tuple(m.Write(path=path, content=path.encode()) for path in paths)
+
+    with pytest.raises(e.NotFound):
+        await local.ask(m.Batch(effects=(*effects, m.Remove(path="nowhere"))))
+
+    assert before == look(root)
+    assert status.st_ino == (root / "d/old").stat().st_ino
+    assert status.st_mtime_ns == (root / "d/old").stat().st_mtime_ns
+
+
+async def test_a_directory_that_a_batch_has_moved_is_not_written_to_by_its_old_name(local, root):
+    (root / "d").mkdir()
+    (root / "d/a").write_bytes(b"before")
+    effects = (
+        m.Write(path="d/a", content=b"after"),
+        m.Move(source="d", target="e"),
+        m.Write(path="d/b", content=b"in a new one"),
+    )
+
+    await local.ask(m.Batch(effects=effects))
+
+    assert [b"after"] == [each.read_bytes() for each in (root / "e").iterdir()]
+    assert [b"in a new one"] == [each.read_bytes() for each in (root / "d").iterdir()]
+
+
+async def test_a_batch_without_an_exchange_of_names_is_all_or_none_as_well(
+    local, root, monkeypatch
+):
+    def refuse(*_):
+        raise OSError(errno.EINVAL, "as some file systems say")
+
+    monkeypatch.setattr(batching, "renameat2", refuse)
+    (root / "a").write_bytes(b"before")
+    before = look(root)
+    effects = tuple(m.Write(path=path, content=b"after") for path in ("a", "b", "a"))
+
+    with pytest.raises(e.NotFound):
+        await local.ask(m.Batch(effects=(*effects, m.Remove(path="nowhere"))))
+    assert before == look(root)
+    await local.ask(m.Batch(effects=effects))
+
+    assert ["a", "b"] == sorted(each.name for each in root.iterdir())
+    assert b"after" == (root / "a").read_bytes()
+
+
+async def test_an_upload_beside_a_link_writes_through_it_and_never_out(local, root, tmp_path):
+    (root / "d").mkdir()
+    (root / "d/inner").symlink_to("target")
+    (root / "d/outer").symlink_to("../../outside")
+    (root / "out").symlink_to(tmp_path.parent)
+    paths = ("d/a", "d/inner", "d/outer", "d/../d/b", "out/c", "d/../../d", "d/", "d/d")
+
+    stored = await local.upload([(path, path) for path in paths])
+
+    failed = [each.path for each in stored if each.error is not None]
+    assert ["d/outer", "out/c", "d/../../d", "d/"] == failed
+    assert "d/inner" == (root / "d/target").read_text()
+    assert (root / "d/inner").is_symlink()
+    assert ["a", "b", "d", "inner", "outer", "target"] == sorted(os.listdir(root / "d"))
+
+
+async def test_a_removed_root_is_found_empty_and_made_anew_by_an_upload(local, root):
+    await local.write("a", "one")
+    (root / "a").unlink()
+    root.rmdir()
+    assert not await local.exists("a")
+    stored = await local.upload([("a", "two"), ("b", "three")])
+
+    assert [None, None] == [each.error for each in stored]
+    assert "two" == await local.read("a")
+    assert 3 == (await local.stat("a")).size

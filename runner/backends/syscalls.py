@@ -44,15 +44,14 @@ _HOW_SIZE = ctypes.c_size_t(ctypes.sizeof(_OpenHow))
 
 
 @functools.lru_cache(maxsize=64)
-def _how(flags: int, resolve: int) -> tuple[_OpenHow, object]:
-    """The structure and a pointer to it; the kernel only reads it, so threads may share one."""
-    how = _OpenHow(flags, 0, resolve)
-    return how, ctypes.byref(how)
+def _how(flags: int, resolve: int) -> object:
+    """A pointer to the structure; the kernel only reads it, so threads may share one."""
+    return ctypes.byref(_OpenHow(flags | os.O_CLOEXEC, 0, resolve))
 
 
 def openat2(directory: int, path: bytes, flags: int, resolve: int) -> int:
     """Open `path` from `directory`; never creates (the mode must be 0 without O_CREAT)."""
-    pointer = _how(flags | os.O_CLOEXEC, resolve)[1]
+    pointer = _how(flags, resolve)
     while True:
         descriptor: int = _syscall(_SYS_OPENAT2, directory, path, pointer, _HOW_SIZE)
         if descriptor >= 0:

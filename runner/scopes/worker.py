@@ -17,7 +17,7 @@ import trio
 
 from runner import messages as m
 from runner.actors import ChildSpec, Handle, Lane, Supervisor
-from runner.backends.base import Backend, Later
+from runner.backends.base import LATER, Backend
 from runner.messages import AnswerT, Message
 from runner.scopes.scope import Ground
 
@@ -88,7 +88,7 @@ def holds(handle: Handle) -> bool:
 def carry_out(backend: Backend, message: Message[AnswerT]) -> AnswerT | Awaitable[AnswerT]:
     """The handle: short work is answered at once, for the rest there is a coroutine."""
     answer = backend.answer_now(message)
-    return backend.carry_out(message) if isinstance(answer, Later) else answer
+    return backend.carry_out(message) if answer is LATER else answer
 
 
 def lane_of(message: Message[Any]) -> Lane:

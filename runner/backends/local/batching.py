@@ -83,8 +83,10 @@ class _Past:
     def forget(self) -> None:
         """Remove what was kept."""
         for each in self._forget:
-            with contextlib.suppress(OSError):
+            try:
                 each()
+            except OSError:  # it stays under its temporary name, which is never shown
+                continue
 
     def carry_out(self, effect: m.FileEffect) -> object:
         """Keep what an effect will change, then carry it out."""

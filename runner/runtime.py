@@ -15,6 +15,7 @@ import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from types import MappingProxyType
 
 import attrs
 import platformdirs
@@ -52,6 +53,8 @@ from runner.scopes.worker import WorkerAsker
 from runner.sessions.making import Sessions
 from runner.sessions.passing import sweep_passing
 from runner.sessions.session import Session
+
+NO_ENV: Mapping[str, str] = MappingProxyType({})
 
 
 @attrs.frozen(kw_only=True)
@@ -112,7 +115,7 @@ class Runner:
         return Scope(
             name,
             Ground(root=os.path.abspath(name), isolation=isolation).granting(permissions),
-            dict(env or {}),
+            dict(env) if env else NO_ENV,
             self._asker_of,
             lints=lint_of(lint, on_dangerous),
             logs=() if operation_log is None else (operation_log,),

@@ -35,6 +35,8 @@ class Root:
         forced: the way of containment that was asked for.
     """
 
+    __slots__ = ("_create", "_links", "_open", "_paths", "_within", "forced", "path")
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -44,7 +46,9 @@ class Root:
         opener: Opener,
     ) -> None:
         """Nothing is touched yet."""
-        self.path = os.path.abspath(os.fspath(path))
+        given = os.fspath(path)
+        absolute = os.path.abspath(given)
+        self.path = given if given == absolute else absolute  # one string for all who have it
         self.forced: Opener = opener
         self._create = create
         self._within = None if beneath is None else os.path.abspath(os.fspath(beneath))
@@ -87,7 +91,7 @@ class Root:
             real = os.readlink(f"/proc/self/fd/{fd}")
         except OSError:  # no /proc
             real = os.path.realpath(self.path)
-        self._paths = (self.path, real)
+        self._paths = (self.path,) if real == self.path else (self.path, real)
         return beneath
 
     def look(self, route: Route, flags: int) -> int:

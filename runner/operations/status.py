@@ -60,7 +60,7 @@ class Life:
         self.status = status if outer is None or not outer.is_over else Status.DESTROYED
         self._outer = outer
         self._inner: weakref.WeakSet[Life] | None = None
-        self._watchers: dict[object, Watcher] = {}
+        self._watchers: dict[object, Watcher] | None = None
         if outer is not None:
             outer.take_in(self)
 
@@ -81,11 +81,14 @@ class Life:
         A watcher that raises is logged and told again the next time.
         """
         key = object()
+        watchers = self._watchers
+        if watchers is None:  # most have none, and there may be a hundred thousand of them
+            watchers = self._watchers = {}
         if not self.is_over:
-            self._watchers[key] = watcher
+            watchers[key] = watcher
 
         def unsubscribe() -> None:
-            self._watchers.pop(key, None)
+            watchers.pop(key, None)
 
         return unsubscribe
 
@@ -95,9 +98,10 @@ class Life:
             return False
         change = StatusChange(old=self.status, new=status, at=datetime.now(UTC), error=error)
         self.status = status
-        watchers = list(self._watchers.values())
+        watchers = list((self._watchers or {}).values())
         if status is Status.DESTROYED:
-            self._watchers.clear()
+            if self._watchers is not None:
+                self._watchers.clear()
             for each in list(self._inner or ()):
                 each.become(status, error)
         for watcher in watchers:

@@ -73,6 +73,8 @@ class Ground:
     @property
     def directory(self) -> str:
         """The scope's directory, absolute."""
+        if self.inner == ".":
+            return self.root
         return os.path.normpath(os.path.join(self.root, self.inner))
 
     def granting(self, permissions: Permissions | Ruleset | PresetName | None) -> Ground:

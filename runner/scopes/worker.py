@@ -7,6 +7,7 @@ table here. What it does not do: anything with files or processes; that is the b
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
@@ -74,7 +75,7 @@ def worker_spec(
         key=ground,
         open=open_worker,
         lane=lane_of,
-        place=tuple(os.path.realpath(ground.directory).split("/")[1:]),
+        place=tuple(map(sys.intern, os.path.realpath(ground.directory).split("/")[1:])),
         idle_after=idle_after,
         holds=holds,
     )

@@ -6,6 +6,7 @@ import copy
 import functools
 import os
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import trio
 
@@ -22,6 +23,9 @@ from runner.processes.environment import base_environment
 from runner.processes.host import ProcessHost
 from runner.processes.kept import Kept
 
+NO_ENV: Mapping[str, str] = MappingProxyType({})
+SHARED = ("indexes", "leftovers", "backgrounds", "kept", "streams")  # with its straight view
+
 
 class Place:
     """What the operations of a local backend work on.
@@ -30,12 +34,6 @@ class Place:
         root: the directory, opened at first use.
         env: variables for every program, on top of the allow-listed ones.
         isolation: what holds programs inside; None = nothing does.
-        indexes: where the lines of large files are.
-        leftovers: temporary files of processes that are no more.
-        backgrounds: programs that run beside other operations.
-        kept: what commands have left running on request.
-        streams: files that are open.
-        inherited: what every program gets of our own environment: what was there at the first one.
     """
 
     def __init__(
@@ -48,13 +46,8 @@ class Place:
     ) -> None:
         """Nothing is touched yet."""
         self.root = root
-        self.env = dict(env)
+        self.env = dict(env) if env else NO_ENV
         self.isolation = isolation
-        self.indexes = LineIndexes()
-        self.leftovers = Leftovers()
-        self.backgrounds = Backgrounds()
-        self.kept: set[Kept] = set()
-        self.streams = Streams()
         self._host = host
         self._own_host: ProcessHost | None = None
 
@@ -71,6 +64,33 @@ class Place:
     def answers(self, op: str, path: str) -> Answers:
         """Makes an OSError the answer of an operation."""
         return self.root.answers(op, path)
+
+    # Most places never need these, and there may be ten thousand of them.
+
+    @functools.cached_property
+    def indexes(self) -> LineIndexes:
+        """Where the lines of large files are."""
+        return LineIndexes()
+
+    @functools.cached_property
+    def leftovers(self) -> Leftovers:
+        """Temporary files of processes that are no more."""
+        return Leftovers()
+
+    @functools.cached_property
+    def backgrounds(self) -> Backgrounds:
+        """Programs that run beside other operations."""
+        return Backgrounds()
+
+    @functools.cached_property
+    def kept(self) -> set[Kept]:
+        """What commands have left running on request."""
+        return set()
+
+    @functools.cached_property
+    def streams(self) -> Streams:
+        """Files that are open."""
+        return Streams()
 
     @functools.cached_property
     def inherited(self) -> dict[str, str]:
@@ -91,6 +111,8 @@ class Place:
 
     def straight(self) -> Place:
         """The same place, in which no link is followed."""
+        for shared in SHARED:
+            getattr(self, shared)
         other = copy.copy(self)
         other.root = self.root.straight()
         return other
@@ -109,8 +131,12 @@ class Place:
 
     def holds(self) -> bool:
         """Whether something of it lives on between operations."""
-        self.kept.difference_update([each for each in self.kept if each.is_over()])
-        return bool(self.kept or self.streams) or self.backgrounds.is_any_running()
+        made = vars(self)
+        if kept := made.get("kept"):
+            kept.difference_update([each for each in kept if each.is_over()])
+        if kept or made.get("streams"):
+            return True
+        return "backgrounds" in made and self.backgrounds.is_any_running()
 
     async def aclose(self) -> None:
         """End what still runs here, and let go of the directory."""

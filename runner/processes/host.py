@@ -457,8 +457,16 @@ class ProcessHost:
             if command.down:
                 return
             log.warning("run %s has lost keeper and guardian; sweeping by tag", self.run_id)
+            self._kill_keeper(link)
             await self._sweep()
             command.down = True
+
+    def _kill_keeper(self, link: KeeperLink) -> None:
+        """End a keeper that hears nobody (a command has stopped it), nor does its guardian."""
+        guardian, pid = self._guardian, link.pid
+        with suppress(OSError):  # it has ended
+            if guardian is not None and pid is not None and parent_of(pid) == guardian.pid:
+                os.kill(pid, signal.SIGKILL)
 
     def _keep(self, link: KeeperLink, inside: Inside | None, launch: Launch) -> Kept:
         """Have its keeper look after what a command has left running."""
@@ -484,6 +492,12 @@ class ProcessHost:
             await trio.to_thread.run_sync(look, limiter=_sweepers)
         except RuntimeError:  # no thread can be started: they count as processes
             look()
+
+
+def parent_of(pid: int) -> int:
+    """The parent of a process; OSError if there is no such process."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return int(file.read().rpartition(b")")[2].split()[1])
 
 
 class NotInside(OSError):

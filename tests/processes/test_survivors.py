@@ -218,6 +218,14 @@ async def test_a_command_that_stops_its_keeper_again_and_again_is_ended_in_time(
     assert (await run(host, env, tmp_path, "echo on")).out.data() == b"on\n"
 
 
+def is_running(pid: int) -> bool:
+    """Whether a process is there and no zombie; whoever inherits it reaps it when it likes."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 async def test_a_command_that_stops_keeper_and_guardian_is_ended_in_time(
     host: ProcessHost,
     env: dict[str, str],
@@ -229,12 +237,14 @@ async def test_a_command_that_stops_keeper_and_guardian_is_ended_in_time(
     monkeypatch.setattr("runner.processes.pump.PATIENCE", 0.1)
     monkeypatch.setattr("runner.processes.host.PATIENCE", 0.5)
     guardian = "$(cut -d ' ' -f 4 /proc/$PPID/stat)"
-    script = f"setsid sleep {token} & kill -STOP {guardian} $PPID; exec sleep {token}"
+    script = f"echo $PPID; setsid sleep {token} & kill -STOP {guardian} $PPID; exec sleep {token}"
 
     done = await run(host, env, tmp_path, script, timeout=0.2, grace=0.1)
 
     assert alive() == []
     assert (done.exit_code, done.outcome) == (-9, Outcome.TIMEOUT)
+    await host.aclose()
+    assert not is_running(int(done.out.data())), "nor is its keeper left"
 
 
 PTRACE_SEIZE, PTRACE_INTERRUPT = 0x4206, 0x4207

@@ -2,6 +2,10 @@
 
     run / open_process ──► a keeper from the pool ──► leader ──► whatever it starts
 
+The way of one exec: what it needs is found and opened (launch.py), a keeper gets it (keepers.py,
+by link.py), which starts it and waits for its end (keeper.py, in a process of the guardian's) while
+its bytes come to us (pump.py).
+
 Nothing is started before the first use; then one guardian, and as many keepers as commands run at
 the same time, of which a few are kept for the next ones. A command's end is its leader's end: the
 keeper then ends everything else below it before it reports, so that nothing of a command is alive
@@ -17,50 +21,28 @@ and serves that one command. All of it needs Linux: subreapers, pidfds, epoll.
 
 from __future__ import annotations
 
-import functools
-import logging
 import os
-import signal
-import time
 import uuid
-import weakref
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import trio
 
 from runner.errors import ExecFailed
 from runner.messages import Completed, Isolation, Outcome
 from runner.messages.isolation import ModeInForce
-from runner.processes import protocol, sweep
+from runner.processes import sweep
+from runner.processes.guardian_link import GuardianLink
 from runner.processes.isolation.choosing import Choice, choose, locate
-from runner.processes.isolation.inside import Inside, wait_groups_gone
+from runner.processes.isolation.inside import Inside
 from runner.processes.isolation.proxy import Decided
+from runner.processes.keepers import PATIENCE, Keepers
 from runner.processes.kept import Kept
-from runner.processes.launch import Launch, exec_failed, not_entered
-from runner.processes.link import Command, End, GuardianLink, KeeperLink, LinkLost
+from runner.processes.launch import Launch
+from runner.processes.link import KeeperLink
 from runner.processes.process import Process
 from runner.processes.pump import Pump
 from runner.processes.reins import Reins
-
-IDLE_KEEPERS = 4  # a keeper costs 1 ms to fork and about 1 MB
-TRIES = 3
-HELLO = 20.0  # for a guardian to start, on a machine that is very busy
-PATIENCE = 6.0  # a keeper gives up after 4 s what cannot be killed
-TAG = sweep.TAG
-_sweepers = trio.CapacityLimiter(1)
-NO_KEEPER = "no process can look after it: "
-NO_GUARDIAN = "runner starts a second Python, `sys.executable`, to look after programs"
-log = logging.getLogger(__name__)
-
-
-def _close_all(links: set[GuardianLink | KeeperLink]) -> None:
-    """Let everything end when a host is forgotten, or Python ends, without `aclose`."""
-    for link in links:
-        link.sock.close()  # not `close`: there may be no trio here
-    for link in links:
-        if isinstance(link, GuardianLink):
-            link.forget()
 
 
 class ProcessHost:
@@ -77,15 +59,12 @@ class ProcessHost:
             run_id: letters, digits, `-` and `_`; None = a new one. See `runner.processes.sweep`.
         """
         self.run_id = uuid.uuid4().hex if run_id is None else sweep.check_run_id(run_id)
-        self._guardian: GuardianLink | None = None
-        self._idle: list[KeeperLink] = []
-        self._links: set[GuardianLink | KeeperLink] = set()  # all that are open
-        self._closed = False
-        weakref.finalize(self, _close_all, self._links)
+        self._keepers = Keepers(self.run_id)
 
     def __repr__(self) -> str:
-        guardian = "no guardian" if self._guardian is None else f"guardian {self._guardian.pid}"
-        return f"<ProcessHost {self.run_id} {guardian}, {len(self._idle)} keepers idle>"
+        guardian, idle = self._keepers.guardian, self._keepers.idle
+        who = "no guardian" if guardian is None else f"guardian {guardian.pid}"
+        return f"<ProcessHost {self.run_id} {who}, {len(idle)} keepers idle>"
 
     async def run(
         self,
@@ -168,39 +147,28 @@ class ProcessHost:
         pump: Pump | None = None
         link: KeeperLink | None = None
         try:
-            stdin = _has_input(data, reins)
+            stdin = data is not None or (reins is not None and reins.writes)
             launch = self._launch(argv, cwd=cwd, env=env, stdin=stdin, inside=inside)
-            link, command = await self._start(
+            link, command = await self._keepers.start(
                 launch, inside, want_started=reins is not None, keep=kept is not None
             )
             pump = Pump(link, launch, data=data or b"", max_output=max_output, reins=reins)
             timeout = timeout if inside is None else inside.timeout(timeout)
             outcome = await pump.run(timeout, silence, grace)
             if command.lost:
-                self._check_open(launch.name)
+                self._keepers.check_open(launch.name)
             if command.error is not None:
-                raise _refused(launch, command)
-            pump.drain()
-            end = command.end or _killed()
-            completed = _completed(pump, command, end, outcome, inside)
-            if kept is not None and end.kept and completed.outcome is Outcome.EXITED:
-                kept.add(self._keep(link, inside, launch))
+                raise launch.refused(command.error, is_directory=command.is_directory)
+            completed = pump.completed(outcome, inside)
+            is_kept = command.end is not None and command.end.kept
+            if kept is not None and is_kept and completed.outcome is Outcome.EXITED:
+                kept.add(self._keepers.keep(link, inside, launch))
                 link = inside = None  # they are kept as well
             return completed
         finally:
             if pump is not None:
                 pump.drain()
-            if launch is not None:
-                launch.close()
-            if inside is not None:
-                inside.stop()
-            if link is not None:
-                if not link.command.gone:
-                    with trio.move_on_after(4 * PATIENCE, shield=True):
-                        await self._put_down(link)
-                self._give_back(link)
-            if inside is not None:
-                inside.close()
+            await self._leave(launch, inside, link)
 
     @asynccontextmanager
     async def open_process(
@@ -237,13 +205,15 @@ class ProcessHost:
         feeding = trio.CancelScope()
         try:
             launch = self._launch(argv, cwd=cwd, env=env, stdin=True, inside=inside)
-            link, command = await self._start(launch, inside, want_started=True)
+            link, command = await self._keepers.start(launch, inside, want_started=True)
             await link.wait_until(lambda: command.leader is not None or command.over)
             if command.error is not None:
-                raise _refused(launch, command)
-            process = Process(link, launch, self._put_down, owns_stdin=stdin is None, inside=inside)
+                raise launch.refused(command.error, is_directory=command.is_directory)
+            process = Process(
+                link, launch, self._keepers.put_down, owns_stdin=stdin is None, inside=inside
+            )
             if inside is not None:
-                inside.watch_wall(functools.partial(_order_killed, link))
+                inside.watch_wall(link.order_killed)
             if stdin is not None:
                 trio.lowlevel.spawn_system_task(process.feed, stdin, feeding)
             yield process
@@ -251,17 +221,7 @@ class ProcessHost:
             feeding.cancel(reason="the process has been left")
             if process is not None:
                 process.close()
-            if launch is not None:
-                launch.close()
-            if inside is not None:
-                inside.stop()
-            if link is not None:
-                if not link.command.settled:
-                    with trio.move_on_after(4 * PATIENCE, shield=True):
-                        await self._put_down(link)
-                self._give_back(link)
-            if inside is not None:
-                inside.close()
+            await self._leave(launch, inside, link)
 
     async def aclose(self) -> None:
         """End everything that still runs, and the guardian; nothing can be started any more.
@@ -269,22 +229,7 @@ class ProcessHost:
         Cancellation: it is all gone before this leaves.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        self._closed = True
-        self._idle.clear()
-        guardian = self._guardian
-        with trio.CancelScope(shield=True):
-            for link in self._links:
-                link.shut()  # their readers read EOF and close them; so do the processes
-            if guardian is not None:
-                if not await guardian.wait(2 * PATIENCE):
-                    guardian.kill()
-                await self._sweep()
-                self._guardian = None
-            for link in tuple(self._links):
-                self._drop(link)
-            await wait_groups_gone()
-
-    # ------------------------------------------------------------ keepers and the guardian
+        await self._keepers.aclose()
 
     async def choose(self, isolation: Isolation) -> Choice:
         """Find out which mode is in force for what is asked for; quick once it is known.
@@ -341,9 +286,9 @@ class ProcessHost:
         inside: Inside | None,
     ) -> Launch:
         more = {} if inside is None else inside.env
-        launch = Launch(argv, cwd=cwd, env={**env, **more, TAG: self.run_id}, stdin=stdin)
+        launch = Launch(argv, cwd=cwd, env={**env, **more, sweep.TAG: self.run_id}, stdin=stdin)
         try:
-            self._check_open(launch.name)
+            self._keepers.check_open(launch.name)
             if inside is not None:
                 inside.check_program(launch.name, os.fsdecode(launch.words.split(b"\0", 1)[0]))
         except ExecFailed:
@@ -351,204 +296,18 @@ class ProcessHost:
             raise
         return launch
 
-    def _check_open(self, name: str) -> None:
-        if self._closed:
-            raise ExecFailed(
-                "exec", name, "its process host has been closed", hint="open a new one"
-            )
-
-    async def _start(
-        self, launch: Launch, inside: Inside | None, *, want_started: bool, keep: bool = False
-    ) -> tuple[KeeperLink, Command]:
-        """Give a command to a keeper; try again as long as it cannot have begun."""
-        for _ in range(TRIES):
-            try:
-                link = await self._take_keeper(inside)
-                command = await self._give(link, launch, want_started=want_started, keep=keep)
-            except LinkLost:
-                continue
-            except OSError as error:
-                if isinstance(error, NotInside):
-                    raise ExecFailed("exec", launch.name, str(error)) from None
-                raise exec_failed(launch.name, error.errno or 0, what=NO_KEEPER) from error
-            launch.close_far()
-            return link, command
-        self._check_open(launch.name)
-        raise ExecFailed("exec", launch.name, "the guardian process does not run", hint=NO_GUARDIAN)
-
-    async def _give(
-        self, link: KeeperLink, launch: Launch, *, want_started: bool, keep: bool
-    ) -> Command:
-        try:
-            link.watcher()  # it may fail, and now nothing has begun
-            return await link.start(launch, want_started=want_started, keep=keep)
-        except BaseException:
-            self._drop(link)
-            raise
-
-    async def _take_keeper(self, inside: Inside | None = None) -> KeeperLink:
-        if self._guardian is not None and not self._guardian.alive:
-            log.warning("the guardian of run %s is dead; a new one is started", self.run_id)
-            self._drop(self._guardian)
-            self._guardian = None
-            while self._idle:  # nobody would inherit from them
-                self._drop(self._idle.pop())
-        plan = None if inside is None else inside.plan
-        if self._idle and plan is None:
-            return self._idle.pop()
-        if self._guardian is None:
-            self._guardian = GuardianLink(self.run_id)
-            self._links.add(self._guardian)
-        guardian = self._guardian
-        link = guardian.fork_keeper() if plan is None else guardian.fork_keeper_inside(plan)
-        self._links.add(link)
-        try:
-            with trio.move_on_after(HELLO):
-                await link.wait_until(lambda: link.pid is not None or link.command.over)
-            said, fds = link.hear_aside()
-            if link.command.error is not None:
-                kind = OSError if plan is None else NotInside
-                raise kind(link.command.error, said or "fork")
-            if link.pid is None:
-                guardian.kill()  # it does not serve: stopped by a command, say
-                raise LinkLost
-            if inside is not None:
-                inside.begin(link.pid, fds, functools.partial(_order_killed, link))
-        except BaseException:
-            self._drop(link)
-            raise
-        return link
-
-    def _drop(self, link: GuardianLink | KeeperLink) -> None:
-        self._links.discard(link)
-        link.close()
-
-    def _give_back(self, link: KeeperLink) -> None:
-        """Keep the keeper of a command that is over for the next one, if it is fit for that."""
-        end = link.command.end
-        if end is not None and end.remaining:
-            log.warning("run %s: %d processes cannot be ended", self.run_id, end.remaining)
-        if link.reusable and not self._closed and len(self._idle) < IDLE_KEEPERS:
-            self._idle.append(link)
-        else:
-            self._drop(link)
-
-    async def _put_down(self, link: KeeperLink) -> None:
-        """See to it that a command is over and all of it gone, by harsher and harsher means."""
-        command = link.command
-        with trio.CancelScope(shield=True):  # each step is bounded
-            if command.settled and not command.gone:
-                await self._end_kept(link)
-            if not command.over:
-                with suppress(LinkLost):
-                    link.request(protocol.KILL)
-                with trio.move_on_after(PATIENCE):
-                    await link.wait_until(lambda: command.over)
-            if command.settled or command.down:
-                return
-            link.lose()
-            guardian = self._guardian
-            with suppress(LinkLost), trio.move_on_after(PATIENCE):
-                if guardian is not None and self._closed:
-                    command.down = await guardian.wait(PATIENCE)
-                elif guardian is not None and link.pid is not None:
-                    await guardian.end_keeper(link.pid)
-                    command.down = True
-            if command.down:
-                return
-            log.warning("run %s has lost keeper and guardian; sweeping by tag", self.run_id)
-            self._kill_keeper(link)
-            await self._sweep()
-            command.down = True
-
-    def _kill_keeper(self, link: KeeperLink) -> None:
-        """End a keeper that hears nobody (a command has stopped it), nor does its guardian."""
-        guardian, pid = self._guardian, link.pid
-        with suppress(OSError):  # it has ended
-            if guardian is not None and pid is not None and parent_of(pid) == guardian.pid:
-                os.kill(pid, signal.SIGKILL)
-
-    def _keep(self, link: KeeperLink, inside: Inside | None, launch: Launch) -> Kept:
-        """Have its keeper look after what a command has left running."""
-        streams = launch.stdout, launch.stderr
-        return Kept(link, inside, streams=streams, end=self._end_kept, drop=self._drop)
-
-    async def _end_kept(self, link: KeeperLink) -> None:
-        """End what a command has left running, by its keeper or else by the guardian."""
-        guardian = self._guardian
-        with trio.CancelScope(shield=True), suppress(LinkLost):  # each step is bounded
-            link.request(protocol.KILL)
-            with trio.move_on_after(PATIENCE):
-                await link.wait_until(lambda: link.lost)
-            if not link.lost and guardian is not None and link.pid is not None:
-                with trio.move_on_after(PATIENCE):
-                    await guardian.end_keeper(link.pid)
-
-    async def _sweep(self) -> None:
-        """End what carries our tag, but for what living keepers look after."""
-        spare = {link.pid for link in self._links if isinstance(link, KeeperLink) and not link.lost}
-        look = functools.partial(sweep.sweep_run, self.run_id, frozenset(spare))
-        try:
-            await trio.to_thread.run_sync(look, limiter=_sweepers)
-        except RuntimeError:  # no thread can be started: they count as processes
-            look()
-
-
-def parent_of(pid: int) -> int:
-    """The parent of a process; OSError if there is no such process."""
-    with open(f"/proc/{pid}/stat", "rb") as file:
-        return int(file.read().rpartition(b")")[2].split()[1])
-
-
-class NotInside(OSError):
-    """A process did not come inside, and what it says about that."""
-
-    def __str__(self) -> str:
-        return f"it cannot be held inside: {self.strerror}"
-
-
-def _order_killed(link: KeeperLink) -> None:
-    """Have a keeper end its command, or what that has left running; if it is gone, it does so.
-
-    It is asked for, and not left to EOF: so its leaving says that all of it is gone.
-    """
-    if not link.lost and not link.command.gone:
-        with suppress(LinkLost):
-            link.request(protocol.KILL)
-
-
-def _refused(launch: Launch, command: Command) -> ExecFailed:
-    """What the keeper says why it could not start a program."""
-    number = command.error or 0
-    if command.is_directory:
-        return not_entered(launch.name, os.strerror(number))
-    return exec_failed(launch.name, number)
-
-
-def _has_input(data: bytes | None, reins: Reins | None) -> bool:
-    return data is not None or (reins is not None and reins.writes)
-
-
-def _completed(
-    pump: Pump, command: Command, end: End, outcome: Outcome, inside: Inside | None
-) -> Completed:
-    """What is said of a command that has ended."""
-    if end.when < pump.told:  # it was only the rest of its tree that took too long
-        outcome = Outcome.EXITED
-    duration = max(0.0, end.when - command.began)
-    exceeded = None if inside is None else inside.exceeded(end.exit_code, outcome, duration)
-    return Completed(
-        exit_code=end.exit_code,
-        outcome=outcome,
-        out=pump.out.capture.output(),
-        err=pump.err.capture.output(),
-        duration=duration,
-        leftovers=end.leftovers,
-        isolation=None if inside is None else inside.in_force,
-        limit_exceeded=exceeded,
-    )
-
-
-def _killed() -> End:
-    """The end of a command whose keeper is gone: the guardian, or the sweep, kills what it had."""
-    return End(exit_code=-signal.SIGKILL, leftovers=0, remaining=0, when=time.monotonic())
+    async def _leave(
+        self, launch: Launch | None, inside: Inside | None, link: KeeperLink | None
+    ) -> None:
+        """Close what is ours of a command, and see to it that nothing of it is left."""
+        if launch is not None:
+            launch.close()
+        if inside is not None:
+            inside.stop()
+        if link is not None:
+            if not link.command.gone:
+                with trio.move_on_after(4 * PATIENCE, shield=True):
+                    await self._keepers.put_down(link)
+            self._keepers.give_back(link)
+        if inside is not None:
+            inside.close()

@@ -233,6 +233,12 @@ class Launch:
         os.set_blocking(near, False)
         return near
 
+    def refused(self, number: int, *, is_directory: bool) -> ExecFailed:
+        """Say why the keeper could not start it, from an errno."""
+        if is_directory:
+            return not_entered(self.name, os.strerror(number))
+        return exec_failed(self.name, number)
+
     def close_far(self) -> None:
         """Close the ends that the keeper has got by now."""
         while self.far:

@@ -1,38 +1,32 @@
-"""Our end of the sockets to the guardian and to keepers.
+"""Our end of the socket to a keeper, and how far its command is.
 
-A `KeeperLink` carries one command at a time: `start` sends it, `receive` takes in what the keeper
-has reported, and the attributes say how far it is. Nothing here waits but to send and in the
+A `KeeperLink` carries one command at a time: `start` sends it, `take` takes in what the keeper
+has reported, and its `command` says how far it is. Nothing here waits but to send and in the
 methods that say so; whoever owns the command decides who reads.
 
-A link is *lost* when its other end is gone: the process was killed, or has crashed.
+A link is *lost* when its other end is gone: the process was killed, or has crashed. `Link` is what
+this one and the guardian's (guardian_link.py) have in common.
 """
 
 from __future__ import annotations
 
-import errno
-import os
 import select
+import signal
 import socket
 import struct
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
+from typing import Self
 
 import attrs
 import trio
 
-from runner.processes import guardian, protocol
-from runner.processes.isolation.plan import Plan
+from runner.processes import protocol
 from runner.processes.isolation.watching import outer_pid
 from runner.processes.launch import Launch
 
 SCM_RIGHTS = socket.SCM_RIGHTS
-HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-# What an interpreter may need to find its own shared library; nothing else is passed on.
-FORGET = 2.0
-PASSED = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
 
 class LinkLost(Exception):
@@ -53,6 +47,11 @@ class End:
     remaining: int
     when: float
     kept: bool = False
+
+    @classmethod
+    def killed(cls) -> Self:
+        """The end of what has lost its keeper: guardian or sweep kill what that had."""
+        return cls(exit_code=-signal.SIGKILL, leftovers=0, remaining=0, when=time.monotonic())
 
 
 class Link:
@@ -243,6 +242,15 @@ class KeeperLink(Link):
             return "", []
         return data.decode(errors="replace"), fds
 
+    def order_killed(self) -> None:
+        """Have the keeper end its command, or what that has left running; if it is gone, it has.
+
+        It is asked for, and not left to EOF: so its leaving says that all of it is gone.
+        """
+        if not self.lost and not self.command.gone:
+            with suppress(LinkLost):
+                self.request(protocol.KILL)
+
     def lose(self) -> None:
         """Give the keeper up."""
         self.lost = self.command.lost = True
@@ -267,121 +275,3 @@ class KeeperLink(Link):
             self.aside.close()
         if self._watcher is not None:
             self._watcher.close()
-
-
-class GuardianLink(Link):
-    """The guardian, as our child."""
-
-    def __init__(self, run_id: str) -> None:
-        """Start it; that takes about a millisecond, and 20 more until it serves.
-
-        It is started from the calling thread by vfork: trio's own way would fork in a thread.
-
-        Raises:
-            OSError: it cannot be started.
-        """
-        near, far = socket.socketpair()
-        with far:
-            try:
-                self._process = subprocess.Popen(
-                    [*self.command(), HERE, str(far.fileno()), run_id],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    pass_fds=[far.fileno()],
-                    start_new_session=True,
-                    cwd="/",
-                    env={name: os.environ[name] for name in PASSED if name in os.environ},
-                )
-            except BaseException:
-                near.close()
-                raise
-        super().__init__(near)
-        self._lock = trio.Lock()
-
-    @staticmethod
-    def command() -> list[str]:
-        """How the guardian is run, before its own arguments."""
-        return [sys.executable, "-I", "-S", "-c", guardian.BOOT]
-
-    @property
-    def pid(self) -> int:
-        """The guardian's pid."""
-        return self._process.pid
-
-    @property
-    def alive(self) -> bool:
-        """Whether it runs."""
-        return self._process.poll() is None
-
-    def fork_keeper(self) -> KeeperLink:
-        """Ask for a new keeper; its hello says that it is there.
-
-        Raises:
-            LinkLost: the guardian is gone.
-            OSError: there are no descriptors for it.
-        """
-        near, far = socket.socketpair()
-        try:
-            with far:
-                self.request(protocol.FORK, fds=(far.fileno(),))
-        except BaseException:
-            near.close()
-            raise
-        return KeeperLink(near)
-
-    def fork_keeper_inside(self, plan: Plan) -> KeeperLink:
-        """Ask for a new keeper that goes inside; what it says of that comes `aside`.
-
-        Raises:
-            LinkLost: the guardian is gone.
-            OSError: there are no descriptors for it.
-        """
-        near, far = socket.socketpair()
-        with ExitStack() as ours, far:
-            ours.callback(near.close)
-            aside, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            ours.callback(aside.close)
-            with other:
-                aside.setblocking(False)
-                try:
-                    aside.send(plan.data)
-                except BlockingIOError:
-                    raise OSError(errno.E2BIG, "") from None
-                fds = far.fileno(), other.fileno()
-                self.request(protocol.FORK_INSIDE, plan.flags, plan.mapped, fds=fds)
-            ours.pop_all()
-        link = KeeperLink(near)
-        link.aside = aside
-        return link
-
-    async def end_keeper(self, pid: int) -> int:
-        """Kill a keeper, and end whatever dead keepers left; how many that were.
-
-        Raises:
-            LinkLost: the guardian is gone.
-        """
-        async with self._lock:
-            self.request(protocol.END, pid)
-            while not (reports := self.receive()):
-                if self.lost:
-                    raise LinkLost
-                await trio.lowlevel.wait_readable(self.sock)
-            return reports[-1][1]
-
-    async def wait(self, patience: float) -> bool:
-        """Wait until it has ended, which it does when all is gone; whether it has."""
-        with trio.move_on_after(patience):
-            while self.alive:  # noqa: ASYNC110 - once in its life, and needs no descriptor
-                await trio.sleep(0.002)
-        return not self.alive
-
-    def kill(self) -> None:
-        """End it by force, and wait for it."""
-        self._process.kill()
-        self._process.wait()
-
-    def forget(self) -> None:
-        """Wait a little for its end, without trio, after all sockets have been closed."""
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(FORGET)

@@ -19,10 +19,11 @@ from contextlib import suppress
 
 import trio
 
-from runner.messages import Outcome
+from runner.messages import Completed, Outcome
 from runner.processes import protocol
+from runner.processes.isolation.inside import Inside
 from runner.processes.launch import Launch, set_pipe_size
-from runner.processes.link import KeeperLink, LinkLost
+from runner.processes.link import End, KeeperLink, LinkLost
 from runner.processes.output import Capture
 from runner.processes.reins import Reins
 
@@ -220,3 +221,23 @@ class Pump:
             self._forget(fd)
         if self._launch.stdin >= 0:
             self._forget(self._launch.stdin)
+
+    def completed(self, outcome: Outcome, inside: Inside | None) -> Completed:
+        """What is said of the command, which is over, or lost."""
+        self.drain()
+        command = self._link.command
+        end = command.end or End.killed()
+        if end.when < self.told:  # it was only the rest of its tree that took too long
+            outcome = Outcome.EXITED
+        duration = max(0.0, end.when - command.began)
+        exceeded = None if inside is None else inside.exceeded(end.exit_code, outcome, duration)
+        return Completed(
+            exit_code=end.exit_code,
+            outcome=outcome,
+            out=self.out.capture.output(),
+            err=self.err.capture.output(),
+            duration=duration,
+            leftovers=end.leftovers,
+            isolation=None if inside is None else inside.in_force,
+            limit_exceeded=exceeded,
+        )

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 import trio
 
-from runner.processes import guardian, link
+from runner.processes import guardian, guardian_link
 from runner.processes.environment import base_environment
 from runner.processes.host import ProcessHost
 from runner.processes.isolation import inside, users
@@ -31,10 +31,10 @@ MEASURED = "COVERAGE_PROCESS_CONFIG"
 def _measured_guardian(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let coverage see into the guardian, which is isolated from everything otherwise."""
     if MEASURED in os.environ:
-        command = link.GuardianLink.command()
+        command = guardian_link.GuardianLink.command()
         isolated = [word for word in command if word not in ("-I", "-S")]
-        monkeypatch.setattr(link.GuardianLink, "command", staticmethod(lambda: isolated))
-        monkeypatch.setattr(link, "PASSED", (*link.PASSED, MEASURED))
+        monkeypatch.setattr(guardian_link.GuardianLink, "command", staticmethod(lambda: isolated))
+        monkeypatch.setattr(guardian_link, "PASSED", (*guardian_link.PASSED, MEASURED))
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def python() -> str:
 def _readable_copy(stack: contextlib.ExitStack) -> str:
     """What the guardian loads, where everybody can read it: a checkout may be root's alone."""
     base = stack.enter_context(tempfile.TemporaryDirectory(prefix="runner-copy-"))
-    here = os.path.dirname(link.__file__)
+    here = os.path.dirname(guardian_link.__file__)
     shutil.copytree(
         here,
         os.path.join(base, "runner", "processes"),
@@ -132,8 +132,8 @@ def _as_ordinary() -> Iterator[int]:
                 pytest.skip("needs setpriv: apt-get install util-linux")
             ids = f"--reuid={ORDINARY}", f"--regid={ORDINARY}", "--clear-groups"
             command = ["setpriv", *ids, PYTHON, "-I", "-S", "-c", guardian.BOOT]
-            patch.setattr(link, "HERE", _readable_copy(stack))
-            patch.setattr(link.GuardianLink, "command", staticmethod(lambda: command))
+            patch.setattr(guardian_link, "HERE", _readable_copy(stack))
+            patch.setattr(guardian_link.GuardianLink, "command", staticmethod(lambda: command))
             patch.setattr(users, "own_ids", lambda: (ORDINARY, ORDINARY))
             patch.setattr(inside, "_tree", [None])  # groups would be root's
         yield ORDINARY

@@ -19,7 +19,7 @@ import pytest
 import trio
 
 from runner.errors import ExecFailed
-from runner.processes import link
+from runner.processes import guardian_link
 from runner.processes.host import ProcessHost
 
 NOBODY = 65534
@@ -43,8 +43,8 @@ def bounded() -> list[str]:
 
 @pytest.fixture
 def guardian_is_bounded(bounded: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    command = [*bounded, *link.GuardianLink.command()]
-    monkeypatch.setattr(link.GuardianLink, "command", staticmethod(lambda: command))
+    command = [*bounded, *guardian_link.GuardianLink.command()]
+    monkeypatch.setattr(guardian_link.GuardianLink, "command", staticmethod(lambda: command))
 
 
 SET_LIMIT = """
@@ -96,23 +96,23 @@ async def test_a_guardian_that_cannot_fork_says_so_and_serves_on(
     beside: bool, host: ProcessHost, start: Any, no_fork: Any, until: Any
 ) -> None:
     await start("true")
-    assert host._guardian is not None
-    guardian = host._guardian.pid
-    host._drop(host._idle.pop())  # so that the next command needs a new one
+    assert host._keepers.guardian is not None
+    guardian = host._keepers.guardian.pid
+    host._keepers._drop(host._keepers.idle.pop())  # so that the next command needs a new one
     await until(lambda: not children_of(guardian))
     with no_fork(guardian):
         for _ in range(3):
             with pytest.raises(ExecFailed, match=TOO_MANY) as caught:
                 await start("echo", "x", beside=beside)
         error = caught.value
-        assert host._links == {host._guardian}
+        assert host._keepers._links == {host._keepers.guardian}
 
     assert (error.op, error.path) == ("exec", "echo")
     assert "no process can look after it" in str(error)
     assert "ulimit -u" in error.hint
     assert await start("echo", "again", beside=beside) == b"again\n"
-    assert host._guardian.pid == guardian
-    assert children_of(guardian) == [keeper.pid for keeper in host._idle]
+    assert host._keepers.guardian.pid == guardian
+    assert children_of(guardian) == [keeper.pid for keeper in host._keepers.idle]
 
 
 @pytest.mark.usefixtures("guardian_is_bounded")
@@ -121,7 +121,7 @@ async def test_a_keeper_that_cannot_start_a_program_says_so_and_starts_the_next(
     beside: bool, host: ProcessHost, start: Any, no_fork: Any
 ) -> None:
     await start("true")
-    keeper = host._idle[0].pid
+    keeper = host._keepers.idle[0].pid
     assert keeper is not None
     with no_fork(keeper):
         for _ in range(3):
@@ -133,7 +133,7 @@ async def test_a_keeper_that_cannot_start_a_program_says_so_and_starts_the_next(
     assert (error.op, error.path) == ("exec", "echo")
     assert "ulimit -u" in error.hint
     assert await start("echo", "again", beside=beside) == b"again\n"
-    assert [each.pid for each in host._idle] == [keeper]
+    assert [each.pid for each in host._keepers.idle] == [keeper]
 
 
 @pytest.mark.usefixtures("guardian_is_bounded")
@@ -141,8 +141,8 @@ async def test_what_runs_goes_on_where_nothing_new_can_be_started(
     host: ProcessHost, env: dict[str, str], no_fork: Any
 ) -> None:
     async with host.open_process(["cat"], cwd="/", env=env) as process:
-        assert host._guardian is not None
-        with no_fork(host._guardian.pid), trio.fail_after(20):
+        assert host._keepers.guardian is not None
+        with no_fork(host._keepers.guardian.pid), trio.fail_after(20):
             with pytest.raises(ExecFailed, match=TOO_MANY):
                 await host.run(["true"], cwd="/", env=env)
             assert process.stdin is not None

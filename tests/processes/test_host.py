@@ -17,7 +17,8 @@ import trio
 from runner.errors import ConfigError, ExecFailed
 from runner.messages import Completed, Outcome
 from runner.processes import launch
-from runner.processes.host import IDLE_KEEPERS, ProcessHost
+from runner.processes.host import ProcessHost
+from runner.processes.keepers import IDLE_KEEPERS
 
 Sh = Callable[..., Any]
 SECRETS = {"MY_API_KEY": "canary-in-environ", "SSH_AUTH_SOCK": "/canary"}
@@ -457,7 +458,7 @@ async def test_without_a_guardian_nothing_is_started(
     host: ProcessHost, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "runner.processes.link.GuardianLink.command",
+        "runner.processes.guardian_link.GuardianLink.command",
         staticmethod(lambda: [sys.executable, "-c", "pass"]),
     )
     with pytest.raises(ExecFailed, match="guardian"), trio.fail_after(20):
@@ -466,20 +467,20 @@ async def test_without_a_guardian_nothing_is_started(
 
 async def test_a_guardian_that_was_killed_is_replaced(sh: Sh, host: ProcessHost) -> None:
     await sh("true")
-    assert host._guardian is not None
-    first = host._guardian.pid
+    assert host._keepers.guardian is not None
+    first = host._keepers.guardian.pid
     os.kill(first, signal.SIGKILL)
     assert os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
 
     assert (await sh("echo again")).out.data() == b"again\n"
-    assert host._guardian.pid != first
+    assert host._keepers.guardian.pid != first
 
 
 async def test_a_keeper_that_was_killed_while_idle_is_replaced(
     sh: Sh, host: ProcessHost, until: Callable[..., Any]
 ) -> None:
     await sh("true")
-    pid = host._idle[0].pid
+    pid = host._keepers.idle[0].pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     await until(lambda: not Path(f"/proc/{pid}").exists())
@@ -490,10 +491,10 @@ async def test_a_keeper_that_was_killed_while_idle_is_replaced(
 async def test_a_guardian_that_does_not_serve_is_replaced(
     sh: Sh, host: ProcessHost, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, until: Any
 ) -> None:
-    monkeypatch.setattr("runner.processes.host.HELLO", 1.0)
+    monkeypatch.setattr("runner.processes.keepers.HELLO", 1.0)
     await sh("true")
-    assert host._guardian is not None
-    first = host._guardian.pid
+    assert host._keepers.guardian is not None
+    first = host._keepers.guardian.pid
     os.kill(first, signal.SIGSTOP)
     async with trio.open_nursery() as nursery:
         # It has the only keeper meanwhile, so that the next command needs another.
@@ -501,18 +502,18 @@ async def test_a_guardian_that_does_not_serve_is_replaced(
         await until((tmp_path / "up").exists)
 
         assert (await sh("echo again")).out.data() == b"again\n"
-        assert host._guardian.pid != first
+        assert host._keepers.guardian.pid != first
         (tmp_path / "down").touch()
 
 
 async def test_closing_does_not_wait_for_a_guardian_that_does_not_end(
     env: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.processes.host.PATIENCE", 0.1)
+    monkeypatch.setattr("runner.processes.keepers.PATIENCE", 0.1)
     host = ProcessHost()
     await host.run(["true"], cwd="/", env=env)
-    assert host._guardian is not None
-    pid = host._guardian.pid
+    assert host._keepers.guardian is not None
+    pid = host._keepers.guardian.pid
     os.kill(pid, signal.SIGSTOP)
     await host.aclose()
 

@@ -235,7 +235,7 @@ async def test_a_command_that_stops_keeper_and_guardian_is_ended_in_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("runner.processes.pump.PATIENCE", 0.1)
-    monkeypatch.setattr("runner.processes.host.PATIENCE", 0.5)
+    monkeypatch.setattr("runner.processes.keepers.PATIENCE", 0.5)
     guardian = "$(cut -d ' ' -f 4 /proc/$PPID/stat)"
     script = f"echo $PPID; setsid sleep {token} & kill -STOP {guardian} $PPID; exec sleep {token}"
 

@@ -170,8 +170,12 @@ async def _make_attempts(isolation, outside, python) -> dict[str, list]:
         env = {"PATH": os.defpath, "HOME": "/nonexistent"}
         os.environ["ESCAPES_TOKEN"] = "of-the-daemon"
         await host.run(["true"], cwd=outside.scope, env=env)  # so that there is a guardian
-        assert host._guardian is not None
-        more = {"numbers": numbers, "guardian": host._guardian.pid, "daemon": "of-the-daemon"}
+        assert host._keepers.guardian is not None
+        more = {
+            "numbers": numbers,
+            "guardian": host._keepers.guardian.pid,
+            "daemon": "of-the-daemon",
+        }
         with open(PROGRAM, encoding="utf-8") as file:
             program = file.read()
         done = await host.run(

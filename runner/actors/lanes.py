@@ -87,7 +87,7 @@ class Place:
 
     def is_free(self, lane: Lane) -> bool:
         """Whether a message that came now would be granted at once."""
-        if lane is Lane.CONTROL:
+        if not self.order.unfinished or lane is Lane.CONTROL:
             return True
         place: Place | None = self
         while place is not None:
@@ -110,6 +110,7 @@ class Place:
             ticket.granted = True
             return True
         ticket.granted = granted = self.is_free(ticket.lane)
+        order.unfinished += 1
         self._mine(ticket.lane)[ticket.serial] = ticket
         above = self.parent
         while above is not None:
@@ -130,6 +131,7 @@ class Place:
             above.busy_below -= 1
             above = above.parent
         order = self.order
+        order.unfinished -= 1
         if not ticket.granted:
             order.waiting -= 1
             del self._waiting(ticket.lane)[ticket.serial]
@@ -201,10 +203,13 @@ class Order:
 
     Attributes:
         serial: of the last ticket.
-        waiting: how many tickets are not granted: mostly none, and then there is nothing to do.
+        unfinished: how many tickets are between `enter` and `leave`: what is answered at once has
+            none, so there are mostly none, and whatever comes is free.
+        waiting: how many of them are not granted: mostly none, and then there is nothing to do.
     """
 
     serial: int = 0
+    unfinished: int = 0
     waiting: int = 0
     root: Place = attrs.field(init=False)
 

@@ -51,23 +51,23 @@ Watcher = Callable[[StatusChange], object]
 
 
 class Life:
-    """The status of one thing, below that of another."""
+    """The status of one thing, below that of another.
 
-    __slots__ = ("__weakref__", "_inner", "_outer", "_watchers", "status")
+    Attributes:
+        is_over: whether it was destroyed; every operation looks here.
+    """
+
+    __slots__ = ("__weakref__", "_inner", "_outer", "_watchers", "is_over", "status")
 
     def __init__(self, outer: Life | None = None, status: Status = Status.CONNECTED) -> None:
         """Destroyed already, if what it stands in is."""
         self.status = status if outer is None or not outer.is_over else Status.DESTROYED
+        self.is_over = self.status is Status.DESTROYED
         self._outer = outer
         self._inner: weakref.WeakSet[Life] | None = None
         self._watchers: dict[object, Watcher] | None = None
         if outer is not None:
             outer.take_in(self)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it was destroyed."""
-        return self.status is Status.DESTROYED
 
     def take_in(self, inner: Life) -> None:
         """Something stands in this one."""
@@ -98,6 +98,7 @@ class Life:
             return False
         change = StatusChange(old=self.status, new=status, at=datetime.now(UTC), error=error)
         self.status = status
+        self.is_over = status is Status.DESTROYED
         watchers = list((self._watchers or {}).values())
         if status is Status.DESTROYED:
             if self._watchers is not None:

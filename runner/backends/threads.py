@@ -37,7 +37,11 @@ def file_threads() -> trio.CapacityLimiter:
 
 async def in_thread(work: Callable[[], T]) -> T:
     """Carry out `work` in a thread of ours; leaves when it has ended, never before."""
-    return await trio.to_thread.run_sync(work, limiter=file_threads())
+    # Not as the thread's own answer: trio's loop would hold on to that until the caller's next
+    # checkpoint, and a million matches would be let go of in the middle of something else.
+    answer: list[T] = []
+    await trio.to_thread.run_sync(lambda: answer.append(work()), limiter=file_threads())
+    return answer.pop()
 
 
 @contextlib.contextmanager

@@ -13,8 +13,8 @@ from typing import get_args
 
 from runner import messages as m
 from runner.backends.base import LATER, Backend, Later
-from runner.backends.straight import Resolved
-from runner.errors import ConfigError, ReadOnly
+from runner.backends.straight import Resolved, straight_view, straightening
+from runner.errors import ReadOnly
 from runner.messages import AnswerT, Message
 from runner.operations import Asking
 from runner.operations.op_names import op_name
@@ -57,21 +57,16 @@ class ReadOnlyBackend(Backend):
 
     def straight(self) -> ReadOnlyBackend:
         """The same view, in which no link is followed."""
-        return ReadOnlyBackend(self._backend().straight())
+        return ReadOnlyBackend(straight_view(self._inner))
 
     def resolve(self, op: str, path: str, *, entry: bool = False) -> Resolved:
         """Where a path leads."""
-        return self._backend().resolve(op, path, entry=entry)
+        return straightening(self._inner).resolve(op, path, entry=entry)
 
     async def aclose(self) -> None:
         """Close the inner backend; a scope belongs to its runner."""
         if isinstance(self._inner, Backend):
             await self._inner.aclose()
-
-    def _backend(self) -> Backend:
-        if isinstance(self._inner, Backend):
-            return self._inner
-        raise ConfigError(f"{self.name} is a scope: give permissions to the scope itself")
 
     def _require_reading(self, message: Message[AnswerT]) -> None:
         if type(message) in READING:

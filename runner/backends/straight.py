@@ -13,15 +13,33 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import Protocol, Self, cast, runtime_checkable
 
 import attrs
 
 from runner.backends.beneath import DIRECTORY, MAX_LINKS, Beneath, Names, Route, fail, split_link
+from runner.errors import ConfigError
+from runner.operations import Asking
 
 MOST_NAMES = 4096  # in a path that has links or `..` in it; PATH_MAX allows half as many
 
 # Missing, behind a file, not for us, or changed since a moment ago.
 _NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES}
+
+
+@attrs.frozen(kw_only=True)
+class Mount:
+    """A part of a tree that is kept elsewhere: what stands at a route of a composite.
+
+    Attributes:
+        names: where it stands, from the root of the tree.
+        root: the absolute path of that place where it is kept, as it was given.
+        real_root: the same with links followed.
+    """
+
+    names: Names
+    root: str
+    real_root: str
 
 
 @attrs.frozen(kw_only=True)
@@ -34,6 +52,7 @@ class Resolved:
         directory: only a directory may stand there.
         root: the absolute path of the backend's root, as it was given.
         real_root: the same with links followed.
+        mounts: what of all at, above and beneath the path is kept elsewhere, the deepest first.
     """
 
     given: Names
@@ -41,11 +60,35 @@ class Resolved:
     directory: bool
     root: str
     real_root: str
+    mounts: tuple[Mount, ...] = ()
 
     @property
     def path(self) -> str:
         """For an operation of the straight view."""
         return "/".join(self.names or (".",)) + ("/" if self.directory else "")
+
+
+@runtime_checkable
+class Straightening(Protocol):
+    """Files of which there is a straight view: most backends, and scopes."""
+
+    def straight(self) -> Self:
+        """The same files, in which no link is followed."""
+
+    def resolve(self, op: str, path: str, *, entry: bool = False) -> Resolved:
+        """Where a path leads, links followed; short work, without a checkpoint."""
+
+
+def straightening(member: Asking) -> Straightening:
+    """What can tell where its paths lead; ConfigError if it cannot."""
+    if isinstance(member, Straightening):
+        return member
+    raise ConfigError(f"{member.name} cannot be used with permissions: give them to what it uses")
+
+
+def straight_view(member: Asking) -> Asking:
+    """The same files, in which no link is followed; ConfigError if there is no such view."""
+    return cast("Asking", straightening(member).straight())
 
 
 def resolved(

@@ -52,7 +52,8 @@ class Bases:
 
     def spots(self, grant: Grant, resolved: Resolved, below: Names = ()) -> tuple[Spot, ...]:
         """The names by which a grant judges a path, or what lies beneath it."""
-        written = _spot(resolved.root, plain(resolved.given + below), grant.base)
+        given, names = plain(resolved.given + below), plain(resolved.names + below)
+        written = _spot(resolved.root, given, grant.base)
         base = grant.base
         if base is not None:
             key = (base, resolved.real_root)
@@ -60,8 +61,11 @@ class Bases:
                 self._known = {each: to for each, to in self._known.items() if each[0] != base}
                 self._known[key] = self._real_path(base)
             base = self._known[key]
-        real = _spot(resolved.real_root, plain(resolved.names + below), base)
-        return (written,) if written == real else (written, real)
+        real = _spot(resolved.real_root, names, base)
+        if not resolved.mounts:
+            return (written,) if written == real else (written, real)
+        kept = (*_kept(resolved, given, written), *_kept(resolved, names, real))
+        return tuple(dict.fromkeys((written, real, *kept)))
 
 
 def plain(names: Names) -> Names:
@@ -77,11 +81,25 @@ def plain(names: Names) -> Names:
     return tuple(done)
 
 
-def _spot(root: str, names: Names, base: str | None) -> Spot:
+def _kept(resolved: Resolved, names: Names, spot: Spot) -> Iterator[Spot]:
+    """The same place by the absolute paths where it is kept, if it is kept elsewhere."""
+    for mount in resolved.mounts:
+        depth = len(mount.names)
+        if names[:depth] == mount.names:
+            for root in (mount.root, mount.real_root):
+                yield Spot(_joined(root, names[depth:]), spot.relative)
+            return
+
+
+def _joined(root: str, names: Names) -> str:
     inner = "/".join(names)
-    absolute = (root.rstrip("/") + "/" + inner if inner else root) or "/"
+    return (root.rstrip("/") + "/" + inner if inner else root) or "/"
+
+
+def _spot(root: str, names: Names, base: str | None) -> Spot:
+    absolute = _joined(root, names)
     if base is None:
-        return Spot(absolute, inner or ".")
+        return Spot(absolute, "/".join(names) or ".")
     if absolute == base:
         return Spot(absolute, ".")
     above = base.rstrip("/") + "/"

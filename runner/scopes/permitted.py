@@ -21,8 +21,9 @@ file has a second name (a hard link), or what becomes of files while a tree is c
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, TypeVar, cast
 
 import attrs
@@ -92,6 +93,7 @@ class PermittedBackend(Backend):
         self._grants = tuple(rules)
         self._whole = inner
         self._inner = inner.straight()
+        self._follows = True
         self._bases = Bases(self._grants, os.path.realpath)
         self._decider = Decider(self._grants, self.name)
 
@@ -104,8 +106,10 @@ class PermittedBackend(Backend):
         return self._whole.name
 
     def straight(self) -> PermittedBackend:
-        """The same: this one follows no link that it has not judged."""
-        return self
+        """The same rules, behind which no link is followed: it fails where one is in the way."""
+        other = copy.copy(self)
+        other._follows = False  # noqa: SLF001 - of the same class
+        return other
 
     def resolve(self, op: str, path: str, *, entry: bool = False) -> Resolved:
         """Where a path leads."""
@@ -154,8 +158,14 @@ class PermittedBackend(Backend):
         answer = self._inner.answer_now(message)
         return await self._inner.carry_out(message) if isinstance(answer, Later) else answer
 
-    def _resolve(self, op: str, slots: Iterable[Slot]) -> list[Resolved]:
-        return [self._inner.resolve(op, each.path, entry=each.field.entry) for each in slots]
+    def _resolve(self, op: str, slots: Sequence[Slot]) -> list[Resolved]:
+        ways = [self._inner.resolve(op, each.path, entry=each.field.entry) for each in slots]
+        if not self._follows:
+            for slot, way in zip(slots, ways, strict=True):
+                if way.names != way.given:
+                    what = "a link is in the way, and whoever asks follows none"
+                    raise InvalidPath(op, slot.path, what, scope=self.name)
+        return ways
 
     # ---------------------------------------------------------------- judging
 

@@ -23,11 +23,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import attrs
 
-from runner.errors import Destroyed, InvalidPath, OperationError, RunnerError
+from runner.backends.straight import Resolved
+from runner.errors import ConfigError, Destroyed, InvalidPath, OperationError, RunnerError
 from runner.messages import (
     AnswerT,
     CloseStream,
@@ -45,6 +46,7 @@ from runner.messages import (
 from runner.messages.isolation import narrowed
 from runner.operations import Operations
 from runner.operations.op_names import op_name, subject_of
+from runner.operations.soundness import require_sound
 from runner.operations.status import Life, Status, Watcher
 from runner.scopes.linting import lint_of, require_harmless
 from runner.scopes.operation_log import OperationLog, logged
@@ -63,12 +65,14 @@ class Ground:
             the root, whatever links there are.
         isolation: what is to hold its programs inside it; None = nothing.
         permissions: what may be done there; all of them must allow it, an outer scope's first.
+        is_straight: no link is followed there.
     """
 
     root: str
     inner: str = "."
     isolation: Isolation | None = None
     permissions: tuple[Grant, ...] = ()
+    is_straight: bool = False
 
     @property
     def directory(self) -> str:
@@ -91,6 +95,14 @@ class Asker(Protocol):
     async def __call__(self, message: Message[AnswerT], /) -> AnswerT:
         """Have a message carried out."""
         ...
+
+
+@runtime_checkable
+class Resolving(Protocol):
+    """A way to a worker on this machine, where links can be looked at without asking it."""
+
+    def resolve(self, op: str, path: str, *, entry: bool) -> Resolved:
+        """Where a path leads, links followed."""
 
 
 AskerOf = Callable[[Ground], Asker]
@@ -166,6 +178,7 @@ class Scope(Operations):
             inner=inner,
             isolation=narrowed(self.ground.isolation, isolation),
             permissions=self.ground.permissions,
+            is_straight=self.ground.is_straight,
         )
         return Scope(
             os.path.join(self.path, path),
@@ -177,6 +190,38 @@ class Scope(Operations):
             life=Life(self._life),
             outer=self,
         )
+
+    def straight(self) -> Scope:
+        """The same scope, in which no link is followed: for permissions around it.
+
+        Raises:
+            ConfigError: it is not on this machine, where one can see where links lead.
+        """
+        self._resolving()
+        return Scope(
+            self.path,
+            attrs.evolve(self.ground, is_straight=True),
+            self.env,
+            self._asker_of,
+            lints=self.lints,
+            logs=self.logs,
+            life=Life(self._life),
+            outer=self,
+        )
+
+    def resolve(self, op: str, path: str, *, entry: bool = False) -> Resolved:
+        """Where a path leads, links followed; see `Backend.resolve`."""
+        try:
+            return self._resolving().resolve(op, path, entry=entry)
+        except OperationError as error:
+            error.scope = self.path
+            raise
+
+    def _resolving(self) -> Resolving:
+        if isinstance(self._asker, Resolving):
+            return self._asker
+        what = "it is not on this machine, where one can see where links lead"
+        raise ConfigError(f"no permissions can be put around the scope {self.path!r}: {what}")
 
     @property
     def status(self) -> Status:
@@ -233,6 +278,7 @@ class Scope(Operations):
 
     def ask(self, message: Message[AnswerT], /) -> Coroutine[Any, Any, AnswerT]:
         """Have a message carried out by the worker, and logged."""
+        require_sound(message, self.path)
         if not self.logs:
             return self._ask(message)
         return logged(self.logs, self.path, self.env, message, self._ask)

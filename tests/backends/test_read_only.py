@@ -91,13 +91,13 @@ async def test_it_may_have_permissions_on_top():
         await backend.write("a", "x")
 
 
-def test_a_scope_has_permissions_of_its_own():
+def test_what_cannot_say_where_its_links_lead_cannot_have_permissions_around_it():
     class Handle(Asking):
         name = "handle"
 
         async def ask(self, message):
             raise NotImplementedError
 
-    with pytest.raises(ConfigError, match="to the scope itself"):
+    with pytest.raises(ConfigError, match="handle cannot be used with permissions"):
         PermittedBackend(ReadOnlyBackend(Handle()), "permissive")
     assert "ReadOnlyBackend" in repr(ReadOnlyBackend(Handle()))

@@ -14,6 +14,7 @@ import trio.testing
 
 from runner import messages as m
 from runner.backends.base import Backend
+from runner.backends.composite import CompositeBackend
 from runner.backends.local import LocalBackend
 from runner.backends.memory import MemoryBackend
 from runner.errors import ConfigError, Denied, InvalidPath, NotFound, OperationError, PathEscapes
@@ -35,10 +36,16 @@ TREE = {
 }
 
 
-@pytest.fixture(params=["openat2", "walk", "memory"])
+@pytest.fixture(params=["openat2", "walk", "memory", "stripped", "kept"])
 async def inner(request, tmp_path):
     if request.param == "memory":
         backend = MemoryBackend(TREE)
+    elif request.param in {"stripped", "kept"}:
+        members = {"secrets/deep": MemoryBackend(), "src": LocalBackend(tmp_path / "src")}
+        default = LocalBackend(tmp_path / "default")
+        backend = CompositeBackend(default, members, strip=request.param == "stripped")
+        for path, text in TREE.items():
+            await backend.write(path, text)
     else:
         root = tmp_path / "scope"
         root.mkdir()
@@ -271,6 +278,7 @@ async def test_a_batch_is_judged_whole(inner):
 async def test_what_a_batch_has_put_somewhere_is_judged_where_it_goes_next(inner):
     rules = Ruleset(default="allow", write=Rules(rules=(Rule(pattern="e/x", action="deny"),)))
     backend = under(inner, rules)
+    await inner.write("own/app.py", "x")
     with pytest.raises(Denied):
         async with backend.batch() as batch:
             await batch.write("d/x", "x")
@@ -283,7 +291,7 @@ async def test_what_a_batch_has_put_somewhere_is_judged_where_it_goes_next(inner
     async with backend.batch() as batch:
         await batch.write("d/y", "x")
         await batch.move("d", "e")
-        await batch.move("src", "f")
+        await batch.move("own", "f")
         await batch.remove("f", recursive=True)
 
     assert [each.name for each in (await inner.ls("e")).entries] == ["y"]

@@ -10,20 +10,31 @@ of all members together, capped and counted exactly (parts.py). Programs run whe
 Members are asked one after the other. Each promises for itself; what goes over several (a move from
 one to another, a search) is no more one moment than several operations are.
 
-What this does not do: order and permissions (a scope's; give permissions to what it is made of),
-and it is no boundary: a link of the default may lead to what a route hides.
+What this does not do: order (a scope's), permissions (a wrapper's, around it); and it is no
+boundary: a link of the default may lead to what a route hides (behind permissions it may not).
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast, get_args
 
+import attrs
+
 from runner import messages as m
 from runner.backends.base import Backend
-from runner.backends.composite import carrying, listing, moving, searching, single
+from runner.backends.composite import (
+    carrying,
+    listing,
+    moving,
+    resolving,
+    searching,
+    single,
+)
 from runner.backends.composite.junction import Junction
 from runner.backends.composite.routes import Routes
+from runner.backends.straight import Resolved
 from runner.messages import AnswerT, Message
 from runner.operations import Asking
 
@@ -92,6 +103,22 @@ class CompositeBackend(Backend):
         """Carry out a message: by the function that the table names, else it is about programs."""
         work = BY.get(type(message), single.run)
         return cast("AnswerT", await work(self._junction, message))
+
+    def straight(self) -> CompositeBackend:
+        """The same tree, in which no link is followed.
+
+        Raises:
+            ConfigError: a member has no such view.
+        """
+        other = copy.copy(self)
+        other._junction = attrs.evolve(  # noqa: SLF001 - of the same class
+            self._junction, routes=self._junction.routes.straight()
+        )
+        return other
+
+    def resolve(self, op: str, path: str, *, entry: bool = False) -> Resolved:
+        """Where a path leads, as its member says."""
+        return resolving.resolve(self._junction, op, path, entry=entry)
 
     def holds(self) -> bool:
         """Whether a member holds something."""

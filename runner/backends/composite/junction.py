@@ -26,6 +26,9 @@ from runner.errors import (
 )
 from runner.messages import AnswerT, Message
 
+# What a member says where it has no directory: nothing there, something else, or a link that leads
+# to itself or is not to be followed.
+NO_DIRECTORY = (NotFound, WrongType, InvalidPath)
 _SAME: Mapping[str, str] = MappingProxyType({})
 
 
@@ -98,7 +101,7 @@ class Junction:
             found = await self.ask(
                 spot.route, attrs.evolve(message, path=spot.path), {spot.path: message.path}
             )
-        except (NotFound, WrongType):
+        except NO_DIRECTORY:
             if not self.routes.is_standing(spot.names):
                 raise
             found = None

@@ -6,7 +6,7 @@ import attrs
 
 from runner import messages as m
 from runner.backends.beneath import Names
-from runner.backends.composite.junction import Junction
+from runner.backends.composite.junction import NO_DIRECTORY, Junction
 from runner.backends.composite.parts import (
     Asked,
     Part,
@@ -19,7 +19,6 @@ from runner.backends.composite.parts import (
 )
 from runner.backends.composite.routes import Route, Spot
 from runner.backends.failures import require_counts
-from runner.errors import NotFound, WrongType
 
 
 async def ls(place: Junction, message: m.Ls) -> m.Listing:
@@ -50,7 +49,7 @@ async def _own(place: Junction, message: m.Ls, spot: Spot, more: int) -> m.Listi
     inner = attrs.evolve(message, path=spot.path, limit=message.limit + more)
     try:
         return await place.ask(spot.route, inner, {spot.path: message.path})
-    except (NotFound, WrongType):
+    except NO_DIRECTORY:
         if not place.routes.is_standing(spot.names):
             raise
         return m.Listing(entries=())

@@ -24,10 +24,10 @@ from runner import messages as m
 from runner.backends.beneath import Names
 from runner.backends.composite.junction import Junction
 from runner.backends.composite.listing import tree
-from runner.backends.composite.parts import names_of
+from runner.backends.composite.parts import names_of, stands
 from runner.backends.composite.routes import Route, Spot
 from runner.backends.files import temporary_name
-from runner.errors import OperationError, WrongType
+from runner.errors import InvalidPath, OperationError, WrongType
 from runner.messages import AnswerT, Message
 from runner.operations import Operations
 
@@ -164,7 +164,7 @@ class _Transfer:
     async def _plan(self) -> tuple[list[_Piece], list[_Piece]]:
         """Files and directories, by their names from the source (their own: none)."""
         path = self.message.source
-        found = await self.place.stat(self.source, m.Stat(path=path))
+        found = await self._found()
         top = _Piece((), found.mode)
         if not self.place.routes.is_standing(self.source.names) and await self._is_link():
             raise self._refused(path, "link")
@@ -181,6 +181,15 @@ class _Transfer:
             for kind in ("file", "directory")
         }
         return pieces["file"], [top, *pieces["directory"]]
+
+    async def _found(self) -> m.FileStat:
+        path = self.message.source
+        try:
+            return await self.place.stat(self.source, m.Stat(path=path))
+        except InvalidPath:  # a link where none is followed, or one that leads to itself
+            if await stands(self.place, self.source.route, self.source.names):
+                raise self._refused(path, "link") from None
+            raise
 
     def _refused(self, path: str, kind: str) -> WrongType:
         what = "a link" if kind == "link" else "neither a regular file nor a directory"

@@ -18,10 +18,10 @@ import attrs
 
 from runner import messages as m
 from runner.backends.beneath import Names
-from runner.backends.composite.junction import Junction
+from runner.backends.composite.junction import NO_DIRECTORY, Junction
 from runner.backends.composite.residuals import quoted
 from runner.backends.composite.routes import Route, Spot
-from runner.errors import NotFound, OperationError, WrongType
+from runner.errors import OperationError
 
 ItemT = TypeVar("ItemT")
 Seen = Callable[[Names], bool]
@@ -80,7 +80,7 @@ class Search(Generic[ItemT]):
         place, spot = self.place, self.spot
         try:
             await self._ask(spot.route, spot.names, own)
-        except (NotFound, WrongType):
+        except NO_DIRECTORY:
             if not place.routes.is_standing(spot.names):
                 raise
         for route in place.routes.below(spot.names):
@@ -88,7 +88,7 @@ class Search(Generic[ItemT]):
             if ask is not None:
                 try:
                     await self._ask(route, route.prefix, ask)
-                except (NotFound, WrongType):  # it has nothing at its top yet
+                except NO_DIRECTORY:  # it has nothing at its top yet
                     continue
 
     async def _ask(self, route: Route, names: Names, ask: Asked[ItemT]) -> None:

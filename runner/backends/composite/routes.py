@@ -11,12 +11,14 @@ a standing directory, `..` is taken out by name. An absolute path is the default
 
 from __future__ import annotations
 
+import copy
 import errno
 from collections.abc import Iterable, Mapping
 
 import attrs
 
 from runner.backends.beneath import Names, UnusablePath, fail, parse
+from runner.backends.straight import straight_view
 from runner.errors import ConfigError
 from runner.operations import Asking
 
@@ -68,6 +70,15 @@ class Routes:
     def members(self) -> list[Asking]:
         """Every member once, the default first."""
         return list({id(each.member): each.member for each in (self.default, *self.every)}.values())
+
+    def straight(self) -> Routes:
+        """The same routes to the same files, in which no link is followed."""
+        # What stands at two routes is one member there, too.
+        views = {id(each): straight_view(each) for each in self.members()}
+        other = copy.copy(self)
+        other.default = Route((), views[id(self.default.member)])
+        other.every = tuple(Route(each.prefix, views[id(each.member)]) for each in self.every)
+        return other
 
     def owner(self, names: Names) -> Route:
         """The route with the longest prefix."""

@@ -8,9 +8,9 @@ from typing import Any
 import attrs
 
 from runner import messages as m
-from runner.backends.composite.junction import Junction
+from runner.backends.composite.junction import NO_DIRECTORY, Junction
 from runner.backends.composite.routes import Route, Spot
-from runner.errors import ExecFailed, NotFound, OperationError, PathEscapes, WrongType
+from runner.errors import ExecFailed, NotFound, OperationError, PathEscapes
 from runner.operations.op_names import op_name
 
 
@@ -65,7 +65,7 @@ async def realpath(place: Junction, message: m.Realpath) -> str:
     spot = place.spot("realpath", message.path)
     try:
         real = await place.ask(spot.route, m.Realpath(path=spot.path), {spot.path: message.path})
-    except (NotFound, WrongType):
+    except NO_DIRECTORY:
         if not place.routes.is_standing(spot.names):
             raise
         return "/".join(spot.names)

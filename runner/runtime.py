@@ -39,8 +39,9 @@ from runner.jobs.batch import run_plan
 from runner.jobs.prepare import prepare
 from runner.jobs.progress import Control, Observer, Report
 from runner.jobs.spec import Batch
-from runner.messages import Isolation
+from runner.messages import InForce, Isolation
 from runner.processes.host import ProcessHost
+from runner.processes.isolation.trial import try_isolation
 from runner.processes.sweep import RunMarker, sweep_stale_runs
 from runner.scopes.linting import lint_of
 from runner.scopes.operation_log import OperationLog
@@ -211,6 +212,14 @@ class Runner:
         plan = await trio.to_thread.run_sync(prepared)
         return await run_plan(plan, self, output, observer=observer, control=control)
 
+    async def try_isolation(self, isolation: Isolation) -> InForce:
+        """What is in force here when this is asked for: found out by running a program in it.
+
+        Raises:
+            ExecFailed: it is required and cannot be had, or a path of it cannot be shown.
+        """
+        return await try_isolation(self._host, isolation)
+
     def statistics(self) -> RunnerStatistics:
         """The runner at this moment."""
         return RunnerStatistics(
@@ -230,7 +239,8 @@ class Runner:
             isolation=ground.isolation,
             beneath=None if ground.inner == "." else ground.root,
         )
-        return PermittedBackend(backend, ground.permissions) if ground.permissions else backend
+        granted = PermittedBackend(backend, ground.permissions) if ground.permissions else backend
+        return granted.straight() if ground.is_straight else granted
 
 
 @asynccontextmanager

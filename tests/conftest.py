@@ -1,11 +1,21 @@
-"""What all tests share: where the real agent programs are."""
+"""What all tests share: where the real agent programs are, and ordinary users."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 
 import pytest
+
+from runner.processes import guardian, guardian_link
+from runner.processes.isolation import inside, users
+
+ORDINARY = 1_899_999_999 if os.geteuid() == 0 else os.geteuid()
+PYTHON = "/usr/bin/python3"
+GET_PYTHON = "programs inside see what stands in /usr only: install python3 from the distribution"
 
 
 def find_program(name: str, variable: str, package: str) -> str:
@@ -36,3 +46,51 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
         report.outcome = "failed"
         report.longrepr = f"skipped, but RUNNER_CI allows no skip: {report.longrepr}"
     return report
+
+
+# ------------------------------------------------------------ isolation
+
+
+@pytest.fixture(scope="session")
+def python() -> str:
+    """A Python that is there inside as well."""
+    if not os.path.exists(PYTHON):
+        pytest.skip(GET_PYTHON)
+    return PYTHON
+
+
+def _readable_copy(stack: contextlib.ExitStack) -> str:
+    """What the guardian loads, where everybody can read it: a checkout may be root's alone."""
+    base = stack.enter_context(tempfile.TemporaryDirectory(prefix="runner-copy-"))
+    here = os.path.dirname(guardian_link.__file__)
+    shutil.copytree(
+        here,
+        os.path.join(base, "runner", "processes"),
+        ignore=shutil.ignore_patterns("__pycache__"),
+        copy_function=shutil.copyfile,
+    )
+    for directory, _, _ in os.walk(base):
+        os.chmod(directory, 0o755)
+    return base
+
+
+@contextlib.contextmanager
+def _as_ordinary() -> Iterator[int]:
+    """Have the guardian, and so all programs, run as an ordinary user."""
+    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
+        if os.geteuid() == 0:
+            if shutil.which("setpriv") is None:
+                pytest.skip("needs setpriv: apt-get install util-linux")
+            ids = f"--reuid={ORDINARY}", f"--regid={ORDINARY}", "--clear-groups"
+            command = ["setpriv", *ids, PYTHON, "-I", "-S", "-c", guardian.BOOT]
+            patch.setattr(guardian_link, "HERE", _readable_copy(stack))
+            patch.setattr(guardian_link.GuardianLink, "command", staticmethod(lambda: command))
+            patch.setattr(users, "own_ids", lambda: (ORDINARY, ORDINARY))
+            patch.setattr(inside, "_tree", [None])  # groups would be root's
+        yield ORDINARY
+
+
+@pytest.fixture(scope="session")
+def as_ordinary() -> Callable[[], contextlib.AbstractContextManager[int]]:
+    """While it is entered, programs are those of an ordinary user, whose uid it gives."""
+    return _as_ordinary

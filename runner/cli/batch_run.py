@@ -16,7 +16,7 @@ import trio
 
 from runner.cli import options, words
 from runner.cli.board import Board
-from runner.cli.check import check_ref, described, shown
+from runner.cli.check import check_machine, described, shown
 from runner.cli.endings import ended_by
 from runner.cli.exits import Exit
 from runner.cli.live import LiveView, open_console
@@ -31,8 +31,9 @@ from runner.jobs.batch import run_plan
 from runner.jobs.plan import Plan
 from runner.jobs.prepare import prepare
 from runner.jobs.progress import Control, Report
-from runner.jobs.results import to_json
+from runner.jobs.results import in_force, to_json
 from runner.jobs.template import slug
+from runner.messages import InForce
 from runner.runtime import open_runner
 
 PLAN = "runner.plan/1"
@@ -82,16 +83,25 @@ def run(
         place = os.path.join("runner-out", slug(plan.batch.name) or "batch")
         plan = prepare(file, laid, select, default_agent=config.default_agent, output=place)
     if dry_run:
-        check_ref(plan)
-        return _show(plan, file, as_json=as_json)
+        return _show(plan, file, check_machine(plan), as_json=as_json)
     return trio.run(Running(config, plan, place, as_json).main)
 
 
-def _show(plan: Plan, file: str, *, as_json: bool) -> Exit:
+def _show(plan: Plan, file: str, held: InForce | None, *, as_json: bool) -> Exit:
     if not as_json:
-        put("\n".join([*shown(plan), f"{file}: {described(plan)}: nothing was done"]))
+        said = [] if held is None else [words.held(held)]
+        put("\n".join([*shown(plan), *said, f"{file}: {described(plan)}: nothing was done"]))
         return Exit.OK
-    put(to_json({"schema": PLAN, "batch": plan.batch.name, "jobs": len(plan.selected)}))
+    put(
+        to_json(
+            {
+                "schema": PLAN,
+                "batch": plan.batch.name,
+                "jobs": len(plan.selected),
+                "isolation": in_force(held),
+            }
+        )
+    )
     for job in plan.jobs:
         if job.id in plan.selected:
             texts = attrs.asdict(job.first)

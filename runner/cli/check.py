@@ -1,6 +1,6 @@
 """`runner check`: everything that is wrong with a batch file, and what its jobs come to.
 
-It reads and renders what a run would, and creates nothing.
+It reads and renders what a run would, says what would hold the programs here, and creates nothing.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from collections.abc import Iterator
 import click
 import trio
 
-from runner.cli import options
+from runner.cli import options, words
 from runner.cli.exits import Exit
 from runner.cli.streams import put
 from runner.config import RunnerConfig, load_record
+from runner.jobs.batch import find_isolation
 from runner.jobs.plan import Plan, PlannedJob, Rendered
 from runner.jobs.prepare import prepare
 from runner.jobs.workspace import find_revision
+from runner.messages import InForce
 from runner.runtime import open_runner
 
 
@@ -36,27 +38,32 @@ def check(
     """
     config = load_record(config_file, RunnerConfig) if config_file else RunnerConfig()
     plan = prepare(file, overrides, select, default_agent=config.default_agent)
-    check_ref(plan)
+    held = check_machine(plan)
     if show:
         put("\n".join(shown(plan)))
+    if held is not None:
+        put(words.held(held))
     put(f"{file}: {described(plan)}: all is well")
     return Exit.OK
 
 
-def check_ref(plan: Plan) -> None:
-    """Let git find the ref that the workspaces begin at.
+def check_machine(plan: Plan) -> InForce | None:
+    """Let git find the ref that the workspaces begin at, and find out what would hold programs.
 
     Raises:
-        ConfigError: it does not, or cannot reach the repository.
+        ConfigError: git does not, or cannot reach the repository; or the isolation that is required
+            cannot be had.
     """
-    if plan.source.kind == "repo":
 
-        async def find() -> None:
-            with tempfile.TemporaryDirectory(prefix="runner-check-") as state:
-                async with open_runner(state=state) as runner:
-                    await find_revision(plan, runner)
+    async def find() -> InForce | None:
+        with tempfile.TemporaryDirectory(prefix="runner-check-") as state:
+            async with open_runner(state=state) as runner:
+                await find_revision(plan, runner)
+                return await find_isolation(plan, runner)
 
-        trio.run(find)
+    if plan.source.kind == "repo" or plan.isolation is not None:
+        return trio.run(find)
+    return None
 
 
 def described(plan: Plan) -> str:

@@ -27,7 +27,7 @@ from runner.jobs.progress import (
     Progress,
     Report,
 )
-from runner.jobs.results import to_json
+from runner.jobs.results import in_force, to_json
 
 LAUNCH = "runner.launch/1"
 DONE = "runner.done/1"
@@ -111,6 +111,7 @@ class Reporter:
                 "jobs": started.jobs,
                 "finished": started.finished,
                 "concurrency": started.concurrency,
+                "isolation": in_force(started.isolation),
             }
         )
         jobs, place = words.plural(started.jobs, "job"), words.place(started.output)
@@ -120,6 +121,8 @@ class Reporter:
         elif started.finished:
             line += f"; resuming: {started.finished} of them were finished before"
         self.say(line)
+        if started.isolation is not None:
+            self.say(words.held(started.isolation))
 
     def _finish(self, job: JobFinished) -> None:
         if self.records is not None:

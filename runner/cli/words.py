@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from runner.messages import InForce
+
 
 def clock(seconds: float) -> str:
     """`0:07`, `12:34`, `3:00:07`."""
@@ -61,3 +63,12 @@ def place(path: str) -> str:
 def because(state: str, error: object, text: object) -> str:
     """Why something is not ok: the error's class, unless the state says it, and the text."""
     return str(text) if error in (None, state) else f"{error}: {text}"
+
+
+def held(found: InForce) -> str:
+    """What holds programs, and what was asked for and does not."""
+    network = {"none": "no network", "full": "the machine's network", "proxy": "listed hosts only"}
+    line = f"isolation: mode {found.mode}, {network[found.network]}"
+    if found.limits:
+        line += f", limits: {', '.join(f'{name} ({how})' for name, how in found.limits)}"
+    return f"{line}; not in force: {'; '.join(found.lacking)}" if found.lacking else line

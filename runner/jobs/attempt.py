@@ -166,7 +166,7 @@ class Attempt:
         workspace = tools.workspaces.shared
         if workspace is None:
             workspace = await self._in("workspace", self._make_workspace)
-        scope = tools.bench.scope(workspace, env=tools.plan.batch.env)
+        scope = self._scope(workspace)
         if texts.setup:
             failed = await self._in("setup", lambda: self._set_up(scope, workspace, texts.setup))
             if failed is not None:
@@ -177,6 +177,14 @@ class Attempt:
         if decided is not None or not texts.verify:
             return decided or Outcome(state="ok")
         return await self._in("verify", lambda: self._verify(scope, texts.verify))
+
+    def _scope(self, workspace: str) -> Scope:
+        """Where setup, agent and verify commands are held, if they are to be."""
+        plan, isolation = self.tools.plan, self.tools.plan.isolation
+        if isolation is not None:
+            readable = (*isolation.readable, *self.tools.workspaces.readable)
+            isolation = attrs.evolve(isolation, readable=readable)
+        return self.tools.bench.scope(workspace, env=plan.batch.env, isolation=isolation)
 
     async def _in(self, phase: Phase, part: Callable[[], Awaitable[PartT]]) -> PartT:
         self._phase = phase
@@ -272,11 +280,15 @@ class Attempt:
             outcome=done.outcome.value,
             duration=done.duration,
             output=(done.stdout + done.stderr)[-TAIL:],
+            isolation=done.isolation,
+            limit_exceeded=done.limit_exceeded,
         )
 
 
 def _failure(check: Check) -> str:
     how = f"exit code {check.exit_code}" if check.outcome == "exited" else check.outcome
+    if check.limit_exceeded is not None:
+        how += f", its limit on {check.limit_exceeded} was exceeded"
     return f"{check.command}: {how}"
 
 

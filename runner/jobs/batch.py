@@ -2,7 +2,8 @@
 
     plan ──► output directory (claimed) ──► ledger (locked) ──► scheduler ──► results ──► report
 
-Nothing is created before it is known what a repository's ref means and that the directory is ours.
+Nothing is created before it is known what a repository's ref means, that what is to hold the
+programs can be had, and that the directory is ours.
 The same plan on the same directory goes on where the last run ended, however it ended. What the
 caller cancels is put down: the attempts that ran are queued again, and the results of the jobs that
 are finished are written.
@@ -17,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import trio
 
-from runner.errors import ConfigError, LedgerError, Problem
+from runner.errors import ConfigError, ExecFailed, LedgerError, Problem
 from runner.jobs.attempt import Tools
 from runner.jobs.bench import Bench
 from runner.jobs.ledger import Ledger, PastJob, open_ledger
@@ -38,6 +39,7 @@ from runner.jobs.scheduler import Scheduler
 from runner.jobs.statements import FINAL
 from runner.jobs.telling import Pending, wall_clock
 from runner.jobs.workspace import Workspaces, find_revision
+from runner.messages import InForce
 
 REFRESH = 1.0  # seconds between two refreshes of results.jsonl, at least
 STATES = ("ok", "failed", "unverified", "infra", "cancelled", "queued")
@@ -64,7 +66,8 @@ async def run_plan(
         follow: whether the observer is told the agents' events as well.
 
     Raises:
-        ConfigError: the output directory or the repository cannot be used; nothing was created.
+        ConfigError: the output directory or the repository cannot be used, or the isolation
+            that is required cannot be had; nothing was created.
         LedgerError: another process is at work in the output directory, or its ledger cannot be
             read or written.
 
@@ -72,6 +75,7 @@ async def run_plan(
     """
     place = Output.at(output)
     revision = await _check(plan, bench, place)
+    held = await find_isolation(plan, bench)
     _claim(place, plan)
     began = trio.current_time()
     async with open_ledger(place, plan.identity, wall_clock().isoformat()) as ledger:
@@ -81,7 +85,22 @@ async def run_plan(
         workspaces = Workspaces(plan, place, bench, revision)
         tools = Tools(plan=plan, bench=bench, workspaces=workspaces, patches=Patches(place, bench))
         run = _Run(plan, place, ledger, control or Control(), observer)
-        return await run.carry_out(tools, began, follow=follow)
+        return await run.carry_out(tools, began, held, follow=follow)
+
+
+async def find_isolation(plan: Plan, bench: Bench) -> InForce | None:
+    """What holds the programs of a batch, found out by running one; None if nothing is to.
+
+    Raises:
+        ConfigError: it is required and cannot be had, or a path of it cannot be shown.
+    """
+    if plan.isolation is None:
+        return None
+    try:
+        return await bench.try_isolation(plan.isolation)
+    except ExecFailed as exc:
+        hint = f"; {exc.hint}" if exc.hint else ""
+        raise ConfigError(plan.document.problem(("isolation",), exc.reason + hint)) from None
 
 
 async def _check(plan: Plan, bench: Bench, place: Output) -> str | None:
@@ -113,7 +132,9 @@ class _Run:
         self._observer = observer
         self._threads = trio.CapacityLimiter(1)  # so that two never write the results at once
 
-    async def carry_out(self, tools: Tools, began: float, *, follow: bool) -> Report:
+    async def carry_out(
+        self, tools: Tools, began: float, held: InForce | None, *, follow: bool
+    ) -> Report:
         """Carry out what is not finished."""
         past = {job.number: job for job in self._ledger.past}
         selected = [job for job in self._plan.jobs if job.id in self._plan.selected]
@@ -128,6 +149,7 @@ class _Run:
             jobs=len(selected),
             finished=len(selected) - len(pending),
             concurrency=self._plan.concurrency,
+            isolation=held,
         )
         self._tell(started)
         totals: Totals | None = None

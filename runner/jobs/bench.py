@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from runner.agents.driver import Agent
+from runner.messages import InForce, Isolation
 from runner.scopes.scope import Scope
 from runner.sessions.session import Session
 
@@ -13,8 +14,18 @@ from runner.sessions.session import Session
 class Bench(Protocol):
     """Where jobs get what they work with."""
 
-    def scope(self, path: str, *, env: Mapping[str, str] | None = None) -> Scope:
+    def scope(
+        self,
+        path: str,
+        *,
+        env: Mapping[str, str] | None = None,
+        isolation: Isolation | None = None,
+    ) -> Scope:
         """A scope on a directory; nothing happens before its first operation."""
+        ...
+
+    async def try_isolation(self, isolation: Isolation) -> InForce:
+        """What is in force for a program when this is asked for; ExecFailed if it cannot be had."""
         ...
 
     def session(

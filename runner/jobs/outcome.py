@@ -22,6 +22,7 @@ import attrs
 
 from runner.agents.events import ErrorClass, Usage
 from runner.jobs.spec import Retry
+from runner.messages import InForce, Limit
 from runner.sessions.turn import Turn
 
 State: TypeAlias = Literal["ok", "failed", "unverified", "infra"]
@@ -60,6 +61,8 @@ class Check:
     Attributes:
         exit_code: 0 to 255, or minus a signal's number.
         output: the end of what it wrote, both streams.
+        isolation: what held it; None = nothing was asked for.
+        limit_exceeded: which limit ended it, or one of its processes.
     """
 
     command: str
@@ -68,6 +71,8 @@ class Check:
     outcome: str
     duration: float
     output: str
+    isolation: InForce | None = None
+    limit_exceeded: Limit | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -102,6 +107,19 @@ class Outcome:
     durations: dict[str, float] = attrs.field(factory=dict)
     has_patch: bool = False
     patch_error: str = ""
+
+    @property
+    def isolation(self) -> InForce | None:
+        """What held its programs; None = nothing was asked for, or none ran."""
+        held = [turn.isolation for turn in self.turns] + [each.isolation for each in self.checks]
+        return next((each for each in held if each is not None), None)
+
+    @property
+    def limit_exceeded(self) -> Limit | None:
+        """The first limit that one of its programs exceeded."""
+        passed = [turn.limit_exceeded for turn in self.turns]
+        passed += [check.limit_exceeded for check in self.checks]
+        return next((each for each in passed if each is not None), None)
 
     @property
     def usage(self) -> Usage:

@@ -17,6 +17,7 @@ from runner.config import Document
 from runner.jobs.output import Identity
 from runner.jobs.spec import Batch
 from runner.jobs.template import Template
+from runner.messages import Isolation
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")  # it names files and directories
 
@@ -104,6 +105,7 @@ class Plan:
     Attributes:
         document: the batch file, for the places of problems.
         base: the directory that the file's paths are relative to.
+        isolation: what holds the jobs' programs in their workspaces; None = nothing.
         selected: the ids of the jobs to carry out this time.
     """
 
@@ -116,6 +118,7 @@ class Plan:
     selected: frozenset[str]
     texts: Texts
     identity: Identity
+    isolation: Isolation | None = None
 
     @property
     def concurrency(self) -> int:

@@ -24,8 +24,9 @@ from runner.jobs.make import make_jobs, select_jobs
 from runner.jobs.output import Identity, Output, digest
 from runner.jobs.plan import Plan, PlannedJob, Source, Texts
 from runner.jobs.salvage import salvage
-from runner.jobs.spec import Batch
+from runner.jobs.spec import Batch, Holding, limits_of
 from runner.jobs.template import VARIABLES, Template, TemplateFailed, make_template
+from runner.messages import Isolation
 from runner.strict import did_you_mean
 from runner.toml_lines import KeyPath
 
@@ -106,6 +107,7 @@ class _Preparation:
             named, said_by = default_agent, Document(where="default_agent", data={}, lines={})
         agent = self._try(lambda: find_agent(named, self.base, said_by))
         source = self._source()
+        isolation = None if self.batch.isolation is None else self._isolation(self.batch.isolation)
         texts = Texts(
             prompts=self._prompts(),
             setup=self._templates("setup", self.batch.setup),
@@ -132,6 +134,7 @@ class _Preparation:
             selected=selected,
             texts=texts,
             identity=identity,
+            isolation=isolation,
         )
 
     # -------------------------------------------------------- problems
@@ -176,6 +179,32 @@ class _Preparation:
         if not os.path.isdir(path):
             self._problem(("workspace", key), f"there is no directory {path!r}")
         return path
+
+    # -------------------------------------------------------- isolation
+
+    def _isolation(self, wanted: Holding) -> Isolation | None:
+        words = attrs.asdict(wanted, recurse=False)
+        for key in ("readable", "writable", "hidden"):
+            paths = (os.path.expanduser(each) for each in words[key])
+            words[key] = tuple(os.path.normpath(os.path.join(self.base, each)) for each in paths)
+        limits = self._try_at(("isolation", "limits"), lambda: limits_of(wanted.limits))
+        if not isinstance(wanted.network, str):
+            for number, host in enumerate(wanted.network):
+                at: KeyPath = ("isolation", "network", number)
+                self._try_at(at, lambda host=host: Isolation(network=(host,)))  # type: ignore[misc]
+        if self.problems or limits is None:
+            return None
+        words["limits"] = limits
+        return self._try_at(("isolation",), lambda: Isolation(**words))
+
+    def _try_at(self, path: KeyPath, part: Callable[[], PartT]) -> PartT | None:
+        """As `_try`, for what does not know where its values come from."""
+        try:
+            return part()
+        except ConfigError as exc:
+            for problem in exc.problems:
+                self._problem(path, problem.what)
+            return None
 
     # -------------------------------------------------------- templates
 
@@ -235,6 +264,9 @@ class _Preparation:
             "env": digest(self.batch.env),
             "templates": digest([template.source for template in texts.all()]),
         }
+        if self.batch.isolation is not None:  # but for its limits, which may differ
+            held = attrs.asdict(self.batch.isolation)
+            common["isolation"] = digest({**held, "limits": None})
         return Identity(
             name=self.batch.name, common=common, jobs={job.id: job.digest for job in jobs}
         )

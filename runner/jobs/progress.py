@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 import attrs
 
 from runner.agents.events import Event, Usage
+from runner.messages import InForce
 from runner.sessions.turn import Turn
 
 Phase: TypeAlias = Literal["workspace", "setup", "turns", "patch", "verify"]
@@ -23,6 +24,7 @@ class BatchStarted:
 
     Attributes:
         jobs: how many are selected; `finished` of them were finished before.
+        isolation: what holds the jobs' programs; None = nothing was asked for.
     """
 
     batch: str
@@ -30,6 +32,7 @@ class BatchStarted:
     jobs: int
     finished: int
     concurrency: int
+    isolation: InForce | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -17,9 +17,10 @@ import attrs
 import msgspec
 
 from runner.agents.events import Usage
-from runner.jobs.outcome import Outcome, State, files_of
+from runner.jobs.outcome import Check, Outcome, State, files_of
 from runner.jobs.output import Output, write_file
 from runner.jobs.plan import Plan, PlannedJob
+from runner.messages import InForce
 from runner.sessions.turn import Turn
 
 RESULT = "runner.result/1"
@@ -153,7 +154,9 @@ def make_result(
         "attempt_states": [each.state for each in attempts],
         "turns": [_turn(turn) for turn in outcome.turns],
         "final_message": last.final_message[:MESSAGE] if last else "",
-        "checks": outcome.checks,
+        "checks": [_check(check) for check in outcome.checks],
+        "isolation": in_force(outcome.isolation),
+        "limit_exceeded": outcome.limit_exceeded,
         "files": files_of(outcome.turns),
         "patch": output.relative(output.patch(job.id)) if outcome.has_patch else None,
         "patch_error": outcome.patch_error,
@@ -170,6 +173,15 @@ def make_result(
     }
 
 
+def _check(check: Check) -> dict[str, object]:
+    return attrs.asdict(check, recurse=False, filter=lambda field, _: field.name != "isolation")
+
+
+def in_force(found: InForce | None) -> dict[str, object] | None:
+    """What holds programs, as a record has it."""
+    return None if found is None else {**attrs.asdict(found), "limits": dict(found.limits)}
+
+
 def _turn(turn: Turn) -> dict[str, object]:
     return {
         "number": turn.number,
@@ -180,6 +192,7 @@ def _turn(turn: Turn) -> dict[str, object]:
         "duration": turn.duration,
         "usage": turn.usage,
         "cost_usd": turn.cost_usd,
+        "limit_exceeded": turn.limit_exceeded,
     }
 
 

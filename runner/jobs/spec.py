@@ -14,6 +14,8 @@ from typing import Annotated, Literal, TypeAlias
 import attrs
 
 from runner.agents.driver import Agent
+from runner.messages.isolation import Isolation, Mode
+from runner.messages.isolation import Limits as UsedUp
 from runner.strict import AtLeast, Seconds
 
 AtLeastZero: TypeAlias = Annotated[int, AtLeast(0)]
@@ -128,6 +130,75 @@ class Retry:
 
 
 @attrs.frozen(kw_only=True)
+class HoldingLimits:
+    """What a program and all that it starts may use up; 0 = no limit.
+
+    Attributes:
+        memory: bytes, of all its processes together.
+        processes: how many at the same time, threads included.
+        cpu: processor time for each process.
+        file_size: bytes of each file that it writes.
+        open_files: for each process; at least 32.
+        wall: until it is ended, as by a timeout.
+        disk: bytes that it may add to its workspace; looked at twice a second.
+    """
+
+    memory: AtLeastZero = 0
+    processes: AtLeastZero = 0
+    cpu: Seconds = 0.0
+    file_size: AtLeastZero = 0
+    open_files: AtLeastZero = 0
+    wall: Seconds = 0.0
+    disk: AtLeastZero = 0
+
+
+@attrs.frozen(kw_only=True)
+class Holding:
+    """What holds a job's programs in its workspace: `runner.Isolation`, as a table.
+
+    Attributes:
+        mode: "bwrap", "landlock", "auto" (what works here) or "none".
+        required: whether nothing is to run if something of this cannot be had.
+        network: "none", "full", or hosts such as "pypi.org", "*.pypi.org", "pypi.org:443".
+        readable: directories and files that can be read as well.
+        writable: directories and files that can be written as well.
+        hidden: directories and files that are empty inside.
+        limits: what may be used up.
+        nesting: whether programs may make sandboxes of their own inside.
+        debugging: whether programs may trace each other.
+        sockets: whether programs may have unix sockets.
+        private: bytes that each of /tmp, /dev/shm and HOME may hold, in memory.
+    """
+
+    mode: Mode = "auto"
+    required: bool = False
+    network: Literal["none", "full"] | tuple[str, ...] = "none"
+    readable: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    limits: HoldingLimits = HoldingLimits()
+    nesting: bool = False
+    debugging: bool = False
+    sockets: bool = True
+    private: AtLeastOne = 256 << 20
+
+
+def holding_of(isolation: Isolation | Holding | None) -> Holding | None:
+    """The table of an isolation."""
+    if not isinstance(isolation, Isolation):
+        return isolation
+    words = attrs.asdict(isolation, recurse=False)
+    limits = attrs.asdict(isolation.limits)
+    words["limits"] = HoldingLimits(**{name: limit or 0 for name, limit in limits.items()})
+    return Holding(**words)
+
+
+def limits_of(limits: HoldingLimits) -> UsedUp:
+    """The limits of a table; ConfigError if one cannot be."""
+    return UsedUp(**{name: limit or None for name, limit in attrs.asdict(limits).items()})
+
+
+@attrs.frozen(kw_only=True)
 class Batch:
     """Jobs handed in together: one for each row and repetition.
 
@@ -146,6 +217,8 @@ class Batch:
         setup: shell commands to prepare a workspace, templates; one that fails is infra trouble.
         verify: shell commands, templates; the job is verified if all of them exit with 0.
         env: environment variables for the workspace: setup, agent and verify.
+        isolation: what holds the programs of a workspace inside it, setup, agent and verify;
+            without it nothing does.
         limits: timeouts and concurrency.
         retry: how often to try again.
         keep: which attempts' workspaces are kept: all, those of jobs that are not ok, none.
@@ -163,6 +236,7 @@ class Batch:
     setup: tuple[str, ...] = ()
     verify: tuple[str, ...] = ()
     env: dict[str, str] = attrs.field(factory=dict)
+    isolation: Holding | None = attrs.field(default=None, converter=holding_of)
     limits: Limits = Limits()
     retry: Retry = Retry()
     keep: Keep = "failed"

@@ -89,6 +89,13 @@ class Workspaces:
         """The one directory of all attempts; None if each has a workspace of its own."""
         return self._source.path if self._source.kind == "in_place" else None
 
+    @property
+    def readable(self) -> tuple[str, ...]:
+        """What a workspace needs to see beside itself: the objects that it shares."""
+        if self._source.kind == "repo":
+            return (os.path.join(self._mirror, "objects"),)
+        return ()
+
     async def make(self, job: str, attempt: int) -> str:
         """Make an attempt's workspace; its absolute path.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import trio
 
+from runner.agents.events import ErrorClass
 from runner.sessions.changes import Changes
 from runner.sessions.flight import Flight
 from runner.sessions.program import Program
@@ -17,6 +18,10 @@ def make_turn(
     """Make the answer; `program` is the one that carried the turn out, if one was started."""
     ended = flight.ended
     error, error_text = flight.error()
+    exceeded = None if program is None else program.take_exceeded()
+    if exceeded is not None and error is not None:  # it did not crash: we, or the kernel, ended it
+        error = ErrorClass.TIMEOUT if exceeded == "wall" else ErrorClass.FAILED
+        error_text = f"its limit on {exceeded} was exceeded"
     stdout_tail, stderr_tail = ("", "") if program is None else program.tails()
     return Turn(
         number=flight.number,
@@ -42,4 +47,6 @@ def make_turn(
         stdout_tail=stdout_tail,
         stderr_tail=stderr_tail,
         leftovers=0 if program is None else program.take_leftovers(),
+        isolation=None if program is None else program.in_force,
+        limit_exceeded=exceeded,
     )

@@ -23,7 +23,7 @@ import trio
 from runner.agents.driver import Conversation, Launch, Rung
 from runner.agents.events import Event
 from runner.errors import AgentUnavailable, ExecFailed
-from runner.messages import Isolation, Outcome
+from runner.messages import InForce, Isolation, Limit, Outcome
 from runner.processes.host import ProcessHost
 from runner.processes.output import Capture
 from runner.processes.process import Process
@@ -50,6 +50,7 @@ class Program:
         ready: a turn can be sent; or it has ended.
         ended: it and all that it started are gone.
         exit_code: once it has ended.
+        in_force: what holds it, once it has started; None = nothing was asked for.
     """
 
     host: ProcessHost
@@ -65,9 +66,12 @@ class Program:
     ended: trio.Event = attrs.field(factory=trio.Event)
     failure: AgentUnavailable | None = None
     exit_code: int | None = None
+    in_force: InForce | None = None
     _process: Process | None = None
     _left: int = 0
     _counted: int = 0
+    _exceeded: Limit | None = None
+    _told: Limit | None = None
     _cancel_scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _unsent: trio.Event = attrs.field(factory=trio.Event)
     _out: Capture = attrs.field(factory=lambda: Capture(2 * TAIL))
@@ -87,6 +91,7 @@ class Program:
                     isolation=self.isolation,
                 ) as process:
                     self._process = process
+                    self.in_force = process.isolation
                     self.started.set()
                     await self._serve(process)
         except ExecFailed as exc:
@@ -130,6 +135,7 @@ class Program:
             )
             self.exit_code = done.exit_code
             self._left = done.leftovers
+            self.in_force, self._exceeded = done.isolation, done.limit_exceeded
             output, stderr = done.out.data(), done.err.data()
             self._out.feed(output)
             self._err.feed(stderr)
@@ -156,6 +162,7 @@ class Program:
                 if self.conversation.ready:
                     self.ready.set()
                 self.exit_code = await process.wait()
+                self._exceeded = process.limit_exceeded
                 writers.cancel_scope.cancel(reason="the program has ended")
             readers.cancel_scope.deadline = trio.current_time() + DRAIN
 
@@ -214,6 +221,13 @@ class Program:
         counted = self._counted
         self._counted = self._left if self._process is None else self._process.leftovers
         return self._counted - counted
+
+    def take_exceeded(self) -> Limit | None:
+        """The limit that ended it or one of its processes, unless that was taken before."""
+        if self._exceeded is None and self._process is not None:
+            self._exceeded = self._process.limit_exceeded
+        told, self._told = self._told, self._exceeded
+        return self._exceeded if told is None or self.ended.is_set() else None
 
     async def end(self) -> None:
         """End it, politely at first; returns when nothing of it is left.

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 import attrs
 
 from runner.agents.events import CostSource, ErrorClass, Event, Usage
-from runner.messages import Message
+from runner.messages import InForce, Limit, Message
 
 
 @attrs.frozen(kw_only=True)
@@ -41,6 +41,8 @@ class Turn:
         stdout_tail: the end of what the program wrote in this turn, undecodable bytes replaced.
         stderr_tail: likewise, of its standard error.
         leftovers: processes that the turn left running and that were ended after it.
+        isolation: what held the program; None = nothing was asked for, or none was started.
+        limit_exceeded: which limit ended it, or one of its processes.
     """
 
     number: int
@@ -66,6 +68,8 @@ class Turn:
     stdout_tail: str = ""
     stderr_tail: str = ""
     leftovers: int = 0
+    isolation: InForce | None = None
+    limit_exceeded: Limit | None = None
 
 
 @attrs.frozen(kw_only=True)

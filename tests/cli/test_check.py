@@ -82,3 +82,39 @@ def test_the_runners_own_configuration_says_the_default_agent(runner, batch) -> 
     assert ended.code == by_variable.code == 2
     assert "'nobody'" in ended.err
     assert ended.err == by_variable.err
+
+
+HELD = '\n[isolation]\nmode = "bwrap"\nrequired = true\nlimits = { wall = 5 }\n'
+
+
+@pytest.mark.parametrize("command", [("check",), ("batch", "run", "--dry-run")])
+def test_what_would_hold_the_jobs_is_said(runner, batch, command) -> None:
+    with (runner.cwd / batch).open("a") as file:
+        file.write(HELD)
+
+    ended = runner(*command, batch)
+
+    if "cannot be had here" in ended.err:
+        pytest.skip(ended.err)
+    assert ended.code == 0
+    assert "isolation: mode bwrap, no network, limits: wall (watched)\n" in ended.out
+
+
+def test_what_was_asked_for_and_is_not_in_force_is_said(runner, batch) -> None:
+    with (runner.cwd / batch).open("a") as file:
+        file.write('isolation = { mode = "none", network = "none" }\n')
+
+    ended = runner("check", batch)
+
+    assert ended.out.startswith("isolation: mode none, the machine's network")
+
+
+def test_isolation_that_cannot_be_had_is_a_problem_of_the_file(runner, batch) -> None:
+    with (runner.cwd / batch).open("a") as file:
+        file.write(HELD + 'hidden = ["x"]\nreadable = ["gone"]\n')
+
+    ended = runner("check", batch)
+
+    assert ended.code == 2
+    assert ended.err.startswith("runner: b.toml:9: isolation: ") or "b.toml:9" in ended.err
+    assert "Traceback" not in ended.err

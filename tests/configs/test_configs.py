@@ -70,5 +70,5 @@ def test_every_batch_can_be_prepared(name: str) -> None:
     # The agent's program may not be there; the shell is.
     plan = prepare(CONFIGS / name, ['agent="shell"'])
 
-    assert len(plan.jobs) >= 6
+    assert len(plan.jobs) >= 2
     assert all(job.first.verify for job in plan.jobs)

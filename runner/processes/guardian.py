@@ -6,12 +6,13 @@
 It forks keepers on request and waits for them. It is a subreaper: should a keeper be killed, by
 its own command, say, then the orphans become children of the guardian, which ends them. A keeper
 that was stopped is made to go on. Its lifeline is the control socket: EOF means that the host has
-closed it or is dead. Then it waits for the keepers, which have read the same on theirs, kills those
-that do not leave, and leaves.
+closed it or is dead; and the host's pidfd, for a child that the host has forked may have copies of
+all sockets. Then it tells the keepers, waits for them, kills those that do not leave, and leaves.
 
 It is started by `BOOT`, once for each `ProcessHost`, and stays small: the standard library only, no
-thread. What it does NOT do: hold against a command that kills its keeper *and* the guardian (they
-have the same uid); the environment tag finds what that leaves behind (`runner.processes.sweep`).
+thread. What it does NOT do: hold against a command that kills its keeper *and* the guardian, or
+stops both again and again (they have the same uid); the environment tag finds what that leaves
+behind, and who is stopped (`runner.processes.sweep`).
 """
 
 from __future__ import annotations
@@ -19,17 +20,18 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import select
 import signal
 import socket
 import time
 from contextlib import suppress
 
-from runner.processes.keeper import keep
+from runner.processes.keeper import ALONE, keep
 from runner.processes.protocol import END, FAILED, FORK, FORK_INSIDE, SWEPT, Channel
 from runner.processes.tree import PATIENCE, Parent, become_subreaper
 
-# Run as `python -I -S -c BOOT PACKAGES FD RUN-ID`. Our modules are loaded by their full names but
-# without the packages' own code, which would load everything: 20 ms for the start in place of 200.
+# Run as `python -I -S -c BOOT PACKAGES SOCKET PIDFD RUN-ID`. Our modules are loaded by their full
+# names but without the packages' own code, which would load everything: 20 ms in place of 200.
 BOOT = """\
 import sys, types
 base = sys.argv[1]
@@ -38,7 +40,7 @@ for name in ("runner", "runner.processes"):
     package.__path__ = [base + "/" + name.replace(".", "/")]
     sys.modules[name] = package
 from runner.processes.guardian import main
-main(int(sys.argv[2]))
+main(int(sys.argv[2]), int(sys.argv[3]))
 """
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -46,11 +48,18 @@ IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 class Guardian:
     """Forks keepers, and ends what a dead one leaves."""
 
-    def __init__(self, control: socket.socket) -> None:
-        """Begin with no keepers."""
+    def __init__(self, control: socket.socket, host: int) -> None:
+        """Begin with no keepers.
+
+        Args:
+            control: to the host.
+            host: its pidfd.
+        """
         self._channel = Channel(control)
+        self._host = host
         self._parent = Parent(resume=True)
         self._parent.watch(control)
+        self._parent.watch(host)
 
     def serve(self) -> None:
         """Serve until the host closes the socket or is dead."""
@@ -59,7 +68,7 @@ class Guardian:
             self._tidy()
             if not readable:
                 continue
-            request = self._channel.receive()
+            request = None if self._is_alone() else self._channel.receive()
             if request is None:
                 break
             if request[0] == FORK:
@@ -68,11 +77,17 @@ class Guardian:
                 self._fork_inside(request[1], request[2])
             elif request[0] == END:
                 self._end_keeper(request[1])
+        for pid in self._parent.known:
+            with suppress(OSError):
+                os.kill(pid, ALONE)
         give_up = time.monotonic() + PATIENCE
-        while self._parent.known and time.monotonic() < give_up:  # they have read EOF as well
+        while self._parent.known and time.monotonic() < give_up:
             self._parent.nap(100)
             self._tidy()
         self._parent.end_children()
+
+    def _is_alone(self) -> bool:
+        return bool(select.select([self._host], [], [], 0)[0])
 
     def _tidy(self) -> int:
         self._parent.reap()
@@ -127,10 +142,11 @@ class Guardian:
         self._channel.report(SWEPT, self._tidy())
 
 
-def main(fd: int) -> None:
-    """Be the guardian, with the control socket as descriptor `fd`."""
+def main(control: int, host: int) -> None:
+    """Be the guardian, with the descriptors of the control socket and of the host itself."""
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
     become_subreaper()
     gc.freeze()
-    Guardian(socket.socket(fileno=fd)).serve()
+    os.set_inheritable(host, False)
+    Guardian(socket.socket(fileno=control), host).serve()

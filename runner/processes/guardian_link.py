@@ -14,6 +14,7 @@ import trio
 from runner.processes import guardian, protocol
 from runner.processes.isolation.plan import Plan
 from runner.processes.link import KeeperLink, Link, LinkLost
+from runner.processes.sweep import KEEPER_TAG
 
 HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # What an interpreter may need to find its own shared library; nothing else is passed on.
@@ -32,22 +33,25 @@ class GuardianLink(Link):
         Raises:
             OSError: it cannot be started.
         """
-        near, far = socket.socketpair()
-        with far:
-            try:
-                self._process = subprocess.Popen(
-                    [*self.command(), HERE, str(far.fileno()), run_id],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    pass_fds=[far.fileno()],
-                    start_new_session=True,
-                    cwd="/",
-                    env={name: os.environ[name] for name in PASSED if name in os.environ},
-                )
-            except BaseException:
-                near.close()
-                raise
+        with ExitStack() as ours, ExitStack() as theirs:
+            near, far = socket.socketpair()
+            ours.callback(near.close)
+            theirs.callback(far.close)
+            us = os.pidfd_open(os.getpid())
+            theirs.callback(os.close, us)
+            fds = far.fileno(), us
+            passed = {name: os.environ[name] for name in PASSED if name in os.environ}
+            self._process = subprocess.Popen(
+                [*self.command(), HERE, *map(str, fds), run_id],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=fds,
+                start_new_session=True,
+                cwd="/",
+                env={**passed, KEEPER_TAG: run_id},
+            )
+            ours.pop_all()
         super().__init__(near)
         self._lock = trio.Lock()
 

@@ -12,8 +12,9 @@ keeper then ends everything else below it before it reports, so that nothing of 
 when its call returns, by return, timeout, cancellation or error. If we die, keepers and guardian
 read EOF and do the same.
 
-It holds against all that a command may do, but for killing its keeper and the guardian: then what
-carries our tag in its environment (`RUNNER_RUN`) is found by that, here and at `aclose`. What also
+It holds against all that a command may do, but for killing its keeper and the guardian, or stopping
+both again and again while we die: then what carries our tag in its environment (`RUNNER_RUN`) is
+found by that, here, at `aclose` and when the next one starts (sweep.py). What also
 cleared its environment is lost to us; only a PID namespace could hold it: that, and the rest of
 what `Isolation` asks for, is in `isolation/`. Then the keeper is pid 1 of its command's namespaces,
 and serves that one command. All of it needs Linux: subreapers, pidfds, epoll.
@@ -48,8 +49,7 @@ from runner.processes.reins import Reins
 class ProcessHost:
     """Starts programs and leaves nothing of them; usable from any task, without a nursery.
 
-    Attributes:
-        run_id: what the processes are tagged with, in the variable RUNNER_RUN.
+    A child that is forked (os.fork) may use it as well, and has keepers of its own then.
     """
 
     def __init__(self, *, run_id: str | None = None) -> None:
@@ -58,8 +58,19 @@ class ProcessHost:
         Args:
             run_id: letters, digits, `-` and `_`; None = a new one. See `runner.processes.sweep`.
         """
-        self.run_id = uuid.uuid4().hex if run_id is None else sweep.check_run_id(run_id)
-        self._keepers = Keepers(self.run_id)
+        run_id = uuid.uuid4().hex if run_id is None else sweep.check_run_id(run_id)
+        self._made = Keepers(run_id)
+
+    @property
+    def run_id(self) -> str:
+        """What the processes are tagged with, in the variable RUNNER_RUN."""
+        return self._keepers.run_id
+
+    @property
+    def _keepers(self) -> Keepers:
+        if self._made.pid != os.getpid():
+            self._made = self._made.anew()
+        return self._made
 
     def __repr__(self) -> str:
         guardian, idle = self._keepers.guardian, self._keepers.idle

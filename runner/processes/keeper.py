@@ -5,7 +5,8 @@ double fork or an empty environment, is a descendant of this one process. So whe
 ended, everything that is still below the keeper is what this command left behind.
 
 Its lifeline is its socket: EOF means that the host has closed it or is dead, SIGKILL or not. Then
-it ends all that it has and leaves.
+it ends all that it has and leaves. A child that the host has forked may have a copy of the other
+end, and no EOF comes while that lives: so the guardian, which watches the host itself, tells us.
 
 It is loaded by the guardian: the standard library only.
 """
@@ -48,6 +49,8 @@ RESET = (
     signal.SIGPIPE,
     signal.SIGXFSZ,
 )
+
+ALONE = signal.SIGUSR1  # from the guardian: the host is dead
 
 # A command that ends within so many milliseconds is one report and one wake-up; what it writes is
 # in its pipes until then.
@@ -92,7 +95,13 @@ class Keeper:
         self._parent = Parent()
         self._parent.watch(sock)
         self._connected = True
+        signal.signal(ALONE, self._let_go)
         self._env = b"", dict[bytes, bytes]()  # the last one, as text as well
+
+    def _let_go(self, *_: object) -> None:
+        """Read EOF from here on."""
+        with suppress(OSError):
+            self._channel.sock.shutdown(socket.SHUT_RDWR)
 
     def serve(self) -> None:
         """Serve until the host closes the socket or is dead."""

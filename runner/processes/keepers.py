@@ -15,6 +15,7 @@ import functools
 import logging
 import os
 import signal
+import uuid
 import weakref
 from contextlib import suppress
 
@@ -39,9 +40,14 @@ _sweepers = trio.CapacityLimiter(1)
 log = logging.getLogger(__name__)
 
 
-def _close_all(links: set[GuardianLink | KeeperLink]) -> None:
-    """Let everything end when a host is forgotten, or Python ends, without `aclose`."""
+def _close_all(links: set[GuardianLink | KeeperLink], pid: int) -> None:
+    """Let everything end when a host is forgotten, or Python ends, without `aclose`.
+
+    In a child that somebody has forked, these are copies: what they lead to is the parent's.
+    """
     for link in links:
+        if pid == os.getpid():
+            link.shut()
         link.sock.close()  # not `close`: there may be no trio here
     for link in links:
         if isinstance(link, GuardianLink):
@@ -52,6 +58,8 @@ class Keepers:
     """The processes between us and the commands of a host.
 
     Attributes:
+        run_id: what the commands are tagged with.
+        pid: whose they are.
         guardian: the present one; None before the first command and after the end.
         idle: keepers without a command.
         is_closed: whether none is to be had any more.
@@ -64,7 +72,8 @@ class Keepers:
         self.idle: list[KeeperLink] = []
         self.is_closed = False
         self._links: set[GuardianLink | KeeperLink] = set()  # all that are open
-        weakref.finalize(self, _close_all, self._links)
+        self.pid = os.getpid()
+        self._finalizer = weakref.finalize(self, _close_all, self._links, self.pid)
 
     def check_open(self, name: str) -> None:
         """Raise ExecFailed for a program if no keeper is to be had any more."""
@@ -101,6 +110,16 @@ class Keepers:
         except BaseException:
             self._drop(link)
             raise
+
+    def anew(self) -> Keepers:
+        """Those of a child that was forked from us: these here look after its parent's commands.
+
+        It is a run of its own, so that no sweep of one ends what is the other's.
+        """
+        self._finalizer()
+        made = Keepers(uuid.uuid4().hex)
+        made.is_closed = self.is_closed
+        return made
 
     async def _take_keeper(self, inside: Inside | None = None) -> KeeperLink:
         if self.guardian is not None and not self.guardian.alive:

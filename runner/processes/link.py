@@ -105,6 +105,7 @@ class Link:
         """Close our end, which the process takes as its order to end."""
         if self.sock.fileno() >= 0:
             trio.lowlevel.notify_closing(self.sock)
+            self.shut()  # a child that somebody here has forked may have a copy
             self.sock.close()
 
 

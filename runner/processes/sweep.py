@@ -2,7 +2,8 @@
 
 Every program that a `ProcessHost` starts has `RUNNER_RUN=<run id>` in its environment, and so has
 whatever that starts, unless it clears its environment. Keepers and guardian end everything before
-that is needed; the sweep is for the case that they were killed too.
+that is needed; the sweep is for the case that they were killed too, or stopped: they have
+`RUNNER_KEEPER=<run id>`, and are made to go on.
 
 A `RunMarker` says that a run is alive: a file named after it, locked as long as the run lives (the
 kernel unlocks it, however the run ends). `sweep_stale_runs` ends what the runs left whose markers
@@ -24,6 +25,7 @@ from runner.errors import ConfigError
 from runner.processes.tree import PROC, read_stat
 
 TAG = "RUNNER_RUN"
+KEEPER_TAG = "RUNNER_KEEPER"
 RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 PATIENCE = 5.0
 
@@ -67,13 +69,19 @@ def _is_below(pid: int, ancestors: Collection[int | None]) -> bool | None:
     return False
 
 
-def _end_tagged(pid: int, tag: bytes, spare: Collection[int | None]) -> bool:
-    """End a process if it has the tag; whether it, or what is below it, may still be there."""
+def _end_tagged(pid: int, run_id: str, spare: Collection[int | None]) -> bool:
+    """End a process if it has the tag; whether it, or what is below it, may still be there.
+
+    A keeper or guardian is made to go on: it may have been stopped, and ends more than we can find.
+    """
     try:
         with _opened(pid) as fd:  # from here on this is one process, whatever becomes of it
             if os.stat(f"{PROC}/{pid}").st_uid != os.geteuid():
                 return False
-            if tag not in b"\0" + _environ_of(pid):
+            environ = b"\0" + _environ_of(pid)
+            if f"\0{TAG}={run_id}\0".encode() not in environ:
+                if f"\0{KEEPER_TAG}={run_id}\0".encode() in environ:
+                    signal.pidfd_send_signal(fd, signal.SIGCONT)
                 return False
             spared = _is_below(pid, spare) if spare else False
             if spared is False:
@@ -93,7 +101,7 @@ def sweep_run(run_id: str, spare: Collection[int | None] = ()) -> int:
     Returns:
         How many were ended.
     """
-    tag = f"\0{TAG}={check_run_id(run_id)}\0".encode()
+    check_run_id(run_id)
     give_up = time.monotonic() + PATIENCE
     ended: set[int] = set()
     while time.monotonic() < give_up:
@@ -101,7 +109,7 @@ def sweep_run(run_id: str, spare: Collection[int | None] = ()) -> int:
             pids = [int(name) for name in os.listdir(PROC) if name.isdigit()]
         except OSError:  # there is no such thing here
             break
-        found = {pid for pid in pids if pid != os.getpid() and _end_tagged(pid, tag, spare)}
+        found = {pid for pid in pids if pid != os.getpid() and _end_tagged(pid, run_id, spare)}
         if not found:
             break
         ended |= found

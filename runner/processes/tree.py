@@ -18,6 +18,7 @@ import socket
 import time
 from contextlib import suppress
 
+PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 PROC = "/proc"
 DEATHS = (signal.SIGCHLD,)  # blocked but in long waits: most commands end in a short one
@@ -25,14 +26,24 @@ CHILDREN = "/proc/thread-self/children"
 PATIENCE = 4.0  # for what cannot be killed: stuck in the kernel, or of another uid by set-uid
 
 
-def become_subreaper() -> bool:
-    """Have the orphans among our descendants become our children; False without Linux."""
+def _prctl(option: int, value: int) -> bool:
     try:
         import ctypes  # noqa: PLC0415 - the host imports this module and has no use for it
 
-        return bool(ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+        return bool(ctypes.CDLL(None).prctl(option, value, 0, 0, 0) == 0)
     except (ImportError, OSError, AttributeError):  # not Linux, or a Python without ctypes
         return False
+
+
+def become_subreaper() -> bool:
+    """Have the orphans among our descendants become our children; False without Linux.
+
+    And have the kernel make us go on when our parent dies, should somebody have stopped us: a
+    stopped process does not read that it is alone now. That this signal is sent at the death of a
+    *thread* (prctl(2)) does no harm: who runs takes no notice of it.
+    """
+    _prctl(PR_SET_PDEATHSIG, signal.SIGCONT)
+    return _prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def parse_stat(stat: bytes) -> tuple[int, int, int]:

@@ -21,7 +21,8 @@ from typing import Any
 import attrs
 import trio
 
-from runner.bridge.calls import Call, current_call
+from runner.bridge.calls import Call, current_call, running_loop
+from runner.bridge.home import Home
 from runner.bridge.thread import TrioThread
 from runner.errors import SupervisorClosed
 
@@ -32,9 +33,15 @@ Function = Callable[..., Any]
 class Answer:
     """What a function will have answered, for whoever awaits it in trio's thread."""
 
-    def __init__(self, call: Call[object] | None, thread: TrioThread) -> None:
+    def __init__(
+        self,
+        call: Call[object] | None,
+        thread: TrioThread,
+        take: Callable[[object], object] = lambda value: value,
+    ) -> None:
         self._call = call
         self._thread = thread
+        self._take = take
         self._event = trio.Event()
         self._is_awaited = False
         self._value: object = None
@@ -60,7 +67,7 @@ class Answer:
         self._withdraw = work
 
     def _settle(self, value: object, error: Exception | None) -> None:
-        self._value, self._error = value, error
+        self._value, self._error = self._take(value), error
         self._event.set()
         if error is None or self._is_awaited:
             return
@@ -86,40 +93,56 @@ class InThread:
     """A function of a synchronous program, as it is called in trio's thread.
 
     Attributes:
+        give: makes of a value in trio's thread what the caller gets.
+        take: makes of what the function answers what it is in trio's thread.
         call: that it was handed in with; it may well be called in another, later.
     """
 
     function: Function
-    wrap: Callable[[object], object] = attrs.field(eq=False)
+    give: Callable[[object], object] = attrs.field(eq=False)
+    take: Callable[[object], object] = attrs.field(eq=False)
     call: Call[object] | None = attrs.field(eq=False)
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         """Have it carried out, by the thread that waits in the call if there is one."""
-        work = partial(self.function, *map(self.wrap, args), **kwargs)
+        work = partial(self.function, *map(self.give, args), **kwargs)
         call = current_call() or self.call
         if call is None or call.is_over or call.inbox is None:
-            return work()
-        answer = Answer(call, call.thread)
+            return self.take(work())
+        answer = Answer(call, call.thread, self.take)
         call.inbox.put(lambda: _do(work, answer))
         return answer
 
 
 @attrs.frozen
 class InLoop:
-    """A function of an asyncio program, as it is called in trio's thread."""
+    """A function of an asyncio program, as it is called in trio's thread.
+
+    Attributes:
+        give: makes of a value in trio's thread what the caller gets.
+        take: makes of what the function answers what it is in trio's thread.
+        home: where it is called, if not in a call.
+        loop: that it was handed in by; None = outside of any.
+    """
 
     function: Function
-    wrap: Callable[[object], object] = attrs.field(eq=False)
-    thread: TrioThread
-    loop: asyncio.AbstractEventLoop = attrs.field(factory=asyncio.get_running_loop)
+    give: Callable[[object], object] = attrs.field(eq=False)
+    take: Callable[[object], object] = attrs.field(eq=False)
+    home: Home = attrs.field(eq=False)
+    loop: asyncio.AbstractEventLoop | None = attrs.field(factory=running_loop)
     context: contextvars.Context = attrs.field(factory=contextvars.copy_context, eq=False)
 
     def __call__(self, *args: object, **kwargs: object) -> object:
-        """Have it carried out by the event loop that it comes from."""
-        work = partial(self.function, *map(self.wrap, args), **kwargs)
-        answer = Answer(current_call(), self.thread)
+        """Have it carried out by the event loop that it comes from, or else by the caller's."""
+        work = partial(self.function, *map(self.give, args), **kwargs)
+        call = current_call()
+        loop = self.loop or (None if call is None else call.loop)
+        if loop is None:
+            return self.take(work())
+        thread = self.home.thread if call is None else call.thread
+        answer = Answer(call, thread, self.take)
         try:
-            self.loop.call_soon_threadsafe(_do_in_loop, work, answer, context=self.context)
+            loop.call_soon_threadsafe(_do_in_loop, work, answer, context=self.context)
         except RuntimeError as closed:  # the event loop is closed
             answer.settle(None, closed)
         return answer

@@ -31,6 +31,14 @@ _call: contextvars.ContextVar[Call[object] | None] = contextvars.ContextVar(
 )
 
 
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop that runs in this thread."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
 class Call(Generic[T]):
     """Something that is carried out in trio's thread for a caller elsewhere.
 
@@ -39,9 +47,10 @@ class Call(Generic[T]):
     Attributes:
         is_over: whether it has its outcome; set before the caller is woken.
         inbox: gives the caller's thread something to do meanwhile, if it is one that waits here.
+        loop: the caller's event loop, if it is in one.
     """
 
-    __slots__ = ("_cancel_scope", "_error", "_value", "_wake", "inbox", "is_over", "thread")
+    __slots__ = ("_cancel_scope", "_error", "_value", "_wake", "inbox", "is_over", "loop", "thread")
 
     def __init__(
         self,
@@ -51,6 +60,7 @@ class Call(Generic[T]):
     ) -> None:
         self.thread = thread
         self.inbox = inbox
+        self.loop = running_loop() if inbox is None else None
         self.is_over = False
         self._wake = wake
         self._cancel_scope: trio.CancelScope | None = None

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from runner.bridge.callbacks import InLoop, InThread, is_async
 from runner.bridge.calls import current_call, wait, wait_in_asyncio
-from runner.bridge.proxies import Home, Manner, StandIn, not_wrapping, post, post_now
+from runner.bridge.home import Home
+from runner.bridge.proxies import Manner, StandIn, not_wrapping, post, post_now
 from runner.bridge.stay import Stay, is_just
 
 T = TypeVar("T")
@@ -61,7 +62,8 @@ class Blocking(Manner):
         """A coroutine function can only be trio's; any other is called in the caller's thread."""
         if is_async(function):
             return function
-        return InThread(function, partial(self.give, home=home), current_call())
+        give, take = partial(self.give, home=home), partial(self.take, home=home)
+        return InThread(function, give, take, current_call())
 
     def bind(
         self, home: Home, function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -184,7 +186,7 @@ class Asyncio(Manner):
 
     def callback(self, function: Callable[..., Any], home: Home) -> Callable[..., Any]:
         """A function, or a coroutine function, that is called in the caller's event loop."""
-        return InLoop(function, partial(self.give, home=home), home.thread)
+        return InLoop(function, partial(self.give, home=home), partial(self.take, home=home), home)
 
     def protocols(self, cls: type) -> dict[str, Any]:
         """The same, of asyncio."""

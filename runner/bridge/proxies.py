@@ -13,68 +13,21 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-import threading
-import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import attrs
 
 from runner.bridge.callbacks import is_callback
 from runner.bridge.calls import Call
+from runner.bridge.home import Home
 from runner.bridge.stay import Stay
-from runner.bridge.thread import TrioThread, hold, let_go, let_go_soon
-from runner.errors import SupervisorClosed
 
 T = TypeVar("T")
 _ASYNC = ("__aenter__", "__aiter__", "__anext__")
 _CLOSING = ("aclose", "close")
-
-
-class Home:
-    """Where stand-ins live: trio's thread, held from their first use until they are closed.
-
-    Args:
-        once: whether it cannot be used again when it has been left.
-    """
-
-    def __init__(self, *, once: bool = False) -> None:
-        self._once = once
-        self._is_left = False
-        self._lock = threading.Lock()
-        self._thread: TrioThread | None = None
-        self._forgotten: weakref.finalize[..., Home] | None = None
-
-    @property
-    def thread(self) -> TrioThread:
-        """The thread; from now on it is held.
-
-        Raises:
-            SupervisorClosed: it was left for good.
-        """
-        thread = self._thread
-        return self._hold() if thread is None else thread
-
-    def _hold(self) -> TrioThread:
-        with self._lock:
-            if self._is_left and self._once:
-                raise SupervisorClosed("this is closed")
-            if self._thread is None:
-                self._thread = hold()
-                self._forgotten = weakref.finalize(self, let_go_soon, self._thread)
-                self._forgotten.atexit = False
-            return self._thread
-
-    def leave(self) -> TrioThread | None:
-        """Hold the thread no more; gives it if it ends by that."""
-        with self._lock:
-            self._is_left = True
-            thread, self._thread = self._thread, None
-            if self._forgotten is not None:
-                self._forgotten.detach()
-        return thread if thread is not None and let_go(thread) else None
 
 
 class StandIn:
@@ -82,12 +35,20 @@ class StandIn:
 
     __slots__ = ("__weakref__", "_home", "_is_owner", "_stays", "_target")
     _manner: Manner
+    _kind: type
 
-    def __init__(self, target: Any, home: Home, *, is_owner: bool = False) -> None:
+    def __init__(self, /, *args: Any, **kwargs: Any) -> None:
+        """One for an object that is made for it; nothing of ours does more than that when made."""
+        home = Home()
+        target = self._manner.bind(home, self._kind, args, kwargs)()
+        self._stand_for(target, home, is_owner=True)
+
+    def _stand_for(self, target: Any, home: Home, *, is_owner: bool = False) -> Self:
         self._target = target
         self._home = home
         self._is_owner = is_owner  # with it, the home is left
         self._stays: list[Stay] = []
+        return self
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("_"):
@@ -140,8 +101,12 @@ class Manner(ABC):
 
     def wrap(self, target: Any, home: Home | None = None) -> Any:
         """A stand-in with a home of its own, which it holds until it is closed or forgotten."""
-        made = self._class_of(type(target)) or self._make_class(type(target))
-        return made(target, home or Home(), is_owner=True)
+        cls = self._class_of(type(target)) or self._make_class(type(target))
+        return _bare(cls)._stand_for(target, home or Home(), is_owner=True)  # noqa: SLF001
+
+    def class_of(self, cls: type) -> type:
+        """The class of the stand-ins for objects that live in trio's thread; others are as here."""
+        return (self._class_of(cls) or cls) if _has_coroutines(cls) else cls
 
     def give(self, value: Any, home: Home) -> Any:
         """A value as the caller gets it."""
@@ -152,7 +117,7 @@ class Manner(ABC):
             return {key: self.give(each, home) for key, each in value.items()}
         made = self._class_of(cls)
         if made is not None:
-            return made(value, home)
+            return _bare(made)._stand_for(value, home)  # noqa: SLF001 - one room
         if inspect.isroutine(value):
             return self._plain(value, home)
         return value
@@ -212,8 +177,10 @@ class Manner(ABC):
         if "aclose" in names:
             names.setdefault("close", names["aclose"])
         names |= self.protocols(cls)
-        names |= {"__slots__": (), "__doc__": cls.__doc__, "_manner": self}
+        names |= {"__slots__": (), "__doc__": cls.__doc__, "_manner": self, "_kind": cls}
         names["__module__"] = cls.__module__
+        with contextlib.suppress(ValueError):  # some of C have none
+            names["__signature__"] = inspect.signature(cls)
         return type(cls.__name__, (StandIn,), names)
 
     def _make(self, cls: type, name: str) -> Callable[..., Any]:
@@ -264,6 +231,10 @@ def post_now(work: Callable[[], T]) -> Callable[[Call[T]], None]:
     return lambda call: call.post_now(work)
 
 
+def _bare(cls: type[StandIn]) -> StandIn:
+    return cls.__new__(cls)
+
+
 @functools.cache
 def _is_frozen(cls: type) -> bool:
     return (
@@ -284,6 +255,11 @@ def _is_async(cls: type) -> bool:
         return False
     if "runner" in tops and hasattr(cls, "__enter__"):
         return True
+    return _has_coroutines(cls)
+
+
+@functools.cache
+def _has_coroutines(cls: type) -> bool:
     return any(hasattr(cls, name) for name in _ASYNC) or any(
         inspect.iscoroutinefunction(inspect.getattr_static(cls, name))
         for name in dir(cls)

@@ -1,10 +1,10 @@
-"""Writes `blocking.pyi`: what type checkers know of stand-ins, made from the classes' own sources.
+"""Writes what type checkers know of `runner.blocking` and `runner.asyncio`, from runner's sources.
 
     python -m runner.bridge.stubs
 
-Signatures are copied, `async` and its context managers and iterators taken away, and the names of
-classes that live in trio's thread replaced by those of their stand-ins. A test says when the file
-is not what this writes.
+For asyncio the names and types are runner's own. For `blocking.pyi` signatures are copied, `async`
+and its context managers and iterators taken away, and the names of classes that live in trio's
+thread replaced by those of their stand-ins. A test says when a file is not what this writes.
 """
 
 from __future__ import annotations
@@ -16,21 +16,27 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-TARGET = Path(__file__).with_name("blocking.pyi")
-CLASSES = {  # whose objects are given as stand-ins, and how those are called in the file
-    ("runner.runtime", "Runner"): "Runner",
-    ("runner.scopes.scope", "Scope"): "Scope",
-    ("runner.sessions.session", "Session"): "Session",
-    ("runner.sessions.followers", "Follower"): "SessionFollower",
-    ("runner.operations.beside", "Background"): "Background",
-    ("runner.operations.beside", "Follower"): "LineFollower",
-    ("runner.operations.changing", "Batch"): "EffectBatch",
-    ("runner.operations.streaming", "ReadingStream"): "ReadingStream",
-    ("runner.operations.streaming", "WritingStream"): "WritingStream",
-    ("runner.backends.base", "Backend"): "Backend",
-    ("runner.scopes.pool", "BackendPool"): "BackendPool",
-    ("runner.scopes.pool_entry", "Lease"): "Lease",
+import runner
+from runner.backends.base import Backend
+from runner.bridge.manners import Blocking
+
+TARGET = Path(runner.__file__).with_name("blocking.pyi")
+BASE = ("runner.backends.base", "Backend")
+PUBLIC = {name: getattr(runner, name) for name in runner.__all__}
+STAND_INS = {
+    name: each
+    for name, each in PUBLIC.items()
+    if isinstance(each, type) and Blocking().class_of(each) is not each
 }
+PLAIN = sorted(PUBLIC.keys() - STAND_INS.keys() - {"open_runner"})
+CLASSES = {  # whose objects are given as stand-ins, and how those are called in the file
+    BASE: "Backend",
+    ("runner.sessions.followers", "Follower"): "SessionFollower",
+    ("runner.operations.changing", "Batch"): "EffectBatch",
+    ("runner.scopes.pool_entry", "Lease"): "Lease",
+    **{(each.__module__, each.__name__): name for name, each in STAND_INS.items()},
+}
+SHOWN = {**CLASSES, ("runner.operations.asking", "Asking"): "(Backend | Scope)"}
 WORDS = {
     "AbstractAsyncContextManager": "AbstractContextManager",
     "AsyncIterator": "Iterator",
@@ -66,15 +72,25 @@ def wrap(target: _BackendPool[Any]) -> BackendPool[Any]: ...
 @overload
 def wrap(target: object) -> Any: ...
 """
+ASYNCIO_TAIL = """
+from typing import TypeVar
+from runner.bridge.manners import Asyncio
+
+T = TypeVar("T")
+
+ASYNCIO: Asyncio
+
+def wrap(target: T) -> T: ...
+"""
 IMPORTS = {
     "import os",
     "from contextlib import AbstractContextManager",
     "from typing import Any, overload",
     "from runner.bridge.manners import Blocking",
-    "from runner.config import RunnerConfig",
-    "from runner.scopes.scope import Scope as _Scope",
+    "from runner import Scope as _Scope",
     "from runner.backends.base import Backend as _Backend",
-    "from runner.scopes.pool import BackendPool as _BackendPool",
+    "from runner import BackendPool as _BackendPool",
+    *(f"from runner import {name} as {name}" for name in PLAIN),
 }
 
 
@@ -101,7 +117,7 @@ class Source:
             # Many names of ours are given on by their package: their own class says more.
             found = getattr(import_module(home[0]), home[1], None)
             own = (getattr(found, "__module__", ""), getattr(found, "__name__", ""))
-            return own if own in CLASSES else home
+            return own if own in SHOWN else home
         is_here = hasattr(sys.modules[self.name], name)
         return (self.name, name) if is_here and name not in self.modules else None
 
@@ -116,11 +132,11 @@ class Renaming(ast.NodeTransformer):
     def visit_Name(self, node: ast.Name) -> ast.Name:
         """A name: of a stand-in, of a protocol without `async`, or imported."""
         home = self.source.home(node.id)
-        if home in CLASSES:
-            return ast.Name(CLASSES[home])
+        if home in SHOWN:
+            return ast.Name(SHOWN[home])
         if node.id in self.source.modules:
             self.imports.add(f"import {node.id}")
-        elif home is not None:
+        elif home is not None and node.id not in PLAIN:
             name = WORDS.get(home[1], home[1])
             shown = WORDS.get(node.id, node.id)
             suffix = f" as {shown}" if shown != name else ""
@@ -133,8 +149,8 @@ class Renaming(ast.NodeTransformer):
         return node
 
 
-def methods_of(module: str, name: str, imports: set[str]) -> list[str]:
-    """The lines of a class: of all its bases, the own ones last."""
+def methods_of(module: str, name: str, imports: set[str]) -> dict[str, list[str]]:
+    """The lines of a class, by member: of all its bases, but not what every backend has."""
     cls = getattr(import_module(module), name)
     found: dict[str, list[str]] = {}
     for base in reversed(cls.__mro__):
@@ -147,7 +163,10 @@ def methods_of(module: str, name: str, imports: set[str]) -> list[str]:
         found["__iter__"] = ["def __iter__(self) -> Self: ..."]
         found["__next__"] = [f"def __next__(self) ->{item}: ..."]
         imports.add("from typing import Self")
-    return [line for lines in found.values() for line in lines]
+    if issubclass(cls, Backend) and cls is not Backend:
+        inherited = methods_of(*BASE, imports)
+        return {name: lines for name, lines in found.items() if lines != inherited.get(name)}
+    return found
 
 
 def members(source: Source, cls: ast.ClassDef, imports: set[str]) -> dict[str, list[str]]:
@@ -160,6 +179,7 @@ def members(source: Source, cls: ast.ClassDef, imports: set[str]) -> dict[str, l
                 found[node.target.id] = [f"{node.target.id}: {ast.unparse(note)}"]
         elif isinstance(node, Function) and node.name == "__init__":
             found |= attributes(source, node, imports)
+            found["__init__"] = signature(source, node, "__init__", imports)
         elif isinstance(node, Function) and (node.name[0] != "_" or node.name in KEPT):
             name = PROTOCOLS.get(node.name, node.name)
             lines = signature(source, node, name, imports)
@@ -217,25 +237,37 @@ def _is(mark: str, marks: set[str]) -> bool:
 
 
 def make() -> str:
-    """The file's text."""
+    """The text of `blocking.pyi`."""
     imports = set(IMPORTS)
-    bodies: list[str] = []
-    for (module, name), shown in CLASSES.items():
-        lines = methods_of(module, name, imports)
-        source = Source(sys.modules[module])
-        generic = [
-            ast.unparse(Renaming(source, imports).visit(base))
-            for base in source.classes[name].bases
-            if "Generic" in ast.unparse(base)
-        ]
-        head = f"class {shown}({', '.join(generic)}):" if generic else f"class {shown}:"
-        bodies.append("\n".join([head, *(f"    {line}" for line in lines)]))
+    bodies = [class_of(module, name, shown, imports) for (module, name), shown in CLASSES.items()]
     return "\n".join([HEAD, *sorted(imports), "", *bodies]) + "\n" + TAIL
 
 
+def class_of(module: str, name: str, shown: str, imports: set[str]) -> str:
+    """One class."""
+    source = Source(sys.modules[module])
+    bases = [
+        ast.unparse(Renaming(source, imports).visit(base))
+        for base in source.classes[name].bases
+        if "Generic" in ast.unparse(base)
+    ]
+    if (module, name) != BASE and issubclass(getattr(sys.modules[module], name), Backend):
+        bases.append("Backend")
+    head = f"class {shown}({', '.join(bases)}):" if bases else f"class {shown}:"
+    lines = [line for each in methods_of(module, name, imports).values() for line in each]
+    return "\n".join([head, *(f"    {line}" for line in lines or ["..."])])
+
+
+def make_asyncio() -> str:
+    """The text of `asyncio.pyi`: there, the names have the types that they have in `runner`."""
+    names = [f"from runner import {name} as {name}" for name in runner.__all__]
+    return "\n".join([HEAD, *names, ASYNCIO_TAIL])
+
+
 def main() -> None:
-    """Write the file."""
+    """Write the files."""
     TARGET.write_text(make())
+    TARGET.with_name("asyncio.pyi").write_text(make_asyncio())
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ import trio
 
 from runner.backends.base import Backend
 from runner.bridge.calls import wait, wait_in_asyncio
-from runner.bridge.proxies import Home, post
+from runner.bridge.home import Home
+from runner.bridge.proxies import post
 from runner.errors import SupervisorClosed
 
 T = TypeVar("T")

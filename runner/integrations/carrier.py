@@ -21,7 +21,8 @@ import sniffio
 import trio
 
 from runner.bridge.calls import wait, wait_in_asyncio
-from runner.bridge.proxies import Home, StandIn, post
+from runner.bridge.home import Home
+from runner.bridge.proxies import StandIn, post
 from runner.scopes.scope import Scope
 
 T = TypeVar("T")
@@ -52,7 +53,7 @@ class Carrier:
             if not is_trio:
                 raise RuntimeError(
                     "this scope is of a trio program: under asyncio, use one of a runner that"
-                    " runner.bridge.asynchronous.open_runner() has opened"
+                    " runner.asyncio.open_runner() has opened"
                 )
             return await work()
         if is_trio:

@@ -1,6 +1,6 @@
 """A scope as a sandbox of deepagents 0.7. Needs the extra: `pip install 'trio-runner[deepagents]'`.
 
-    with runner.bridge.blocking.open_runner() as r:
+    with runner.blocking.open_runner() as r:
         agent = create_deep_agent(model, backend=ScopeSandbox(r.scope("project")))
 
 `ScopeSandbox` is a `SandboxBackendProtocol`, synchronous and asynchronous. Nothing is raised for a
@@ -46,7 +46,7 @@ class ScopeSandbox(SandboxBackendProtocol):
     """A scope as a sandbox of deepagents.
 
     Args:
-        scope: of a runner that was opened through `runner.bridge`; or of a trio program, which
+        scope: of a runner of `runner.blocking` or `runner.asyncio`; or of a trio program, which
             then calls the asynchronous methods in trio, or the others in trio's threads.
         virtual: whether "/" is the scope, and paths are not those that commands see.
         timeout: seconds for a command that does not say otherwise.

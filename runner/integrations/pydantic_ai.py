@@ -59,7 +59,7 @@ class ScopeWorkspace(WorkspaceBackend, SupportsCommands, SupportsFilesystem, Sup
 
     Args:
         scope: where it works: of a runner in a trio program, or of one that was opened
-            through `runner.bridge` in any other.
+            through `runner.blocking` or `runner.asyncio` in any other.
         ref: of an earlier workspace on the same directory: it must still be there.
 
     Raises:

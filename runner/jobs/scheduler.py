@@ -95,7 +95,8 @@ class Scheduler:
         self._waiting = [(now, each.job.number, each) for each in pending]
         heapq.heapify(self._waiting)
         self._ahead = min(concurrency, MOST_AHEAD)
-        self._control.listen(self._on_control)
+        here = trio.lowlevel.current_trio_token()
+        self._control.listen(functools.partial(self._hear_control, here))
         try:
             async with trio.open_nursery() as nursery:
                 self._outer = nursery
@@ -209,6 +210,14 @@ class Scheduler:
         for pending in self._claimed:
             self._telling.cut(pending)
         self._claimed.clear()
+
+    def _hear_control(self, here: trio.lowlevel.TrioToken) -> None:
+        """The control has changed, in whichever thread it is used."""
+        if trio.lowlevel.in_trio_run() and trio.lowlevel.current_trio_token() is here:
+            self._on_control()
+            return
+        with suppress(trio.RunFinishedError):
+            here.run_sync_soon(self._on_control)
 
     def _on_control(self) -> None:
         self._wake()

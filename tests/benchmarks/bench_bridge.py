@@ -12,7 +12,8 @@ from pathlib import Path
 
 import trio
 
-from runner.bridge import asynchronous, blocking
+import runner.asyncio
+from runner import blocking
 from tests.benchmarks.measure import Row
 
 CALLS = 500  # in each round
@@ -53,7 +54,7 @@ def in_thread(place: Path) -> float:
 
 async def in_asyncio(place: Path) -> tuple[float, float]:
     """Seconds of an awaited call, one by one and sixteen at a time."""
-    async with asynchronous.open_runner(state=place / "state") as r:
+    async with runner.asyncio.open_runner(state=place / "state") as r:
         scope = r.scope(place)
 
         async def calls(number: int) -> None:

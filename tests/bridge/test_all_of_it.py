@@ -8,8 +8,9 @@ import threading
 import pytest
 
 import runner
-from runner import BackendPool, LocalBackend, MemoryBackend
-from runner.bridge import asynchronous, blocking
+import runner.asyncio
+from runner import BackendPool, LocalBackend, MemoryBackend, blocking
+from runner.jobs.spec import Data
 from runner.scopes.permissions import Permissions
 from runner.scopes.presets import STRICT_RULESET
 
@@ -59,7 +60,7 @@ def test_who_is_asked_for_permission_answers_where_the_program_is(tmp_path):
         return answer(question)
 
     async def main():
-        async with asynchronous.open_runner(state=tmp_path / "state") as r:
+        async with runner.asyncio.open_runner(state=tmp_path / "state") as r:
             permissions = Permissions(rules=STRICT_RULESET, ask=slow)
             scope = r.scope(str(tmp_path / "x"), permissions=permissions)
             await scope.write("b", "x")
@@ -103,3 +104,35 @@ def test_a_status_change_is_told(tmp_path):
     with pytest.raises(runner.Destroyed):
         backend.read("a")
     backend.close()
+
+
+def test_a_batch_is_ended_early_from_any_thread(tmp_path):
+    rows = [{"n": n} for n in range(4)]
+    batch = blocking.Batch(name="b", prompt="exec sleep 1000", data=Data(rows=rows))
+
+    def after(number, end, control):
+        def observe(_told):
+            observe.seen += 1
+            if observe.seen == number:
+                end(control)
+
+        observe.seen = 0
+        return observe
+
+    def in_a_thread(control):
+        ender = threading.Thread(target=control.kill)
+        ender.start()
+        ender.join()
+
+    for number, end in ((2, blocking.Control.interrupt), (3, in_a_thread)):
+        control = blocking.Control()
+        with blocking.open_runner(state=tmp_path / "state") as r:
+            report = r.run_batch(
+                batch,
+                output=tmp_path / f"out{number}",
+                observer=after(number, end, control),
+                control=control,
+            )
+        assert report.counts.keys() <= {"cancelled", "queued"}
+        assert sum(report.counts.values()) == 4
+        control.kill()  # it is over: nothing happens

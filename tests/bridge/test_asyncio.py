@@ -11,8 +11,8 @@ import threading
 import pytest
 
 import runner
+import runner.asyncio
 from runner.backends.memory import MemoryBackend
-from runner.bridge import asynchronous
 from runner.jobs.spec import Data
 
 
@@ -30,7 +30,7 @@ async def cancelled(task):
 
 def test_files_programs_and_sessions_from_an_asyncio_program(tmp_path):
     async def main():
-        async with asynchronous.open_runner(state=tmp_path / "state") as r:
+        async with runner.asyncio.open_runner(state=tmp_path / "state") as r:
             scope = r.scope(str(tmp_path / "x"))
             await scope.write("notes/a.txt", "hi\n")
             async with scope.batch() as batch:
@@ -68,7 +68,7 @@ def test_a_batch_of_jobs_tells_its_observer_in_the_event_loop(tmp_path):
 
     async def main():
         batch = runner.Batch(name="b", prompt="true", data=Data(rows=[{"n": 1}, {"n": 2}]))
-        async with asynchronous.open_runner(state=tmp_path / "state") as r:
+        async with runner.asyncio.open_runner(state=tmp_path / "state") as r:
             return await r.run_batch(batch, output=tmp_path / "out", observer=observe)
 
     assert asyncio.run(main()).counts == {"ok": 2}
@@ -77,7 +77,7 @@ def test_a_batch_of_jobs_tells_its_observer_in_the_event_loop(tmp_path):
 
 def test_values_pass_as_they_are_and_objects_of_trio_as_stand_ins(thing):
     async def main():
-        stand_in = asynchronous.wrap(thing)
+        stand_in = runner.asyncio.wrap(thing)
 
         assert await stand_in.twice(2, plus=1) == 5
         assert stand_in.plain("a") == "A"
@@ -96,7 +96,7 @@ def test_values_pass_as_they_are_and_objects_of_trio_as_stand_ins(thing):
 
 def test_a_context_manager_is_left_by_the_task_that_entered_it_and_sees_the_error(thing):
     async def main():
-        stand_in = asynchronous.wrap(thing)
+        stand_in = runner.asyncio.wrap(thing)
         async with stand_in.opened() as opened:
             assert opened.name == "opened"
         with pytest.raises(KeyError, match="mine"):
@@ -113,7 +113,7 @@ def test_a_context_manager_is_left_by_the_task_that_entered_it_and_sees_the_erro
 
 def test_the_event_loop_goes_on_meanwhile_and_there_is_no_thread_for_a_call(thing):
     async def main():
-        stand_in = asynchronous.wrap(thing)
+        stand_in = runner.asyncio.wrap(thing)
         await stand_in.twice(1)
         before = threading.active_count()
         hanging = [asyncio.create_task(stand_in.hang()) for _ in range(100)]
@@ -135,7 +135,7 @@ def test_context_variables_of_the_caller_go_with_the_call(thing):
 
     async def main():
         variable.set("mine")
-        stand_in = asynchronous.wrap(thing)
+        stand_in = runner.asyncio.wrap(thing)
         assert await stand_in.context(variable) == "mine"
         await stand_in.aclose()
 
@@ -150,7 +150,7 @@ def test_a_runners_block_that_is_cancelled_raises_just_that(tmp_path):
         begun = asyncio.Event()
 
         async def use():
-            async with asynchronous.open_runner(state=tmp_path / "state") as r:
+            async with runner.asyncio.open_runner(state=tmp_path / "state") as r:
                 await r.scope(str(tmp_path)).exists("a")
                 begun.set()
                 await asyncio.sleep(1000)
@@ -167,7 +167,7 @@ def test_a_cancelled_task_leaves_when_its_program_has_been_put_down(tmp_path, is
     pid_file = tmp_path / "x" / "pid"
 
     async def main():
-        async with asynchronous.open_runner(state=tmp_path / "state") as r:
+        async with runner.asyncio.open_runner(state=tmp_path / "state") as r:
             scope = r.scope(str(tmp_path / "x"))
             command = "echo $$ > pid.new; mv pid.new pid; exec sleep 1000"
             task = asyncio.create_task(scope.exec(command))
@@ -184,7 +184,7 @@ def test_a_cancelled_task_leaves_when_its_program_has_been_put_down(tmp_path, is
 @pytest.mark.parametrize("attempt", range(30))
 def test_a_cancellation_at_any_moment_leaves_nothing_running(thing, attempt):
     async def main():
-        stand_in = asynchronous.wrap(thing)
+        stand_in = runner.asyncio.wrap(thing)
         await stand_in.twice(1)
         task = asyncio.create_task(stand_in.hang())
         await asyncio.sleep(attempt * 2e-5)
@@ -199,7 +199,7 @@ def test_a_cancellation_at_any_moment_leaves_nothing_running(thing, attempt):
 
 def test_cancelled_again_and_again_it_still_waits_until_the_work_is_put_down(thing):
     async def main():
-        stand_in = asynchronous.wrap(thing)
+        stand_in = runner.asyncio.wrap(thing)
         task = asyncio.create_task(stand_in.hang(slow=0.2))
         await until(thing.is_waiting.is_set)
         for _ in range(5):
@@ -216,7 +216,7 @@ def test_cancelled_again_and_again_it_still_waits_until_the_work_is_put_down(thi
 
 def test_a_timeout_is_a_cancellation(thing):
     async def main():
-        stand_in = asynchronous.wrap(thing)
+        stand_in = runner.asyncio.wrap(thing)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await stand_in.hang()
@@ -229,7 +229,7 @@ def test_a_timeout_is_a_cancellation(thing):
 
 def test_a_call_is_not_heard_of_by_a_cancelled_taskgroup_before_it_is_put_down(thing):
     async def main():
-        stand_in = asynchronous.wrap(thing)
+        stand_in = runner.asyncio.wrap(thing)
         with pytest.raises(ExceptionGroup):
             async with asyncio.TaskGroup() as group:
                 group.create_task(stand_in.hang())
@@ -245,7 +245,7 @@ def test_a_call_is_not_heard_of_by_a_cancelled_taskgroup_before_it_is_put_down(t
 @pytest.mark.parametrize("attempt", range(30))
 def test_cancelled_while_it_enters_or_leaves_a_context_manager_is_left(thing, attempt):
     async def main():
-        stand_in = asynchronous.wrap(thing)
+        stand_in = runner.asyncio.wrap(thing)
         await stand_in.twice(1)
 
         async def use():
@@ -265,7 +265,7 @@ def test_cancelled_while_it_enters_or_leaves_a_context_manager_is_left(thing, at
 
 def test_a_block_that_is_cancelled_is_left_before_the_task_ends(thing):
     async def main():
-        stand_in = asynchronous.wrap(thing)
+        stand_in = runner.asyncio.wrap(thing)
 
         async def use():
             async with stand_in.opened():
@@ -287,7 +287,7 @@ def test_a_block_that_is_cancelled_is_left_before_the_task_ends(thing):
 
 def test_callbacks_and_coroutine_functions_are_called_in_the_event_loop(thing, wish):
     async def main():
-        stand_in = asynchronous.wrap(thing)
+        stand_in = runner.asyncio.wrap(thing)
         loop = asyncio.get_running_loop()
 
         def plain(text):
@@ -313,7 +313,7 @@ def test_a_callback_that_fails_fails_for_who_awaits_it_or_else_the_call(thing, w
         raise ZeroDivisionError("mine")
 
     async def main():
-        stand_in = asynchronous.wrap(thing)
+        stand_in = runner.asyncio.wrap(thing)
         for function in (broken, slow):
             with pytest.raises(ZeroDivisionError, match="mine"):
                 await stand_in.ask(wish(ask=function))
@@ -335,7 +335,7 @@ def test_a_callback_that_is_awaited_is_cancelled_with_its_call(thing, wish):
             ends.append("ended")
 
     async def main():
-        stand_in = asynchronous.wrap(thing)
+        stand_in = runner.asyncio.wrap(thing)
         task = asyncio.create_task(stand_in.ask(wish(ask=slow)))
         await until(lambda: ends)
         task.cancel()
@@ -348,7 +348,7 @@ def test_a_callback_that_is_awaited_is_cancelled_with_its_call(thing, wish):
 
 def test_a_stand_in_may_be_used_from_one_event_loop_after_the_other(thing):
     async def first():
-        stand_in = asynchronous.wrap(thing)
+        stand_in = runner.asyncio.wrap(thing)
         await stand_in.twice(1)
         return stand_in
 
@@ -366,7 +366,7 @@ def test_a_stand_in_may_be_used_from_one_event_loop_after_the_other(thing):
 
 def test_several_event_loops_share_one_thread_that_ends_with_the_last(tmp_path, trio_threads):
     async def main(number, others):
-        async with asynchronous.open_runner(state=tmp_path / str(number)) as r:
+        async with runner.asyncio.open_runner(state=tmp_path / str(number)) as r:
             scope = r.scope(str(tmp_path / "x"))
             for _ in range(20):
                 await scope.append("n", "1")
@@ -386,7 +386,7 @@ def test_several_event_loops_share_one_thread_that_ends_with_the_last(tmp_path, 
 
 def test_the_thread_has_ended_when_the_last_block_is_left(tmp_path, trio_threads):
     async def main():
-        async with asynchronous.open_runner(state=tmp_path / "state"):
+        async with runner.asyncio.open_runner(state=tmp_path / "state"):
             assert trio_threads() == 1
         assert trio_threads() == 0
 
@@ -395,7 +395,7 @@ def test_the_thread_has_ended_when_the_last_block_is_left(tmp_path, trio_threads
 
 def test_a_backend_by_itself_holds_the_thread_until_it_is_closed_or_forgotten(trio_threads):
     async def main():
-        backend = asynchronous.wrap(MemoryBackend())
+        backend = runner.asyncio.wrap(MemoryBackend())
         await backend.write("a/b", "c")
         assert trio_threads() == 1
         await backend.aclose()

@@ -12,8 +12,8 @@ import time
 import pytest
 
 import runner
+from runner import blocking
 from runner.backends.memory import MemoryBackend
-from runner.bridge import blocking
 from runner.jobs.spec import Data
 
 

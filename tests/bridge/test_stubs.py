@@ -7,11 +7,15 @@ import importlib
 
 import pytest
 
-from runner.bridge import blocking, stubs
+from runner import blocking
+from runner.bridge import stubs
 
 
-def test_the_stub_file_is_what_is_made_from_the_sources():
-    written, made = ast.parse(stubs.TARGET.read_text()), ast.parse(stubs.make())
+@pytest.mark.parametrize(
+    ("name", "make"), [("blocking.pyi", stubs.make), ("asyncio.pyi", stubs.make_asyncio)]
+)
+def test_the_stub_files_are_what_is_made_from_the_sources(name, make):
+    written, made = ast.parse(stubs.TARGET.with_name(name).read_text()), ast.parse(make())
 
     assert ast.unparse(written) == ast.unparse(made), "run: python -m runner.bridge.stubs"
 
@@ -36,9 +40,10 @@ def test_what_the_stub_file_names_is_there_at_run_time(home, name):
     assert functions - properties <= set(dir(made))
 
 
-def test_it_can_be_written(tmp_path, monkeypatch):
+def test_they_can_be_written(tmp_path, monkeypatch):
     monkeypatch.setattr(stubs, "TARGET", tmp_path / "blocking.pyi")
 
     stubs.main()
 
     assert (tmp_path / "blocking.pyi").read_text() == stubs.make()
+    assert (tmp_path / "asyncio.pyi").read_text() == stubs.make_asyncio()

@@ -16,7 +16,7 @@ from runner.errors import SupervisorClosed
 
 UNFINISHED = """
 import sys, threading
-from runner.bridge import blocking
+from runner import blocking
 
 manager = blocking.open_runner(state=sys.argv[1] + "/state")
 r = manager.__enter__()
@@ -53,7 +53,7 @@ FORKED = """
 import os, sys, warnings
 from runner import SupervisorClosed
 from runner.backends.memory import MemoryBackend
-from runner.bridge import blocking
+from runner import blocking
 
 warnings.simplefilter("ignore", DeprecationWarning)
 untouched = blocking.wrap(MemoryBackend())
@@ -212,9 +212,10 @@ def test_an_answer_for_an_event_loop_that_is_closed_is_dropped(own, thing):
 def test_a_callback_for_an_event_loop_that_is_closed_is_an_error_for_who_awaits_it(own):
     from runner.bridge.callbacks import InLoop
     from runner.bridge.calls import wait
+    from runner.bridge.home import Home
 
     loop = asyncio.new_event_loop()
-    callback = InLoop(print, lambda value: value, own, loop)
+    callback = InLoop(print, lambda value: value, lambda value: value, Home(), loop)
     loop.close()
 
     async def ask():

@@ -31,7 +31,8 @@ from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_tests.integration_tests import SandboxIntegrationTests
 
-from runner.bridge import asynchronous, blocking
+import runner.asyncio
+from runner import blocking
 from runner.integrations.deepagents import ScopeSandbox
 
 OVERWRITES = "deepagents 0.7: write() overwrites what is there; the suite still wants an error"
@@ -403,7 +404,7 @@ def test_virtual_paths_are_routed_by_a_composite(scope) -> None:
 
 def test_it_works_on_asyncio_and_a_cancelled_command_is_gone(tmp_path) -> None:
     async def main() -> None:
-        async with asynchronous.open_runner(state=tmp_path / "state") as r:
+        async with runner.asyncio.open_runner(state=tmp_path / "state") as r:
             box = ScopeSandbox(r.scope(tmp_path / "work"), virtual=True)
             await box.awrite("/f", "text")
             task = asyncio.create_task(box.aexecute("echo $$ > pid; exec sleep 1000"))
@@ -481,7 +482,7 @@ def test_an_agents_tools_work_in_the_scope(scope) -> None:
 
 def test_an_agents_tools_work_in_the_scope_on_asyncio(tmp_path) -> None:
     async def main() -> list[str]:
-        async with asynchronous.open_runner(state=tmp_path / "state") as r:
+        async with runner.asyncio.open_runner(state=tmp_path / "state") as r:
             agent = an_agent(r.scope(tmp_path / "work"))
             return told(await agent.ainvoke({"messages": [("user", "go")]}))
 

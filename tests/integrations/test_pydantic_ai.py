@@ -27,7 +27,7 @@ from pydantic_ai.workspaces import (
 )
 from pydantic_ai.workspaces.conformance import WorkspaceBackendSuite
 
-from runner.bridge import asynchronous
+import runner.asyncio
 from runner.integrations.pydantic_ai import ScopeCapability, ScopeWorkspace
 
 
@@ -40,7 +40,7 @@ class TestWorkspace(WorkspaceBackendSuite):
 
     @pytest.fixture
     async def opened(self, anyio_backend, tmp_path) -> AsyncIterator[runner.Runner]:
-        made = runner if anyio_backend == "trio" else asynchronous
+        made = runner if anyio_backend == "trio" else runner.asyncio
         async with made.open_runner(state=tmp_path / "state") as r:
             yield r
 
@@ -180,7 +180,7 @@ def test_a_scope_of_a_trio_program_says_what_asyncio_needs(tmp_path) -> None:
             workspace = ScopeWorkspace(r.scope(tmp_path))
             await trio.to_thread.run_sync(asyncio.run, workspace.working_dir())
 
-    with pytest.raises(RuntimeError, match="asynchronous"):
+    with pytest.raises(RuntimeError, match="runner.asyncio"):
         trio.run(main)
 
 
@@ -196,7 +196,7 @@ def test_an_agents_tools_work_in_the_scope(tmp_path) -> None:
         return (await workspace.run(["wc", "-l", "notes.txt"])).stdout
 
     async def main() -> None:
-        async with asynchronous.open_runner(state=tmp_path / "state") as r:
+        async with runner.asyncio.open_runner(state=tmp_path / "state") as r:
             agent = Agent(
                 TestModel(),
                 tools=[write_notes],

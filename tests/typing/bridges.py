@@ -3,7 +3,8 @@
 from typing import assert_type
 
 import runner
-from runner.bridge import asynchronous, blocking
+import runner.asyncio
+from runner import blocking
 
 
 def blocking_calls_give_what_the_coroutines_do() -> None:
@@ -29,12 +30,21 @@ def blocking_calls_give_what_the_coroutines_do() -> None:
 
 
 async def asyncio_keeps_the_names_and_types() -> None:
-    async with asynchronous.open_runner() as r:
+    async with runner.asyncio.open_runner() as r:
         assert_type(r, runner.Runner)
         assert_type(await r.scope("a").read("a"), str)
-    assert_type(asynchronous.wrap(runner.MemoryBackend()), runner.MemoryBackend)
+    assert_type(runner.asyncio.wrap(runner.MemoryBackend()), runner.MemoryBackend)
 
 
 def backends_by_themselves(backend: runner.MemoryBackend) -> None:
     assert_type(blocking.wrap(backend), blocking.Backend)
     assert_type(blocking.wrap(backend).read("a"), str)
+    assert_type(blocking.LocalBackend("a").read("a"), str)
+    both = blocking.CompositeBackend(blocking.MemoryBackend(), {"b": blocking.LocalBackend("b")})
+    assert_type(both.exists("a"), bool)
+    assert_type(blocking.find_danger("ls"), runner.Danger | None)
+    blocking.NotFound  # noqa: B018 - it is there
+
+
+async def backends_of_asyncio() -> None:
+    assert_type(runner.asyncio.LocalBackend("a"), runner.LocalBackend)

@@ -8,57 +8,131 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from runner.agents.driver import Agent
+from runner import ActorCrashed as ActorCrashed
+from runner import ActorError as ActorError
+from runner import ActorGaveUp as ActorGaveUp
+from runner import Agent as Agent
+from runner import AgentError as AgentError
+from runner import AgentUnavailable as AgentUnavailable
+from runner import AlreadyExists as AlreadyExists
+from runner import BackendPool as _BackendPool
+from runner import Batch as Batch
+from runner import ClaudeAgent as ClaudeAgent
+from runner import CodexAgent as CodexAgent
+from runner import CommandAgent as CommandAgent
+from runner import ConfigError as ConfigError
+from runner import Console as Console
+from runner import Control as Control
+from runner import Danger as Danger
+from runner import DangerousCommand as DangerousCommand
+from runner import Decision as Decision
+from runner import DecodeFailed as DecodeFailed
+from runner import Denied as Denied
+from runner import Destroyed as Destroyed
+from runner import Done as Done
+from runner import Downloaded as Downloaded
+from runner import Drawing as Drawing
+from runner import EditFailed as EditFailed
+from runner import Entry as Entry
+from runner import ErrorClass as ErrorClass
+from runner import ExecFailed as ExecFailed
+from runner import Failure as Failure
+from runner import FileChanged as FileChanged
+from runner import FileMatches as FileMatches
+from runner import FileStat as FileStat
+from runner import Found as Found
+from runner import Fresh as Fresh
+from runner import InForce as InForce
+from runner import InvalidArgument as InvalidArgument
+from runner import InvalidPath as InvalidPath
+from runner import InvalidPattern as InvalidPattern
+from runner import Isolation as Isolation
+from runner import JsonLines as JsonLines
+from runner import LedgerBusy as LedgerBusy
+from runner import LedgerError as LedgerError
+from runner import Limits as Limits
+from runner import Line as Line
+from runner import LineChange as LineChange
+from runner import Lines as Lines
+from runner import Lint as Lint
+from runner import Listing as Listing
+from runner import LogEntry as LogEntry
+from runner import Match as Match
+from runner import Matches as Matches
+from runner import MemoryLimits as MemoryLimits
+from runner import NoSpace as NoSpace
+from runner import NotEmpty as NotEmpty
+from runner import NotFound as NotFound
+from runner import OperationError as OperationError
+from runner import OperationLog as OperationLog
+from runner import Outcome as Outcome
+from runner import PRESETS as PRESETS
+from runner import PathEscapes as PathEscapes
+from runner import PermissionDenied as PermissionDenied
+from runner import Permissions as Permissions
+from runner import PoolClosed as PoolClosed
+from runner import PoolError as PoolError
+from runner import PoolFull as PoolFull
+from runner import Problem as Problem
+from runner import ProcessInfo as ProcessInfo
+from runner import Question as Question
+from runner import ReadOnly as ReadOnly
+from runner import Replacement as Replacement
+from runner import Report as Report
+from runner import Rule as Rule
+from runner import Rules as Rules
+from runner import Ruleset as Ruleset
+from runner import RunnerConfig as RunnerConfig
+from runner import RunnerError as RunnerError
+from runner import Scope as _Scope
+from runner import SessionClosed as SessionClosed
+from runner import ShellAgent as ShellAgent
+from runner import Status as Status
+from runner import StatusChange as StatusChange
+from runner import Stored as Stored
+from runner import SupervisorClosed as SupervisorClosed
+from runner import Turn as Turn
+from runner import Usage as Usage
+from runner import WrongType as WrongType
+from runner import asking_as as asking_as
+from runner import create_ruleset as create_ruleset
+from runner import find_danger as find_danger
+from runner import line_hash as line_hash
+from runner import with_hashes as with_hashes
+from runner.actors.child_spec import ChildSpec
+from runner.actors.supervisor import Supervisor
 from runner.agents.driver import Driver
 from runner.backends.base import Backend as _Backend
 from runner.backends.base import Later
+from runner.backends.beneath import Opener
 from runner.backends.straight import Resolved
 from runner.bridge.manners import Blocking
-from runner.config import RunnerConfig
-from runner.jobs.progress import Control
 from runner.jobs.progress import Observer
-from runner.jobs.progress import Report
-from runner.jobs.spec import Batch
 from runner.messages import AnswerT
-from runner.messages import Downloaded
-from runner.messages import Drawing
 from runner.messages import FileEffect
-from runner.messages import FileStat
-from runner.messages import Found
 from runner.messages import GrepOutput
-from runner.messages import Isolation
 from runner.messages import Leftover
-from runner.messages import LineChange
-from runner.messages import Lines
-from runner.messages import Listing
-from runner.messages import Matches
 from runner.messages import Message
-from runner.messages import ProcessInfo
-from runner.messages import Replacement
-from runner.messages import Stored
-from runner.operations.beside import Fresh
-from runner.operations.done import Done
-from runner.operations.framing import Line
 from runner.operations.status import Life
-from runner.operations.status import Status
 from runner.operations.status import Watcher
+from runner.operations.streaming import Decoding
+from runner.operations.streaming import Encoding
 from runner.operations.streaming import TextT
+from runner.processes.host import ProcessHost
 from runner.runtime import RunnerStatistics
-from runner.scopes.operation_log import OperationLog
-from runner.scopes.permissions import Permissions
-from runner.scopes.permissions import Ruleset
-from runner.scopes.pool import BackendPool as _BackendPool
+from runner.scopes.permissions import Ask
+from runner.scopes.permissions import Grant
+from runner.scopes.permissions import Record
 from runner.scopes.pool_entry import BackendT
+from runner.scopes.pool_entry import Factory
 from runner.scopes.pool_statistics import PoolStatistics
 from runner.scopes.presets import PresetName
-from runner.scopes.safety import Lint
 from runner.scopes.safety import OnDangerous
 from runner.scopes.safety import Policy
 from runner.scopes.scope import Ground
-from runner.scopes.scope import Scope as _Scope
+from runner.sessions.state import SessionState
 from runner.sessions.state import SessionStatistics
 from runner.sessions.turn import SessionEvent
-from runner.sessions.turn import Turn
 from types import TracebackType
 from typing import Any
 from typing import Any, overload
@@ -66,6 +140,362 @@ from typing import Generic
 from typing import Literal
 from typing import Self
 import os
+
+class Backend:
+    @property
+    def name(self) -> str: ...
+    def ask(self, message: Message[AnswerT], /) -> AnswerT: ...
+    def start(
+        self,
+        command: str | Sequence[str],
+        *,
+        cwd: str = ...,
+        env: Mapping[str, str] | None = ...,
+        input: str | bytes = ...,
+        writes: bool = ...,
+        timeout: float | None = ...,
+        silence: float | None = ...,
+        max_output: int = ...,
+        log: str | None = ...,
+    ) -> Background: ...
+    def stream(
+        self,
+        command: str | Sequence[str],
+        *,
+        cwd: str = ...,
+        env: Mapping[str, str] | None = ...,
+        input: str | bytes = ...,
+        writes: bool = ...,
+        timeout: float | None = ...,
+        silence: float | None = ...,
+        max_output: int = ...,
+        log: str | None = ...,
+    ) -> AbstractContextManager[Background]: ...
+    def processes(self) -> tuple[ProcessInfo, ...]: ...
+    def process(self, id: str) -> Background: ...
+    @overload
+    def exec(
+        self,
+        command: str | Sequence[str],
+        *,
+        cwd: str = ...,
+        env: Mapping[str, str] | None = ...,
+        input: str | bytes | None = ...,
+        timeout: float | None = ...,
+        silence: float | None = ...,
+        max_output: int = ...,
+        leftover: Leftover = ...,
+        log: str | None = ...,
+        encoding: Literal["utf-8"] = ...,
+        check: bool = ...,
+    ) -> Done[str]: ...
+    @overload
+    def exec(
+        self,
+        command: str | Sequence[str],
+        *,
+        cwd: str = ...,
+        env: Mapping[str, str] | None = ...,
+        input: str | bytes | None = ...,
+        timeout: float | None = ...,
+        silence: float | None = ...,
+        max_output: int = ...,
+        leftover: Leftover = ...,
+        log: str | None = ...,
+        encoding: None,
+        check: bool = ...,
+    ) -> Done[bytes]: ...
+    @overload
+    def open_stream(
+        self, path: str, mode: Literal["rb"] = ..., *, encoding: None = ...
+    ) -> AbstractContextManager[ReadingStream[bytes]]: ...
+    @overload
+    def open_stream(
+        self, path: str, mode: Literal["rb"] = ..., *, encoding: str
+    ) -> AbstractContextManager[ReadingStream[str]]: ...
+    @overload
+    def open_stream(
+        self, path: str, mode: Literal["wb", "ab"], *, encoding: None = ..., durable: bool = ...
+    ) -> AbstractContextManager[WritingStream[bytes]]: ...
+    @overload
+    def open_stream(
+        self, path: str, mode: Literal["wb", "ab"], *, encoding: str, durable: bool = ...
+    ) -> AbstractContextManager[WritingStream[str]]: ...
+    def write(
+        self,
+        path: str,
+        content: str | bytes,
+        *,
+        encoding: str = ...,
+        durable: bool = ...,
+        expected: str | None = ...,
+    ) -> None: ...
+    def append(self, path: str, content: str | bytes, *, encoding: str = ...) -> None: ...
+    def edit(
+        self,
+        path: str,
+        old: str | bytes,
+        new: str | bytes,
+        *,
+        replace_all: bool = ...,
+        expected: str | None = ...,
+    ) -> int: ...
+    def edit_many(
+        self, path: str, replacements: Sequence[Replacement], *, expected: str | None = ...
+    ) -> int: ...
+    def edit_lines(
+        self, path: str, changes: Sequence[LineChange], *, expected: str | None = ...
+    ) -> int: ...
+    def touch(self, path: str, *, exist_ok: bool = ...) -> None: ...
+    def mkdir(self, path: str, *, exist_ok: bool = ...) -> None: ...
+    def chmod(self, path: str, mode: int) -> None: ...
+    def copy(self, source: str, target: str, *, overwrite: bool = ...) -> None: ...
+    def move(self, source: str, target: str, *, overwrite: bool = ...) -> None: ...
+    def remove(self, path: str, *, recursive: bool = ..., missing_ok: bool = ...) -> None: ...
+    def upload(
+        self, files: Iterable[tuple[str, str | bytes]] | Mapping[str, str | bytes]
+    ) -> tuple[Stored, ...]: ...
+    def batch(self) -> AbstractContextManager[EffectBatch]: ...
+    @overload
+    def read(
+        self, path: str, *, encoding: str = ..., offset: int = ..., limit: int | None = ...
+    ) -> str: ...
+    @overload
+    def read(
+        self, path: str, *, encoding: None, offset: int = ..., limit: int | None = ...
+    ) -> bytes: ...
+    def read_lines(
+        self,
+        path: str,
+        *,
+        offset: int = ...,
+        limit: int = ...,
+        longest: int = ...,
+        total: bool = ...,
+    ) -> Lines: ...
+    def head(self, path: str, lines: int = ...) -> Lines: ...
+    def tail(self, path: str, lines: int = ..., *, total: bool = ...) -> Lines: ...
+    def digest(self, path: str) -> str: ...
+    def realpath(self, path: str) -> str: ...
+    def download(self, paths: Iterable[str]) -> tuple[Downloaded, ...]: ...
+    def list_keys(self, prefix: str = ..., *, limit: int = ...) -> Found: ...
+    def tree(
+        self,
+        path: str = ...,
+        *,
+        depth: int | None = ...,
+        hidden: bool = ...,
+        gitignore: bool = ...,
+        limit: int = ...,
+    ) -> Drawing: ...
+    def stat(self, path: str) -> FileStat: ...
+    def exists(self, path: str) -> bool: ...
+    def ls(self, path: str = ..., *, limit: int = ...) -> Listing: ...
+    def glob(
+        self,
+        pattern: str,
+        path: str = ...,
+        *,
+        hidden: bool = ...,
+        gitignore: bool = ...,
+        limit: int = ...,
+    ) -> Found: ...
+    def grep(
+        self,
+        pattern: str,
+        path: str = ...,
+        *,
+        literal: bool = ...,
+        ignore_case: bool = ...,
+        glob: str | None = ...,
+        types: Iterable[str] = ...,
+        hidden: bool = ...,
+        gitignore: bool = ...,
+        multiline: bool = ...,
+        context: int = ...,
+        before: int | None = ...,
+        after: int | None = ...,
+        output: GrepOutput = ...,
+        per_file: int | None = ...,
+        limit: int = ...,
+    ) -> Matches: ...
+    def carry_out(self, message: Message[AnswerT], /) -> AnswerT: ...
+    def answer_now(self, message: Message[AnswerT], /) -> AnswerT | Later: ...
+    def holds(self) -> bool: ...
+    def close(self) -> None: ...
+    def aclose(self) -> None: ...
+    def straight(self) -> Backend: ...
+    def resolve(self, op: str, path: str, *, entry: bool = ...) -> Resolved: ...
+    @property
+    def life(self) -> Life: ...
+    @property
+    def status(self) -> Status: ...
+    def on_status_change(self, watcher: Watcher) -> Callable[[], None]: ...
+    def destroy(self) -> None: ...
+
+class SessionFollower:
+    dropped: int
+    def receive(self) -> SessionEvent: ...
+    def close(self) -> None: ...
+    def aclose(self) -> None: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> SessionEvent: ...
+
+class EffectBatch:
+    @property
+    def name(self) -> str: ...
+    def ask(self, message: Message[AnswerT], /) -> AnswerT: ...
+    def write(
+        self,
+        path: str,
+        content: str | bytes,
+        *,
+        encoding: str = ...,
+        durable: bool = ...,
+        expected: str | None = ...,
+    ) -> None: ...
+    def append(self, path: str, content: str | bytes, *, encoding: str = ...) -> None: ...
+    def edit(
+        self,
+        path: str,
+        old: str | bytes,
+        new: str | bytes,
+        *,
+        replace_all: bool = ...,
+        expected: str | None = ...,
+    ) -> int: ...
+    def edit_many(
+        self, path: str, replacements: Sequence[Replacement], *, expected: str | None = ...
+    ) -> int: ...
+    def edit_lines(
+        self, path: str, changes: Sequence[LineChange], *, expected: str | None = ...
+    ) -> int: ...
+    def touch(self, path: str, *, exist_ok: bool = ...) -> None: ...
+    def mkdir(self, path: str, *, exist_ok: bool = ...) -> None: ...
+    def chmod(self, path: str, mode: int) -> None: ...
+    def copy(self, source: str, target: str, *, overwrite: bool = ...) -> None: ...
+    def move(self, source: str, target: str, *, overwrite: bool = ...) -> None: ...
+    def remove(self, path: str, *, recursive: bool = ..., missing_ok: bool = ...) -> None: ...
+    effects: list[FileEffect]
+    answers: tuple[object, ...]
+    def __init__(self, asking: (Backend | Scope)) -> None: ...
+
+class Lease(Generic[BackendT]):
+    key: Hashable
+    backend: BackendT
+    def __init__(self, key: Hashable, backend: BackendT, release: Callable[[], None]) -> None: ...
+    def release(self) -> None: ...
+    def __enter__(self) -> BackendT: ...
+    def __exit__(self, *_: object) -> None: ...
+
+class BackendPool(Generic[BackendT]):
+    def __init__(
+        self,
+        factory: Factory[BackendT],
+        *,
+        max_size: int | None = ...,
+        when_full: Literal["wait", "refuse"] = ...,
+        idle_after: float | None = ...,
+        grace: float = ...,
+    ) -> None: ...
+    def acquire(self, key: Hashable = ..., config: object = ...) -> Lease[BackendT]: ...
+    def use(
+        self, key: Hashable = ..., config: object = ...
+    ) -> AbstractContextManager[BackendT]: ...
+    def destroy(self, key: Hashable) -> None: ...
+    def destroy_all(self) -> None: ...
+    def drain(self, seconds: float) -> int: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+    def statistics(self) -> PoolStatistics: ...
+
+class Background:
+    id: str
+    pid: int
+    command: str | tuple[str, ...]
+    def __iter__(self) -> Follower: ...
+    def follow(self) -> Follower: ...
+    @overload
+    def output(self, *, encoding: Literal["utf-8"] = ...) -> Fresh[str]: ...
+    @overload
+    def output(self, *, encoding: None) -> Fresh[bytes]: ...
+    def wait(self, timeout: float | None = ...) -> Done[str] | None: ...
+    def done(self) -> Done[str]: ...
+    def interrupt(self) -> bool: ...
+    def signal(self, number: int) -> bool: ...
+    def kill(self) -> bool: ...
+    def write(self, data: str | bytes) -> None: ...
+    def close_input(self) -> None: ...
+
+class CompositeBackend(Backend):
+    def straight(self) -> CompositeBackend: ...
+    def __init__(
+        self,
+        default: (Backend | Scope),
+        routes: Mapping[str, (Backend | Scope)],
+        *,
+        strip: bool = ...,
+    ) -> None: ...
+
+class Follower:
+    def __init__(self, where: (Backend | Scope), id: str) -> None: ...
+    @property
+    def missed(self) -> int: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Line: ...
+
+class LocalBackend(Backend):
+    def straight(self) -> LocalBackend: ...
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        *,
+        host: ProcessHost | None = ...,
+        env: Mapping[str, str] = ...,
+        create: bool = ...,
+        isolation: Isolation | None = ...,
+        beneath: str | os.PathLike[str] | None = ...,
+        opener: Opener = ...,
+    ) -> None: ...
+    @property
+    def root(self) -> str: ...
+
+class MemoryBackend(Backend):
+    def straight(self) -> MemoryBackend: ...
+    def __init__(
+        self, files: Mapping[str, bytes | str] | None = ..., *, limits: MemoryLimits = ...
+    ) -> None: ...
+
+class PermittedBackend(Backend):
+    def straight(self) -> PermittedBackend: ...
+    def __init__(
+        self,
+        inner: Backend,
+        rules: Permissions | Ruleset | PresetName | Sequence[Grant],
+        *,
+        ask: Ask | None = ...,
+        deadline: float | None = ...,
+        default: Literal["allow", "deny"] = ...,
+        record: Record | None = ...,
+    ) -> None: ...
+
+class ReadOnlyBackend(Backend):
+    def straight(self) -> ReadOnlyBackend: ...
+    def __init__(self, inner: (Backend | Scope)) -> None: ...
+
+class ReadingStream(Generic[TextT]):
+    size: int
+    def __init__(
+        self, where: (Backend | Scope), id: str, size: int, decoding: Decoding | None
+    ) -> None: ...
+    def receive(self, limit: int = ...) -> TextT: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> TextT: ...
 
 class Runner:
     config: RunnerConfig
@@ -100,6 +530,7 @@ class Runner:
         observer: Observer | None = ...,
         control: Control | None = ...,
     ) -> Report: ...
+    def try_isolation(self, isolation: Isolation) -> InForce: ...
     def statistics(self) -> RunnerStatistics: ...
 
 class Scope:
@@ -213,7 +644,9 @@ class Scope:
     def copy(self, source: str, target: str, *, overwrite: bool = ...) -> None: ...
     def move(self, source: str, target: str, *, overwrite: bool = ...) -> None: ...
     def remove(self, path: str, *, recursive: bool = ..., missing_ok: bool = ...) -> None: ...
-    def upload(self, files: Iterable[tuple[str, str | bytes]]) -> tuple[Stored, ...]: ...
+    def upload(
+        self, files: Iterable[tuple[str, str | bytes]] | Mapping[str, str | bytes]
+    ) -> tuple[Stored, ...]: ...
     def batch(self) -> AbstractContextManager[EffectBatch]: ...
     @overload
     def read(
@@ -296,6 +729,8 @@ class Scope:
         on_dangerous: OnDangerous | None = ...,
         operation_log: OperationLog | None = ...,
     ) -> Scope: ...
+    def straight(self) -> Scope: ...
+    def resolve(self, op: str, path: str, *, entry: bool = ...) -> Resolved: ...
     @property
     def status(self) -> Status: ...
     def on_status_change(self, watcher: Watcher) -> Callable[[], None]: ...
@@ -304,6 +739,15 @@ class Scope:
 
 class Session:
     id: str
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        spec: ChildSpec,
+        state: SessionState,
+        *,
+        timeout: float | None = ...,
+        pass_on: Callable[[], bool] | None = ...,
+    ) -> None: ...
     def send(self, prompt: str, *, timeout: float | None = ...) -> Turn: ...
     def interrupt(self) -> bool: ...
     def events(self, *, buffer: int = ...) -> AbstractContextManager[SessionFollower]: ...
@@ -318,299 +762,12 @@ class Session:
         traceback: TracebackType | None,
     ) -> None: ...
 
-class SessionFollower:
-    dropped: int
-    def receive(self) -> SessionEvent: ...
-    def close(self) -> None: ...
-    def aclose(self) -> None: ...
-    def __iter__(self) -> Self: ...
-    def __next__(self) -> SessionEvent: ...
-
-class Background:
-    id: str
-    pid: int
-    command: str | tuple[str, ...]
-    def __iter__(self) -> LineFollower: ...
-    def follow(self) -> LineFollower: ...
-    @overload
-    def output(self, *, encoding: Literal["utf-8"] = ...) -> Fresh[str]: ...
-    @overload
-    def output(self, *, encoding: None) -> Fresh[bytes]: ...
-    def wait(self, timeout: float | None = ...) -> Done[str] | None: ...
-    def done(self) -> Done[str]: ...
-    def interrupt(self) -> bool: ...
-    def signal(self, number: int) -> bool: ...
-    def kill(self) -> bool: ...
-    def write(self, data: str | bytes) -> None: ...
-    def close_input(self) -> None: ...
-
-class LineFollower:
-    @property
-    def missed(self) -> int: ...
-    def __iter__(self) -> Self: ...
-    def __next__(self) -> Line: ...
-
-class EffectBatch:
-    @property
-    def name(self) -> str: ...
-    def ask(self, message: Message[AnswerT], /) -> AnswerT: ...
-    def write(
-        self,
-        path: str,
-        content: str | bytes,
-        *,
-        encoding: str = ...,
-        durable: bool = ...,
-        expected: str | None = ...,
-    ) -> None: ...
-    def append(self, path: str, content: str | bytes, *, encoding: str = ...) -> None: ...
-    def edit(
-        self,
-        path: str,
-        old: str | bytes,
-        new: str | bytes,
-        *,
-        replace_all: bool = ...,
-        expected: str | None = ...,
-    ) -> int: ...
-    def edit_many(
-        self, path: str, replacements: Sequence[Replacement], *, expected: str | None = ...
-    ) -> int: ...
-    def edit_lines(
-        self, path: str, changes: Sequence[LineChange], *, expected: str | None = ...
-    ) -> int: ...
-    def touch(self, path: str, *, exist_ok: bool = ...) -> None: ...
-    def mkdir(self, path: str, *, exist_ok: bool = ...) -> None: ...
-    def chmod(self, path: str, mode: int) -> None: ...
-    def copy(self, source: str, target: str, *, overwrite: bool = ...) -> None: ...
-    def move(self, source: str, target: str, *, overwrite: bool = ...) -> None: ...
-    def remove(self, path: str, *, recursive: bool = ..., missing_ok: bool = ...) -> None: ...
-    effects: list[FileEffect]
-    answers: tuple[object, ...]
-
-class ReadingStream(Generic[TextT]):
-    size: int
-    def receive(self, limit: int = ...) -> TextT: ...
-    def __iter__(self) -> Self: ...
-    def __next__(self) -> TextT: ...
-
 class WritingStream(Generic[TextT]):
+    def __init__(
+        self, where: (Backend | Scope), path: str, id: str | None, encoding: Encoding | None
+    ) -> None: ...
     def send(self, data: TextT) -> None: ...
     def finish(self, *, durable: bool) -> None: ...
-
-class Backend:
-    @property
-    def name(self) -> str: ...
-    def ask(self, message: Message[AnswerT], /) -> AnswerT: ...
-    def start(
-        self,
-        command: str | Sequence[str],
-        *,
-        cwd: str = ...,
-        env: Mapping[str, str] | None = ...,
-        input: str | bytes = ...,
-        writes: bool = ...,
-        timeout: float | None = ...,
-        silence: float | None = ...,
-        max_output: int = ...,
-        log: str | None = ...,
-    ) -> Background: ...
-    def stream(
-        self,
-        command: str | Sequence[str],
-        *,
-        cwd: str = ...,
-        env: Mapping[str, str] | None = ...,
-        input: str | bytes = ...,
-        writes: bool = ...,
-        timeout: float | None = ...,
-        silence: float | None = ...,
-        max_output: int = ...,
-        log: str | None = ...,
-    ) -> AbstractContextManager[Background]: ...
-    def processes(self) -> tuple[ProcessInfo, ...]: ...
-    def process(self, id: str) -> Background: ...
-    @overload
-    def exec(
-        self,
-        command: str | Sequence[str],
-        *,
-        cwd: str = ...,
-        env: Mapping[str, str] | None = ...,
-        input: str | bytes | None = ...,
-        timeout: float | None = ...,
-        silence: float | None = ...,
-        max_output: int = ...,
-        leftover: Leftover = ...,
-        log: str | None = ...,
-        encoding: Literal["utf-8"] = ...,
-        check: bool = ...,
-    ) -> Done[str]: ...
-    @overload
-    def exec(
-        self,
-        command: str | Sequence[str],
-        *,
-        cwd: str = ...,
-        env: Mapping[str, str] | None = ...,
-        input: str | bytes | None = ...,
-        timeout: float | None = ...,
-        silence: float | None = ...,
-        max_output: int = ...,
-        leftover: Leftover = ...,
-        log: str | None = ...,
-        encoding: None,
-        check: bool = ...,
-    ) -> Done[bytes]: ...
-    @overload
-    def open_stream(
-        self, path: str, mode: Literal["rb"] = ..., *, encoding: None = ...
-    ) -> AbstractContextManager[ReadingStream[bytes]]: ...
-    @overload
-    def open_stream(
-        self, path: str, mode: Literal["rb"] = ..., *, encoding: str
-    ) -> AbstractContextManager[ReadingStream[str]]: ...
-    @overload
-    def open_stream(
-        self, path: str, mode: Literal["wb", "ab"], *, encoding: None = ..., durable: bool = ...
-    ) -> AbstractContextManager[WritingStream[bytes]]: ...
-    @overload
-    def open_stream(
-        self, path: str, mode: Literal["wb", "ab"], *, encoding: str, durable: bool = ...
-    ) -> AbstractContextManager[WritingStream[str]]: ...
-    def write(
-        self,
-        path: str,
-        content: str | bytes,
-        *,
-        encoding: str = ...,
-        durable: bool = ...,
-        expected: str | None = ...,
-    ) -> None: ...
-    def append(self, path: str, content: str | bytes, *, encoding: str = ...) -> None: ...
-    def edit(
-        self,
-        path: str,
-        old: str | bytes,
-        new: str | bytes,
-        *,
-        replace_all: bool = ...,
-        expected: str | None = ...,
-    ) -> int: ...
-    def edit_many(
-        self, path: str, replacements: Sequence[Replacement], *, expected: str | None = ...
-    ) -> int: ...
-    def edit_lines(
-        self, path: str, changes: Sequence[LineChange], *, expected: str | None = ...
-    ) -> int: ...
-    def touch(self, path: str, *, exist_ok: bool = ...) -> None: ...
-    def mkdir(self, path: str, *, exist_ok: bool = ...) -> None: ...
-    def chmod(self, path: str, mode: int) -> None: ...
-    def copy(self, source: str, target: str, *, overwrite: bool = ...) -> None: ...
-    def move(self, source: str, target: str, *, overwrite: bool = ...) -> None: ...
-    def remove(self, path: str, *, recursive: bool = ..., missing_ok: bool = ...) -> None: ...
-    def upload(self, files: Iterable[tuple[str, str | bytes]]) -> tuple[Stored, ...]: ...
-    def batch(self) -> AbstractContextManager[EffectBatch]: ...
-    @overload
-    def read(
-        self, path: str, *, encoding: str = ..., offset: int = ..., limit: int | None = ...
-    ) -> str: ...
-    @overload
-    def read(
-        self, path: str, *, encoding: None, offset: int = ..., limit: int | None = ...
-    ) -> bytes: ...
-    def read_lines(
-        self,
-        path: str,
-        *,
-        offset: int = ...,
-        limit: int = ...,
-        longest: int = ...,
-        total: bool = ...,
-    ) -> Lines: ...
-    def head(self, path: str, lines: int = ...) -> Lines: ...
-    def tail(self, path: str, lines: int = ..., *, total: bool = ...) -> Lines: ...
-    def digest(self, path: str) -> str: ...
-    def realpath(self, path: str) -> str: ...
-    def download(self, paths: Iterable[str]) -> tuple[Downloaded, ...]: ...
-    def list_keys(self, prefix: str = ..., *, limit: int = ...) -> Found: ...
-    def tree(
-        self,
-        path: str = ...,
-        *,
-        depth: int | None = ...,
-        hidden: bool = ...,
-        gitignore: bool = ...,
-        limit: int = ...,
-    ) -> Drawing: ...
-    def stat(self, path: str) -> FileStat: ...
-    def exists(self, path: str) -> bool: ...
-    def ls(self, path: str = ..., *, limit: int = ...) -> Listing: ...
-    def glob(
-        self,
-        pattern: str,
-        path: str = ...,
-        *,
-        hidden: bool = ...,
-        gitignore: bool = ...,
-        limit: int = ...,
-    ) -> Found: ...
-    def grep(
-        self,
-        pattern: str,
-        path: str = ...,
-        *,
-        literal: bool = ...,
-        ignore_case: bool = ...,
-        glob: str | None = ...,
-        types: Iterable[str] = ...,
-        hidden: bool = ...,
-        gitignore: bool = ...,
-        multiline: bool = ...,
-        context: int = ...,
-        before: int | None = ...,
-        after: int | None = ...,
-        output: GrepOutput = ...,
-        per_file: int | None = ...,
-        limit: int = ...,
-    ) -> Matches: ...
-    def carry_out(self, message: Message[AnswerT], /) -> AnswerT: ...
-    def answer_now(self, message: Message[AnswerT], /) -> AnswerT | Later: ...
-    def holds(self) -> bool: ...
-    def close(self) -> None: ...
-    def aclose(self) -> None: ...
-    def straight(self) -> Backend: ...
-    def resolve(self, op: str, path: str, *, entry: bool = ...) -> Resolved: ...
-    @property
-    def life(self) -> Life: ...
-    @property
-    def status(self) -> Status: ...
-    def on_status_change(self, watcher: Watcher) -> Callable[[], None]: ...
-    def destroy(self) -> None: ...
-
-class BackendPool(Generic[BackendT]):
-    def acquire(self, key: Hashable = ..., config: object = ...) -> Lease[BackendT]: ...
-    def use(
-        self, key: Hashable = ..., config: object = ...
-    ) -> AbstractContextManager[BackendT]: ...
-    def destroy(self, key: Hashable) -> None: ...
-    def destroy_all(self) -> None: ...
-    def drain(self, seconds: float) -> int: ...
-    def __enter__(self) -> Self: ...
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
-    def statistics(self) -> PoolStatistics: ...
-
-class Lease(Generic[BackendT]):
-    key: Hashable
-    backend: BackendT
-    def release(self) -> None: ...
-    def __enter__(self) -> BackendT: ...
-    def __exit__(self, *_: object) -> None: ...
 
 BLOCKING: Blocking
 

@@ -167,7 +167,7 @@ Observer: TypeAlias = Callable[[Progress], object]
 class Control:
     """Ends a batch early: each verb is stronger than the one before, and none is taken back.
 
-    Call its methods in trio's thread.
+    Its methods may be called in any thread.
     """
 
     def __init__(self) -> None:
@@ -202,7 +202,7 @@ class Control:
         return self._level >= 3
 
     def listen(self, listener: Callable[[], None]) -> None:
-        """Have a function called after every change."""
+        """Have a function called after every change, in the thread that makes it."""
         self._listeners.append(listener)
 
     def _raise_to(self, level: int) -> None:

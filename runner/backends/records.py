@@ -6,30 +6,35 @@ descriptors of its slots. Most of the time of a large listing or search is this.
 
 from __future__ import annotations
 
+import collections
+import itertools
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 import attrs
 
-from runner.messages import Entry, FileStat, FileType, Match
+from runner.messages import Downloaded, Entry, FileStat, FileType, Match, Stored
 
 
 def _setters(kind: type[Any]) -> list[Any]:
     return [getattr(kind, name).__set__ for name in attrs.fields_dict(kind)]
 
 
-_new_match = Match.__new__
-_match_path, _match_line, _match_text, _match_before, _match_after = _setters(Match)
+_match_setters = _setters(Match)
 
 
-def match(path: str, line: int, text: str) -> Match:
-    """A match without lines around."""
-    made = _new_match(Match)
-    _match_path(made, path)
-    _match_line(made, line)
-    _match_text(made, text)
-    _match_before(made, ())
-    _match_after(made, ())
+def matches(
+    paths: Sequence[str],
+    lines: Iterable[int],
+    texts: Iterable[str],
+    before: Iterable[tuple[str, ...]] = itertools.repeat(()),
+    after: Iterable[tuple[str, ...]] = itertools.repeat(()),
+) -> list[Match]:
+    """As many matches as there are paths; field by field, for even less."""
+    made = list(map(Match.__new__, itertools.repeat(Match, len(paths))))
+    for put, values in zip(_match_setters, (paths, lines, texts, before, after), strict=True):
+        collections.deque(map(put, made, values), maxlen=0)
     return made
 
 
@@ -62,4 +67,29 @@ def file_stat(kind: FileType, size: int, mode: int, modified: datetime) -> FileS
     _stat_size(made, size)
     _stat_mode(made, mode)
     _stat_modified(made, modified)
+    return made
+
+
+_new_downloaded = Downloaded.__new__
+_downloaded_path, _downloaded_content, _downloaded_error = _setters(Downloaded)
+
+
+def downloaded(path: str, content: bytes) -> Downloaded:
+    """A file that could be read."""
+    made = _new_downloaded(Downloaded)
+    _downloaded_path(made, path)
+    _downloaded_content(made, content)
+    _downloaded_error(made, None)
+    return made
+
+
+_new_stored = Stored.__new__
+_stored_path, _stored_error = _setters(Stored)
+
+
+def stored(path: str) -> Stored:
+    """A file that was written."""
+    made = _new_stored(Stored)
+    _stored_path(made, path)
+    _stored_error(made, None)
     return made

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import importlib.metadata
 import os
 import random
@@ -20,7 +22,7 @@ from runner.backends import ripgrep
 from runner.backends.file_types import file_types
 from runner.backends.ripgrep import command as programs
 from runner.backends.ripgrep import said as saying
-from runner.backends.ripgrep.reading import WHOLE, read_again
+from runner.backends.ripgrep.reading import WHOLE, Reader
 from runner.backends.ripgrep.said import Seen, Sighting
 from runner.processes.host import ProcessHost
 
@@ -89,6 +91,11 @@ def test_only_the_first_are_kept_however_many_it_says(grep):
     assert lines == files == 29_997
 
 
+def read_again(top, seen, message, prefix):
+    with contextlib.closing(Reader(top, message, prefix, named=False)) as reader:
+        return reader.answer(copy.deepcopy(seen), 3, 1)
+
+
 def _seen(names, offset=0, text=b"needle"):
     seen = Seen(names)
     seen.add(b"1:%d:%s" % (offset, text), 1)
@@ -111,19 +118,14 @@ def test_what_does_not_stand_there_is_never_answered(root, size, text):
     top = os.open(root, os.O_PATH | os.O_DIRECTORY)
     for output in ("lines", "counts", "files"):
         message = m.Grep(pattern="x", output=output)
-        answer = read_again(top, seen, (3, 1), message, "in/", named=False)
+        answer = read_again(top, seen, message, "in/")
         assert [each.path for each in (*answer.matches, *answer.counts)] + list(answer.files) == [
             "in/same",
             "in/end",
         ]
         assert answer.omitted == (3 if output == "lines" else 1)
     around = m.Grep(pattern="x", before=1)
-    assert [
-        each.path for each in read_again(top, seen, (0, 0), around, "", named=False).matches
-    ] == [
-        "same",
-        "end",
-    ]
+    assert [each.path for each in read_again(top, seen, around, "").matches] == ["same", "end"]
     os.close(top)
 
 
@@ -180,6 +182,21 @@ async def test_a_grep_that_is_cancelled_leaves_at_once(root, local):
         found = await local.grep("needle", limit=1)
 
     assert found.omitted == 200 * 2000 - 1
+
+
+@pytest.mark.parametrize("output", ["lines", "counts"])
+async def test_the_first_are_answered_whatever_was_read_ahead_of_the_others(root, local, output):
+    for number in range(300):
+        (root / f"d{number % 7}").mkdir(exist_ok=True)
+        (root / f"d{number % 7}" / f"f{number}").write_text("needle in a haystack\n" * 100)
+    every = await local.grep("needle", output=output, limit=10**6)
+    found = every.matches or every.counts
+    assert (len(found), every.omitted) == (30_000 if output == "lines" else 300, 0)
+    for limit in (0, 1, 250, 5000, 29_999):
+        some = await local.grep("needle", output=output, limit=limit)
+
+        assert (some.matches or some.counts) == found[:limit]
+        assert some.omitted == max(len(found) - limit, 0)
 
 
 async def test_files_in_the_scope_cannot_change_what_is_found(root, local):

@@ -32,7 +32,8 @@ def failures(path: str, scope: str) -> Iterator[None]:
     try:
         yield
     except RipgrepFailed as error:
-        raise OperationError("grep", path, str(error), scope=scope) from None
+        hint = "exec() can run another program for it"
+        raise OperationError("grep", path, str(error), scope=scope, hint=hint) from None
 
 
 def arguments(message: Grep, *, only: str | None, ignored: Sequence[str]) -> list[str]:

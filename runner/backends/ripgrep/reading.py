@@ -9,50 +9,125 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 
 from runner.backends import records
 from runner.backends.beneath import READING
 from runner.backends.descent import Descent
 from runner.backends.files import is_regular
-from runner.backends.ripgrep.said import Hit, Seen
+from runner.backends.ripgrep.said import Hit, Seen, Standing
 from runner.backends.threads import breathe, no_collection
-from runner.messages import FileMatches, Grep, Match, Matches
+from runner.messages import FileMatches, Grep, Matches
 
 WHOLE = 1 << 18  # bytes of a file that is read whole; of larger ones, the lines only
 _BREATH = 64  # files
+NOTHING = Standing((), ())
 _PLAIN = re.compile(r"^(\d+):(\d+):(.*)", re.MULTILINE | re.ASCII)
 
 
-def read_again(
-    top: int, seen: list[Seen], dropped: tuple[int, int], message: Grep, prefix: str, *, named: bool
-) -> Matches:
-    """The answer to `Grep`.
+class Reader:
+    """Reads what was seen, and makes the answer of it; for one thread at a time; to be closed."""
 
-    Args:
-        top: the directory where ripgrep ran.
-        seen: what it saw, in order.
-        dropped: how many more lines, and files, it saw.
-        message: what was asked for.
-        prefix: goes before the names of the answer.
-        named: `prefix` is the whole name: one file was asked for.
-    """
-    reader = _Reader(message)
-    descent = Descent(top)
-    try:
-        with no_collection():
-            for number, each in enumerate(seen):
-                if number % _BREATH == 0:
-                    breathe()
-                content = _Content.opened(descent, each.names)
-                if content is None:
-                    continue
-                try:
-                    reader.take(each, content, prefix if named else prefix + "/".join(each.names))
-                finally:
-                    content.close()
-    finally:
-        descent.close()
-    return reader.answer(*dropped)
+    def __init__(self, top: int, message: Grep, prefix: str, *, named: bool) -> None:
+        """Nothing is read yet.
+
+        Args:
+            top: the directory where ripgrep ran; the caller's.
+            message: what was asked for.
+            prefix: goes before the names of the answer.
+            named: `prefix` is the whole name: one file was asked for.
+        """
+        self._descent = Descent(top)
+        self._message = message
+        self._prefix = prefix
+        self._named = named
+        self._around = message.output == "lines" and bool(message.before or message.after)
+
+    def close(self) -> None:
+        """Let go of the directories."""
+        self._descent.close()
+
+    def read(self, seen: Iterable[Seen]) -> None:
+        """Read what was seen in files, unless that was done."""
+        for number, each in enumerate(seen):
+            if number % _BREATH == 0:
+                breathe()
+            if each.standing is None:
+                each.settle(self._standing(each))
+
+    def _standing(self, seen: Seen) -> Standing:
+        content = _Content.opened(self._descent, seen.names) if seen.kept else None
+        if content is None:
+            return NOTHING
+        try:
+            if self._around:
+                return self._with_lines_around(seen, content)
+            return content.plain(seen) or _standing(content.true(seen.hits()))
+        finally:
+            content.close()
+
+    def _with_lines_around(self, seen: Seen, content: _Content) -> Standing:
+        texts = {int(line): _text(text) for line, _, text in content.true(seen.all())}
+        numbers = [number for each in seen.hits() if (number := int(each[0])) in texts]
+
+        def around(start: int, end: int) -> tuple[str, ...]:
+            return tuple([texts[each] for each in range(start, end) if each in texts])
+
+        before, after = self._message.before, self._message.after
+        return Standing(
+            numbers,
+            [texts[each] for each in numbers],
+            [around(each - before, each) for each in numbers],
+            [around(each + 1, each + 1 + after) for each in numbers],
+        )
+
+    def answer(self, seen: list[Seen], dropped_lines: int, dropped_files: int) -> Matches:
+        """The answer.
+
+        Args:
+            seen: all of it, in order.
+            dropped_lines: how many more lines were seen.
+            dropped_files: how many more files.
+        """
+        self.read(seen)
+        message = self._message
+        if message.output == "lines":
+            with no_collection():
+                return self._lines(seen, dropped_lines)
+        found = [each for each in seen if each.standing and each.standing.numbers]
+        first = found[: message.limit]
+        omitted = dropped_files + len(found) - len(first)
+        if message.output == "files":
+            return Matches(files=tuple([self._path(each) for each in first]), omitted=omitted)
+        counts = [FileMatches(path=self._path(each), lines=each.lines) for each in first]
+        return Matches(counts=tuple(counts), omitted=omitted)
+
+    def _lines(self, seen: list[Seen], omitted: int) -> Matches:
+        paths: list[str] = []
+        numbers: list[int] = []
+        texts: list[str] = []
+        before: list[tuple[str, ...]] = []
+        after: list[tuple[str, ...]] = []
+        for each in seen:
+            standing = each.standing or NOTHING
+            paths += [self._path(each)] * len(standing.numbers)
+            numbers += standing.numbers
+            texts += standing.texts
+            before += standing.before
+            after += standing.after
+            omitted += each.lines - each.kept
+        limit = self._message.limit
+        made = records.matches(
+            paths[:limit], numbers, texts, *((before, after) if self._around else ())
+        )
+        return Matches(matches=tuple(made), omitted=omitted + len(paths) - len(made))
+
+    def _path(self, seen: Seen) -> str:
+        return self._prefix if self._named else self._prefix + "/".join(seen.names)
+
+
+def _standing(hits: list[Hit]) -> Standing:
+    return Standing([int(each[0]) for each in hits], [_text(each[2]) for each in hits])
 
 
 class _Content:
@@ -85,20 +160,19 @@ class _Content:
         """Close the file."""
         os.close(self._fd)
 
-    def plain_matches(self, seen: Seen, path: str) -> list[Match] | None:
-        """The matches, if all is plain ASCII, as it mostly is; else None. The same, in one go."""
+    def plain(self, seen: Seen) -> Standing | None:
+        """The lines, if all is plain ASCII, as it mostly is; else None. The same, in one go."""
         whole = self._whole
         if whole is None or not whole.isascii():
             return None
         said = seen.plain()
         if said is None:
             return None
+        numbers, offsets, texts = zip(*_PLAIN.findall(said), strict=True)
         starts = whole.decode("ascii").startswith
-        return [
-            records.match(path, int(line), text)
-            for line, offset, text in _PLAIN.findall(said)
-            if starts(text, int(offset))
-        ]
+        if not all(map(starts, texts, map(int, offsets))):
+            return None
+        return Standing(list(map(int, numbers)), texts)
 
     def true(self, hits: list[Hit]) -> list[Hit]:
         """Those of the lines that stand where they are said to stand."""
@@ -116,73 +190,6 @@ class _Content:
     def _has(self, text: bytes, offset: int) -> bool:
         there = os.pread(self._fd, len(text), offset)
         return there == text or there + b"\r" == text
-
-
-class _Reader:
-    """Makes an answer of what was seen and is true."""
-
-    def __init__(self, message: Grep) -> None:
-        self._message = message
-        self._around = bool(message.before or message.after)
-        self._limit = message.limit
-        self._omitted = 0
-        self._matches: list[Match] = []
-        self._files: list[FileMatches] = []
-
-    def take(self, seen: Seen, content: _Content, path: str) -> None:
-        """Take what is true of one file."""
-        if self._message.output != "lines":
-            if content.true(seen.hits()):
-                self._files.append(FileMatches(path=path, lines=seen.lines))
-            return
-        matches = self._matches_of(path, seen, content)
-        room = self._limit - len(self._matches)
-        if len(matches) > room:
-            self._omitted += len(matches) - room
-            matches = matches[:room]
-        self._omitted += seen.lines - seen.kept
-        self._matches += matches
-
-    def _matches_of(self, path: str, seen: Seen, content: _Content) -> list[Match]:
-        if self._around:
-            return self._with_lines_around(path, seen, content)
-        plain = content.plain_matches(seen, path)
-        if plain is not None:
-            return plain
-        return [
-            records.match(path, int(line), _text(text))
-            for line, _, text in content.true(seen.hits())
-        ]
-
-    def _with_lines_around(self, path: str, seen: Seen, content: _Content) -> list[Match]:
-        texts = {int(line): _text(text) for line, _, text in content.true(seen.all())}
-        before, after = self._message.before, self._message.after
-        return [
-            Match(
-                path=path,
-                line=number,
-                text=texts[number],
-                before=tuple(
-                    [texts[each] for each in range(number - before, number) if each in texts]
-                ),
-                after=tuple(
-                    [texts[each] for each in range(number + 1, number + after + 1) if each in texts]
-                ),
-            )
-            for number in [int(each[0]) for each in seen.hits()]
-            if number in texts
-        ]
-
-    def answer(self, dropped_lines: int, dropped_files: int) -> Matches:
-        """The answer."""
-        output = self._message.output
-        if output == "lines":
-            return Matches(matches=tuple(self._matches), omitted=self._omitted + dropped_lines)
-        first = tuple(self._files[: self._limit])
-        omitted = dropped_files + len(self._files) - len(first)
-        if output == "counts":
-            return Matches(counts=first, omitted=omitted)
-        return Matches(files=tuple([each.path for each in first]), omitted=omitted)
 
 
 def _text(line: bytes) -> str:

@@ -11,8 +11,9 @@ What it says stays bytes until it is needed: hundreds of thousands of lines pass
 from __future__ import annotations
 
 import itertools
+import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import attrs
@@ -25,9 +26,20 @@ Hit: TypeAlias = tuple[bytes, bytes, bytes]
 _HIT = re.compile(rb"^(\d+):(\d+):(.*)", re.MULTILINE)
 _AROUND = re.compile(rb"^(\d+)[:-](\d+)[:-](.*)", re.MULTILINE)
 _MATCHING = re.compile(rb"^\d+:", re.MULTILINE)
-_BINARY = re.compile(rb": WARNING: stopped searching binary file after match [^\n]*\n?\Z")
+_WARNING = b": WARNING: stopped searching binary file after match "
+_BINARY = re.compile(re.escape(_WARNING) + rb"[^\n]*\n?\Z")
 _LONG = 1 << 20  # bytes of a block that is not complete; then what is there is taken already
 _TAIL = 1 << 13  # of those, what might be the beginning of the last line: a path is shorter
+
+
+@attrs.define
+class Standing:
+    """Lines of a file that stand where they were said to stand: columns, for many are to come."""
+
+    numbers: Sequence[int]
+    texts: Sequence[str]
+    before: Sequence[tuple[str, ...]] = ()
+    after: Sequence[tuple[str, ...]] = ()
 
 
 @attrs.define
@@ -39,12 +51,14 @@ class Seen:
         lines: how many lines match.
         kept: how many of them are here.
         full: the rest is not kept.
+        standing: what of them stands there, once that was looked at.
     """
 
     names: tuple[str, ...]
     lines: int = 0
     kept: int = 0
     full: bool = False
+    standing: Standing | None = None
     _said: list[bytes] = attrs.field(factory=list)
 
     def add(self, block: bytes, count: int) -> None:
@@ -57,6 +71,11 @@ class Seen:
         said = self._said[0] if len(self._said) == 1 else b"\n".join(self._said)
         return said.decode("ascii") if said.isascii() and b"\r" not in said else None
 
+    def settle(self, standing: Standing) -> None:
+        """Keep what stands there instead of what was said."""
+        self.standing = standing
+        self._said.clear()
+
     def hits(self) -> list[Hit]:
         """The lines that match, in order."""
         return [hit for block in self._said for hit in _HIT.findall(block)][: self.kept]
@@ -64,6 +83,9 @@ class Seen:
     def all(self) -> list[Hit]:
         """The lines that match and those around them, in order."""
         return [hit for block in self._said for hit in _AROUND.findall(block)]
+
+
+names_of = operator.attrgetter("names")
 
 
 class Sighting:
@@ -83,12 +105,19 @@ class Sighting:
         self._path: bytes | None = None
         self._file: Seen | None = None
         self._seen: list[Seen] = []
+        self._fresh: list[Seen] = []
         self._kept = 0
         self._dropped_lines = 0
         self._dropped_files = 0
 
-    def feed(self, data: bytes) -> None:
-        """Take a piece of its output."""
+    @property
+    def is_overfull(self) -> bool:
+        """Whether more is kept than will be answered."""
+        return self._kept > self._limit
+
+    def feed(self, data: bytes) -> list[Seen]:
+        """Take a piece of its output; which files are complete with it."""
+        self._fresh = []
         rest = self._rest + data if self._rest else data
         place = 0
         while True:
@@ -109,6 +138,7 @@ class Sighting:
             self._lines(rest[place:end], last=True)
             place = end + 2
         self._rest = rest[place:]
+        return self._fresh
 
     def finish(self) -> tuple[list[Seen], int, int]:
         """All files in order, and how many lines, and files, were dropped meanwhile."""
@@ -136,7 +166,7 @@ class Sighting:
         file, path = self._file, self._path or b""
         if last:
             self._path, self._file = None, None
-            binary = _BINARY.search(block)
+            binary = _BINARY.search(block) if _WARNING in block else None
             # A line that matches begins with its number, and never with the path.
             if binary is not None and block[: binary.start()].endswith(b"\n" + path):
                 return
@@ -154,6 +184,7 @@ class Sighting:
             file.full = True
         if last and file.lines:
             self._seen.append(file)
+            self._fresh.append(file)
             self._kept += file.kept
             if self._kept > 2 * self._limit + 10_000:
                 self._prune()
@@ -173,7 +204,7 @@ class Sighting:
 
     def _prune(self) -> None:
         """Keep what the first `limit` lines, or files, need."""
-        self._seen.sort(key=lambda each: each.names)
+        self._seen.sort(key=names_of)
         left = self._limit
         for number, each in enumerate(self._seen):
             if left <= 0:

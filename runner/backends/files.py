@@ -16,10 +16,12 @@ import errno
 import functools
 import hashlib
 import os
+import random
 import re
 import secrets
 import stat
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 from runner.backends import records
 from runner.backends.beneath import READING, fail
@@ -30,17 +32,22 @@ SMALL = 64 * 1024  # bytes that are read or written inline, without a thread
 TEMPORARY = ".runner-tmp-"
 _TEMPORARY_NAME = re.compile(r"\.runner-tmp-([0-9a-f]{1,7})-([0-9a-f]{8})-[0-9a-f]{12}")
 
+Owner: TypeAlias = tuple[int, int]  # user, group
+
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def temporary_name() -> str:
     """A hidden name that nobody else uses and that says whose it is."""
-    return f"{_temporary_of(os.getpid())}{os.urandom(6).hex()}"
+    return f"{_temporary()}{random.getrandbits(48):012x}"
 
 
 @functools.cache
-def _temporary_of(process: int) -> str:
-    return f"{TEMPORARY}{process:x}-{_incarnation()}-"
+def _temporary() -> str:
+    return f"{TEMPORARY}{os.getpid():x}-{_incarnation()}-"
+
+
+os.register_at_fork(after_in_child=_temporary.cache_clear)
 
 
 def is_temporary(name: str) -> bool:
@@ -90,6 +97,8 @@ def require_regular(status: os.stat_result) -> None:
 
 def read_window(fd: int, offset: int, count: int) -> bytes:
     """Up to `count` bytes from `offset`; fewer at the end of the file."""
+    if 0 < count <= CHUNK and len(piece := os.pread(fd, count, offset)) == count:
+        return piece  # as a rule that is all
     pieces: list[bytes] = []
     while count > 0:
         piece = os.pread(fd, min(count, CHUNK), offset)
@@ -100,7 +109,7 @@ def read_window(fd: int, offset: int, count: int) -> bytes:
         count -= len(piece)
         if count:
             breathe()
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    return b"".join(pieces)
 
 
 def read_entry(directory: int, name: str) -> bytes:
@@ -136,9 +145,10 @@ def touch(directory: int, name: str, *, exist_ok: bool) -> None:
 
 def write_all(fd: int, content: bytes | memoryview) -> None:
     """Write everything; write(2) may take less, on a full disk first less and then ENOSPC."""
-    if len(content) <= CHUNK:  # as a rule that is all
-        content = content[os.write(fd, content) :] if content else content
-    left = memoryview(content)
+    written = os.write(fd, content) if 0 < len(content) <= CHUNK else 0
+    if written == len(content):  # as a rule that is all
+        return
+    left = memoryview(content)[written:]
     while left:
         left = left[os.write(fd, left[:CHUNK]) :]
         if left:
@@ -157,9 +167,10 @@ def put(
     old: os.stat_result | None,
     *,
     durable: bool = False,
+    owner: Owner | None = None,
 ) -> None:
     """As `replace`, if the status of what stands there is known."""
-    temporary = drafted(directory, name, content, old, durable=durable)
+    temporary = drafted(directory, name, content, old, durable=durable, owner=owner)
     try:
         os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
     except BaseException:
@@ -176,8 +187,18 @@ def drafted(
     old: os.stat_result | None,
     *,
     durable: bool = False,
+    owner: Owner | None = None,
 ) -> str:
-    """The temporary name of a new file that may be put where `name` is."""
+    """The temporary name of a new file that may be put where `name` is.
+
+    Args:
+        directory: open, with the name in it.
+        name: of what is to be replaced.
+        content: of the new file.
+        old: the status of what stands there; None if nothing does.
+        durable: whether the content is to be on the disk.
+        owner: whose new files in this directory are, if that is known.
+    """
     if old is not None:
         require_replaceable(directory, name, old)
     temporary = temporary_name()
@@ -186,7 +207,7 @@ def drafted(
         try:
             write_all(fd, content)
             if old is not None:
-                keep_ownership(fd, old)
+                keep_ownership(fd, old, owner)
             if durable:
                 os.fsync(fd)
         finally:
@@ -209,7 +230,10 @@ def require_replaceable(directory: int, name: str, old: os.stat_result) -> None:
     """Raise OSError if what stands there is no file, or may not be written."""
     require_regular(old)
     # The rename needs no right on the file itself, so a protected file is protected here.
-    if os.geteuid() != 0 and not os.access(name, os.W_OK, dir_fd=directory, effective_ids=True):
+    user = os.geteuid()
+    if user == 0 or (old.st_uid == user and old.st_mode & stat.S_IWUSR):
+        return
+    if not os.access(name, os.W_OK, dir_fd=directory, effective_ids=True):
         raise fail(errno.EACCES)
 
 
@@ -251,9 +275,25 @@ class Draft:
                 os.unlink(self._temporary, dir_fd=self._directory)
 
 
-def keep_ownership(fd: int, old: os.stat_result) -> None:
-    """Give a new file the owner, group and mode of the old, as far as we are allowed to."""
-    if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
+def owner_in(directory: int) -> Owner | None:
+    """Whose new files in an open directory are; None if only such a file could tell."""
+    group = os.getegid()
+    # In a set-group-id directory they get its group, on some file systems in any.
+    return (os.geteuid(), group) if os.fstat(directory).st_gid == group else None
+
+
+def keep_ownership(fd: int, old: os.stat_result, owner: Owner | None = None) -> None:
+    """Give a new file the owner, group and mode of the old, as far as we are allowed to.
+
+    Args:
+        fd: of the new file.
+        old: the status of the old one.
+        owner: whose the new one is, if that is known.
+    """
+    if owner is None:
+        new = os.fstat(fd)
+        owner = new.st_uid, new.st_gid
+    if (old.st_uid, old.st_gid) != owner:
         # A file of somebody else's in a directory of ours becomes ours.
         with contextlib.suppress(PermissionError):
             os.fchown(fd, old.st_uid, old.st_gid)

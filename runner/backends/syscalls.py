@@ -65,6 +65,6 @@ def renameat2(source: int, old: str, target: int, new: str, flags: int) -> None:
     """Rename `old` in `source` to `new` in `target`, with RENAME_NOREPLACE or RENAME_EXCHANGE."""
     if _renameat2 is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    if _renameat2(source, os.fsencode(old), target, os.fsencode(new), ctypes.c_uint(flags)) != 0:
+    if _renameat2(source, os.fsencode(old), target, os.fsencode(new), flags) != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))

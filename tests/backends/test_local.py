@@ -135,6 +135,28 @@ async def test_a_scope_of_a_scope_only_narrows(root, opener):
 # ---------------------------------------------------------------- writing
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to any group")
+async def test_the_group_of_a_file_survives_in_a_directory_that_gives_files_its_own(root, local):
+    os.chown(root, -1, 12345)
+    root.chmod(0o2775)
+    names = ("written", "uploaded", "batched", "edited")
+    for name in names:
+        (root / name).write_bytes(b"old")
+        os.chown(root / name, -1, os.getegid())
+        (root / name).chmod(0o640)
+    await local.write("written", b"new")
+    await local.upload([("uploaded", b"new"), ("new", b"new")])
+    async with local.batch() as batch:
+        await batch.write("batched", b"new")
+    await local.edit("edited", "old", "new")
+
+    for name in names:
+        status = (root / name).stat()
+        assert (0o640, os.getegid()) == (stat.S_IMODE(status.st_mode), status.st_gid)
+        assert b"new" == (root / name).read_bytes()
+    assert 12345 == (root / "new").stat().st_gid
+
+
 async def test_mode_and_owner_survive(root, local):
     path = root / "f"
     path.write_bytes(b"old")

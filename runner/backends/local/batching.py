@@ -129,9 +129,9 @@ class _Past:
         found = self._parents.find(effect.path)
         if found is None or not self._can_exchange:
             return False
-        directory, name, old = found
+        directory, name, old = found.directory, found.name, found.old
         try:
-            draft = files.drafted(directory, name, effect.content, old)
+            draft = files.drafted(directory, name, effect.content, old, owner=found.owner)
         except OSError:
             return False
         try:

@@ -11,11 +11,11 @@ import os
 from collections.abc import Callable
 
 from runner import messages as m
-from runner.backends import files
+from runner.backends import files, records
 from runner.backends.base import LATER, Later
 from runner.backends.beneath import DIRECTORY, fail
 from runner.backends.editing import edited, edited_lines, require_mode, require_unchanged
-from runner.backends.failures import failure
+from runner.backends.failures import failure, translate
 from runner.backends.files import SMALL
 from runner.backends.local.parents import Parents
 from runner.backends.local.place import Place
@@ -157,28 +157,29 @@ def mkdir(place: Place, message: m.Mkdir) -> None:
 
 def upload(place: Place, message: m.Upload) -> tuple[m.Stored, ...]:
     """Write many files, each for itself."""
-    stored = []
+    stored: list[m.Stored] = []
     with Parents(place) as parents:
         for path, content in message.files:
             breathe()
             try:
                 _upload(place, parents, path, content)
+            except OSError as error:
+                why = failure(translate(error, "write", path, place.name))
+                stored.append(m.Stored(path=path, error=why))
             except OperationError as error:
                 stored.append(m.Stored(path=path, error=failure(error)))
             else:
-                stored.append(m.Stored(path=path))
+                stored.append(records.stored(path))
     return tuple(stored)
 
 
 def _upload(place: Place, parents: Parents, path: str, content: bytes) -> None:
     found = parents.find(path)
     if found is not None:
-        directory, name, old = found
-        with place.answers("write", path):
-            try:
-                files.put(directory, name, content, old)
-            except FileNotFoundError:  # the directory was removed meanwhile
-                parents.forget()
-            else:
-                return
+        try:
+            files.put(found.directory, found.name, content, found.old, owner=found.owner)
+        except FileNotFoundError:  # the directory was removed meanwhile
+            parents.forget()
+        else:
+            return
     write(place, m.Write(path=path, content=content))

@@ -19,12 +19,31 @@ import time
 from types import TracebackType
 from typing import Self
 
+import attrs
+
+from runner.backends import files
 from runner.backends.beneath import DIRECTORY, Names
+from runner.backends.files import Owner
 from runner.backends.local.place import Place
 from runner.errors import OperationError
 
 KEPT = 0.05  # seconds
 MOST = 16  # directories that are open at once
+
+
+@attrs.define
+class Beside:
+    """A file to write, in an open directory that stays ours.
+
+    Attributes:
+        old: the status of what stands there; None if nothing does.
+        owner: whose new files in this directory are, if that is known.
+    """
+
+    directory: int
+    name: str
+    old: os.stat_result | None
+    owner: Owner | None
 
 
 class Parents:
@@ -39,7 +58,7 @@ class Parents:
         """
         self._place = place
         self._hold = hold
-        self._open: dict[Names, int] = {}
+        self._open: dict[Names, tuple[int, Owner | None]] = {}
         self._held: list[int] = []
         self._until = 0.0
 
@@ -58,7 +77,7 @@ class Parents:
 
     def forget(self) -> None:
         """Open anew what is asked for next."""
-        fds = self._open.values()
+        fds = [fd for fd, _ in self._open.values()]
         if self._hold:
             self._held += fds
         else:
@@ -66,8 +85,8 @@ class Parents:
                 os.close(fd)
         self._open.clear()
 
-    def find(self, path: str) -> tuple[int, str, os.stat_result | None] | None:
-        """The directory of a file to write (it stays ours), its name, and what stands there.
+    def find(self, path: str) -> Beside | None:
+        """Where a file is to be written, and what stands there.
 
         None if it has to go the general way.
         """
@@ -76,23 +95,24 @@ class Parents:
             names = route.names
             if route.directory or not names or ".." in names:
                 return None
-            directory = self._directory(names[:-1])
+            name = names[-1]
+            directory, owner = self._directory(names[:-1])
             try:
-                status = os.stat(names[-1], dir_fd=directory, follow_symlinks=False)
+                old = os.stat(name, dir_fd=directory, follow_symlinks=False)
             except FileNotFoundError:
-                return directory, names[-1], None
+                return Beside(directory, name, None, owner)
         except (OSError, OperationError):
             return None
-        return None if stat.S_ISLNK(status.st_mode) else (directory, names[-1], status)
+        return None if stat.S_ISLNK(old.st_mode) else Beside(directory, name, old, owner)
 
-    def _directory(self, names: Names) -> int:
+    def _directory(self, names: Names) -> tuple[int, Owner | None]:
         now = time.monotonic()
         if now >= self._until or len(self._open) >= MOST:
             self.forget()
             self._until = now + KEPT
         found = self._open.get(names)
         if found is None:
-            found = self._place.root.open(make=True).open_names(names, DIRECTORY)
-            self._open[names] = found
-            self._place.leftovers.sweep(found)
+            fd = self._place.root.open(make=True).open_names(names, DIRECTORY)
+            found = self._open[names] = fd, files.owner_in(fd)
+            self._place.leftovers.sweep(fd)
         return found

@@ -2,11 +2,13 @@
 
 Rules: denied by any is denied, and nobody is asked. If some ask, each who answers for them is asked
 one question about all of it; the first "no" ends it. No answer within the deadline is the default,
-and asking that fails is a "no". Every decision is recorded once.
+and asking that fails is a "no": also asking by who is being asked, whose answer would have to wait
+for itself. Nobody is asked twice about one message. Every decision is recorded once.
 """
 
 from __future__ import annotations
 
+import contextvars
 import inspect
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -16,6 +18,7 @@ import trio
 from runner.errors import Denied
 from runner.messages import Message
 from runner.scopes.judging import Judged
+from runner.scopes.leave import Leave
 from runner.scopes.permissions import (
     Ask,
     Decision,
@@ -30,6 +33,11 @@ from runner.scopes.permissions import (
 
 _By = Literal["rule", "default", "answer", "deadline", "nobody", "failure"]
 
+# Those whose answer is waited for, in whose asking we are.
+_being_asked: contextvars.ContextVar[tuple[Ask, ...]] = contextvars.ContextVar(
+    "runner_being_asked", default=()
+)
+
 
 class Decider:
     """Decides by the verdicts of several grants."""
@@ -40,42 +48,52 @@ class Decider:
         self._name = name
 
     async def decide(
-        self, op: str, message: Message[Any], found: list[list[Judged]], *, asked: bool
-    ) -> bool:
-        """Decide; whether somebody was asked.
+        self,
+        op: str,
+        message: Message[Any],
+        found: list[list[Judged]],
+        leave: Leave | None = None,
+    ) -> Leave:
+        """Decide; the leave that it now has.
 
         Args:
             op: the operation.
             message: the message.
             found: for each grant, its verdicts.
-            asked: somebody was asked already, before it led elsewhere.
+            leave: from what was decided before: earlier, or before it led elsewhere.
 
         Raises:
             Denied: it is not to be carried out.
         """
         verdicts = [each.verdict for judged in found for each in judged]
         if not verdicts:
-            return asked
+            return leave or Leave()
         for judged in found:
             for each in judged:
                 if each.verdict.action == "deny":
                     by: _By = "default" if each.verdict.rule is None else "rule"
                     self._record(op, verdicts, by, each.verdict, allowed=False)
                     raise self._denied(op, each, each.verdict.reason)
-        if not any(each.action == "ask" for each in verdicts):
-            decisive = strictest(verdicts)
-            by = "default" if decisive.rule is None else "rule"
-            self._record(op, verdicts, by, decisive, allowed=True)
-            return asked
-        asking = next(each for judged in found for each in judged if each.verdict.action == "ask")
-        if asked:
+        asks = [each for judged in found for each in judged if each.verdict.action == "ask"]
+        if not asks:
+            if leave is None:
+                decisive = strictest(verdicts)
+                by = "default" if decisive.rule is None else "rule"
+                self._record(op, verdicts, by, decisive, allowed=True)
+            return leave or Leave()
+        asking = asks[0]
+        # Also what was allowed without asking: where a path leads is a part of the question.
+        targets = frozenset((each.kind, each.target) for each in verdicts)
+        if leave is not None:
+            if targets <= leave.targets:
+                return leave
             self._record(op, verdicts, "rule", asking.verdict, allowed=False)
             raise self._denied(op, asking, "it led elsewhere after it was asked about")
         by, why = await self._ask(op, message, found)
         self._record(op, verdicts, by, asking.verdict, allowed=not why)
         if why:
             raise self._denied(op, asking, f"{asking.verdict.reason}; {why}")
-        return True
+        return Leave(targets=targets)
 
     async def _ask(
         self, op: str, message: Message[Any], found: list[list[Judged]]
@@ -132,13 +150,19 @@ async def _answer(permissions: Permissions, question: Question) -> tuple[bool, _
     default = permissions.default == "allow"
     if permissions.ask is None:
         return default, "nobody", "nobody is there to be asked: give ask=, or a rule that allows it"
+    asking = _being_asked.get()
+    if permissions.ask in asking:
+        return False, "failure", "it is asked for by who would have to be asked about it"
     limit = float("inf") if permissions.deadline is None else permissions.deadline
     with trio.move_on_after(limit):
+        token = _being_asked.set((*asking, permissions.ask))
         try:
             answer = permissions.ask(question)
             if inspect.isawaitable(answer):
                 answer = await answer
         except Exception as error:  # noqa: BLE001 - whatever went wrong: nobody has allowed it
             return False, "failure", f"asking failed: {error!r}"
+        finally:
+            _being_asked.reset(token)
         return bool(answer), "answer", "the answer was no"
     return default, "deadline", f"no answer came within {limit:g} s"

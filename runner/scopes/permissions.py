@@ -156,8 +156,9 @@ class Permissions:
 
     Attributes:
         rules: the ruleset.
-        ask: answers questions; sync (short) or async. It must not use the scope that is waiting
-            for it: the scope's order would have it wait for itself, until the deadline.
+        ask: answers questions; sync (short) or async. It may use the scope, but for operations that
+            it would itself have to be asked about: those are denied. Several questions at a time
+            come at the same time.
         deadline: seconds for an answer; None = no limit.
         default: the answer when none comes: its deadline passed, or there is nobody to ask.
         record: told every decision; a list's `append` will do.

@@ -14,6 +14,8 @@ was carried out and failed, `ActorCrashed` or `ActorGaveUp` if the worker is at 
 cancelled while it runs, it is put down before the call leaves, and a file is as before or as after.
 
 Permissions are kept by whoever carries the messages out (permitted.py), the lint by the handle.
+Where they have somebody asked, that is done before an operation takes its place in the order: no
+operation waits for an answer about another, and who is asked may use the scope meanwhile.
 
 What it does not do: touch files or processes itself (backends/), or decide the order (actors/).
 """
@@ -48,9 +50,10 @@ from runner.operations import Operations
 from runner.operations.op_names import op_name, subject_of
 from runner.operations.soundness import require_sound
 from runner.operations.status import Life, Status, Watcher
+from runner.scopes.leave import Foresee, Given, kinds_asked, needs_leave
 from runner.scopes.linting import lint_of, require_harmless
 from runner.scopes.operation_log import OperationLog, logged
-from runner.scopes.permissions import Grant, Permissions, Ruleset
+from runner.scopes.permissions import Grant, Kind, Permissions, Ruleset
 from runner.scopes.presets import PresetName, permissions_of
 from runner.scopes.safety import Lint, OnDangerous, Policy
 
@@ -133,9 +136,12 @@ class Scope(Operations):
     _left: dict[tuple[Asker, type, str], Message[Any]] = attrs.field(factory=dict, init=False)
     _outer: Scope | None = attrs.field(default=None, kw_only=True)
     _asker: Asker = attrs.field(init=False)
+    _may_ask: frozenset[Kind] = attrs.field(init=False, default=frozenset())
 
     def __attrs_post_init__(self) -> None:
         self._asker = self._asker_of(self.ground)
+        if self.ground.permissions:
+            self._may_ask = kinds_asked(self.ground.permissions)
 
     @property
     def directory(self) -> str:
@@ -294,13 +300,23 @@ class Scope(Operations):
             env = {**self.env, **dict(message.env)}
             message = cast("Message[AnswerT]", attrs.evolve(message, env=tuple(env.items())))
         try:
-            answer = await self._asker(message)
+            if self._may_ask and needs_leave(message, self._may_ask):
+                answer = await self._with_leave(message)
+            else:
+                answer = await self._asker(message)
         except OperationError as error:
             error.scope = self.path
             raise
         if type(message) in _NOTED:
             self._note(message, answer)
         return answer
+
+    async def _with_leave(self, message: Message[AnswerT]) -> AnswerT:
+        """Have asked whatever is to be asked, and then the message carried out."""
+        leave = await self._asker(Foresee(message))
+        if self._life.is_over:  # it may have taken long
+            self.require_alive(op_name(type(message)), subject_of(message))
+        return await self._asker(message if leave is None else Given(message, leave))
 
     def __repr__(self) -> str:
         return f"<Scope {self.path!r} at {self.directory!r}>"

@@ -21,6 +21,7 @@ from runner.actors import ChildSpec, Handle, Lane, Supervisor
 from runner.backends.base import LATER, Backend
 from runner.backends.straight import Resolved
 from runner.messages import AnswerT, Message
+from runner.scopes.leave import Given
 from runner.scopes.scope import Ground
 
 LANES: dict[type[Message[Any]], Lane] = {
@@ -101,5 +102,8 @@ def carry_out(backend: Backend, message: Message[AnswerT]) -> AnswerT | Awaitabl
 
 
 def lane_of(message: Message[Any]) -> Lane:
-    """The lane of an operation."""
-    return LANES[type(message)]
+    """The lane of an operation; of a question none, since it may take as long as who is asked."""
+    lane = LANES.get(type(message))
+    if lane is None:
+        lane = LANES[type(message.message)] if isinstance(message, Given) else Lane.CONTROL
+    return lane

@@ -783,7 +783,7 @@ async def test_an_empty_batch_has_nothing_to_judge(inner):
 async def test_a_path_that_leads_elsewhere_at_every_look_is_given_up(local, tmp_path):
     root = tmp_path / "scope"
     backend = under(local, Ruleset(default="allow"))
-    straight = backend._inner
+    straight = backend._examiner.inner
     turns = iter(range(100))
 
     class Turning:
@@ -797,7 +797,7 @@ async def test_a_path_that_leads_elsewhere_at_every_look_is_given_up(local, tmp_
             (root / "way").symlink_to(f"nowhere{next(turns)}")
             return straight.resolve(*args, **more)
 
-    backend._inner = Turning()
+    backend._examiner.inner = Turning()
     with pytest.raises(Denied, match="leads elsewhere at every look"):
         await backend.read("way/app.py")
 

@@ -6,9 +6,6 @@ descriptors of its slots. Most of the time of a large listing or search is this.
 
 from __future__ import annotations
 
-import collections
-import itertools
-from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,20 +18,18 @@ def _setters(kind: type[Any]) -> list[Any]:
     return [getattr(kind, name).__set__ for name in attrs.fields_dict(kind)]
 
 
-_match_setters = _setters(Match)
+_new_match = Match.__new__
+_match_path, _match_line, _match_text, _match_before, _match_after = _setters(Match)
 
 
-def matches(
-    paths: Sequence[str],
-    lines: Iterable[int],
-    texts: Iterable[str],
-    before: Iterable[tuple[str, ...]] = itertools.repeat(()),
-    after: Iterable[tuple[str, ...]] = itertools.repeat(()),
-) -> list[Match]:
-    """As many matches as there are paths; field by field, for even less."""
-    made = list(map(Match.__new__, itertools.repeat(Match, len(paths))))
-    for put, values in zip(_match_setters, (paths, lines, texts, before, after), strict=True):
-        collections.deque(map(put, made, values), maxlen=0)
+def match(path: str, line: int, text: str) -> Match:
+    """A match without lines around."""
+    made = _new_match(Match)
+    _match_path(made, path)
+    _match_line(made, line)
+    _match_text(made, text)
+    _match_before(made, ())
+    _match_after(made, ())
     return made
 
 

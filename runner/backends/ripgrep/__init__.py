@@ -22,7 +22,7 @@ from runner.backends.ripgrep.command import failures as failures
 from runner.backends.ripgrep.reading import Reader
 from runner.backends.ripgrep.said import Sighting, names_of
 from runner.backends.search import UnusablePattern
-from runner.backends.threads import in_thread
+from runner.backends.threads import in_thread, no_collection
 from runner.messages import Grep, Matches
 from runner.processes.host import ProcessHost
 
@@ -62,10 +62,15 @@ async def grep(
             said.extend(data[: max(_STDERR - len(said), 0)])
 
     def take(data: bytes) -> None:
-        fresh = sighting.feed(data)
-        if not sighting.is_overfull:  # then all of it will be answered
-            fresh.sort(key=names_of)
-            reader.read(fresh)
+        with no_collection():
+            fresh = sighting.feed(data)
+            if not sighting.is_overfull:  # then all of it will be answered
+                fresh.sort(key=names_of)
+                reader.read(fresh)
+
+    def answer() -> Matches:
+        with no_collection():
+            return reader.answer(*sighting.finish())
 
     with contextlib.closing(reader):
         async with host.open_process(command, cwd=top.fd, env={}, stdin=b"") as process:
@@ -76,7 +81,7 @@ async def grep(
                     await in_thread(functools.partial(take, bytes(data)))
             code = await process.wait()
         _require_success(code, bytes(said))
-        return await in_thread(lambda: reader.answer(*sighting.finish()))
+        return await in_thread(answer)
 
 
 def _require_success(code: int, said: bytes) -> None:

@@ -15,13 +15,12 @@ from runner.backends import records
 from runner.backends.beneath import READING
 from runner.backends.descent import Descent
 from runner.backends.files import is_regular
-from runner.backends.ripgrep.said import Hit, Seen, Standing
-from runner.backends.threads import breathe, no_collection
-from runner.messages import FileMatches, Grep, Matches
+from runner.backends.ripgrep.said import Hit, Seen
+from runner.backends.threads import breathe
+from runner.messages import FileMatches, Grep, Match, Matches
 
 WHOLE = 1 << 18  # bytes of a file that is read whole; of larger ones, the lines only
 _BREATH = 64  # files
-NOTHING = Standing((), ())
 _PLAIN = re.compile(r"^(\d+):(\d+):(.*)", re.MULTILINE | re.ASCII)
 
 
@@ -55,31 +54,53 @@ class Reader:
             if each.standing is None:
                 each.settle(self._standing(each))
 
-    def _standing(self, seen: Seen) -> Standing:
-        content = _Content.opened(self._descent, seen.names) if seen.kept else None
-        if content is None:
-            return NOTHING
+    def _standing(self, seen: Seen) -> list[Match]:
+        """What stands there; nothing if the file has vanished, or is no longer what it was."""
+        names = seen.names
+        if not seen.kept:
+            return []
         try:
-            if self._around:
-                return self._with_lines_around(seen, content)
-            return content.plain(seen) or _standing(content.true(seen.hits()))
+            directory = self._descent.go(names[:-1])
+            fd = os.open(names[-1], READING | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        except OSError:
+            return []
+        try:
+            status = os.fstat(fd)
+            if not is_regular(status):
+                return []
+            whole = os.pread(fd, status.st_size, 0) if status.st_size <= WHOLE else None
+            path = self._prefix if self._named else self._prefix + "/".join(names)
+            if whole is not None and not self._around and whole.isascii():
+                plain = _plain(path, seen, whole.decode("ascii"))
+                if plain is not None:
+                    return plain
+            return self._lines(path, seen, _Content(fd, whole))
+        except OSError:
+            return []
         finally:
-            content.close()
+            os.close(fd)
 
-    def _with_lines_around(self, seen: Seen, content: _Content) -> Standing:
+    def _lines(self, path: str, seen: Seen, content: _Content) -> list[Match]:
+        if not self._around:
+            every = content.true(seen.hits())
+            return [records.match(path, int(line), _text(text)) for line, _, text in every]
         texts = {int(line): _text(text) for line, _, text in content.true(seen.all())}
-        numbers = [number for each in seen.hits() if (number := int(each[0])) in texts]
-
-        def around(start: int, end: int) -> tuple[str, ...]:
-            return tuple([texts[each] for each in range(start, end) if each in texts])
-
         before, after = self._message.before, self._message.after
-        return Standing(
-            numbers,
-            [texts[each] for each in numbers],
-            [around(each - before, each) for each in numbers],
-            [around(each + 1, each + 1 + after) for each in numbers],
-        )
+        return [
+            Match(
+                path=path,
+                line=number,
+                text=texts[number],
+                before=tuple(
+                    [texts[each] for each in range(number - before, number) if each in texts]
+                ),
+                after=tuple(
+                    [texts[each] for each in range(number + 1, number + after + 1) if each in texts]
+                ),
+            )
+            for number in [int(each[0]) for each in seen.hits()]
+            if number in texts
+        ]
 
     def answer(self, seen: list[Seen], dropped_lines: int, dropped_files: int) -> Matches:
         """The answer.
@@ -90,44 +111,34 @@ class Reader:
             dropped_files: how many more files.
         """
         self.read(seen)
-        message = self._message
-        if message.output == "lines":
-            with no_collection():
-                return self._lines(seen, dropped_lines)
-        found = [each for each in seen if each.standing and each.standing.numbers]
-        first = found[: message.limit]
-        omitted = dropped_files + len(found) - len(first)
-        if message.output == "files":
-            return Matches(files=tuple([self._path(each) for each in first]), omitted=omitted)
-        counts = [FileMatches(path=self._path(each), lines=each.lines) for each in first]
-        return Matches(counts=tuple(counts), omitted=omitted)
-
-    def _lines(self, seen: list[Seen], omitted: int) -> Matches:
-        paths: list[str] = []
-        numbers: list[int] = []
-        texts: list[str] = []
-        before: list[tuple[str, ...]] = []
-        after: list[tuple[str, ...]] = []
-        for each in seen:
-            standing = each.standing or NOTHING
-            paths += [self._path(each)] * len(standing.numbers)
-            numbers += standing.numbers
-            texts += standing.texts
-            before += standing.before
-            after += standing.after
-            omitted += each.lines - each.kept
-        limit = self._message.limit
-        made = records.matches(
-            paths[:limit], numbers, texts, *((before, after) if self._around else ())
-        )
-        return Matches(matches=tuple(made), omitted=omitted + len(paths) - len(made))
-
-    def _path(self, seen: Seen) -> str:
-        return self._prefix if self._named else self._prefix + "/".join(seen.names)
+        output, limit = self._message.output, self._message.limit
+        if output == "lines":
+            omitted = dropped_lines + sum([each.lines - each.kept for each in seen])
+            every = [match for each in seen for match in each.standing or ()]
+            matches = tuple(every[:limit])
+            return Matches(matches=matches, omitted=omitted + len(every) - len(matches))
+        found = [(each.standing[0].path, each.lines) for each in seen if each.standing]
+        omitted = dropped_files + max(len(found) - limit, 0)
+        if output == "files":
+            return Matches(files=tuple([path for path, _ in found[:limit]]), omitted=omitted)
+        counts = tuple([FileMatches(path=path, lines=lines) for path, lines in found[:limit]])
+        return Matches(counts=counts, omitted=omitted)
 
 
-def _standing(hits: list[Hit]) -> Standing:
-    return Standing([int(each[0]) for each in hits], [_text(each[2]) for each in hits])
+def _plain(path: str, seen: Seen, whole: str) -> list[Match] | None:
+    """The lines of a file that is plain ASCII, as most are; None if what was said is not.
+
+    The same as by `_Content`, in one go.
+    """
+    said = seen.plain()
+    if said is None:
+        return None
+    starts = whole.startswith
+    return [
+        records.match(path, int(line), text)
+        for line, offset, text in _PLAIN.findall(said)
+        if starts(text, int(offset))
+    ]
 
 
 class _Content:
@@ -135,44 +146,9 @@ class _Content:
 
     __slots__ = ("_fd", "_whole")
 
-    def __init__(self, fd: int, size: int) -> None:
+    def __init__(self, fd: int, whole: bytes | None) -> None:
         self._fd = fd
-        self._whole = os.pread(fd, size, 0) if size <= WHOLE else None
-
-    @classmethod
-    def opened(cls, descent: Descent, names: tuple[str, ...]) -> _Content | None:
-        """A regular file; None if it has vanished, or is no longer what it was."""
-        try:
-            directory = descent.go(names[:-1])
-            fd = os.open(names[-1], READING | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-        except OSError:
-            return None
-        try:
-            status = os.fstat(fd)
-            if is_regular(status):
-                return cls(fd, status.st_size)
-        except OSError:
-            pass
-        os.close(fd)
-        return None
-
-    def close(self) -> None:
-        """Close the file."""
-        os.close(self._fd)
-
-    def plain(self, seen: Seen) -> Standing | None:
-        """The lines, if all is plain ASCII, as it mostly is; else None. The same, in one go."""
-        whole = self._whole
-        if whole is None or not whole.isascii():
-            return None
-        said = seen.plain()
-        if said is None:
-            return None
-        numbers, offsets, texts = zip(*_PLAIN.findall(said), strict=True)
-        starts = whole.decode("ascii").startswith
-        if not all(map(starts, texts, map(int, offsets))):
-            return None
-        return Standing(list(map(int, numbers)), texts)
+        self._whole = whole
 
     def true(self, hits: list[Hit]) -> list[Hit]:
         """Those of the lines that stand where they are said to stand."""

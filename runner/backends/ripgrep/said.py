@@ -13,12 +13,12 @@ from __future__ import annotations
 import itertools
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeAlias
 
 import attrs
 
-from runner.messages import Grep
+from runner.messages import Grep, Match
 
 # Line number, offset, text with a CR perhaps.
 Hit: TypeAlias = tuple[bytes, bytes, bytes]
@@ -30,16 +30,6 @@ _WARNING = b": WARNING: stopped searching binary file after match "
 _BINARY = re.compile(re.escape(_WARNING) + rb"[^\n]*\n?\Z")
 _LONG = 1 << 20  # bytes of a block that is not complete; then what is there is taken already
 _TAIL = 1 << 13  # of those, what might be the beginning of the last line: a path is shorter
-
-
-@attrs.define
-class Standing:
-    """Lines of a file that stand where they were said to stand: columns, for many are to come."""
-
-    numbers: Sequence[int]
-    texts: Sequence[str]
-    before: Sequence[tuple[str, ...]] = ()
-    after: Sequence[tuple[str, ...]] = ()
 
 
 @attrs.define
@@ -58,7 +48,7 @@ class Seen:
     lines: int = 0
     kept: int = 0
     full: bool = False
-    standing: Standing | None = None
+    standing: list[Match] | None = None
     _said: list[bytes] = attrs.field(factory=list)
 
     def add(self, block: bytes, count: int) -> None:
@@ -71,7 +61,7 @@ class Seen:
         said = self._said[0] if len(self._said) == 1 else b"\n".join(self._said)
         return said.decode("ascii") if said.isascii() and b"\r" not in said else None
 
-    def settle(self, standing: Standing) -> None:
+    def settle(self, standing: list[Match]) -> None:
         """Keep what stands there instead of what was said."""
         self.standing = standing
         self._said.clear()

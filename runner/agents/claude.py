@@ -7,13 +7,20 @@ One live process over many turns (`--input-format stream-json`); what is said ov
 confined modes the directory's own settings are not read (`--setting-sources=user`: a repository,
 or the agent in it, could allow itself anything there, and its hooks run outside the sandbox), but
 its CLAUDE.md and rules are, as those of an added directory.
-Nobody is there to be asked for leave: `--permission-prompt-tool stdio` brings the questions to
-us, and they are refused.
+What it asks for comes to us (`--permission-prompt-tool stdio`), also in a session where nobody
+decides: it cannot be told to edit files and to ask nobody. What it does by these modes without
+asking (edits in the directory, commands in its sandbox) nobody is asked for.
 
     read-only           the tools that can only read are declared, no others
     workspace-write     edits inside the directory; commands in the program's own sandbox, which
                         it must have (bwrap and socat), or it does not start
     danger-full-access  everything
+
+*MCP.* Of the servers that the session is given all tools may be used; where somebody decides, they
+are asked for. Its own and the directory's are not read.
+
+*Fork.* A conversation can be begun as a copy of another one's file, in whatever directory that is,
+up to any message in it (`--resume-session-at`, the marker).
 
 *Private.* HOME and the configuration lie in the session's private directory, so sessions share
 nothing: no settings, no history, no MCP servers.
@@ -30,7 +37,7 @@ from typing import ClassVar
 import attrs
 
 from runner.agents.claude_stream import ClaudeConversation
-from runner.agents.driver import Access, ClaudeAgent, Launch, Rung, Setting
+from runner.agents.driver import Ability, Access, ClaudeAgent, Launch, McpServer, Rung, Setting
 
 _SANDBOX = {
     "disableAllHooks": True,
@@ -45,11 +52,10 @@ _SANDBOX = {
 # What of the directory itself is still to be read when its settings are not.
 _MEMORY = {"CLAUDE_CODE_ADDITIONAL_DIRECTORIES_CLAUDE_MD": "1"}
 
+_READING = ("Read", "Glob", "Grep")
+
 ACCESS: dict[Access, tuple[str, ...]] = {
     "read-only": (
-        "--tools=Read,Glob,Grep",
-        "--permission-mode=dontAsk",
-        "--allowedTools=Read,Glob,Grep",
         "--setting-sources=user",
         "--settings=" + json.dumps({"disableAllHooks": True}),
     ),
@@ -87,6 +93,19 @@ class ClaudeDriver:
 
     name: ClassVar[str] = "claude"
     process_per_turn: ClassVar[bool] = False
+    abilities: ClassVar[frozenset[Ability]] = frozenset(
+        {
+            "steer",
+            "interrupt",
+            "fork",
+            "fork at turn",
+            "approvals",
+            "rewrite",
+            "schema",
+            "access",
+            "mcp",
+        }
+    )
     # SIGTERM last: it leaves running commands behind, the others end them first. Interrupted as a
     # command is about to begin, it takes up to 3.1 s (measured).
     ladder: ClassVar[tuple[Rung, ...]] = (
@@ -102,27 +121,39 @@ class ClaudeDriver:
         The equals form throughout: a value that begins with `-` stays a value.
         """
         agent = self.agent
-        how = "--resume" if setting.resume else "--session-id"
-        confined = agent.access != "danger-full-access"
+        access = self._access(setting)
+        confined = access != "danger-full-access"
         added = (f"--add-dir={setting.cwd}",) if confined else ()
         model = (f"--model={agent.model}",) if agent.model else ()
+        servers = f"{setting.private}/mcp.json"
         return Launch(
             argv=(
                 agent.program,
                 *PROTOCOL,
-                *ACCESS[agent.access],
+                *ACCESS[access],
+                *_tools(access, setting),
                 *added,
                 *model,
-                f"{how}={setting.conversation}",
+                *((f"--mcp-config={servers}",) if setting.servers else ()),
+                *_which(setting),
                 *agent.args,
             ),
             env=(*self._environment(setting).items(), *agent.env.items()),
             pass_env=agent.pass_env,
+            # A file, as an argument can be seen by all who may list processes.
+            files=((servers, _config(setting.servers)),) if setting.servers else (),
         )
 
     def conversation(self, setting: Setting) -> ClaudeConversation:
         """The protocol state for a process started so."""
-        return ClaudeConversation(setting)
+        return ClaudeConversation(setting, self.agent.access)
+
+    def history(self, private: str, conversation: str) -> str:
+        """Where it keeps a conversation: below a name that it makes from the directory's."""
+        return f"{private}/home/.claude/projects/*/{conversation}.jsonl"
+
+    def _access(self, setting: Setting) -> Access:
+        return setting.options.access or self.agent.access
 
     def _environment(self, setting: Setting) -> dict[str, str]:
         home = f"{setting.private}/home"
@@ -139,8 +170,44 @@ class ClaudeDriver:
             "DISABLE_AUTOUPDATER": "1",
             "DISABLE_TELEMETRY": "1",
         }
-        if self.agent.access != "danger-full-access":
+        if self._access(setting) != "danger-full-access":
             env |= _MEMORY
         elif self.root:
             env["IS_SANDBOX"] = "1"
         return env
+
+
+def _tools(access: Access, setting: Setting) -> tuple[str, ...]:
+    """What it may use, and what without asking."""
+    free = [f"mcp__{server.name}" for server in setting.servers if not setting.approvals]
+    mode: tuple[str, ...] = ()
+    if access == "read-only":
+        free = [*_READING, *free]
+        asking = ("AskUserQuestion",) if setting.approvals else ()
+        mode = (
+            "--tools=" + ",".join((*_READING, *asking)),
+            "--permission-mode=" + ("default" if setting.approvals else "dontAsk"),
+        )
+    return (*mode, "--allowedTools=" + ",".join(free)) if free else mode
+
+
+def _which(setting: Setting) -> tuple[str, ...]:
+    """Which conversation it is to go on with, or to begin."""
+    conversation, origin = setting.conversation, setting.origin
+    if setting.resume:
+        return (f"--resume={conversation}",)
+    if origin is None:
+        return (f"--session-id={conversation}",)
+    at = (f"--resume-session-at={origin.marker}",) if origin.marker else ()
+    return (f"--resume={origin.history}", "--fork-session", f"--session-id={conversation}", *at)
+
+
+def _config(servers: tuple[McpServer, ...]) -> bytes:
+    return json.dumps({"mcpServers": {server.name: _server(server) for server in servers}}).encode()
+
+
+def _server(server: McpServer) -> dict[str, object]:
+    if server.url:
+        return {"type": "http", "url": server.url, "headers": server.headers}
+    program, *args = server.command
+    return {"type": "stdio", "command": program, "args": args, "env": server.env}

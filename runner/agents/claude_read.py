@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-from runner.agents.events import Event, RateLimited, Text, Thinking, ToolCall, ToolResult, Usage
+from runner.agents.events import (
+    Event,
+    FileChange,
+    RateLimited,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
 from runner.agents.lines import list_of, mapping_of, number_of, text_of, whole_of
 
 Record: TypeAlias = Mapping[str, object]
@@ -45,6 +54,24 @@ def of_results(message: Record) -> list[Event]:
         for block in list_of(message, "content")
         if isinstance(block, dict) and block.get("type") == "tool_result"
     ]
+
+
+def of_change(result: Record) -> list[Event]:
+    """The file that a tool changed, if its own record of what it did says so."""
+    path = text_of(result, "filePath")
+    if path and ("structuredPatch" in result or "oldString" in result):
+        created = text_of(result, "type") == "create"
+        return [FileChange(path=path, kind="created" if created else "modified")]
+    path = text_of(result, "notebook_path")
+    return [FileChange(path=path, kind="modified")] if path and not result.get("error") else []
+
+
+def credential_of(account: Record) -> str:
+    """What the program says it uses towards its provider: its own word for where it is from."""
+    for key in ("apiKeySource", "tokenSource"):
+        if (word := text_of(account, key)) not in {"", "none"}:
+            return word
+    return ""
 
 
 def of_rate_limit(info: Record) -> RateLimited | None:

@@ -13,6 +13,11 @@ Everything that changes this state lives here. Messages to the program and resul
 
 and never by one that says it has another origin (a background task that ended).
 
+A line that is added in mid-turn (`steer`) is folded into it at the next result of a tool. If there
+is none, the program first gives a result, and then begins with the line and gives another one: the
+first is held, too. After an interrupt the line may be gone. So a held result is the turn's if the
+program says "idle" when it has read all lines, which the answer to a request behind them shows.
+
 An interrupt that arrives while the program has read our line but not begun with it is lost (seen
 in 2.1.329, which says so: `still_queued`), so it is asked for again when the turn begins.
 
@@ -28,22 +33,26 @@ from __future__ import annotations
 
 import attrs
 
-from runner.agents import claude_errors
+from runner.agents import claude_asks, claude_errors
 from runner.agents.claude_read import (
     Record,
     as_uuid,
+    credential_of,
     of_answer,
+    of_change,
     of_rate_limit,
     of_results,
     version_of,
 )
 from runner.agents.claude_turn import ClaudeTurn
-from runner.agents.driver import Setting
+from runner.agents.driver import PLAIN, Access, Setting, TurnOptions
 from runner.agents.events import (
+    ApprovalAsked,
+    ApprovalClosed,
     ConversationStarted,
+    Decision,
     Event,
     Ready,
-    Refusal,
     Text,
     TurnStarted,
 )
@@ -56,44 +65,76 @@ from runner.errors import LocalProtocolError
 # that begins with "/" is a command of the program's own unless something stands before it.
 VERBATIM_SINCE = (2, 1, 248)
 
-REFUSED = (
-    "Refused: this session runs unattended and nobody can be asked for permission."
-    " Do not try this again; go on without it, or say at the end what could not be done."
-)
-
 
 @attrs.define(eq=False)
 class ClaudeConversation(LiveConversation[ClaudeTurn]):
     """The protocol state of one process of Claude Code."""
 
     setting: Setting
+    access: Access  # the agent's own
+    _credential: str = attrs.field(default="", init=False)
+    _open: dict[str, ApprovalAsked] = attrs.field(factory=dict, init=False)
     _initialized: bool = attrs.field(default=False, init=False)
     _asked: int = attrs.field(default=0, init=False)
     _cost: float | None = attrs.field(default=None, init=False)  # counted before this turn
     _told: ConversationStarted | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._request("initialize", {"subtype": "initialize", "hooks": None})
+        opening: dict[str, object] = {"subtype": "initialize", "hooks": None}
+        if self.setting.options.schema is not None:
+            opening["jsonSchema"] = self.setting.options.schema
+        self._request("initialize", opening)
         self._request("version", {"subtype": "get_binary_version"})
-        if self.setting.resume:
+        if self.setting.resume or self.setting.origin is not None:
             self._request("usage", {"subtype": "get_usage"})
         else:
             self._cost = 0.0
 
     # ------------------------------------------------------------ towards the program
 
-    def send_turn(self, turn: str, prompt: str) -> None:
+    def takes(self, options: TurnOptions) -> bool:
+        """Whether this process can carry out a turn so: it holds to what it was started with."""
+        own = self.setting.options
+        access = options.access or self.access
+        return access == (own.access or self.access) and options.schema == own.schema
+
+    def send_turn(self, turn: str, prompt: str, options: TurnOptions = PLAIN) -> None:
         """Queue a prompt, to reach the model verbatim.
 
         Raises:
-            LocalProtocolError: the program is not ready, or the prompt is blank (newer versions
-                do not send it to the model).
+            LocalProtocolError: the program is not ready, the prompt is blank (newer versions
+                do not send it to the model), or the process does not take the options.
         """
-        self._check_idle()
+        self._check(options)
+        uuid = as_uuid(turn)
+        self._send_line(uuid, prompt)
+        self._begin(ClaudeTurn(id=turn, uuid=uuid))
+
+    def steer(self, prompt: str) -> bool:
+        """Queue a prompt for the turn in flight, if it has begun."""
+        turn = self._turn
+        if turn is None or not turn.begun or turn.interrupted:
+            return False
+        uuid = as_uuid("")
+        self._send_line(uuid, prompt)
+        turn.steers.add(uuid)
+        turn.unread.add(f"read-{uuid}")
+        self._request(f"read-{uuid}", {"subtype": "get_binary_version"})
+        return True
+
+    def decide(self, approval: str, decision: Decision) -> None:
+        """Queue the answer to an `ApprovalAsked`; nothing if it does not wait any more."""
+        asked = self._open.pop(approval, None)
+        if asked is not None:
+            self._answer(approval, "success", response=claude_asks.answer(asked, decision))
+
+    def _answer(self, number: str, subtype: str, **rest: object) -> None:
+        answer = {"request_id": number, "subtype": subtype, **rest}
+        self._send({"type": "control_response", "response": answer})
+
+    def _send_line(self, uuid: str, prompt: str) -> None:
         if not prompt.strip():
             raise LocalProtocolError("a blank prompt does not reach the model")
-        uuid = as_uuid(turn)
-        self._begin(ClaudeTurn(id=turn, uuid=uuid))
         if prompt.startswith("/") and version_of(self.version) < VERBATIM_SINCE:
             prompt = "\n" + prompt
         self._send(
@@ -128,7 +169,7 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
         kind, subtype = text_of(message, "type"), text_of(message, "subtype")
         return f"{kind}/{subtype}" if subtype else kind, self._translate_kind(kind, message)
 
-    def _translate_kind(self, kind: str, message: Record) -> list[Event] | None:  # noqa: PLR0911
+    def _translate_kind(self, kind: str, message: Record) -> list[Event] | None:  # noqa: C901, PLR0911
         match kind:
             case "system":
                 return self._on_system(message)
@@ -144,6 +185,8 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
                 return self._on_lifecycle(message)
             case "control_request":
                 return self._on_request(message)
+            case "control_cancel_request":
+                return self._on_withdrawn(message)
             case "control_response":
                 return self._on_answer(message)
             case "result":
@@ -168,6 +211,7 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
             conversation=text_of(message, "session_id"),
             model=text_of(message, "model"),
             version=text_of(message, "claude_code_version") or self.version,
+            credential=self._credential or credential_of(message),
         )
         if started == self._told:  # it comes again in every turn
             return None
@@ -182,20 +226,24 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
 
     def _on_idle(self) -> list[Event] | None:
         turn = self._turn
-        if turn is None or turn.held is None or turn.queued:
+        if turn is None or turn.held is None or turn.queued or turn.unread:
             return None
         return self._end_turn(turn, turn.held)
 
     def _on_lifecycle(self, message: Record) -> list[Event] | None:
-        turn = self._turn
-        if turn is None or text_of(message, "command_uuid") != turn.uuid:
+        turn, uuid = self._turn, text_of(message, "command_uuid")
+        if turn is None or not turn.has(uuid):
             return None
         state = text_of(message, "state")
-        turn.queued = state == "queued"
-        return self._on_begun(turn) if state == "started" else None
+        turn.queued.discard(uuid)
+        if state == "queued":
+            turn.queued.add(uuid)
+        return self._on_begun(turn, uuid) if state == "started" else None
 
     def _on_assistant(self, message: Record) -> list[Event] | None:
         answer = mapping_of(message, "message")
+        if self._turn is not None:
+            self._turn.note(message)
         if text_of(answer, "model") == "<synthetic>":  # the program's own words, not the model's
             if self._turn is not None:
                 self._turn.error_word = text_of(message, "error")
@@ -208,19 +256,19 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
     def _on_user(self, message: Record) -> list[Event] | None:
         turn = self._turn
         if message.get("isReplay") is True:
-            if turn is None or text_of(message, "uuid") != turn.uuid:
-                return None
-            return self._on_begun(turn)
-        return of_results(mapping_of(message, "message")) or None
+            uuid = text_of(message, "uuid")
+            return self._on_begun(turn, uuid) if turn is not None and turn.has(uuid) else None
+        if turn is not None:
+            turn.note(message)
+        events = of_results(mapping_of(message, "message"))
+        return [*events, *of_change(mapping_of(message, "tool_use_result"))] or None
 
-    def _on_begun(self, turn: ClaudeTurn) -> list[Event] | None:
-        if turn.begun:
+    def _on_begun(self, turn: ClaudeTurn, uuid: str) -> list[Event] | None:
+        if not turn.take_up(uuid):
             return None
-        turn.begun = True
-        turn.held = None  # what came before our line began was not its result
         if turn.interrupted:
             self.interrupt()
-        return [TurnStarted(turn=turn.id)]
+        return [TurnStarted(turn=turn.id)] if uuid == turn.uuid else None
 
     def _on_stream(self, message: Record) -> list[Event] | None:
         if message.get("parent_tool_use_id") is not None:
@@ -240,19 +288,16 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
         return [limited]
 
     def _on_request(self, message: Record) -> list[Event] | None:
-        request = mapping_of(message, "request")
-        answer: dict[str, object] = {"request_id": text_of(message, "request_id")}
-        events: list[Event] | None = None
+        request, number = mapping_of(message, "request"), text_of(message, "request_id")
         if text_of(request, "subtype") == "can_use_tool":
-            deny = {"behavior": "deny", "message": REFUSED}
-            answer |= {"subtype": "success", "response": deny}
-            events = [
-                Refusal(tool=text_of(request, "tool_name"), input=mapping_of(request, "input"))
-            ]
-        else:
-            answer |= {"subtype": "error", "error": "this is not supported here"}
-        self._send({"type": "control_response", "response": answer})
-        return events
+            self._open[number] = asked = claude_asks.of_request(number, request)
+            return [asked]
+        self._answer(number, "error", error="this is not supported here")
+        return None
+
+    def _on_withdrawn(self, message: Record) -> list[Event] | None:
+        number = text_of(message, "request_id")
+        return [ApprovalClosed(id=number)] if self._open.pop(number, None) else None
 
     def _on_answer(self, message: Record) -> list[Event] | None:
         response = mapping_of(message, "response")
@@ -260,6 +305,7 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
         match text_of(response, "request_id"):
             case "initialize":
                 self._initialized = True
+                self._credential = credential_of(mapping_of(answer, "account"))
                 self.version = text_of(answer, "claude_code_version") or self.version
                 return self._on_opened()
             case "version":
@@ -267,6 +313,8 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
                 return self._on_opened()
             case "usage" if self._cost is None and not (self._turn and self._turn.begun):
                 self._cost = number_of(mapping_of(answer, "session"), "total_cost_usd")
+            case name if self._turn is not None:
+                self._turn.unread.discard(name)
             case _:
                 pass
         return None
@@ -282,7 +330,7 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
         origin = text_of(mapping_of(message, "origin"), "kind")
         if turn is None or origin not in {"", "human"}:
             return None
-        if not turn.begun:
+        if not turn.begun or turn.steers:
             turn.held = message
             return None
         return self._end_turn(turn, message)

@@ -22,19 +22,51 @@ class ClaudeTurn(LiveTurn):
 
     Attributes:
         uuid: our line's.
-        queued: the program has read our line, and says that it has not begun with it.
-        held: a result that came before our line was taken up.
+        steers: the uuids of the lines that were added and that it has not taken up.
+        unread: names of requests behind such lines: once answered, the lines have been read.
+        queued: the lines that it has read, and says that it has not begun with.
+        held: a result that came before all lines were taken up.
+        spent: the tokens of the results that were not the last one.
+        marker: the uuid of the last message in the conversation.
         answer: the tokens of the answer that is being streamed.
         error_word: the program's word for a failure.
         resets_at: when the provider allows more, if the program said so.
     """
 
     uuid: str
-    queued: bool = False
+    steers: set[str] = attrs.field(factory=set)
+    unread: set[str] = attrs.field(factory=set)
+    queued: set[str] = attrs.field(factory=set)
     held: Record | None = None
+    spent: Usage = attrs.field(factory=Usage)
+    marker: str = ""
     answer: Usage = attrs.field(factory=Usage)
     error_word: str = ""
     resets_at: datetime | None = None
+
+    def has(self, uuid: str) -> bool:
+        """Whether a line is the turn's."""
+        return uuid == self.uuid or uuid in self.steers
+
+    def take_up(self, uuid: str) -> bool:
+        """Note that the program has begun with one of our lines; whether that is news.
+
+        The result that is held was of what came before it.
+        """
+        if uuid not in self.steers and self.begun:
+            return False
+        if self.held is not None and self.begun:
+            self.spent += usage_of(mapping_of(self.held, "usage"))
+        self.held = None
+        self.begun = True
+        self.queued.discard(uuid)
+        self.steers.discard(uuid)
+        return True
+
+    def note(self, message: Record) -> None:
+        """Note a message that is part of the conversation itself."""
+        if message.get("parent_tool_use_id") is None:
+            self.marker = text_of(message, "uuid") or self.marker
 
     def count(self, event: Record) -> list[Event] | None:
         """Count the tokens that a streamed event tells of, if it does."""
@@ -55,7 +87,7 @@ class ClaudeTurn(LiveTurn):
         error = claude_errors.of_result(
             result, self.error_word, self.retry, interrupted=self.interrupted
         )
-        usage = usage_of(mapping_of(result, "usage"))
+        usage = self.spent + usage_of(mapping_of(result, "usage"))
         return TurnEnded(
             turn=self.id,
             ok=error is None,
@@ -69,4 +101,6 @@ class ClaudeTurn(LiveTurn):
             cost_usd=cost,
             cost_source="none" if cost is None else "program",
             raw=result,
+            marker=self.marker,
+            structured=result.get("structured_output"),
         )

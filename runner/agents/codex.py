@@ -23,12 +23,15 @@ from typing import ClassVar
 import attrs
 
 from runner.agents.codex_server import CodexConversation
-from runner.agents.driver import CodexAgent, Launch, Rung, Setting
+from runner.agents.driver import Ability, CodexAgent, Launch, Rung, Setting
 from runner.agents.lines import mapping_of, text_of
 from runner.errors import ConfigError
 
 # For a provider of the user's own. Codex's defaults are 4 and 5, multiplied: 30 requests.
 BOUNDS = {"request_max_retries": 2, "stream_max_retries": 3, "stream_idle_timeout_ms": 120_000}
+
+# The tool by which the model asks questions; without this it has it in "plan mode" only.
+ASKING = ("features.default_mode_request_user_input=true",)
 
 QUIET = ("check_for_update_on_startup=false", "analytics.enabled=false")
 
@@ -49,6 +52,19 @@ class CodexDriver:
 
     name: ClassVar[str] = "codex"
     process_per_turn: ClassVar[bool] = False
+    abilities: ClassVar[frozenset[Ability]] = frozenset(
+        {
+            "steer",
+            "interrupt",
+            "fork",
+            "fork at turn",
+            "approvals",
+            "schema",
+            "access",
+            "per turn",
+            "mcp",
+        }
+    )
     # Never SIGINT: it leaves running commands behind, the end of input and SIGTERM do not.
     ladder: ClassVar[tuple[Rung, ...]] = (
         Rung(act="interrupt", wait=3.0),
@@ -59,7 +75,8 @@ class CodexDriver:
     def launch(self, setting: Setting) -> Launch:
         """How to start the program for a conversation, new or not: both start alike."""
         home = f"{setting.private}/home"
-        overrides = [word for each in self._overrides for word in ("-c", each)]
+        asking = ASKING if setting.approvals else ()
+        overrides = [word for each in (*self._overrides, *asking) for word in ("-c", each)]
         env = {"HOME": home, "CODEX_HOME": f"{home}/.codex", "TMPDIR": f"{setting.private}/scratch"}
         return Launch(
             argv=(self.agent.program, "app-server", *overrides, *self.agent.args),
@@ -69,11 +86,27 @@ class CodexDriver:
                 (f"{home}/.codex/config.toml", self.agent.config.encode()),
                 (f"{setting.private}/scratch/.keep", b""),  # makes the directory
             ),
+            copies=_copies(setting, home),
         )
 
     def conversation(self, setting: Setting) -> CodexConversation:
         """The protocol state for a process started so."""
         return CodexConversation(setting, self.agent.access, self.agent.model)
+
+    def history(self, private: str, conversation: str) -> str:
+        """Where it keeps a conversation: by the day on which it was begun."""
+        return f"{private}/home/.codex/sessions/*/*/*/rollout-*-{conversation}.jsonl"
+
+
+def _copies(setting: Setting, home: str) -> tuple[tuple[str, str], ...]:
+    """The files of the conversation that is forked, and of what that was a fork of.
+
+    They are needed as long as the fork is, and at their place.
+    """
+    if setting.origin is None or setting.resume:
+        return ()
+    whole, _, _ = setting.origin.history.rpartition("/sessions/")
+    return ((f"{whole}/sessions", f"{home}/.codex/sessions"),)
 
 
 def _bounds(config: str) -> list[str]:

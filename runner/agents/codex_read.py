@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from runner.agents.claude_read import as_time
-from runner.agents.events import Event, RateLimited, Text, Thinking, ToolCall, ToolResult, Usage
+from runner.agents.events import (
+    Event,
+    FileChange,
+    RateLimited,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
 from runner.agents.lines import list_of, mapping_of, number_of, text_of, whole_of
 
 Record: TypeAlias = Mapping[str, object]
@@ -42,13 +51,12 @@ def of_completed(item: Record) -> list[Event] | None:
     if kind not in _TOOLS:
         return None
     ok = text_of(item, "status") in {"completed", ""} and not whole_of(item, "exitCode")
-    return [
-        ToolResult(
-            id=text_of(item, "id"),
-            ok=ok and not item.get("error"),
-            text=text_of(item, "aggregatedOutput") or _text_in(item) or text_of(item, "status"),
-        )
-    ]
+    ended = ToolResult(
+        id=text_of(item, "id"),
+        ok=ok and not item.get("error"),
+        text=text_of(item, "aggregatedOutput") or _text_in(item) or text_of(item, "status"),
+    )
+    return [ended, *_changes(item)] if ended.ok and kind == "fileChange" else [ended]
 
 
 def usage_of(counts: Record) -> Usage:
@@ -72,6 +80,32 @@ def rate_limited(limits: Record) -> RateLimited | None:
         return None
     times = [time for each in spent if (time := as_time(number_of(each, "resetsAt")))]
     return RateLimited(resets_at=max(times, default=None), message=reached)
+
+
+def _changes(item: Record) -> list[Event]:
+    """The files that a change of files changed."""
+    events: list[Event] = []
+    for each in list_of(item, "changes"):
+        if not isinstance(each, dict):
+            continue
+        path, kind = text_of(each, "path"), mapping_of(each, "kind")
+        match text_of(kind, "type"):
+            case "add":
+                events.append(FileChange(path=path, kind="created"))
+            case "delete":
+                events.append(FileChange(path=path, kind="deleted"))
+            case _ if moved := text_of(kind, "move_path"):
+                events.append(FileChange(path=path, kind="deleted"))
+                events.append(FileChange(path=moved, kind="created"))
+            case _:
+                events.append(FileChange(path=path, kind="modified"))
+    return events
+
+
+def credential_of(account: Record) -> str:
+    """What codex says it uses towards its provider: the kind of an account, and its plan."""
+    kind, plan = text_of(account, "type"), text_of(account, "planType")
+    return f"{kind}/{plan}" if plan else kind
 
 
 def _text_in(item: Record) -> str:

@@ -15,6 +15,9 @@ Token counts are cumulative over the thread, across resumes (`total`); a turn's 
 difference. What it starts from comes with the resume; if not, it is `total - last` of the turn's
 first count. Codex says no cost.
 
+What codex asks for waits until it is decided (codex_asks); of a session in which nobody decides it
+asks nothing.
+
 After an interrupt the command that was running lives on as a "background terminal"; those are
 ended with `thread/backgroundTerminals/clean` (experimental, but nothing else does it).
 
@@ -27,22 +30,26 @@ import re
 
 import attrs
 
+from runner.agents import codex_asks
 from runner.agents.codex_read import (
     Record,
+    credential_of,
     of_completed,
     of_started,
     rate_limited,
     usage_of,
 )
 from runner.agents.codex_turn import CodexTurn
-from runner.agents.driver import Access, Setting
+from runner.agents.driver import PLAIN, Access, McpServer, Setting, TurnOptions
 from runner.agents.events import (
+    ApprovalAsked,
+    ApprovalClosed,
     ConversationStarted,
+    Decision,
     ErrorClass,
     Event,
     RateLimited,
     Ready,
-    Refusal,
     Text,
     TurnEnded,
     TurnStarted,
@@ -53,27 +60,16 @@ from runner.agents.lines import mapping_of, text_of
 from runner.agents.live import LiveConversation, State
 from runner.agents.oneshot import as_unicode
 
-POLICY: dict[Access, tuple[str, dict[str, object]]] = {
-    "read-only": ("on-request", {"type": "readOnly"}),
-    "workspace-write": (
-        "on-request",
-        {
-            "type": "workspaceWrite",
-            "writableRoots": [],
-            "networkAccess": False,
-            "excludeTmpdirEnvVar": False,  # the session's own
-            "excludeSlashTmp": True,
-        },
-    ),
-    "danger-full-access": ("never", {"type": "dangerFullAccess"}),
-}
-
-# Requests for leave, and how each is declined so that the turn goes on.
-_DECLINE = {
-    "item/commandExecution/requestApproval": "decline",
-    "item/fileChange/requestApproval": "decline",
-    "execCommandApproval": "denied",
-    "applyPatchApproval": "denied",
+SANDBOX: dict[Access, dict[str, object]] = {
+    "read-only": {"type": "readOnly"},
+    "workspace-write": {
+        "type": "workspaceWrite",
+        "writableRoots": [],
+        "networkAccess": False,
+        "excludeTmpdirEnvVar": False,  # the session's own
+        "excludeSlashTmp": True,
+    },
+    "danger-full-access": {"type": "dangerFullAccess"},
 }
 
 _METHOD_NOT_FOUND = -32601  # JSON-RPC 2.0, section 5.1
@@ -87,6 +83,9 @@ class CodexConversation(LiveConversation[CodexTurn]):
     access: Access
     model: str
     thread: str = attrs.field(default="", init=False)
+    _credential: str = attrs.field(default="", init=False)
+    _started: ConversationStarted | None = attrs.field(default=None, init=False)
+    _open: dict[str, tuple[object, str, ApprovalAsked]] = attrs.field(factory=dict, init=False)
     _trouble: str = attrs.field(default="", init=False)  # why the thread could not be opened
     _limit: RateLimited | None = attrs.field(default=None, init=False)
     _total: Usage | None = attrs.field(default=None, init=False)  # counted before this turn
@@ -101,23 +100,56 @@ class CodexConversation(LiveConversation[CodexTurn]):
 
     # ------------------------------------------------------------ towards the program
 
-    def send_turn(self, turn: str, prompt: str) -> None:
+    def takes(self, options: TurnOptions) -> bool:
+        """Whether this process can carry out a turn so: all of it is said with the turn."""
+        return True
+
+    def send_turn(self, turn: str, prompt: str, options: TurnOptions = PLAIN) -> None:
         """Queue a prompt, to reach the model verbatim.
 
         Raises:
             LocalProtocolError: the program is not ready, or a turn is in flight.
         """
-        self._check_idle()
-        approval, sandbox = POLICY[self.access]
+        self._check(options)
+        own = self.setting.options
+        access = options.access or own.access or self.access
+        schema = own.schema if options.schema is None else options.schema
         number = self._request(
             "turn/start",
             threadId=self.thread,
-            input=[{"type": "text", "text": as_unicode(prompt)}],
+            input=_as_input(prompt),
             cwd=self.setting.cwd,
-            approvalPolicy=approval,
-            sandboxPolicy=sandbox,
+            approvalPolicy=self._approval(access),
+            sandboxPolicy=SANDBOX[access],
+            **({} if schema is None else {"outputSchema": schema}),
         )
-        self._begin(CodexTurn(id=turn, request=number))
+        self._begin(CodexTurn(id=turn, request=number, has_schema=schema is not None))
+
+    def steer(self, prompt: str) -> bool:
+        """Queue a prompt for the turn in flight, if it has begun."""
+        turn = self._turn
+        if turn is None or not turn.begun or turn.interrupted:
+            return False
+        self._request(
+            "turn/steer",
+            threadId=self.thread,
+            expectedTurnId=turn.theirs,
+            input=_as_input(prompt),
+        )
+        return True
+
+    def decide(self, approval: str, decision: Decision) -> None:
+        """Queue the answer to an `ApprovalAsked`; nothing if it does not wait any more."""
+        if approval not in self._open:
+            return
+        number, method, asked = self._open.pop(approval)
+        self._send({"id": number, "result": codex_asks.answer(method, asked, decision)})
+        if not decision.allow and decision.message:
+            self.steer(decision.message)
+
+    def _approval(self, access: Access) -> str:
+        asks = self.setting.approvals and access != "danger-full-access"
+        return "on-request" if asks else "never"
 
     def interrupt(self) -> None:
         """Queue the request to end the turn in flight; nothing if there is none.
@@ -157,6 +189,8 @@ class CodexConversation(LiveConversation[CodexTurn]):
             return self._on_initialized(result, trouble)
         if self.state is State.OPENING and number == 2:
             return self._on_thread(result, trouble)
+        if number == "account":
+            return self._on_account(credential_of(mapping_of(result, "account")))
         turn = self._turn
         if turn is None or number != turn.request:
             return None
@@ -173,21 +207,35 @@ class CodexConversation(LiveConversation[CodexTurn]):
             return self._opened(self.setting.conversation, trouble)
         self._send({"method": "initialized"})
         self.state = State.OPENING
-        approval, _ = POLICY[self.access]
+        self._send({"id": "account", "method": "account/read", "params": {"refreshToken": False}})
+        self._open_thread()
+        return None
+
+    def _open_thread(self) -> None:
+        setting, origin = self.setting, self.setting.origin
+        access = setting.options.access or self.access
         params: dict[str, object] = {
-            "cwd": self.setting.cwd,
-            "approvalPolicy": approval,
-            "sandbox": self.access,
+            "cwd": setting.cwd,
+            "approvalPolicy": self._approval(access),
+            "sandbox": access,
         }
         if self.model:
             params["model"] = self.model
-        if self.setting.resume:
-            thread = self.setting.conversation
-            self._request("thread/resume", threadId=thread, excludeTurns=True, **params)
+        if setting.servers:
+            servers = {each.name: _server(each) for each in setting.servers}
+            params["config"] = {"mcp_servers": servers}
+        if setting.resume:
+            method = "thread/resume"
+            params |= {"threadId": setting.conversation, "excludeTurns": True}
+        elif origin is not None:
+            method = "thread/fork"
+            params |= {"threadId": origin.conversation, "excludeTurns": True}
+            if origin.marker:
+                params["lastTurnId"] = origin.marker
         else:
+            method = "thread/start"
             self._total = Usage()
-            self._request("thread/start", **params)
-        return None
+        self._request(method, **params)
 
     def _on_thread(self, result: Record, trouble: str) -> list[Event]:
         asked = self.setting.conversation
@@ -196,10 +244,19 @@ class CodexConversation(LiveConversation[CodexTurn]):
             return self._opened(asked, trouble or "it gave no thread")
         if self.setting.resume and thread != asked:
             return self._opened(asked, f"it opened the thread {thread} instead of {asked}")
-        started = ConversationStarted(
-            conversation=thread, model=text_of(result, "model"), version=self.version
+        self._started = ConversationStarted(
+            conversation=thread,
+            model=text_of(result, "model"),
+            version=self.version,
+            credential=self._credential,
         )
-        return [started, *self._opened(thread, "")]
+        return [self._started, *self._opened(thread, "")]
+
+    def _on_account(self, credential: str) -> list[Event] | None:
+        self._credential = credential
+        if self._started is None or not credential:
+            return None
+        return [attrs.evolve(self._started, credential=credential)]
 
     def _opened(self, thread: str, trouble: str) -> list[Event]:
         self.thread, self._trouble = thread, trouble
@@ -213,21 +270,31 @@ class CodexConversation(LiveConversation[CodexTurn]):
         return [TurnStarted(turn=turn.id)]
 
     def _on_request(self, method: str, message: Record) -> list[Event] | None:
-        params = mapping_of(message, "params")
-        number = message.get("id")
-        if method in _DECLINE:
-            self._send({"id": number, "result": {"decision": _DECLINE[method]}})
-            return [Refusal(tool=method.removeprefix("item/").split("/")[0], input=params)]
+        params, number = mapping_of(message, "params"), message.get("id")
+        items = {} if self._turn is None else self._turn.items
+        item = items.get(text_of(params, "itemId"), {})
+        asked = codex_asks.of_request(number, method, params, item)
+        if asked is not None:
+            self._open[asked.id] = (number, method, asked)
+            return [asked]
         error = {"code": _METHOD_NOT_FOUND, "message": "this is not supported here"}
         self._send({"id": number, "error": error})
         return None
 
     def _on_notice(self, method: str, params: Record) -> list[Event] | None:
-        if method == "account/rateLimits/updated":
-            self._limit = rate_limited(mapping_of(params, "rateLimits"))
-            return None if self._limit is None else [self._limit]
-        if method == "thread/tokenUsage/updated":
-            return self._on_usage(params)
+        match method:
+            case "account/rateLimits/updated":
+                self._limit = rate_limited(mapping_of(params, "rateLimits"))
+                return None if self._limit is None else [self._limit]
+            case "thread/tokenUsage/updated":
+                return self._on_usage(params)
+            case "serverRequest/resolved":
+                closed = str(params.get("requestId"))
+                return [ApprovalClosed(id=closed)] if self._open.pop(closed, None) else None
+            case _:
+                return self._on_notice_of_turn(method, params)
+
+    def _on_notice_of_turn(self, method: str, params: Record) -> list[Event] | None:
         turn = self._turn
         told = text_of(params, "turnId") or text_of(mapping_of(params, "turn"), "id")
         if turn is None or not told:
@@ -245,9 +312,13 @@ class CodexConversation(LiveConversation[CodexTurn]):
             case "item/agentMessage/delta":
                 return [Text(text=text_of(params, "delta"), partial=True)]
             case "item/started":
-                return of_started(mapping_of(params, "item"))
+                item = mapping_of(params, "item")
+                turn.items[text_of(item, "id")] = item
+                return of_started(item)
             case "item/completed":
-                events = of_completed(mapping_of(params, "item"))
+                item = mapping_of(params, "item")
+                turn.items.pop(text_of(item, "id"), None)
+                events = of_completed(item)
                 turn.hear(events or [])
                 return events
             case "error" if params.get("willRetry") is True:
@@ -285,3 +356,14 @@ class CodexConversation(LiveConversation[CodexTurn]):
             self._total += turn.usage
         self._end()
         return [ended]
+
+
+def _as_input(prompt: str) -> list[dict[str, str]]:
+    return [{"type": "text", "text": as_unicode(prompt)}]
+
+
+def _server(server: McpServer) -> dict[str, object]:
+    if server.url:
+        return {"url": server.url, "http_headers": server.headers}
+    program, *args = server.command
+    return {"command": program, "args": args, "env": server.env}

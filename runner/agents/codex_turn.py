@@ -12,7 +12,7 @@ import attrs
 from runner.agents import codex_errors
 from runner.agents.codex_read import Record
 from runner.agents.events import ErrorClass, RateLimited, Retry, TurnEnded
-from runner.agents.lines import list_of, mapping_of, text_of
+from runner.agents.lines import decode_value, list_of, mapping_of, text_of
 from runner.agents.live import LiveTurn
 
 
@@ -23,12 +23,16 @@ class CodexTurn(LiveTurn):
     Attributes:
         request: the number of our request for it.
         theirs: codex's id of it; empty until codex has said it.
+        has_schema: its final answer is to keep to a schema.
         retries: how often it said that it would ask its provider again.
+        items: the tools that are running, by their ids.
     """
 
     request: int
     theirs: str = ""
+    has_schema: bool = False
     retries: int = 0
+    items: dict[str, Record] = attrs.field(factory=dict)
 
     def retried(self, error: Record) -> Retry:
         """Note that codex asks its provider again, because of an error."""
@@ -73,6 +77,8 @@ class CodexTurn(LiveTurn):
             resets_at=resets_at,
             usage=self.usage,
             raw=theirs,
+            marker=self.theirs,
+            structured=_structured(self.last_text) if self.has_schema else None,
         )
 
     def refused(self, error: ErrorClass, sentence: str, answer: Record) -> TurnEnded:
@@ -86,3 +92,7 @@ class CodexTurn(LiveTurn):
             error_text=sentence,
             raw=answer,
         )
+
+
+def _structured(text: str) -> object:
+    return decode_value(text.encode("utf-8", "replace"))

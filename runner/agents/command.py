@@ -22,7 +22,7 @@ from typing import ClassVar, Literal
 import attrs
 import msgspec
 
-from runner.agents.driver import CommandAgent, Launch, Rung, Setting
+from runner.agents.driver import Ability, CommandAgent, Launch, Rung, Setting
 from runner.agents.events import Event, Raw, Text
 from runner.agents.lines import LINE_LIMIT, LineSplitter, decode, decode_value, text_of
 from runner.agents.oneshot import OneShot, Said, encode_prompt
@@ -60,6 +60,7 @@ class CommandDriver:
 
     name: ClassVar[str] = "command"
     process_per_turn: ClassVar[bool] = True
+    abilities: ClassVar[frozenset[Ability]] = frozenset()
     # What any program understands.
     ladder: ClassVar[tuple[Rung, ...]] = (
         Rung(act="SIGINT", wait=2.0),
@@ -98,6 +99,10 @@ class CommandDriver:
         if self.agent.output == "text":
             return TextConversation(turn)
         return JsonConversation(turn, self.path, self.agent.message, self.agent.output)
+
+    def history(self, private: str, conversation: str) -> str:
+        """Unknown."""
+        return ""
 
 
 # ---------------------------------------------------------------- reading

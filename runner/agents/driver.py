@@ -8,13 +8,107 @@ does any I/O: `runner.sessions.actor` owns the process.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Annotated, Literal, Protocol, TypeAlias
 
 import attrs
 
-from runner.agents.events import Event
+from runner.agents.events import Decision, Event
+from runner.errors import ConfigError
 
 Access: TypeAlias = Literal["read-only", "workspace-write", "danger-full-access"]
+
+# What a program can do by itself:
+#   steer            take a prompt into the turn in flight
+#   interrupt        end the turn in flight and go on living
+#   fork             begin a conversation as a copy of another, at its end
+#   fork at turn     the same, as it was after any of its turns
+#   approvals        ask for leave, and wait for a decision
+#   rewrite          take another input for a tool than it asked for
+#   schema           give its final answer by a JSON schema
+#   access           be held to another access than its agent's
+#   per turn         take both with each turn: otherwise another process is needed (`takes`)
+#   mcp              use MCP servers that are handed to it
+Ability: TypeAlias = Literal[
+    "steer",
+    "interrupt",
+    "fork",
+    "fork at turn",
+    "approvals",
+    "rewrite",
+    "schema",
+    "access",
+    "per turn",
+    "mcp",
+]
+
+# What an agent is told whose program asks where nobody can be asked.
+UNATTENDED = (
+    "Refused: this session runs unattended and nobody can be asked for permission."
+    " Do not try this again; go on without it, or say at the end what could not be done."
+)
+
+
+@attrs.frozen(kw_only=True)
+class McpServer:
+    """A server of tools (Model Context Protocol), started or reached by the agent's program.
+
+    Attributes:
+        name: letters, digits, "_" and "-"; what its tools are called after.
+        command: the program and its arguments, for one that is spoken to over its pipes.
+        url: for one that is spoken to over HTTP.
+        env: variables for the program.
+        headers: for each request.
+
+    Raises:
+        ConfigError: the name is none, or not exactly one of `command` and `url` is given.
+    """
+
+    name: str
+    command: tuple[str, ...] = ()
+    url: str = ""
+    env: dict[str, str] = attrs.field(factory=dict)
+    headers: dict[str, str] = attrs.field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", self.name):
+            raise ConfigError(
+                f"an MCP server's name is letters, digits, '_' and '-', not {self.name!r}"
+            )
+        if bool(self.command) == bool(self.url):
+            raise ConfigError(f"the MCP server {self.name!r} needs either a command or a url")
+
+
+@attrs.frozen(kw_only=True)
+class Origin:
+    """What a conversation that begins is a copy of.
+
+    Attributes:
+        conversation: the id by which the program knows it.
+        history: the program's own file of it, an absolute path: what `Driver.history` finds.
+        marker: after which turn, as its `TurnEnded` said it; empty = its end.
+    """
+
+    conversation: str
+    history: str
+    marker: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class TurnOptions:
+    """What holds for one turn.
+
+    Attributes:
+        access: what it may do; None = as the agent's record says.
+        schema: the JSON schema of its final answer; None = any text.
+    """
+
+    access: Access | None = None
+    schema: Mapping[str, object] | None = None
+
+
+PLAIN = TurnOptions()
 
 
 @attrs.frozen(kw_only=True)
@@ -28,6 +122,11 @@ class Setting:
         resume: whether that conversation has been begun before.
         prompt: the prompt, for a driver whose process serves one turn only.
         turn: the number of that turn, from 1.
+        options: what holds for the turns of this process, as far as they do not say it themselves.
+        origin: for a conversation that has not been begun before, what it is a copy of.
+        servers: what it may use, and no others than those and the agent record's.
+        approvals: somebody decides what the program asks for. If not, the program is told to ask
+            nobody, as far as it can be told; what it asks all the same has to be refused.
     """
 
     cwd: str
@@ -36,6 +135,10 @@ class Setting:
     resume: bool
     prompt: str = ""
     turn: int = 1
+    options: TurnOptions = PLAIN
+    origin: Origin | None = None
+    servers: tuple[McpServer, ...] = ()
+    approvals: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -47,6 +150,8 @@ class Launch:
         env: the variables on top of the allow-listed ones.
         pass_env: names of variables to pass on from our own environment, if they are set there.
         files: (absolute path inside `private`, content) to be written first, mode 0600.
+        copies: (absolute path, absolute path inside `private`) of files, and of directories with
+            all that is in them, to be copied first.
         stdin: bytes for the standard input, which is closed after them; None = it stays open and
             `data_to_send` is written to it.
     """
@@ -55,6 +160,7 @@ class Launch:
     env: tuple[tuple[str, str], ...] = ()
     pass_env: tuple[str, ...] = ()
     files: tuple[tuple[str, bytes], ...] = ()
+    copies: tuple[tuple[str, str], ...] = ()
     stdin: bytes | None = None
 
 
@@ -74,12 +180,28 @@ class Conversation(Protocol):
         """Whether a turn can be sent."""
         ...
 
-    def send_turn(self, turn: str, prompt: str) -> None:
+    def takes(self, options: TurnOptions) -> bool:
+        """Whether this process can carry out a turn so; else one started with them can."""
+        ...
+
+    def send_turn(self, turn: str, prompt: str, options: TurnOptions = PLAIN) -> None:
         """Queue a prompt, to reach the model verbatim.
 
         Raises:
-            LocalProtocolError: a turn is still in flight, or the program is not ready.
+            LocalProtocolError: a turn is still in flight, the program is not ready, or this
+                process does not take the options.
         """
+        ...
+
+    def steer(self, prompt: str) -> bool:
+        """Queue a prompt for the turn in flight; whether that is possible now.
+
+        It is once the turn has started (`TurnStarted`), and until its end is asked for.
+        """
+        ...
+
+    def decide(self, approval: str, decision: Decision) -> None:
+        """Queue the answer to an `ApprovalAsked`; nothing if it does not wait any more."""
         ...
 
     def interrupt(self) -> None:
@@ -121,6 +243,11 @@ class Driver(Protocol):
         ...
 
     @property
+    def abilities(self) -> frozenset[Ability]:
+        """What its program can do."""
+        ...
+
+    @property
     def ladder(self) -> tuple[Rung, ...]:
         """How to end its process politely; SIGKILL of the whole tree follows in any case."""
         ...
@@ -131,6 +258,13 @@ class Driver(Protocol):
 
     def conversation(self, setting: Setting) -> Conversation:
         """The protocol state for a process started so; opening bytes wait in `data_to_send`."""
+        ...
+
+    def history(self, private: str, conversation: str) -> str:
+        """Where its program keeps its own file of a conversation: a pattern for `glob`.
+
+        Empty if it keeps none that is known.
+        """
         ...
 
 

@@ -76,11 +76,17 @@ class Ready:
 
 @attrs.frozen(kw_only=True)
 class ConversationStarted:
-    """The program says which conversation this is: the id to resume it by."""
+    """The program says which conversation this is: the id to resume it by.
+
+    Attributes:
+        credential: what it says it uses towards its provider, in its own words (a variable's name,
+            the kind of an account); empty if it does not say.
+    """
 
     conversation: str
     model: str = ""
     version: str = ""
+    credential: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -156,12 +162,97 @@ class RateLimited:
     message: str = ""
 
 
-@attrs.frozen(kw_only=True)
-class Refusal:
-    """The program asked for leave and we refused it, as nobody is there to be asked."""
+ApprovalKind: TypeAlias = Literal["tool", "command", "edit", "question"]
+Decider: TypeAlias = Literal["policy", "callback", "person", "default"]
 
+
+@attrs.frozen(kw_only=True)
+class Question:
+    """Something that the agent wants to know.
+
+    Attributes:
+        id: what its answer is given by (`Decision.answers`).
+        options: what it may be answered with; any text may, if there are none or `is_open`.
+        is_several: more than one option may be chosen, joined by ", ".
+        is_secret: the answer is not for logs.
+    """
+
+    id: str
+    text: str
+    options: tuple[str, ...] = ()
+    is_open: bool = True
+    is_several: bool = False
+    is_secret: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class ApprovalAsked:
+    """The program asks for leave, or for an answer, and waits for it (`Conversation.decide`).
+
+    Attributes:
+        id: what it is decided by.
+        tool: the program's name of the tool.
+        input: what the tool is to get, as the program says it.
+        kind: what it is about; "tool" is all that is nothing else.
+        text: for people: the command, the path, the questions, or why the program asks.
+        paths: what would be written or read, absolute or relative to the session's directory, if
+            the program says it.
+        questions: what is to be answered; empty unless it is a question.
+    """
+
+    id: str
     tool: str
     input: Mapping[str, object]
+    kind: ApprovalKind = "tool"
+    text: str = ""
+    paths: tuple[str, ...] = ()
+    questions: tuple[Question, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class ApprovalClosed:
+    """The program does not wait for the decision any more."""
+
+    id: str
+
+
+@attrs.frozen(kw_only=True)
+class Decision:
+    """What becomes of something that was asked for.
+
+    Attributes:
+        allow: whether the program may.
+        input: what the tool gets instead of what the program asked for; None = that. Only a
+            program with the ability "rewrite" can take it, for others it counts as a refusal.
+        message: told to the agent with a refusal.
+        answers: by the questions' ids, for an approval that asks them.
+    """
+
+    allow: bool
+    input: Mapping[str, object] | None = None
+    message: str = ""
+    answers: Mapping[str, str] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class ApprovalDecided:
+    """What a program had asked for was decided; said by the session, not by the program."""
+
+    asked: ApprovalAsked
+    decision: Decision
+    by: Decider = "default"
+
+
+@attrs.frozen(kw_only=True)
+class FileChange:
+    """The program says that it changed a file with a tool of its own; commands do not say it.
+
+    Attributes:
+        path: as the program says it: absolute, or relative to the session's directory.
+    """
+
+    path: str
+    kind: Literal["created", "modified", "deleted"]
 
 
 @attrs.frozen(kw_only=True)
@@ -178,6 +269,9 @@ class TurnEnded:
         usage: of this turn only, whatever the program's counters count.
         cost_usd: of this turn only; None if nobody says it.
         raw: the program's own record of the end.
+        marker: what a fork "after this turn" is made with (`driver.Origin`); empty if it cannot be.
+        structured: what the program made of the schema that the turn was sent with; None if
+            nothing.
     """
 
     turn: str
@@ -191,6 +285,8 @@ class TurnEnded:
     cost_usd: float | None = None
     cost_source: CostSource = "none"
     raw: Mapping[str, object] = {}
+    marker: str = ""
+    structured: object = None
 
 
 @attrs.frozen(kw_only=True)
@@ -212,7 +308,10 @@ Event: TypeAlias = (
     | UsageChanged
     | Retry
     | RateLimited
-    | Refusal
+    | ApprovalAsked
+    | ApprovalClosed
+    | ApprovalDecided
+    | FileChange
     | TurnEnded
     | Raw
 )

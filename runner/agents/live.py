@@ -21,7 +21,8 @@ from typing import Generic, TypeVar
 import attrs
 import msgspec
 
-from runner.agents.events import ErrorClass, Event, Raw, Retry, Text, TurnEnded, Usage
+from runner.agents.driver import PLAIN, TurnOptions
+from runner.agents.events import Decision, ErrorClass, Event, Raw, Retry, Text, TurnEnded, Usage
 from runner.agents.lines import LineSplitter, decode, is_partial
 from runner.agents.oneshot import describe_exit, stderr_tail
 from runner.errors import LocalProtocolError
@@ -97,6 +98,17 @@ class LiveConversation(abc.ABC, Generic[TurnT]):
         """Whether a turn can be sent."""
         return self.state is State.IDLE
 
+    def takes(self, options: TurnOptions) -> bool:
+        """Whether this process can carry out a turn so: here, if nothing special is wanted."""
+        return options == PLAIN
+
+    def steer(self, prompt: str) -> bool:
+        """Queue a prompt for the turn in flight: here, it cannot be done."""
+        return False
+
+    def decide(self, approval: str, decision: Decision) -> None:
+        """Queue the answer to an `ApprovalAsked`: here, there is none."""
+
     def data_to_send(self) -> bytes:
         """Take what is to be written to the program's standard input (whole lines), once."""
         data = b"".join(self._out)
@@ -139,9 +151,11 @@ class LiveConversation(abc.ABC, Generic[TurnT]):
 
     # ------------------------------------------------------------ a turn
 
-    def _check_idle(self) -> None:
+    def _check(self, options: TurnOptions) -> None:
         if self.state is not State.IDLE:
             raise LocalProtocolError(f"a turn cannot be sent: {self.state.name.lower()}")
+        if not self.takes(options):
+            raise LocalProtocolError("this process does not take a turn with these options")
 
     def _begin(self, turn: TurnT) -> None:
         self._turn = turn

@@ -17,7 +17,8 @@ import signal
 
 import attrs
 
-from runner.agents.events import ErrorClass, Event, TurnEnded, TurnStarted
+from runner.agents.driver import PLAIN, TurnOptions
+from runner.agents.events import Decision, ErrorClass, Event, TurnEnded, TurnStarted
 from runner.errors import LocalProtocolError
 
 # Lines and bytes of standard error that go into an error's text: enough for the end of a
@@ -51,12 +52,25 @@ class OneShot(abc.ABC):
         """Whether the turn may still be named."""
         return not (self._named or self._ended)
 
-    def send_turn(self, turn: str, prompt: str) -> None:
+    def takes(self, options: TurnOptions) -> bool:
+        """Whether nothing special is wanted."""
+        return options == PLAIN
+
+    def send_turn(self, turn: str, prompt: str, options: TurnOptions = PLAIN) -> None:
         """Say by which id the turn is known; the prompt is part of the launch already."""
         if not self.ready:
             raise LocalProtocolError("this process serves one turn only, and has it already")
+        if not self.takes(options):
+            raise LocalProtocolError("this program knows neither access nor schema")
         self.turn = turn
         self._named = True
+
+    def steer(self, prompt: str) -> bool:
+        """Say that nothing can be added."""
+        return False
+
+    def decide(self, approval: str, decision: Decision) -> None:  # noqa: B027
+        """Do nothing: it never asks."""
 
     def interrupt(self) -> None:
         """Remember that the end which is to come was asked for."""

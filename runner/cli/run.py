@@ -17,7 +17,14 @@ import click
 import trio
 
 from runner.agents.driver import Agent
-from runner.agents.events import ErrorClass, RateLimited, Refusal, Retry, Text, ToolCall
+from runner.agents.events import (
+    ApprovalDecided,
+    ErrorClass,
+    RateLimited,
+    Retry,
+    Text,
+    ToolCall,
+)
 from runner.agents.registry import make_agent
 from runner.cli import options, words
 from runner.cli.board import tokens_of
@@ -225,8 +232,8 @@ class Voice:
                     self.end()
             case ToolCall():
                 self.err.put_line(f"- {event.name} {_brief(event.input)}")
-            case Refusal():
-                self.err.put_line(f"- {event.tool} was refused: {_brief(event.input)}")
+            case ApprovalDecided(asked=asked) if not event.decision.allow:
+                self.err.put_line(f"- {asked.tool} was refused: {_brief(asked.input)}")
             case Retry():
                 status = f" after status {event.status}" if event.status else ""
                 self.err.put_line(f"- it asks its provider again{status} {event.message}".rstrip())

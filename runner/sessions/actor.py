@@ -37,7 +37,8 @@ import trio
 
 from runner.actors.child_spec import ChildSpec, Handle
 from runner.actors.lanes import Lane
-from runner.agents.events import ErrorClass, Event
+from runner.agents.driver import UNATTENDED
+from runner.agents.events import ApprovalAsked, ApprovalDecided, Decision, ErrorClass, Event
 from runner.errors import NotFound, RunnerError, SessionClosed
 from runner.messages import Message
 from runner.sessions.answer import make_turn
@@ -286,6 +287,12 @@ class SessionActor:
         """A program says something; a synchronous block, in its task."""
         if self._program is program:
             self._notes.happened(self._flight, event)
+            if isinstance(event, ApprovalAsked):
+                decision = Decision(allow=False, message=UNATTENDED)
+                program.conversation.decide(event.id, decision)
+                program.flush()
+                decided = ApprovalDecided(asked=event, decision=decision)
+                self._notes.happened(self._flight, decided)
 
     async def _run(self, program: Program) -> None:
         """Give a program its task; it has been started when this returns."""

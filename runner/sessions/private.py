@@ -48,6 +48,16 @@ def write_files(private: str, files: Iterable[tuple[str, bytes]]) -> None:
                 rest = rest[stream.write(rest) :]
 
 
+def copy_files(copies: Iterable[tuple[str, str]]) -> None:
+    """Copy files, and directories with all that is in them, whose places are the owner's only."""
+    for there, here in copies:
+        os.makedirs(os.path.dirname(here), mode=0o700, exist_ok=True)
+        if os.path.isdir(there):
+            shutil.copytree(there, here, dirs_exist_ok=True)
+        else:
+            shutil.copyfile(there, here)
+
+
 def remove_files(files: Iterable[tuple[str, bytes]]) -> None:
     """Remove what was written for one turn only."""
     for path, _ in files:

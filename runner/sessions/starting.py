@@ -19,7 +19,7 @@ from runner.errors import AgentError, AgentUnavailable
 from runner.messages import Isolation
 from runner.processes.environment import base_environment
 from runner.processes.host import ProcessHost
-from runner.sessions.private import make_private, seed, write_files
+from runner.sessions.private import copy_files, make_private, seed, write_files
 from runner.sessions.program import Program
 from runner.sessions.state import SessionState
 
@@ -122,5 +122,6 @@ class Starter:
                 make_private(private)
                 seed(self.agent, env)
             write_files(private, launch.files)
+            copy_files(launch.copies)
         except OSError as exc:
             raise AgentError(f"the session's directory {private!r} cannot be used: {exc}") from exc

@@ -26,7 +26,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 import attrs
 
-from runner.agents.driver import Launch, Rung, Setting
+from runner.agents.driver import PLAIN, Ability, Launch, Rung, Setting, TurnOptions
 from runner.agents.events import (
     ConversationStarted,
     ErrorClass,
@@ -68,6 +68,7 @@ class ScriptedAgent:
 
     name: ClassVar[str] = "scripted"
     process_per_turn: ClassVar[bool] = False
+    abilities: ClassVar[frozenset[Ability]] = frozenset({"interrupt"})
     # It finishes its turn at the end of its input; SIGTERM ends it at once.
     ladder: ClassVar[tuple[Rung, ...]] = (
         Rung(act="interrupt", wait=0.5),
@@ -78,14 +79,17 @@ class ScriptedAgent:
     def launch(self, setting: Setting) -> Launch:
         """Start it with our own Python, isolated: -I -S."""
         conversation = setting.conversation or "scripted"
-        name = re.sub(r"[^\w-]", "_", conversation)
-        path = os.path.join(setting.private, f"scripted-{name}.jsonl")
+        path = self.history(setting.private, conversation)
         how = "resume" if setting.resume else "new"
         return Launch(argv=(sys.executable, "-I", "-S", _PROGRAM, path, conversation, how))
 
     def conversation(self, setting: Setting) -> ScriptedConversation:
         """The protocol state of one process."""
         return ScriptedConversation(agent=self)
+
+    def history(self, private: str, conversation: str) -> str:
+        """Where a conversation's file is."""
+        return os.path.join(private, f"scripted-{_file_name(conversation)}.jsonl")
 
     def steps(self, turn: int, prompt: str) -> tuple[Step, ...]:
         """Find what a turn does; `turn` counts from 0 over the whole conversation."""
@@ -113,9 +117,9 @@ class ScriptedConversation(LiveConversation[LiveTurn]):
     _agent: ScriptedAgent
     _turns: int = attrs.field(default=0, init=False)  # of the whole conversation, so far
 
-    def send_turn(self, turn: str, prompt: str) -> None:
+    def send_turn(self, turn: str, prompt: str, options: TurnOptions = PLAIN) -> None:
         """Queue a turn: the prompt, and the steps that it makes the program play."""
-        self._check_idle()
+        self._check(options)
         steps = self._agent.steps(self._turns, prompt)
         self._turns += 1
         self._begin(LiveTurn(id=turn))
@@ -142,6 +146,10 @@ class ScriptedConversation(LiveConversation[LiveTurn]):
         if kind == "end":
             self._end()
         return kind, events
+
+
+def _file_name(conversation: str) -> str:
+    return re.sub(r"[^\w-]", "_", conversation)
 
 
 def _call(message: Mapping[str, object]) -> ToolCall:

@@ -13,11 +13,12 @@ from runner.agents.claude import ClaudeDriver
 from runner.agents.claude_read import as_time, of_answer, text_in, version_of
 from runner.agents.driver import ClaudeAgent, Setting
 from runner.agents.events import (
+    ApprovalAsked,
+    Decision,
     ErrorClass,
     RateLimited,
     Raw,
     Ready,
-    Refusal,
     Text,
     Thinking,
     ToolCall,
@@ -406,7 +407,7 @@ def test_a_process_that_ends_after_an_interrupt_was_interrupted():
     assert pair.talk.receive_end(0, b"")[0].error is ErrorClass.INTERRUPTED
 
 
-def test_a_question_for_leave_is_refused_and_the_agent_is_told():
+def test_a_question_for_leave_waits_and_can_be_refused_with_a_sentence_for_the_agent():
     pair = Pair()
     pair.turn()
     events = pair.says(
@@ -415,11 +416,16 @@ def test_a_question_for_leave_is_refused_and_the_agent_is_told():
         request={"subtype": "can_use_tool", "tool_name": "Bash", "input": {"command": "rm"}},
     )
 
-    assert events == [Refusal(tool="Bash", input={"command": "rm"})]
+    assert events == [
+        ApprovalAsked(id="r7", tool="Bash", input={"command": "rm"}, kind="command", text="rm")
+    ]
+    assert pair.sent() == []
+    pair.talk.decide("r7", Decision(allow=False, message="not here"))
+    pair.talk.decide("r7", Decision(allow=True))
+    pair.talk.decide("r9", Decision(allow=True))
     (answer,) = pair.sent()
     assert answer["response"]["request_id"] == "r7"
-    assert answer["response"]["response"]["behavior"] == "deny"
-    assert "unattended" in answer["response"]["response"]["message"]
+    assert answer["response"]["response"] == {"behavior": "deny", "message": "not here"}
 
 
 def test_any_other_question_is_answered_too():

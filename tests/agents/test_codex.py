@@ -10,15 +10,15 @@ import pytest
 from runner.agents import codex_errors
 from runner.agents.codex import CodexDriver
 from runner.agents.codex_read import of_completed, of_started, rate_limited
-from runner.agents.codex_server import POLICY
+from runner.agents.codex_server import SANDBOX
 from runner.agents.driver import CodexAgent, Setting
 from runner.agents.events import (
     ConversationStarted,
+    Decision,
     ErrorClass,
     RateLimited,
     Raw,
     Ready,
-    Refusal,
     Retry,
     Text,
     Thinking,
@@ -148,9 +148,10 @@ def test_sigint_is_not_on_the_ladder():
 
 def test_a_new_thread_says_its_id():
     pair = Pair()
-    initialize, initialized, start = pair.opening
+    initialize, initialized, account, start = pair.opening
 
     assert (initialize["method"], initialized) == ("initialize", {"method": "initialized"})
+    assert (account["id"], account["method"]) == ("account", "account/read")
     assert (start["method"], start["params"]["cwd"], start["params"]["sandbox"]) == (
         "thread/start",
         "/w",
@@ -164,7 +165,7 @@ def test_a_new_thread_says_its_id():
 
 
 def test_an_old_thread_is_resumed_without_its_history_and_with_the_model():
-    resume = Pair(resume=True, model="big").opening[2]
+    resume = Pair(resume=True, model="big").opening[3]
 
     assert resume["method"] == "thread/resume"
     assert (resume["params"]["threadId"], resume["params"]["excludeTurns"]) == ("th", True)
@@ -221,18 +222,18 @@ def test_a_turn_before_it_is_ready_or_during_another_is_our_fault():
 # ---------------------------------------------------------------- turns
 
 
-@pytest.mark.parametrize("access", list(POLICY))
+@pytest.mark.parametrize("access", list(SANDBOX))
 def test_each_turn_says_what_is_allowed(access):
     pair = Pair(access=access)
     params = pair.turn("/x \udcff")["params"]
 
     assert params["input"] == [{"type": "text", "text": "/x \N{REPLACEMENT CHARACTER}"}]
-    assert (params["approvalPolicy"], params["sandboxPolicy"]) == POLICY[access]
-    assert pair.opening[2]["params"]["sandbox"] == access
+    assert (params["approvalPolicy"], params["sandboxPolicy"]) == ("never", SANDBOX[access])
+    assert pair.opening[3]["params"]["sandbox"] == access
 
 
 def test_a_confined_turn_may_write_to_no_directory_for_everybody():
-    _, sandbox = POLICY["workspace-write"]
+    sandbox = SANDBOX["workspace-write"]
 
     assert sandbox["excludeSlashTmp"]
     assert not sandbox["networkAccess"]
@@ -378,20 +379,17 @@ def test_a_turn_may_start_before_the_answer_that_says_its_id():
 )
 def test_a_question_for_leave_is_declined(method, tool, decision):
     pair = Pair()
+    (asked,) = pair.says(id=0, method=method, params={"command": "rm"})
 
-    assert pair.says(id=0, method=method, params={"command": "rm"}) == [
-        Refusal(tool=tool, input={"command": "rm"})
-    ]
+    assert (asked.id, asked.tool, asked.input) == ("0", tool, {"command": "rm"})
+    pair.talk.decide("0", Decision(allow=False))
     assert pair.sent() == [{"id": 0, "result": {"decision": decision}}]
 
 
 def test_any_other_question_is_answered_too():
     pair = Pair()
 
-    assert (
-        pair.says(id="a", method="item/tool/requestUserInput", params={})[0].kind
-        == "item/tool/requestUserInput"
-    )
+    assert pair.says(id="a", method="item/tool/call", params={})[0].kind == "item/tool/call"
     assert pair.sent()[0]["error"]["code"] == -32601
 
 

@@ -17,8 +17,16 @@ import pytest
 
 from runner.agents.claude import ClaudeDriver
 from runner.agents.codex import CodexDriver
-from runner.agents.driver import ClaudeAgent, CodexAgent, Driver, Setting
-from runner.agents.events import Refusal, TurnEnded
+from runner.agents.driver import (
+    PLAIN,
+    UNATTENDED,
+    ClaudeAgent,
+    CodexAgent,
+    Driver,
+    Setting,
+    TurnOptions,
+)
+from runner.agents.events import ApprovalAsked, Decision, TurnEnded
 
 pytestmark = pytest.mark.real_agents
 
@@ -33,6 +41,7 @@ class Program:
             pathlib.Path(path).write_bytes(content)
         self.talk = driver.conversation(setting)
         self.events = []
+        self.decision = lambda asked: Decision(allow=False, message=UNATTENDED)
         self.process = subprocess.Popen(
             launch.argv,
             cwd=setting.cwd,
@@ -52,15 +61,22 @@ class Program:
                 self.process.stdin.flush()
                 data = os.read(self.process.stdout.fileno(), 65536)
                 assert data, "the program ended, or took a minute"
-                self.events += self.talk.receive(data)
+                self.hear(self.talk.receive(data))
         finally:
             timer.cancel()
 
-    def turn(self, prompt: str) -> TurnEnded:
+    def hear(self, events):
+        """Note what it says, and decide what it asks for."""
+        self.events += events
+        for event in events:
+            if isinstance(event, ApprovalAsked):
+                self.talk.decide(event.id, self.decision(event))
+
+    def turn(self, prompt: str, options: TurnOptions = PLAIN) -> TurnEnded:
         """Carry out one turn."""
         turn = str(uuid.uuid4())
         self.until(lambda: self.talk.ready)
-        self.talk.send_turn(turn, prompt)
+        self.talk.send_turn(turn, prompt, options)
         self.until(lambda: self.talk.ready)
         return self.ends()[-1]
 
@@ -150,7 +166,9 @@ def test_access_holds_for_files_and_for_commands(
         name: (other / name).exists() for name in ("c.txt", "d.txt")
     }
     if access == "workspace-write" and kind == "claude":
-        assert [event.tool for event in program.events if isinstance(event, Refusal)] == ["Write"]
+        assert [event.tool for event in program.events if isinstance(event, ApprovalAsked)] == [
+            "Write"
+        ]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.agents.events import (
+    ApprovalAsked,
     ConversationStarted,
     ErrorClass,
     Raw,
     Ready,
-    Refusal,
     Retry,
     Text,
     Thinking,
@@ -123,7 +123,7 @@ def test_claude_turns(load_recording, program):
     assert [call.name for call in of(events, ToolCall)] == ["Write", "Bash", "Write"]
     assert [result.ok for result in of(events, ToolResult)] == [True, True, False]
     assert of(events, ToolResult)[2].text.startswith("Refused: this session runs unattended")
-    assert [refusal.tool for refusal in of(events, Refusal)] == ["Write"]
+    assert [asked.tool for asked in of(events, ApprovalAsked)] == ["Write"]
     assert [thought.text for thought in of(events, Thinking)] == ["hmm"]
     assert [text.text for text in of(events, Text) if not text.partial] == [
         "done é",
@@ -218,7 +218,7 @@ def test_codex_turns(load_recording, program):
     assert [call.name for call in of(events, ToolCall)] == names
     results = [(result.ok, result.text) for result in of(events, ToolResult)]
     assert results == [(True, "hi\n"), (True, "completed"), (False, "declined")]
-    assert [refusal.tool for refusal in of(events, Refusal)] == ["commandExecution"]
+    assert [asked.tool for asked in of(events, ApprovalAsked)] == ["commandExecution"]
     assert [thought.text for thought in of(events, Thinking)] == ["hmm"]
     assert [text.text for text in of(events, Text) if not text.partial] == [
         "done é",

@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 import pytest
 
 from runner.agents.events import (
+    ApprovalAsked,
+    ApprovalDecided,
+    Decision,
     ErrorClass,
     RateLimited,
-    Refusal,
     Retry,
     Text,
     Thinking,
@@ -219,7 +221,14 @@ def test_partial_pieces_are_not_said_twice() -> None:
 def test_tools_refusals_retries_and_limits_are_said_to_people() -> None:
     _, err = _said(
         ToolCall(id="1", name="Bash", input={"command": "x" * 200}),
-        Refusal(tool="Write", input={"path": "/etc"}),
+        ApprovalDecided(
+            asked=ApprovalAsked(id="1", tool="Write", input={"path": "/etc"}),
+            decision=Decision(allow=False),
+        ),
+        ApprovalDecided(
+            asked=ApprovalAsked(id="2", tool="Bash", input={"command": "ls"}),
+            decision=Decision(allow=True),
+        ),
         Retry(attempt=1, status=529, error=ErrorClass.OVERLOADED, message="busy"),
         Retry(attempt=2),
         RateLimited(resets_at=datetime(2030, 1, 2, tzinfo=UTC)),

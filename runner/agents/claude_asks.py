@@ -1,0 +1,67 @@
+"""What Claude Code asks for (`can_use_tool`): from its request to an event, and back. Pure.
+
+It waits for the answer as long as nobody gives one. Another input can be given to the tool than it
+asked for; a question (`AskUserQuestion`) is answered by an input that has the answers in it.
+"""
+
+from __future__ import annotations
+
+from runner.agents.claude_read import Record
+from runner.agents.events import ApprovalAsked, ApprovalKind, Decision, Question
+from runner.agents.lines import list_of, mapping_of, text_of
+
+_KINDS: dict[str, ApprovalKind] = {
+    "Bash": "command",
+    "Write": "edit",
+    "Edit": "edit",
+    "MultiEdit": "edit",
+    "NotebookEdit": "edit",
+    "AskUserQuestion": "question",
+}
+
+_PATHS = ("file_path", "notebook_path", "path")
+
+
+def of_request(number: str, request: Record) -> ApprovalAsked:
+    """The event of a request."""
+    tool, given = text_of(request, "tool_name"), mapping_of(request, "input")
+    questions = tuple(_questions(given)) if tool == "AskUserQuestion" else ()
+    paths = [text_of(given, key) for key in _PATHS] + [text_of(request, "blocked_path")]
+    asked = "\n".join(question.text for question in questions)
+    named = text_of(given, "command") or next(filter(None, paths), "")
+    return ApprovalAsked(
+        id=number,
+        tool=tool,
+        input=given,
+        kind=_KINDS.get(tool, "tool"),
+        text=asked or named or text_of(request, "description"),
+        paths=tuple(dict.fromkeys(filter(None, paths))),
+        questions=questions,
+    )
+
+
+def answer(asked: ApprovalAsked, decision: Decision) -> Record:
+    """What the program gets for an answer."""
+    if not decision.allow:
+        return {"behavior": "deny", "message": decision.message or "Refused."}
+    given = asked.input if decision.input is None else decision.input
+    if asked.questions:
+        given = {**given, "answers": dict(decision.answers)}
+    return {"behavior": "allow", "updatedInput": given}
+
+
+def _questions(given: Record) -> list[Question]:
+    return [
+        Question(
+            id=text_of(each, "question"),
+            text=text_of(each, "question"),
+            options=tuple(
+                text_of(option, "label")
+                for option in list_of(each, "options")
+                if isinstance(option, dict)
+            ),
+            is_several=each.get("multiSelect") is True,
+        )
+        for each in list_of(given, "questions")
+        if isinstance(each, dict)
+    ]

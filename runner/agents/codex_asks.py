@@ -1,0 +1,129 @@
+"""What codex asks for (requests of the server): from its request to an event, and back. Pure.
+
+A command's or an edit's leave is yes or no: no other input can be given. What is refused goes
+without a sentence of ours, so a decision's message reaches the agent as a prompt in mid-turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import attrs
+
+from runner.agents.codex_read import Record
+from runner.agents.events import ApprovalAsked, ApprovalKind, Decision, Question
+from runner.agents.lines import list_of, mapping_of, text_of
+
+Answer = Callable[[ApprovalAsked, Decision], Record]
+
+
+def _verdict(yes: str, no: str) -> Answer:
+    def answer(_asked: ApprovalAsked, decision: Decision) -> Record:
+        # Another input than was asked for cannot be given, and what was asked for was not allowed.
+        return {"decision": yes if decision.allow and decision.input is None else no}
+
+    return answer
+
+
+def _answers(asked: ApprovalAsked, decision: Decision) -> Record:
+    given = decision.answers if decision.allow else {}
+    return {
+        "answers": {
+            question.id: {"answers": [given[question.id]] if question.id in given else []}
+            for question in asked.questions
+        }
+    }
+
+
+def _permissions(asked: ApprovalAsked, decision: Decision) -> Record:
+    granted = mapping_of(asked.input, "permissions") if decision.allow else {}
+    # Less than it asked for can be granted here, for this turn.
+    return {"permissions": granted if decision.input is None else decision.input, "scope": "turn"}
+
+
+def _elicited(asked: ApprovalAsked, decision: Decision) -> Record:
+    if not decision.allow:
+        return {"action": "decline", "content": None, "_meta": None}
+    content: Record = dict(decision.answers) if decision.input is None else decision.input
+    return {"action": "accept", "content": content, "_meta": None}
+
+
+@attrs.frozen
+class _Request:
+    kind: ApprovalKind
+    answer: Answer
+
+
+_REQUESTS: Mapping[str, _Request] = {
+    "item/commandExecution/requestApproval": _Request("command", _verdict("accept", "decline")),
+    "item/fileChange/requestApproval": _Request("edit", _verdict("accept", "decline")),
+    "item/permissions/requestApproval": _Request("tool", _permissions),
+    "item/tool/requestUserInput": _Request("question", _answers),
+    "mcpServer/elicitation/request": _Request("tool", _elicited),
+    "execCommandApproval": _Request("command", _verdict("approved", "denied")),
+    "applyPatchApproval": _Request("edit", _verdict("approved", "denied")),
+}
+
+
+def of_request(number: object, method: str, params: Record, item: Record) -> ApprovalAsked | None:
+    """The event of a request; None if it is none that can be decided.
+
+    Args:
+        number: the request's, a whole number or a text.
+        method: what kind it is.
+        params: what it says.
+        item: of which item of the turn it is; may be empty.
+    """
+    request = _REQUESTS.get(method)
+    if request is None:
+        return None
+    changes = {key: item[key] for key in ("changes",) if key in item}
+    paths = [text_of(each, "path") for each in list_of(item, "changes") if isinstance(each, dict)]
+    paths += mapping_of(params, "fileChanges")
+    questions = tuple(_questions(params))
+    return ApprovalAsked(
+        id=str(number),
+        tool=_tool(method, params),
+        input={**params, **changes},
+        kind="question" if questions else request.kind,
+        text=_text(params, questions, paths),
+        paths=tuple(path for path in paths if path),
+        questions=questions,
+    )
+
+
+def answer(method: str, asked: ApprovalAsked, decision: Decision) -> Record:
+    """What codex gets for an answer."""
+    return _REQUESTS[method].answer(asked, decision)
+
+
+def _tool(method: str, params: Record) -> str:
+    server = text_of(params, "serverName")
+    return server or method.removeprefix("item/").removeprefix("tool/").split("/")[0]
+
+
+def _text(params: Record, questions: tuple[Question, ...], paths: list[str]) -> str:
+    command = params.get("command")
+    words = command if isinstance(command, list) else [command]
+    said = " ".join(word for word in words if isinstance(word, str))
+    asked = "\n".join(question.text for question in questions)
+    named = said or asked or text_of(params, "message") or text_of(params, "reason")
+    return named or ", ".join(paths)
+
+
+def _questions(params: Record) -> list[Question]:
+    return [
+        Question(
+            id=text_of(each, "id"),
+            text=text_of(each, "question"),
+            options=tuple(
+                text_of(option, "label")
+                for option in list_of(each, "options")
+                if isinstance(option, dict)
+            ),
+            is_open=each.get("isOther") is True,
+            is_secret=each.get("isSecret") is True,
+        )
+        for each in list_of(params, "questions")
+        if isinstance(each, dict)
+    ]

@@ -200,7 +200,7 @@ def drafted(
         owner: whose new files in this directory are, if that is known.
     """
     if old is not None:
-        require_replaceable(directory, name, old)
+        require_replaceable(directory, name, old, None if owner is None else owner[0])
     temporary = temporary_name()
     fd = os.open(temporary, _NEW, 0o666 if old is None else 0o600, dir_fd=directory)
     try:
@@ -226,11 +226,14 @@ def replaceable(directory: int, name: str) -> os.stat_result | None:
     return old
 
 
-def require_replaceable(directory: int, name: str, old: os.stat_result) -> None:
-    """Raise OSError if what stands there is no file, or may not be written."""
+def require_replaceable(
+    directory: int, name: str, old: os.stat_result, user: int | None = None
+) -> None:
+    """Raise OSError if what stands there is no file, or may not be written by us (the user)."""
     require_regular(old)
     # The rename needs no right on the file itself, so a protected file is protected here.
-    user = os.geteuid()
+    if user is None:
+        user = os.geteuid()
     if user == 0 or (old.st_uid == user and old.st_mode & stat.S_IWUSR):
         return
     if not os.access(name, os.W_OK, dir_fd=directory, effective_ids=True):

@@ -12,7 +12,7 @@ import trio
 from runner import errors as e
 from runner import messages as m
 from runner.backends import threads
-from runner.backends.files import TEMPORARY
+from runner.backends.files import SMALL, TEMPORARY
 from runner.backends.local import batching
 
 
@@ -93,12 +93,56 @@ async def test_a_batch_whose_asker_leaves_is_undone(local, full, count, monkeypa
                 trio.from_thread.run_sync(cancel_scope.cancel)
             trio.from_thread.check_cancelled()
 
-        monkeypatch.setattr("runner.backends.local.batching.breathe", breathe)
+        monkeypatch.setattr(threads, "breathe", breathe)
+        monkeypatch.setattr(threads, "MOMENT", 0)
         await local.ask(m.Batch(effects=EFFECTS))
 
     assert cancel_scope.cancelled_caught
     assert threads.file_threads().borrowed_tokens == 0
     assert look(full) == before
+
+
+async def test_what_was_begun_here_is_undone_if_the_asker_leaves_before_a_thread_is_there(
+    local, full
+):
+    before = look(full)
+    with trio.CancelScope() as cancel_scope:
+        async with trio.open_nursery() as nursery:
+            for _ in range(threads.THREADS):
+                await threads.file_threads().acquire_on_behalf_of(object())
+            nursery.start_soon(local.ask, m.Batch(effects=EFFECTS))
+            while (full / "file").read_bytes() == b"before":
+                await trio.lowlevel.checkpoint()
+            cancel_scope.cancel()
+
+    assert b"before" == (full / "file").read_bytes()
+    assert before == look(full)
+
+
+@pytest.mark.parametrize("moment", [0, 0.0005, 60])
+async def test_many_in_one_message_end_alike_here_and_in_a_thread(local, root, monkeypatch, moment):
+    monkeypatch.setattr(threads, "MOMENT", moment)
+    (root / "large").write_bytes(b"x" * (SMALL + 1))
+    (root / "dir").mkdir()
+    files = [(f"d/{number}", b"%d" % number) for number in range(60)]
+    files[20:20] = [("large", b"y" * (SMALL + 1)), ("dir", b"z"), ("../out", b"z")]
+    stored = await local.upload(files)
+    async with local.batch() as batch:
+        for path, content in files[:20]:
+            await batch.write(path, content + b"!")
+        await batch.append("large", "y")
+        await batch.write("new/d/e", "new")
+    found = await local.download([path for path, _ in files])
+
+    assert [path for path, _ in files] == [each.path for each in stored]
+    failed = ["WrongType", "PathEscapes"]
+    assert failed == [each.error.kind for each in stored if each.error is not None]
+    assert failed == [each.error.kind for each in found if each.error is not None]
+    contents = [content + b"!" for _, content in files[:20]]
+    contents += [b"y" * (SMALL + 2), None, None]
+    assert contents + [content for _, content in files[23:]] == [each.content for each in found]
+    assert b"new" == (root / "new/d/e").read_bytes()
+    assert not [path for path in root.rglob("*") if path.name.startswith(TEMPORARY)]
 
 
 async def test_a_batch_that_fills_the_disk_is_undone(root, local, small_disk):
@@ -186,12 +230,25 @@ async def test_an_upload_beside_a_link_writes_through_it_and_never_out(local, ro
     (root / "d/inner").symlink_to("target")
     (root / "d/outer").symlink_to("../../outside")
     (root / "out").symlink_to(tmp_path.parent)
-    paths = ("d/a", "d/inner", "d/outer", "d/../d/b", "out/c", "d/../../d", "d/", "d/d")
+    bad = ("/d", "/x", f"{tmp_path.parent}/c", f"d/{'n' * 256}", "d/n\0", "d/\ud800", "..", "")
+    paths = (
+        "x",
+        "d",
+        "d/a",
+        "d/inner",
+        "d/outer",
+        "d/../d/b",
+        "out/c",
+        "d/../../d",
+        "d/",
+        "d/d",
+        *bad,
+    )
 
     stored = await local.upload([(path, path) for path in paths])
 
     failed = [each.path for each in stored if each.error is not None]
-    assert ["d/outer", "out/c", "d/../../d", "d/"] == failed
+    assert ["d", "d/outer", "out/c", "d/../../d", "d/", *bad] == failed
     assert "d/inner" == (root / "d/target").read_text()
     assert (root / "d/inner").is_symlink()
     assert ["a", "b", "d", "inner", "outer", "target"] == sorted(os.listdir(root / "d"))

@@ -16,16 +16,18 @@ import os
 import stat
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import Any
 
 from runner import messages as m
 from runner.backends import files, trees
 from runner.backends.beneath import DIRECTORY, MAX_LINKS, Beneath, Names
+from runner.backends.files import SMALL
 from runner.backends.local import changing, moving
 from runner.backends.local.parents import Parents
 from runner.backends.local.place import Place
 from runner.backends.syscalls import RENAME_EXCHANGE, RENAME_NOREPLACE, renameat2
-from runner.backends.threads import breathe
+from runner.backends.threads import here_first, is_over
 from runner.errors import OperationError
 from runner.messages import Message
 
@@ -43,16 +45,23 @@ EFFECTS: dict[type[Message[Any]], Callable[[Place, Any], object]] = {
 }
 
 
-def batch(place: Place, message: m.Batch) -> tuple[object, ...]:
+async def batch(place: Place, message: m.Batch) -> tuple[object, ...]:
     """Carry effects out one after the other, all or none; their answers."""
+    past = _Past(place)
     answers: list[object] = []
-    with contextlib.ExitStack() as stack:
-        parents = stack.enter_context(Parents(place, hold=True))
-        past = _Past(place, stack, parents)
+
+    def work(until: float) -> bool:
+        most = SMALL if until < inf else None
         try:
-            for effect in message.effects:
-                breathe()
-                answers.append(past.carry_out(effect))
+            for effect in message.effects[len(answers) :]:
+                if is_over(until):
+                    return False
+                if past.write(effect, most):
+                    answers.append(None)
+                elif until < inf:
+                    return False
+                else:
+                    answers.append(past.carry_out(effect))
         except BaseException as error:
             past.undo()
             if isinstance(error, OperationError):
@@ -60,41 +69,46 @@ def batch(place: Place, message: m.Batch) -> tuple[object, ...]:
                 error.reason = f"{error.reason}; it was effect {number} of a batch: all are undone"
             raise
         past.forget()
+        return True
+
+    try:
+        await here_first(work)
+    except BaseException:
+        past.undo()  # if the asker has left before the thread was there
+        raise
     return tuple(answers)
 
 
 class _Past:
     """What undoes the effects so far."""
 
-    def __init__(self, place: Place, stack: contextlib.ExitStack, parents: Parents) -> None:
+    def __init__(self, place: Place) -> None:
         self._place = place
-        self._stack = stack
-        self._parents = parents
+        self._stack = contextlib.ExitStack()
+        self._parents = self._stack.enter_context(Parents(place, hold=True))
         self._can_exchange = True
         self._undo: list[Callable[[], None]] = []
         self._forget: list[Callable[[], None]] = []
 
     def undo(self) -> None:
         """Put everything back; what cannot be put back is left as it is."""
-        for each in reversed(self._undo):
+        while self._undo:
             with contextlib.suppress(OSError):
-                each()
+                self._undo.pop()()
+        self._stack.close()
 
     def forget(self) -> None:
-        """Remove what was kept."""
+        """Remove what was kept: from here on it has happened."""
+        self._undo.clear()
         for each in self._forget:
             try:
                 each()
             except OSError:  # it stays under its temporary name, which is never shown
                 continue
+        self._stack.close()
 
     def carry_out(self, effect: m.FileEffect) -> object:
         """Keep what an effect will change, then carry it out."""
-        if isinstance(effect, m.Write):
-            if effect.durable or effect.expected is not None or not self._write(effect):
-                self._keep(effect.path, follow=True)
-                changing.write(self._place, effect)
-            return None
         try:
             return self._carry_out(effect)
         finally:
@@ -121,13 +135,21 @@ class _Past:
                 self._keep(effect.path, follow=True)
         return EFFECTS[type(effect)](self._place, effect)
 
-    def _write(self, effect: m.Write) -> bool:
+    def write(self, effect: m.FileEffect, most: int | None) -> bool:
         """Write a file whose directory is there, and know how to undo it; False: it is not done.
 
         What stood there is exchanged for the new file: so it is kept, and replaced in one step.
+
+        Args:
+            effect: any; done is what writes, and needs no look at the old content.
+            most: bytes that may be written; None = any number.
         """
+        if type(effect) is not m.Write or effect.durable or effect.expected is not None:
+            return False
+        if (most is not None and len(effect.content) > most) or not self._can_exchange:
+            return False
         found = self._parents.find(effect.path)
-        if found is None or not self._can_exchange:
+        if found is None:
             return False
         directory, name, old = found.directory, found.name, found.old
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from math import inf
 
 from runner import messages as m
 from runner.backends import files, records
@@ -19,7 +20,7 @@ from runner.backends.failures import failure, translate
 from runner.backends.files import SMALL
 from runner.backends.local.parents import Parents
 from runner.backends.local.place import Place
-from runner.backends.threads import breathe
+from runner.backends.threads import here_first, is_over
 from runner.errors import OperationError
 
 
@@ -155,22 +156,31 @@ def mkdir(place: Place, message: m.Mkdir) -> None:
                 raise fail(errno.EEXIST)
 
 
-def upload(place: Place, message: m.Upload) -> tuple[m.Stored, ...]:
+async def upload(place: Place, message: m.Upload) -> tuple[m.Stored, ...]:
     """Write many files, each for itself."""
     stored: list[m.Stored] = []
     with Parents(place) as parents:
-        for path, content in message.files:
-            breathe()
-            try:
-                _upload(place, parents, path, content)
-            except OSError as error:
-                why = failure(translate(error, "write", path, place.name))
-                stored.append(m.Stored(path=path, error=why))
-            except OperationError as error:
-                stored.append(m.Stored(path=path, error=failure(error)))
-            else:
-                stored.append(records.stored(path))
+
+        def work(until: float) -> bool:
+            for path, content in message.files[len(stored) :]:
+                if is_over(until) or (len(content) > SMALL and until < inf):
+                    return False
+                stored.append(_stored(place, parents, path, content))
+            return True
+
+        await here_first(work)
     return tuple(stored)
+
+
+def _stored(place: Place, parents: Parents, path: str, content: bytes) -> m.Stored:
+    """Write a file, and say what became of that."""
+    try:
+        _upload(place, parents, path, content)
+    except OSError as error:
+        return m.Stored(path=path, error=failure(translate(error, "write", path, place.name)))
+    except OperationError as error:
+        return m.Stored(path=path, error=failure(error))
+    return records.stored(path)
 
 
 def _upload(place: Place, parents: Parents, path: str, content: bytes) -> None:

@@ -7,18 +7,17 @@ import errno
 import hashlib
 import os
 from collections.abc import Generator
+from math import inf
 
 from runner import messages as m
-from runner.backends import files, lines
+from runner.backends import files, lines, records
 from runner.backends.base import LATER, Later
 from runner.backends.beneath import READING, Beneath, Names, fail
-from runner.backends.failures import failure, require_counts, translate
+from runner.backends.failures import failure, translate
 from runner.backends.files import SMALL
 from runner.backends.local.place import Place
-from runner.backends.threads import CHUNK, breathe, in_thread
+from runner.backends.threads import CHUNK, breathe, here_first, in_thread, is_over
 from runner.errors import OperationError
-
-_BREATH = 16  # small files between two breaths; large ones breathe themselves
 
 
 @contextlib.contextmanager
@@ -34,20 +33,14 @@ def _opened(place: Place, op: str, path: str) -> Generator[tuple[int, os.stat_re
             os.close(fd)
 
 
-def _require_counts(place: Place, message: m.ReadLines) -> None:
-    require_counts("read_lines", message.path, place.name, message.limit, message.longest)
-
-
 def read_lines_now(place: Place, message: m.ReadLines) -> m.Lines | Later:
     """A window of the lines of a small file."""
-    _require_counts(place, message)
     with _opened(place, "read_lines", message.path) as (fd, status):
         return LATER if status.st_size > SMALL else _window(place, fd, status, message)
 
 
 async def read_lines(place: Place, message: m.ReadLines) -> m.Lines:
     """A window of the lines of a file; the rules are those of `lines`."""
-    _require_counts(place, message)
     with _opened(place, "read_lines", message.path) as (fd, status):
         return await in_thread(lambda: _window(place, fd, status, message))
 
@@ -83,33 +76,41 @@ def _digest(fd: int, size: int) -> str:
 
 
 async def download(place: Place, message: m.Download) -> tuple[m.Downloaded, ...]:
-    """The contents of many files, in one hop to a thread."""
+    """The contents of many files."""
+    found: list[m.Downloaded] = []
 
-    def work() -> tuple[m.Downloaded, ...]:
-        found: list[m.Downloaded] = []
-        for number, path in enumerate(message.paths):
-            if number % _BREATH == 0:
-                breathe()
-            try:
-                found.append(m.Downloaded(path=path, content=_content(place, path)))
-            except OSError as error:
-                why = failure(translate(error, "download", path, place.name))
-                found.append(m.Downloaded(path=path, error=why))
-            except OperationError as error:
-                found.append(m.Downloaded(path=path, error=failure(error)))
-        return tuple(found)
+    def work(until: float) -> bool:
+        most = SMALL if until < inf else None
+        for path in message.paths[len(found) :]:
+            if is_over(until):
+                return False
+            each = _downloaded(place, path, most)
+            if each is None:
+                return False
+            found.append(each)
+        return True
 
-    return await in_thread(work)
+    await here_first(work)
+    return tuple(found)
 
 
-def _content(place: Place, path: str) -> bytes:
-    fd = place.root.open(make=False).open(place.root.route("download", path), READING)
+def _downloaded(place: Place, path: str, most: int | None) -> m.Downloaded | None:
+    """A file's content, or why there is none; None if it has over `most` bytes."""
+    root = place.root
     try:
-        status = os.fstat(fd)
-        files.require_regular(status)
-        return files.read_window(fd, 0, status.st_size)
-    finally:
-        os.close(fd)
+        fd = root.look(root.route("download", path), READING)
+        try:
+            status = os.fstat(fd)
+            files.require_regular(status)
+            if most is not None and status.st_size > most:
+                return None
+            return records.downloaded(path, files.read_window(fd, 0, status.st_size))
+        finally:
+            os.close(fd)
+    except OSError as error:
+        return m.Downloaded(path=path, error=failure(translate(error, "download", path, root.path)))
+    except OperationError as error:
+        return m.Downloaded(path=path, error=failure(error))
 
 
 def realpath_now(place: Place, message: m.Realpath) -> str:

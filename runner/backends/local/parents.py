@@ -1,11 +1,12 @@
 """The directories that one message of many effects works in: opened once for many files.
 
 Model. The directory of a path is opened as for any effect, and kept for the files beside it, by its
-names; so it stays the same directory while others move it. That it was inside is then a statement
-about a moment ago, as it is within a single effect: so it is used for `KEPT` seconds at most.
+path as it was written; so it stays the same directory while others move it. That it was inside is
+then a statement about a moment ago, as it is within a single effect: so it is used for `KEPT`
+seconds at most.
 
-What is not a plain name in a directory that is there (a link, a missing parent, `..`, a bad path)
-is not found here: the effect itself goes its general way, and says what is wrong.
+What is not a plain name in a directory that is there (a link, a missing parent, a bad path) is not
+found here: the effect itself goes its general way, and says what is wrong.
 
 What this does not do: notice what the message itself changes. Whoever carries out an effect that
 may move or remove a directory lets `forget` follow.
@@ -22,13 +23,15 @@ from typing import Self
 import attrs
 
 from runner.backends import files
-from runner.backends.beneath import DIRECTORY, Names
+from runner.backends.beneath import DIRECTORY
 from runner.backends.files import Owner
 from runner.backends.local.place import Place
 from runner.errors import OperationError
 
 KEPT = 0.05  # seconds
 MOST = 16  # directories that are open at once
+
+_NO_NAMES = {"", ".", ".."}
 
 
 @attrs.define
@@ -58,7 +61,7 @@ class Parents:
         """
         self._place = place
         self._hold = hold
-        self._open: dict[Names, tuple[int, Owner | None]] = {}
+        self._open: dict[str, tuple[int, Owner | None]] = {}
         self._held: list[int] = []
         self._until = 0.0
 
@@ -90,29 +93,29 @@ class Parents:
 
         None if it has to go the general way.
         """
+        cut = path.rfind("/") + 1
+        name = path[cut:]
+        if name in _NO_NAMES:
+            return None
         try:
-            route = self._place.root.route("write", path)
-            names = route.names
-            if route.directory or not names or ".." in names:
-                return None
-            name = names[-1]
-            directory, owner = self._directory(names[:-1])
+            directory, owner = self._directory(path[:cut])
             try:
                 old = os.stat(name, dir_fd=directory, follow_symlinks=False)
             except FileNotFoundError:
                 return Beside(directory, name, None, owner)
-        except (OSError, OperationError):
+        except (OSError, ValueError, OperationError):
             return None
         return None if stat.S_ISLNK(old.st_mode) else Beside(directory, name, old, owner)
 
-    def _directory(self, names: Names) -> tuple[int, Owner | None]:
+    def _directory(self, path: str) -> tuple[int, Owner | None]:
         now = time.monotonic()
         if now >= self._until or len(self._open) >= MOST:
             self.forget()
             self._until = now + KEPT
-        found = self._open.get(names)
+        found = self._open.get(path)
         if found is None:
-            fd = self._place.root.open(make=True).open_names(names, DIRECTORY)
-            found = self._open[names] = fd, files.owner_in(fd)
+            root = self._place.root
+            fd = root.open(make=True).open(root.route("write", path or "."), DIRECTORY)
+            found = self._open[path] = fd, files.owner_in(fd)
             self._place.leftovers.sweep(fd)
         return found

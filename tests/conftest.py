@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from runner.processes import guardian, guardian_link
-from runner.processes.isolation import inside, users
+from runner.processes.isolation import inside, probe, users
 
 # Not that of another worker's tests: the kernel counts the processes of a user, wherever they run.
 ORDINARY = 1_800_000_000 + os.getpid() if os.geteuid() == 0 else os.geteuid()
@@ -95,3 +95,25 @@ def _as_ordinary() -> Iterator[int]:
 def as_ordinary() -> Callable[[], contextlib.AbstractContextManager[int]]:
     """While it is entered, programs are those of an ordinary user, whose uid it gives."""
     return _as_ordinary
+
+
+@contextlib.contextmanager
+def _by_program() -> Iterator[int]:
+    """As an ordinary user on a machine that lets only the program bwrap make namespaces."""
+    with _as_ordinary() as uid:
+        identity = "\0".join((str(os.geteuid()), *guardian_link.GuardianLink.command()))
+        refused = probe.Probe(works=False, reason="clone: Operation not permitted")
+        known = probe._known  # which a test may patch: so it is changed and mended in its place
+        before = known.copy()
+        known["bwrap", identity] = refused
+        try:
+            yield uid
+        finally:
+            known.clear()
+            known.update(before)
+
+
+@pytest.fixture(scope="session")
+def by_program() -> Callable[[], contextlib.AbstractContextManager[int]]:
+    """While it is entered, the program bwrap makes all namespaces, for an ordinary user."""
+    return _by_program

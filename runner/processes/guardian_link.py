@@ -101,7 +101,8 @@ class GuardianLink(Link):
             with other:
                 aside.setblocking(False)
                 try:
-                    aside.send(plan.data)
+                    for data in plan.data:
+                        aside.send(data)
                 except BlockingIOError:
                     raise OSError(errno.E2BIG, "") from None
                 fds = far.fileno(), other.fileno()

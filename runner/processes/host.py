@@ -36,6 +36,8 @@ from runner.processes import sweep
 from runner.processes.guardian_link import GuardianLink
 from runner.processes.isolation.choosing import Choice, choose, locate
 from runner.processes.isolation.inside import Inside
+from runner.processes.isolation.probe import Way
+from runner.processes.isolation.program import find_program
 from runner.processes.isolation.proxy import Decided
 from runner.processes.keepers import PATIENCE, Keepers
 from runner.processes.kept import Kept
@@ -251,11 +253,15 @@ class ProcessHost:
         identity = "\0".join((str(os.geteuid()), *GuardianLink.command()))
         return await choose(isolation, self._try, identity=identity)
 
-    async def _try(self, mode: ModeInForce, directory: str, script: str) -> Completed:
-        """Run a trial of a mode."""
+    async def _try(self, way: Way, directory: str, script: str) -> Completed:
+        """Run a trial of a way to hold programs."""
         env = {"PATH": os.defpath, "HOME": "/nonexistent"}
         where = locate(directory, None)
-        inside = Inside(Isolation(mode=mode), mode, where, env=env, run_id=self.run_id)
+        mode: ModeInForce = "landlock" if way == "landlock" else "bwrap"
+        program = find_program() if way == "bwrap program" else ""
+        inside = Inside(
+            Isolation(mode=mode), mode, where, env=env, run_id=self.run_id, program=program
+        )
         return await self._run(("sh", "-c", script, "sh", mode), directory, env, inside)
 
     async def _hold(
@@ -281,6 +287,7 @@ class ProcessHost:
                 env=env,
                 run_id=self.run_id,
                 lacking=choice.lacking,
+                program=choice.program,
                 decided=decided,
             )
         except ExecFailed as error:

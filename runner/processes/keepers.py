@@ -11,6 +11,7 @@ What this does not do: wait for a command, or know what it is about (host.py, pu
 
 from __future__ import annotations
 
+import errno
 import functools
 import logging
 import os
@@ -144,6 +145,8 @@ class Keepers:
             if link.command.error is not None:
                 kind = OSError if plan is None else NotInside
                 raise kind(link.command.error, said or "fork")
+            if link.pid is None and said:  # of the program that was to make the namespaces
+                raise NotInside(errno.EPERM, said)
             if link.pid is None:
                 guardian.kill()  # it does not serve: stopped by a command, say
                 raise LinkLost

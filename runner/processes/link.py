@@ -235,13 +235,19 @@ class KeeperLink(Link):
         """What the keeper has said of its way inside, and descriptors, which are the caller's."""
         if self.aside is None:
             return "", []
-        try:
-            data, fds, _, _ = socket.recv_fds(
-                self.aside, 1 << 13, 4, protocol.CLOEXEC | socket.MSG_DONTWAIT
-            )
-        except OSError:
-            return "", []
-        return data.decode(errors="replace"), fds
+        said, found = b"", list[int]()
+        flags = protocol.CLOEXEC | socket.MSG_DONTWAIT
+        while True:
+            try:
+                data, fds, _, _ = socket.recv_fds(self.aside, 1 << 13, 4, flags)
+            except ConnectionResetError:  # told once, before what was said: a plan was not read
+                continue
+            except OSError:
+                break
+            if not data:
+                break
+            said, found = said + data, found + fds
+        return said.decode(errors="replace").strip(), found
 
     def order_killed(self) -> None:
         """Have the keeper end its command, or what that has left running; if it is gone, it has.

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import trio
 
 from runner.cli import machine, probes
 from runner.cli.machine import Finding
@@ -246,3 +247,19 @@ async def test_how_limits_are_kept_is_told(tmp_path, monkeypatch) -> None:
     assert (without.state, with_memory.state) == ("lacking", "ok")
     assert "watched" in without.what
     assert with_memory.what == "memory: cgroup v1"
+
+
+def test_who_makes_the_namespaces_is_said_where_we_may_not(by_program) -> None:
+    async def examine():
+        host = ProcessHost()
+        try:
+            return await probes.probe_isolation(probes.Room(host=host, home="/nonexistent"))
+        finally:
+            await host.aclose()
+
+    with by_program():
+        found = trio.run(examine)
+
+    if "bwrap program" in found.what:
+        pytest.skip("needs bwrap: apt-get install bubblewrap")
+    assert found.what.startswith("mode bwrap: made by /")

@@ -142,13 +142,19 @@ class Group:
         paths: the directories that a process joins.
     """
 
-    def __init__(self, tree: Tree, run_id: str, limits: Limits) -> None:
+    def __init__(self, tree: Tree, run_id: str, limits: Limits, *, ours: int = 1) -> None:
         """Make it.
+
+        Args:
+            tree: where.
+            run_id: names it.
+            limits: what is to be limited.
+            ours: how many processes in it will be ours.
 
         Raises:
             OSError: the kernel refuses it.
         """
-        self._tree = tree
+        self._tree, self._ours = tree, ours
         self.paths: list[str] = []
         name = f"{PREFIX}{run_id[:16]}-{os.getpid()}-{next(_numbers)}"
         wanted = [(tree.memory, limits.memory), (tree.pids, limits.processes)]
@@ -172,8 +178,7 @@ class Group:
                 swap = "memsw.limit_in_bytes" if one else "swap.max"
                 _write(path + swap, str(limits.memory) if one else "0")
         if tree.pids and limits.processes:
-            # Our own process inside is one of them.
-            _write(f"{tree.pids}/{name}/pids.max", str(limits.processes + 1))
+            _write(f"{tree.pids}/{name}/pids.max", str(limits.processes + self._ours))
 
     def exceeded(self) -> str | None:
         """Which limit the kernel had to keep, if any: "memory" or "processes"."""

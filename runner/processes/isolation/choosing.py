@@ -8,12 +8,14 @@ import attrs
 
 from runner.errors import ExecFailed
 from runner.messages.isolation import Isolation, ModeInForce
+from runner.processes.isolation import users
 from runner.processes.isolation.inside import NO_BOUNDARY, Where
-from runner.processes.isolation.probe import Run, probe
+from runner.processes.isolation.probe import Run, Way, probe
+from runner.processes.isolation.program import find_program
 
-ORDERS: dict[str, tuple[ModeInForce, ...]] = {
-    "auto": ("bwrap", "landlock"),
-    "bwrap": ("bwrap", "landlock"),
+ORDERS: dict[str, tuple[Way, ...]] = {
+    "auto": ("bwrap", "bwrap program", "landlock"),
+    "bwrap": ("bwrap", "bwrap program", "landlock"),
     "landlock": ("landlock",),
 }
 NO_HIDING = "hidden: in mode bwrap only; what stands in the scope can be seen"
@@ -22,11 +24,15 @@ NO_LIST = "network: hosts can be listed in mode bwrap only; there is none"
 
 @attrs.frozen
 class Choice:
-    """A mode, what was asked for and is not in it, and what its trial was made of."""
+    """A mode, what was asked for and is not in it, and what its trial was made of.
+
+    `program` is the bwrap program that makes the namespaces; "" = we do, or there are none.
+    """
 
     mode: ModeInForce
     lacking: tuple[str, ...] = ()
     layers: str = ""
+    program: str = ""
 
 
 async def choose(isolation: Isolation, run: Run, *, identity: str) -> Choice:
@@ -44,18 +50,23 @@ async def choose(isolation: Isolation, run: Run, *, identity: str) -> Choice:
         return Choice("none")
     lacking: list[str] = []
     mends: list[str] = []
-    for mode in ORDERS[isolation.mode]:
-        if isolation.required and isolation.mode == "bwrap" != mode:
+    for way in ORDERS[isolation.mode]:
+        if isolation.required and isolation.mode == "bwrap" and way == "landlock":
             break
-        found = await probe(mode, run, identity=identity)
+        if way == "bwrap program" and users.own_ids()[0] == 0:
+            continue  # root needs nobody's leave
+        found = await probe(way, run, identity=identity)
         if not found.works:
-            lacking.append(f"{mode}: {found.reason}")
+            lacking.append(f"{way}: {found.reason}")
             mends.append(found.mend)
+        elif way != "landlock":  # by our launcher or by that program: all of it is in force
+            program = find_program() if way == "bwrap program" else ""
+            return Choice("bwrap", layers=found.reason, program=program)
         else:
-            missing = _missing(isolation) if mode == "landlock" else []
+            missing = _missing(isolation)
             lacking += missing
             if not (isolation.required and missing):
-                return Choice(mode, tuple(lacking), found.reason)
+                return Choice("landlock", tuple(lacking), found.reason)
     if isolation.required:
         reason = "the isolation that it requires cannot be had here: " + "; ".join(lacking)
         raise ExecFailed("exec", None, reason, hint=next(filter(None, mends), ""))

@@ -32,6 +32,7 @@ from runner.processes.tree import PROC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from typing import Any, TypeAlias
 
     Plan: TypeAlias = dict[str, Any]
@@ -100,6 +101,10 @@ def enter(
         pid = int(os.readlink(f"{PROC}/self"))
         data = aside.recv(LARGEST_PLAN)  # none if the host is dead already
         plan: Plan = marshal.loads(data)  # noqa: S302 - our own host has written it
+        if "program" in plan:
+            from runner.processes.isolation import by_program  # noqa: PLC0415 - still outside
+
+            by_program.become(plan, sock, aside)
         extra = carry_out(plan, owners, ids)
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", each)) for each in extra]
         _close_all_but({sock.fileno(), aside.fileno(), *extra})
@@ -122,15 +127,16 @@ def carry_out(
     plan: Plan, owners: int, ids: tuple[int, int]
 ) -> list[int]:  # pragma: no cover - inside
     """Carry a plan out; descriptors that the host is to have."""
-    for group in plan["cgroups"]:
-        _put(f"{group}/cgroup.procs", "0")
+    join(plan["cgroups"])
     os.umask(0o022)
     if plan["user"] == "own":
         _map_user(*ids)
     os.setsid()
     if plan["hostname"]:
         syscalls.set_hostname(plan["hostname"])
-    extra = _make_network(plan) if plan["network"] else []
+    if plan["network"]:
+        _bring_loopback_up()
+    extra = [_listen(plan["listen"])] if plan["listen"] else []
     if plan["mounts"]:
         _make_root(plan, owners)
     if plan["user"] == "own" and not plan["nesting"]:
@@ -145,18 +151,25 @@ def _map_user(uid: int, gid: int) -> None:  # pragma: no cover - inside
     _put(f"{PROC}/self/gid_map", f"{gid} {gid} 1")
 
 
-def _make_network(plan: Plan) -> list[int]:  # pragma: no cover - inside
-    """Bring loopback up; where our proxy listens there, its socket is made here."""
+def join(groups: Iterable[str]) -> None:  # pragma: no cover - inside
+    """Join control groups."""
+    for group in groups:
+        _put(f"{group}/cgroup.procs", "0")
+
+
+def _bring_loopback_up() -> None:  # pragma: no cover - inside
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         request = struct.pack("16sH14x", b"lo", 0)
         (flags,) = struct.unpack_from("H", fcntl.ioctl(any_socket, SIOCGIFFLAGS, request), 16)
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | IFF_UP))
-    if not plan["listen"]:
-        return []
+
+
+def _listen(port: int) -> int:  # pragma: no cover - inside
+    """Make the socket that our proxy listens on, outside."""
     listener = socket.socket()
-    listener.bind(("127.0.0.1", plan["listen"]))
+    listener.bind(("127.0.0.1", port))
     listener.listen(128)
-    return [listener.detach()]
+    return listener.detach()
 
 
 def _make_root(plan: Plan, owners: int) -> None:  # pragma: no cover - inside
@@ -200,19 +213,9 @@ def _open_tree(
 ) -> int:  # pragma: no cover - inside
     """Copy the mounts of a source; -1 if it is not there, or not ours to see, and need not be."""
     source, attributes, kind, identity = wanted
-    try:
-        tree = syscalls.open_tree(source)
-    except OSError as error:
-        if kind == "optional" and error.errno in {
-            errno.ENOENT,
-            errno.EACCES,
-            errno.ENOTDIR,
-        }:
-            return -1
-        raise
-    found = os.fstat(tree)
-    if identity and (found.st_dev, found.st_ino) != identity:
-        raise OSError(errno.ESTALE, f"{source} is not the directory any more that it was")
+    tree = open_wanted(syscalls.open_tree, source, kind == "optional", identity)
+    if tree < 0:
+        return tree
     if kind in {"mapped", "lenient"}:
         try:
             syscalls.set_attributes(tree, syscalls.ATTR_IDMAP, userns=owners)
@@ -221,6 +224,22 @@ def _open_tree(
                 raise
     syscalls.set_attributes(tree, attributes)
     return tree
+
+
+def open_wanted(
+    way: Callable[[str], int], source: str, is_optional: bool, identity: tuple[int, int] | None
+) -> int:  # pragma: no cover - inside
+    """Open what is to be shown; -1 if it is not there, or not ours to see, and need not be."""
+    try:
+        found = way(source)
+    except OSError as error:
+        if is_optional and error.errno in {errno.ENOENT, errno.EACCES, errno.ENOTDIR}:
+            return -1
+        raise
+    status = os.fstat(found)
+    if identity and (status.st_dev, status.st_ino) != identity:
+        raise OSError(errno.ESTALE, f"{source} is not the directory any more that it was")
+    return found
 
 
 def _make_directory(path: str) -> None:  # pragma: no cover - inside

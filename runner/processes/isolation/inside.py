@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Literal
 
 import attrs
 import trio
@@ -25,11 +24,12 @@ import trio
 from runner.errors import ExecFailed
 from runner.messages import Outcome
 from runner.messages.isolation import InForce, Isolation, Limit, Limits, ModeInForce
-from runner.processes.isolation import cgroups, landlock, users, watching
+from runner.processes.isolation import cgroups, users, watching
+from runner.processes.isolation.layers import layers_of, network_of
 from runner.processes.isolation.plan import Plan, make_plan, rlimits_of
 from runner.processes.isolation.proxy import Decided, Proxy
 from runner.processes.isolation.root import is_beneath
-from runner.processes.isolation.users import Lacking, choose_user
+from runner.processes.isolation.users import Lacking
 
 log = logging.getLogger(__name__)
 UNCOUNTED = "processes, and the kernel does not count root's"
@@ -80,16 +80,27 @@ class Inside:
         env: Mapping[str, str],
         run_id: str,
         lacking: tuple[str, ...] = (),
+        program: str = "",
         decided: Decided | None = None,
     ) -> None:
         """Make ready for a program; nothing runs yet.
+
+        Args:
+            isolation: what is asked for.
+            mode: in force.
+            where: it is to run.
+            env: its variables.
+            run_id: of its host.
+            lacking: what is not in force by the choice of the mode.
+            program: the bwrap program that makes the namespaces; "" = we do.
+            decided: told what the proxy decides.
 
         Raises:
             ExecFailed: it cannot be as it is asked for.
         """
         self._isolation, self._where = isolation, where
         self._private = _make_private() if mode == "landlock" else ""
-        self._decided = decided
+        self._decided, self._program = decided, program
         self._scopes: list[trio.CancelScope] = []
         self._group: cgroups.Group | None = None
         self._ended_for: Limit | None = None
@@ -121,7 +132,7 @@ class Inside:
             raise ExecFailed("exec", None, f"it cannot be held inside: {error}") from None
         self.in_force = InForce(
             mode=mode,
-            layers=layers_of(mode, isolation, where.scope),
+            layers=layers_of(mode, isolation, where.scope, program=program),
             network=network_of(mode, isolation),
             limits=tuple(
                 each for each in mechanisms.items() if getattr(limits, each[0]) is not None
@@ -134,7 +145,7 @@ class Inside:
         if tree is None or not (limits.memory or limits.processes):
             return False
         try:
-            self._group = cgroups.Group(tree, run_id, limits)
+            self._group = cgroups.Group(tree, run_id, limits, ours=2 if self._program else 1)
         except OSError as error:
             self._lacking.append(f"{tree.name}: {error.strerror}")
             return False
@@ -154,6 +165,7 @@ class Inside:
             cgroups=() if self._group is None else self._group.paths,
             rlimits=rlimits_of(self._isolation, processes=processes, memory=memory),
             private=self._private,
+            program=self._program,
         )
 
     @property
@@ -288,28 +300,3 @@ async def wait_groups_gone() -> None:
 async def _let_go() -> None:
     with suppress(trio.Cancelled):  # at the end of trio; `ProcessHost.aclose` has waited for it
         await wait_groups_gone()
-
-
-def layers_of(mode: ModeInForce, isolation: Isolation, scope: str) -> tuple[str, ...]:
-    """What a mode is made of, here."""
-    if mode == "none":
-        return ()
-    layers: list[str] = []
-    if mode == "bwrap":
-        user = choose_user(scope)
-        who = "user namespace" if user.kind == "own" else f"uid {user.uid}"
-        layers += [who, "mount, PID, IPC, UTS and cgroup namespaces", "lifeline in pid 1"]
-        layers += [] if isolation.network == "full" else ["network namespace"]
-        layers += ["idmapped scope"] if user.mapped else []
-    layers += ["no new privileges"]
-    layers += ["seccomp"]
-    if landlock.abi() and not (mode == "bwrap" and isolation.nesting):
-        layers.append(f"Landlock ABI {landlock.abi()}")
-    return tuple(layers)
-
-
-def network_of(mode: ModeInForce, isolation: Isolation) -> Literal["none", "full", "proxy"]:
-    """Which network there is."""
-    if mode == "none" or isolation.network == "full":
-        return "full"
-    return "proxy" if mode == "bwrap" and isolation.network != "none" else "none"

@@ -16,6 +16,7 @@ import attrs
 
 from runner.messages.isolation import Isolation
 from runner.processes.isolation import landlock, syscalls
+from runner.processes.isolation.program import namespaces, steps_of
 from runner.processes.isolation.root import ETC, SYSTEM, USR_LINKS, Root
 from runner.processes.isolation.seccomp import ARCHITECTURES, make_filter
 from runner.processes.isolation.users import User, choose_user
@@ -37,12 +38,13 @@ class Plan:
     Attributes:
         flags: for clone(2).
         mapped: as `User.mapped`.
+        data: for each process on the way in: ours, or bwrap's and then ours.
         visible: beneath what a program must stand to be found inside; empty = anywhere.
     """
 
     flags: int
     mapped: int
-    data: bytes
+    data: tuple[bytes, ...]
     visible: tuple[str, ...] = ()
 
 
@@ -56,6 +58,7 @@ def make_plan(
     cgroups: Iterable[str] = (),
     rlimits: Mapping[int, int] | None = None,
     private: str = "",
+    program: str = "",
 ) -> Plan:
     """Decide everything.
 
@@ -68,6 +71,7 @@ def make_plan(
         cgroups: directories of the groups that it is to be in.
         rlimits: limits of each process.
         private: a directory that is the program's own, in mode landlock.
+        program: the bwrap program that is to make the namespaces; "" = we do.
 
     Raises:
         Lacking: it cannot be done.
@@ -91,7 +95,7 @@ def make_plan(
         "seccomp": b"",
     }
     if mode == "none":
-        return Plan(flags=0, mapped=0, data=marshal.dumps(plan))
+        return Plan(flags=0, mapped=0, data=(marshal.dumps(plan),))
     root = Root(scope, home, user)
     abi = landlock.abi()
     if mode == "landlock":
@@ -107,7 +111,7 @@ def make_plan(
         readable = [*_system(), *isolation.readable, "/dev", *_etc(isolation)]
         plan["landlock"] = _landlock(writable, readable, abi, no_tcp=isolation.network == "none")
         plan["seccomp"] = _filter(isolation, internet=isolation.network == "full")
-        return Plan(flags=0, mapped=0, data=marshal.dumps(plan))
+        return Plan(flags=0, mapped=0, data=(marshal.dumps(plan),))
     root.build(isolation)
     flags = NAMESPACES | (syscalls.CLONE_NEWUSER if user.kind == "own" else 0)
     if isolation.network != "full":
@@ -120,9 +124,26 @@ def make_plan(
         writable = [*root.writable, "/proc", "/dev"]
         plan["landlock"] = _landlock(writable, ["/"], abi, no_tcp=False)
     plan["seccomp"] = _filter(isolation, suid=not user.mapped)
-    return Plan(
-        flags=flags, mapped=user.mapped, data=marshal.dumps(plan), visible=tuple(root.visible)
-    )
+    visible = tuple(root.visible)
+    if program:
+        outer = _for_program(plan, root, program, nesting=isolation.nesting)
+        data = marshal.dumps(outer), marshal.dumps(plan)
+        return Plan(flags=0, mapped=0, data=data, visible=visible)
+    return Plan(flags=flags, mapped=user.mapped, data=(marshal.dumps(plan),), visible=visible)
+
+
+def _for_program(
+    plan: dict[str, object], root: Root, program: str, *, nesting: bool
+) -> dict[str, object]:
+    """Take out of a plan what the program bwrap does, which is a plan of its own then."""
+    outer = {
+        "program": program,
+        "arguments": namespaces(network=bool(plan["network"]), nesting=nesting),
+        "steps": steps_of(root),
+        "cgroups": plan["cgroups"],
+    }
+    plan |= {"user": "", "hostname": "", "network": False, "cgroups": (), "trees": (), "mounts": ()}
+    return outer
 
 
 def _landlock(

@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Awaitable, Callable
+from typing import Literal, TypeAlias
 
 import attrs
 import trio
 
 from runner.errors import ExecFailed
-from runner.messages.isolation import ModeInForce
 from runner.messages.programs import Completed
-from runner.processes.isolation import landlock, syscalls, users
+from runner.processes.isolation import landlock, program, syscalls, users
 
 PATIENCE = 20.0
 BESIDE, SECRET = "what-stands-beside", "not for you"
@@ -39,8 +39,10 @@ WRONG = {
 MEND_NAMESPACES = (
     "allow user namespaces: sysctl user.max_user_namespaces=10000, "
     "kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0; "
+    "or apt-get install bubblewrap, which AppArmor lets; "
     "in a container: --security-opt seccomp=unconfined"
 )
+MEND_PROGRAM = "install a bwrap of today: apt-get install bubblewrap"
 MEND_LANDLOCK = "boot with a kernel from 5.13 on and lsm=...,landlock"
 
 
@@ -59,31 +61,38 @@ class Probe:
     mend: str = ""
 
 
-Run = Callable[[ModeInForce, str, str], Awaitable[Completed]]
+Way: TypeAlias = Literal["bwrap", "bwrap program", "landlock"]  # the first is our own launcher
+Run = Callable[[Way, str, str], Awaitable[Completed]]
 _known: dict[tuple[str, str], Probe] = {}
 _turn = trio.Lock()
 
 
-async def probe(mode: ModeInForce, run: Run, *, identity: str) -> Probe:
-    """Find out whether a mode works, unless that is known.
+async def probe(way: Way, run: Run, *, identity: str) -> Probe:
+    """Find out whether a way to hold programs works, unless that is known.
 
     Args:
-        mode: "bwrap" or "landlock".
-        run: runs a script, in exactly that mode, in a directory.
+        way: which one.
+        run: runs a script, in exactly that way, in a directory.
         identity: who runs it; for another one it may be otherwise.
     """
-    key = mode, identity
+    key = way, identity
     if key not in _known:
         async with _turn:
             if key not in _known:
-                _known[key] = await _try(mode, run)
+                _known[key] = await _try(way, run)
     return _known[key]
 
 
-def _cannot(mode: str) -> Probe | None:
+def _cannot(way: Way) -> Probe | None:
     if not syscalls.has_numbers():
         return Probe(works=False, reason=f"it is not made for {syscalls.MACHINE} machines")
-    if mode == "landlock":
+    if way == "bwrap program":
+        if not (found := program.find_program()):
+            return Probe(works=False, reason="it is not installed", mend=MEND_PROGRAM)
+        if not program.takes_descriptors(found):
+            reason = "it is older than 0.10, and has no --bind-fd"
+            return Probe(works=False, reason=reason, mend=MEND_PROGRAM)
+    if way == "landlock":
         if not landlock.abi():
             return Probe(works=False, reason="the kernel has no Landlock", mend=MEND_LANDLOCK)
         if users.own_ids()[0] == 0:
@@ -92,15 +101,15 @@ def _cannot(mode: str) -> Probe | None:
     return None
 
 
-async def _try(mode: ModeInForce, run: Run) -> Probe:
-    if (refusal := _cannot(mode)) is not None:
+async def _try(way: Way, run: Run) -> Probe:
+    if (refusal := _cannot(way)) is not None:
         return refusal
-    mend = MEND_NAMESPACES if mode == "bwrap" else MEND_LANDLOCK
+    mend = MEND_LANDLOCK if way == "landlock" else MEND_NAMESPACES
     with tempfile.TemporaryDirectory(prefix="runner-probe-") as base:
         scope = _furnish(base)
         try:
             with trio.fail_after(PATIENCE):
-                done = await run(mode, scope, SCRIPT)
+                done = await run(way, scope, SCRIPT)
         except (ExecFailed, OSError) as error:
             reason = error.reason if isinstance(error, ExecFailed) else str(error)
             return Probe(works=False, reason=reason, mend=mend)

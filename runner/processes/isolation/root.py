@@ -56,13 +56,22 @@ def _small(path: str) -> bytes | None:
 
 
 class Root:
-    """The root of a program's own, as it is put together; what comes later stands on top."""
+    """The root of a program's own, as it is put together; what comes later stands on top.
+
+    Attributes:
+        trees: of the machine: source, attributes, kind, and which directory it is to be.
+        mounts: where they and file systems of its own stand.
+        private_end: how many of those come before what is shown of the machine by request.
+        visible: beneath what a program must stand to be found inside.
+        writable: what can be written.
+    """
 
     def __init__(self, scope: str, home: str, user: User) -> None:
         """Begin with nothing in it."""
         self.scope, self.home, self.user = scope, home, user
         self.trees: list[tuple[str, int, str, tuple[int, int] | None]] = []
         self.mounts: list[tuple[object, ...]] = []
+        self.private_end = 0
         self.visible: list[str] = []
         self.writable: list[str] = []
 
@@ -77,6 +86,7 @@ class Root:
         self._add_system(isolation)
         self._add_devices(isolation.private)
         self._add_private(isolation.private)
+        self.private_end = len(self.mounts)
         wanted = [(path, self._add_readable) for path in isolation.readable]
         wanted += [(path, self._add_writable) for path in isolation.writable]
         for path, add in sorted([*wanted, (self.scope, self._add_scope)], key=_by_place):

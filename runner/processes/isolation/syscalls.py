@@ -82,14 +82,19 @@ def mount(
     _check(answer, f"mount {kind or source} on {target}")
 
 
-def open_tree(path: str) -> int:  # pragma: no cover - inside
-    """A copy of the mounts at a path, and below it, that is mounted nowhere yet.
+def open_path(path: str) -> int:  # pragma: no cover - inside
+    """A descriptor of what stands at a path that has no links in it.
 
-    The path has no links in it. One that is put there by a program that can write is refused:
-    following it would show that program what it points at.
+    One that is put there by a program that can write is refused: following it would show that
+    program what it points at.
     """
     how = struct.pack("=3Q", os.O_PATH | os.O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS)
-    fd = _check(_syscall(OPENAT2, AT_FDCWD, _path(path), how, len(how)), f"open {path}")
+    return _check(_syscall(OPENAT2, AT_FDCWD, _path(path), how, len(how)), f"open {path}")
+
+
+def open_tree(path: str) -> int:  # pragma: no cover - inside
+    """A copy of the mounts at a path (as `open_path`) and below it; it is mounted nowhere yet."""
+    fd = open_path(path)
     try:
         flags = 1 | os.O_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH  # OPEN_TREE_CLONE
         return _check(_syscall(OPEN_TREE, fd, b"", flags), f"open_tree {path}")

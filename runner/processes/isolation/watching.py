@@ -32,16 +32,24 @@ def used(directory: str) -> int:
 
 
 def outer_pid(keeper: int, inner: int) -> int:
-    """What the number of a keeper's child inside is out here; the same if it cannot be found."""
-    with suppress(OSError, ValueError):
-        with open(f"/proc/{keeper}/task/{keeper}/children", "rb", buffering=0) as file:
-            children = file.read(1 << 16).split()
-        for child in map(int, children):
-            with suppress(OSError), open(f"/proc/{child}/status", "rb", buffering=0) as file:
-                numbers = file.read(1 << 14).partition(b"\nNSpid:")[2].partition(b"\n")[0]
-                if numbers.split()[-1:] == [b"%d" % inner]:
-                    return child
+    """What the number of a keeper's child inside is out here; the same if it cannot be found.
+
+    The keeper may be a child itself, of the program that has made its namespaces.
+    """
+    children = _children(keeper)
+    grandchildren = [each for child in children for each in _children(child)]
+    for child in (*children, *grandchildren):
+        with suppress(OSError), open(f"/proc/{child}/status", "rb", buffering=0) as file:
+            numbers = file.read(1 << 14).partition(b"\nNSpid:")[2].partition(b"\n")[0]
+            if numbers.split()[-1:] == [b"%d" % inner]:
+                return child
     return inner
+
+
+def _children(pid: int) -> list[int]:
+    with suppress(OSError), open(f"/proc/{pid}/task/{pid}/children", "rb", buffering=0) as file:
+        return [int(each) for each in file.read(1 << 16).split()]
+    return []
 
 
 async def watch_disk(directory: str, limit: int, end: Callable[[Limit], None]) -> None:
@@ -60,9 +68,8 @@ def resident(pid: int) -> int:
     total, waiting = 0, [pid]
     while waiting:
         parent = waiting.pop()
+        waiting += _children(parent)
         with suppress(OSError, ValueError):
-            with open(f"/proc/{parent}/task/{parent}/children", "rb", buffering=0) as file:
-                waiting += [int(each) for each in file.read(1 << 16).split()]
             if parent != pid:
                 with open(f"/proc/{parent}/statm", "rb", buffering=0) as file:
                     total += int(file.read(256).split()[1]) * PAGE

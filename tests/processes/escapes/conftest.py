@@ -23,7 +23,7 @@ class Mode:
     """How programs are run, and by whom."""
 
     isolation: Isolation
-    ordinary: bool = True
+    user: str = "ordinary"
 
 
 MODES = {
@@ -31,10 +31,11 @@ MODES = {
     "landlock": Mode(Isolation(mode="landlock", required=True)),
     "bwrap": Mode(Isolation(mode="bwrap", required=True)),
     "list": Mode(Isolation(mode="bwrap", required=True, network=("example.org",))),
+    "program": Mode(Isolation(mode="bwrap", required=True), user="program"),
     "full": Mode(Isolation(mode="bwrap", required=True, network="full")),
 }
 if os.geteuid() == 0:
-    MODES["root"] = Mode(Isolation(mode="bwrap", required=True), ordinary=False)
+    MODES["root"] = Mode(Isolation(mode="bwrap", required=True), user="root")
 
 
 @pytest.fixture(scope="session")

@@ -28,108 +28,108 @@ from runner.processes.isolation.seccomp import NUMBERS
 from runner.processes.isolation.syscalls import MACHINE
 
 PROGRAM = os.path.join(os.path.dirname(__file__), "attempts.py")
-COLUMNS = ("none", "landlock", "bwrap", "list", "full", "root")
+COLUMNS = ("none", "landlock", "bwrap", "program", "list", "full", "root")
 TABLE = """
-write_outside                               E        -        -        -        -        -
-read_outside                                E        -        -        -        -        -
-truncate_outside                            E        -        -        -        -        -
-see_that_it_is_there                        E        E        -        -        -        -
-list_outside                                E        -        -        -        -        -
-see_sibling_scope                           E        -        -        -        -        -
-create_beside                               E        -        -        -        -        -
-write_by_symlink                            E        -        -        -        -        -
-read_by_symlink_to_directory                E        -        -        -        -        -
-read_by_dot_dot                             E        -        -        -        -        -
-read_by_proc_self_root                      E        -        -        -        -        -
-read_by_root_of_outside_process             e        -        -        -        -        -
-read_by_cwd_of_outside_process              e        -        -        -        -        -
-read_by_descriptor_of_outside_process       e        -        -        -        -        -
-read_by_root_of_pid_1                       -        -        -        -        -        -
-hard_link_to_outside                        E        -        -        -        -        -
-hard_link_that_was_there                    E        E        E        E        E        E
-rename_to_outside                           E        -        -        -        -        -
-chmod_outside                               E        E        -        -        -        -
-utime_outside                               E        E        -        -        -        -
-watch_outside                               e        e        -        -        -        -
-write_usr                                   -        -        -        -        -        -
-write_etc                                   -        -        -        -        -        -
-read_shadow                                 -        -        -        -        -        -
-leave_something_in_tmp                      E        -        -        -        -        -
-leave_something_in_shared_memory            E        -        -        -        -        -
-write_root                                  -        -        -        -        -        -
-write_dev                                   -        -        -        -        -        -
-set_uid_file_of_another                     -        -        -        -        -        -
-set_uid_file_by_open                        -        -        -        -        -        -
-open_core_pattern                           -        -        -        -        -        -
-open_proc_sys_vm                            -        -        -        -        -        -
-open_sysrq                                  -        -        -        -        -        -
-open_uevent_helper                          -        -        -        -        -        -
-open_a_cgroup                               -        -        -        -        -        -
-open_devices                                -        -        -        -        -        -
-make_a_device                               -        -        -        -        -        -
-raise_the_limit_on_namespaces               -        -        -        -        -        -
-see_outside_process                         E        E        -        -        -        -
-signal_outside_process                      E        e        -        -        -        -
-signal_the_keepers_parent                   E        e        -        -        -        -
-trace_outside_process                       e        -        -        -        -        -
-read_memory_of_outside_process              e        -        -        -        -        -
-take_descriptor_of_outside_process          e        -        -        -        -        -
-read_environment_of_outside_process         E        -        -        -        -        -
-slow_outside_process_down                   E        E        -        -        -        -
-read_limits_of_outside_process              E        E        -        -        -        -
-enter_namespaces_of_outside_process         -        -        -        -        -        -
-enter_namespaces_of_pid_1                   -        -        -        -        -        -
-read_environment_of_pid_1                   -        -        -        -        -        -
-open_memory_of_pid_1                        -        -        -        -        -        -
-trace_pid_1                                 -        -        -        -        -        -
-open_memory_of_our_parents                  e        -        -        -        -        -
-trace_our_keeper                            e        -        -        -        -        -
-shared_memory_of_outside                    E        E        -        -        -        -
-inherited_descriptors                       -        -        -        -        -        -
-leave_by_inherited_descriptor               -        -        -        -        -        -
-inherited_environment                       -        -        -        -        -        -
-reopen_standard_streams_elsewhere           -        -        -        -        -        -
-new_privileges                              E        -        -        -        -        -
-some_capability                             -        -        -        -        -        -
-capabilities_to_come                        E        E        -        -        -        -
-be_root                                     -        -        -        -        -        -
-make_a_user_namespace                       e        -        -        -        -        -
-make_a_user_namespace_by_clone              e        -        -        -        -        -
-make_a_user_namespace_by_clone3             e        -        -        -        -        -
-mount_something                             -        -        -        -        -        -
-mount_in_a_namespace_of_its_own             e        -        -        -        -        -
-remount_usr                                 -        -        -        -        -        -
-bind_mount                                  -        -        -        -        -        -
-unmount_tmp                                 -        -        -        -        -        -
-change_root                                 -        -        -        -        -        -
-name_the_machine                            -        -        -        -        -        -
-push_into_a_terminal                        e        -        -        -        -        -
-push_into_a_terminal_with_high_bits         e        -        -        -        -        -
-keyrings                                    e        -        -        -        -        -
-load_bpf                                    e        -        -        -        -        -
-io_uring                                    e        -        -        -        -        -
-user_faults                                 e        -        -        -        -        -
-performance_counters                        e        -        -        -        -        -
-open_by_handle                              e        -        -        -        -        -
-file_handles                                e        -        -        -        -        -
-another_personality                         e        -        -        -        -        -
-calls_of_another_table                      e        -        -        -        -        -
-tcp_to_loopback                             E        -        -        -        E        -
-a_proxy_that_is_not_ours                    E        -        -        -        E        -
-dns_by_udp                                  E        -        -        -        E        -
-our_proxy_to_loopback                       -        -        -        -        -        -
-our_proxy_by_a_number                       -        -        -        -        -        -
-our_proxy_to_an_unlisted_name               -        -        -        -        -        -
-abstract_socket_of_outside                  E        e        -        -        e        -
-named_socket_of_outside                     E        E        -        -        -        -
-socket_that_somebody_put_in_the_scope       E        E        E        E        E        E
-vsock                                       e        -        -        -        -        -
-raw_packets                                 -        -        -        -        -        -
-raw_internet                                e        -        -        -        -        -
-kernel_cryptography                         e        -        -        -        -        -
-see_interfaces                              e        e        -        -        e        -
-have_a_route                                e        e        -        -        e        -
-outlive_the_command                         -        -        -        -        -        -
+write_outside                               E        -        -        -        -        -        -
+read_outside                                E        -        -        -        -        -        -
+truncate_outside                            E        -        -        -        -        -        -
+see_that_it_is_there                        E        E        -        -        -        -        -
+list_outside                                E        -        -        -        -        -        -
+see_sibling_scope                           E        -        -        -        -        -        -
+create_beside                               E        -        -        -        -        -        -
+write_by_symlink                            E        -        -        -        -        -        -
+read_by_symlink_to_directory                E        -        -        -        -        -        -
+read_by_dot_dot                             E        -        -        -        -        -        -
+read_by_proc_self_root                      E        -        -        -        -        -        -
+read_by_root_of_outside_process             e        -        -        -        -        -        -
+read_by_cwd_of_outside_process              e        -        -        -        -        -        -
+read_by_descriptor_of_outside_process       e        -        -        -        -        -        -
+read_by_root_of_pid_1                       -        -        -        -        -        -        -
+hard_link_to_outside                        E        -        -        -        -        -        -
+hard_link_that_was_there                    E        E        E        E        E        E        E
+rename_to_outside                           E        -        -        -        -        -        -
+chmod_outside                               E        E        -        -        -        -        -
+utime_outside                               E        E        -        -        -        -        -
+watch_outside                               e        e        -        -        -        -        -
+write_usr                                   -        -        -        -        -        -        -
+write_etc                                   -        -        -        -        -        -        -
+read_shadow                                 -        -        -        -        -        -        -
+leave_something_in_tmp                      E        -        -        -        -        -        -
+leave_something_in_shared_memory            E        -        -        -        -        -        -
+write_root                                  -        -        -        -        -        -        -
+write_dev                                   -        -        -        -        -        -        -
+set_uid_file_of_another                     -        -        -        -        -        -        -
+set_uid_file_by_open                        -        -        -        -        -        -        -
+open_core_pattern                           -        -        -        -        -        -        -
+open_proc_sys_vm                            -        -        -        -        -        -        -
+open_sysrq                                  -        -        -        -        -        -        -
+open_uevent_helper                          -        -        -        -        -        -        -
+open_a_cgroup                               -        -        -        -        -        -        -
+open_devices                                -        -        -        -        -        -        -
+make_a_device                               -        -        -        -        -        -        -
+raise_the_limit_on_namespaces               -        -        -        -        -        -        -
+see_outside_process                         E        E        -        -        -        -        -
+signal_outside_process                      E        e        -        -        -        -        -
+signal_the_keepers_parent                   E        e        -        -        -        -        -
+trace_outside_process                       e        -        -        -        -        -        -
+read_memory_of_outside_process              e        -        -        -        -        -        -
+take_descriptor_of_outside_process          e        -        -        -        -        -        -
+read_environment_of_outside_process         E        -        -        -        -        -        -
+slow_outside_process_down                   E        E        -        -        -        -        -
+read_limits_of_outside_process              E        E        -        -        -        -        -
+enter_namespaces_of_outside_process         -        -        -        -        -        -        -
+enter_namespaces_of_pid_1                   -        -        -        -        -        -        -
+read_environment_of_pid_1                   -        -        -        -        -        -        -
+open_memory_of_pid_1                        -        -        -        -        -        -        -
+trace_pid_1                                 -        -        -        -        -        -        -
+open_memory_of_our_parents                  e        -        -        -        -        -        -
+trace_our_keeper                            e        -        -        -        -        -        -
+shared_memory_of_outside                    E        E        -        -        -        -        -
+inherited_descriptors                       -        -        -        -        -        -        -
+leave_by_inherited_descriptor               -        -        -        -        -        -        -
+inherited_environment                       -        -        -        -        -        -        -
+reopen_standard_streams_elsewhere           -        -        -        -        -        -        -
+new_privileges                              E        -        -        -        -        -        -
+some_capability                             -        -        -        -        -        -        -
+capabilities_to_come                        E        E        -        -        -        -        -
+be_root                                     -        -        -        -        -        -        -
+make_a_user_namespace                       e        -        -        -        -        -        -
+make_a_user_namespace_by_clone              e        -        -        -        -        -        -
+make_a_user_namespace_by_clone3             e        -        -        -        -        -        -
+mount_something                             -        -        -        -        -        -        -
+mount_in_a_namespace_of_its_own             e        -        -        -        -        -        -
+remount_usr                                 -        -        -        -        -        -        -
+bind_mount                                  -        -        -        -        -        -        -
+unmount_tmp                                 -        -        -        -        -        -        -
+change_root                                 -        -        -        -        -        -        -
+name_the_machine                            -        -        -        -        -        -        -
+push_into_a_terminal                        e        -        -        -        -        -        -
+push_into_a_terminal_with_high_bits         e        -        -        -        -        -        -
+keyrings                                    e        -        -        -        -        -        -
+load_bpf                                    e        -        -        -        -        -        -
+io_uring                                    e        -        -        -        -        -        -
+user_faults                                 e        -        -        -        -        -        -
+performance_counters                        e        -        -        -        -        -        -
+open_by_handle                              e        -        -        -        -        -        -
+file_handles                                e        -        -        -        -        -        -
+another_personality                         e        -        -        -        -        -        -
+calls_of_another_table                      e        -        -        -        -        -        -
+tcp_to_loopback                             E        -        -        -        -        E        -
+a_proxy_that_is_not_ours                    E        -        -        -        -        E        -
+dns_by_udp                                  E        -        -        -        -        E        -
+our_proxy_to_loopback                       -        -        -        -        -        -        -
+our_proxy_by_a_number                       -        -        -        -        -        -        -
+our_proxy_to_an_unlisted_name               -        -        -        -        -        -        -
+abstract_socket_of_outside                  E        e        -        -        -        e        -
+named_socket_of_outside                     E        E        -        -        -        -        -
+socket_that_somebody_put_in_the_scope       E        E        E        E        E        E        E
+vsock                                       e        -        -        -        -        -        -
+raw_packets                                 -        -        -        -        -        -        -
+raw_internet                                e        -        -        -        -        -        -
+kernel_cryptography                         e        -        -        -        -        -        -
+see_interfaces                              e        e        -        -        -        e        -
+have_a_route                                e        e        -        -        -        e        -
+outlive_the_command                         -        -        -        -        -        -        -
 """
 ROWS = [row.split() for row in TABLE.strip().splitlines()]
 EXPECTED = {row[0]: dict(zip(COLUMNS, row[1:], strict=True)) for row in ROWS}
@@ -137,13 +137,14 @@ MODES = [name for name in COLUMNS if name != "root" or os.geteuid() == 0]
 
 
 @pytest.fixture(scope="session")
-def outcome_of(modes, make_outside, python, as_ordinary):
+def outcome_of(modes, make_outside, python, as_ordinary, by_program):
     """Make all attempts in a mode, once; what got out."""
 
     @functools.cache
     def make(name: str) -> dict[str, tuple[bool, str]]:
         mode = modes[name]
-        with as_ordinary() if mode.ordinary else contextlib.nullcontext(0) as owner:
+        entered = {"ordinary": as_ordinary, "program": by_program}
+        with entered.get(mode.user, lambda: contextlib.nullcontext(0))() as owner:
             outside = make_outside(owner)
             before = os.stat(outside.secret)
             try:

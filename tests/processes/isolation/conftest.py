@@ -17,7 +17,8 @@ from runner.messages import Completed, Isolation
 from runner.processes.host import ProcessHost
 
 # As root we try both: what root does for programs, and what happens to everybody else.
-USERS = ("ordinary", "root") if os.geteuid() == 0 else ("ordinary",)
+# "program" is an ordinary user for whom the program bwrap has to make the namespaces.
+USERS = ("ordinary", "program", "root") if os.geteuid() == 0 else ("ordinary", "program")
 ENV = {"PATH": os.defpath, "HOME": "/home/somebody", "LANG": "C.UTF-8"}
 BWRAP = Isolation(mode="bwrap", required=True)
 
@@ -47,14 +48,15 @@ def user(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def room(user, as_ordinary) -> AsyncIterator[Room]:
+async def room(user, as_ordinary, by_program) -> AsyncIterator[Room]:
     """A room; skipped where there are no namespaces."""
     base = tempfile.mkdtemp(prefix="runner-isolation-")
     scope = os.path.join(base, "scope")
     os.mkdir(scope)
     host = ProcessHost()
     try:
-        with as_ordinary() if user == "ordinary" else contextlib.nullcontext(0) as uid:
+        entered = {"ordinary": as_ordinary, "program": by_program}
+        with entered.get(user, lambda: contextlib.nullcontext(0))() as uid:
             for path in (base, scope):
                 os.chown(path, uid, -1 if uid == os.geteuid() else uid)
             try:

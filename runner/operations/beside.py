@@ -18,7 +18,7 @@ from typing import Generic, Literal, Self, TypeVar, overload
 import attrs
 import trio
 
-from runner.errors import ExecFailed, RunnerError
+from runner.errors import NotFound, RunnerError
 from runner.messages import (
     Kill,
     ListProcesses,
@@ -33,6 +33,7 @@ from runner.messages import (
 from runner.operations.asking import Asking
 from runner.operations.done import Done, in_text
 from runner.operations.framing import Framer, Line, TextTaker
+from runner.operations.programs import command_of, input_of, require_encoding, variables_of
 
 TextT = TypeVar("TextT", str, bytes)
 SIGINT = 2
@@ -128,6 +129,7 @@ class Background:
         Args:
             encoding: None gives bytes; in text, undecodable bytes become surrogate escapes.
         """
+        require_encoding("output", encoding, self._where.name)
         news = await self._where.ask(Poll(id=self.id, position=self._position, limit=ALL))
         self._position = news.position
         missed, is_running = news.missed.total, not news.is_last
@@ -174,8 +176,7 @@ class Background:
         Raises:
             ExecFailed: it does not read it any more.
         """
-        if isinstance(data, str):
-            data = data.encode("utf-8", "surrogateescape")
+        data = input_of("write_input", data, self._where.name)
         await self._where.ask(WriteInput(id=self.id, data=data))
 
     async def close_input(self) -> None:
@@ -224,15 +225,15 @@ class Beside(Asking):
         Cancellation: it is gone before this leaves.
         """
         message = Start(
-            command=command if isinstance(command, str) else tuple(command),
+            command=command_of("start", command, self.name),
             cwd=cwd,
-            env=tuple((env or {}).items()),
-            input=self._encode("start", None, input, "utf-8"),
+            env=variables_of("start", env, self.name),
+            input=input_of("start", input, self.name),
             writes=writes,
             timeout=timeout,
             silence=silence,
             max_output=max_output,
-            log=log or "",
+            log="" if log is None else log,
         )
         started = await self.ask(message)
         return Background(started.id, started.pid, message.command, self)
@@ -284,12 +285,12 @@ class Beside(Asking):
         """A handle on a program that was started in this scope, with a position of its own.
 
         Raises:
-            ExecFailed: there is none of that id.
+            NotFound: there is none of that id.
         """
         for info in await self.processes():
             if info.id == id:
                 return Background(info.id, info.pid, info.command, self)
-        raise ExecFailed("process", id, "there is no such program", scope=self.name)
+        raise NotFound("process", id, "there is no such program", scope=self.name)
 
 
 @asynccontextmanager

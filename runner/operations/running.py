@@ -9,6 +9,7 @@ from runner.errors import ExecFailed
 from runner.messages import Completed, Exec, Leftover, Outcome
 from runner.operations.asking import Asking
 from runner.operations.done import Done, in_bytes, in_text, text_of
+from runner.operations.programs import command_of, input_of, require_encoding, variables_of
 
 
 class Running(Asking):
@@ -71,7 +72,8 @@ class Running(Asking):
             command: a line for `sh -c`, or a program with its arguments.
             cwd: where it runs, relative to the scope.
             env: variables on top of the scope's; nothing else but an allow-list is inherited.
-            input: its standard input; None = an empty one.
+            input: its standard input; None = an empty one. Of text, surrogate escapes become the
+                bytes that they were in an output.
             timeout: seconds until it is ended (TERM, then KILL); None = no limit.
             silence: seconds without any output until it is ended; None = no limit.
             max_output: bytes kept of each stream: half of them its head, half its tail.
@@ -84,27 +86,33 @@ class Running(Asking):
 
         Raises:
             ExecFailed: it could not be started; or `check`, and it did not end well.
+            NotFound, WrongType, PathEscapes, InvalidPath: the directory, or the log's path.
+            InvalidArgument: a value that no program can be run with.
 
         Cancellation: the whole tree of its processes is gone before this leaves.
         """
+        if encoding != "utf-8":
+            require_encoding("exec", encoding, self.name)
+        if not isinstance(command, str):  # and it may be gone through only once
+            command = command_of("exec", command, self.name)
         completed = await self.ask(
             Exec(
-                command=command if isinstance(command, str) else tuple(command),
+                command=command,
                 cwd=cwd,
-                env=tuple((env or {}).items()),
-                input=None if input is None else self._encode("exec", None, input, "utf-8"),
+                env=() if env is None else variables_of("exec", env, self.name),
+                input=None if input is None else input_of("exec", input, self.name),
                 timeout=timeout,
                 silence=silence,
                 max_output=max_output,
                 leftover=leftover,
-                log=log or "",
+                log="" if log is None else log,
             )
         )
         if check:
             self._check(command, completed)
         return in_bytes(completed) if encoding is None else in_text(completed)
 
-    def _check(self, command: str | Sequence[str], completed: Completed) -> None:
+    def _check(self, command: str | tuple[str, ...], completed: Completed) -> None:
         if completed.exit_code == 0 and completed.outcome is Outcome.EXITED:
             return
         line = command if isinstance(command, str) else " ".join(command)

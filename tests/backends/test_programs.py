@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
@@ -123,7 +124,7 @@ async def test_it_is_listed_while_it_runs_and_after_its_end(local):
     os.kill(first.pid, 0)
     again = await local.process(two.id)
     assert (await again.done()).exit_code == 4
-    with pytest.raises(e.ExecFailed, match="there is no such program"):
+    with pytest.raises(e.NotFound, match="there is no such program"):
         await local.process("nobody")
 
 
@@ -250,6 +251,65 @@ async def test_what_cannot_be_started_says_why(local):
     with pytest.raises(e.PathEscapes):
         await local.start("true", cwd="..")
     assert await local.processes() == ()
+
+
+@pytest.mark.parametrize("way", ["exec", "start"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        *({"command": each} for each in (None, 5, b"ls", {"ls": 1}, [b"ls"], ["ls", 1], Path("x"))),
+        *({"env": each} for each in (["A=1"], "A=1", {"A": 1}, {1: "A"}, {"A": None})),
+        *({"input": each} for each in (5, ["x"])),
+        *({"timeout": each} for each in (-1, "5", True, float("nan"), 10**400)),
+        *({"silence": each} for each in (-1, float("nan"), 10**400)),
+        *({"max_output": each} for each in (-1, 1.5, None, 10**30)),
+        *({"cwd": each} for each in (None, 5, Path())),
+        *({"log": each} for each in (5, b"log", False)),
+    ],
+    ids=repr,
+)
+async def test_what_no_program_can_be_run_with_is_refused_and_nothing_is_run(local, root, way, how):
+    with pytest.raises(e.InvalidArgument) as refused:
+        await getattr(local, way)(**{"command": "touch there", **how})
+
+    assert (refused.value.op, refused.value.scope) == (way, local.name)
+    assert os.listdir(root) == []
+
+
+async def test_text_is_utf_8_with_surrogate_escapes_both_ways_and_nothing_else(local):
+    raw = bytes(range(256)) * 3
+    (done,) = [await local.exec("cat", input=raw)]
+
+    assert (await local.exec("cat", input=done.stdout, encoding=None)).stdout == raw
+    program = await local.start("cat", input=done.stdout, writes=True)
+    await program.write(done.stdout)
+    await program.close_input()
+    assert (await program.done()).stdout == done.stdout * 2
+    for ask in (
+        lambda: local.exec("true", encoding="latin-1"),
+        lambda: program.output(encoding="latin-1"),
+    ):
+        with pytest.raises(e.InvalidArgument, match=r"latin-1.* bytes"):
+            await ask()
+    for ask in (
+        lambda: local.exec("cat", input="\ud800"),
+        lambda: local.start("cat", input="\ud800"),
+        lambda: program.write("\ud800"),
+    ):
+        with pytest.raises(e.DecodeFailed, match="character 0"):
+            await ask()
+
+
+@pytest.mark.parametrize("number", [-1, 0, 999, 2**40])
+async def test_what_is_no_signal_is_refused_and_touches_nobody(local, number):
+    program = await local.start("sleep 1000")
+
+    with pytest.raises(e.InvalidArgument, match="is no signal"):
+        await program.signal(number)
+
+    assert (await program.output()).is_running
+    assert await program.signal(signal.SIGTERM)
+    assert (await program.done()).exit_code == -signal.SIGTERM
 
 
 async def test_who_asks_for_nobody_is_told_so(local):
@@ -448,6 +508,30 @@ async def test_a_backend_holds_nothing_when_the_last_has_ended(local, root):
     (root / "go").touch()
     await program.done()
     await until(lambda: not local.holds())
+
+
+@pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")
+@pytest.mark.parametrize("kind", ["program", "reader", "writer"])
+async def test_what_a_caller_has_opened_and_forgotten_holds_nothing(
+    local, root, alive, token, kind
+):
+    await local.write("file", "old")
+
+    async def vanish():
+        opened = {
+            "program": lambda: local.stream(f"setsid sleep {token} & sleep {token}"),
+            "reader": lambda: local.open_stream("file"),
+            "writer": lambda: local.open_stream("file", "wb"),
+        }[kind]()
+        await opened.__aenter__()  # and never leaves
+
+    await vanish()
+    gc.collect()
+
+    await until(lambda: not local.holds())
+    assert alive() == []
+    assert os.listdir(root) == ["file"]
+    assert await local.read("file") == "old"
 
 
 # ---------------------------------------------------------------- logs

@@ -7,6 +7,7 @@ What these functions wait for, they wait for in trio; a program that runs beside
 from __future__ import annotations
 
 import os
+import signal as signals
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,7 +17,7 @@ from runner import messages as m
 from runner.backends.beneath import DIRECTORY
 from runner.backends.local.logs import open_log
 from runner.backends.local.place import Place
-from runner.errors import ExecFailed
+from runner.errors import ExecFailed, InvalidArgument
 from runner.processes.reins import Reins
 
 
@@ -119,6 +120,9 @@ async def wait(place: Place, message: m.Wait) -> m.Completed | None:
 def signal(place: Place, message: m.Signal) -> bool:
     """Send a signal to a program."""
     with place.answers("signal", message.id):
+        if message.signal not in signals.valid_signals():
+            reason = f"{message.signal} is no signal"
+            raise InvalidArgument("signal", message.id, reason, hint="signal.SIGTERM, say")
         return place.backgrounds.get("signal", message.id).send_signal(message.signal)
 
 

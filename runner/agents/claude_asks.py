@@ -1,4 +1,4 @@
-"""What Claude Code asks for (`can_use_tool`): from its request to an event, and back. Pure.
+"""What is said to Claude Code, and what it asks for (`can_use_tool`), as an event. Pure.
 
 It waits for the answer as long as nobody gives one. Another input can be given to the tool than it
 asked for; a question (`AskUserQuestion`) is answered by an input that has the answers in it.
@@ -6,9 +6,14 @@ asked for; a question (`AskUserQuestion`) is answered by an input that has the a
 
 from __future__ import annotations
 
-from runner.agents.claude_read import Record
+from runner.agents.claude_read import Record, version_of
 from runner.agents.events import ApprovalAsked, ApprovalKind, Decision, Question
 from runner.agents.lines import list_of, mapping_of, text_of
+from runner.agents.oneshot import as_unicode
+
+# From this version on `client_composed` makes the program take a line as it is; before, a line
+# that begins with "/" is a command of the program's own unless something stands before it.
+VERBATIM_SINCE = (2, 1, 248)
 
 _KINDS: dict[str, ApprovalKind] = {
     "Bash": "command",
@@ -20,6 +25,20 @@ _KINDS: dict[str, ApprovalKind] = {
 }
 
 _PATHS = ("file_path", "notebook_path", "path")
+
+
+def line(uuid: str, prompt: str, version: str) -> Record:
+    """What brings a prompt to the model, verbatim."""
+    if prompt.startswith("/") and version_of(version) < VERBATIM_SINCE:
+        prompt = "\n" + prompt
+    return {
+        "type": "user",
+        "message": {"role": "user", "content": as_unicode(prompt)},
+        "parent_tool_use_id": None,
+        "session_id": "",
+        "uuid": uuid,
+        "client_composed": True,
+    }
 
 
 def of_request(number: str, request: Record) -> ApprovalAsked:

@@ -31,6 +31,9 @@ Nothing here raises for what the program says; nothing here judges a turn beyond
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import ClassVar, TypeAlias
+
 import attrs
 
 from runner.agents import claude_asks, claude_errors
@@ -42,7 +45,6 @@ from runner.agents.claude_read import (
     of_change,
     of_rate_limit,
     of_results,
-    version_of,
 )
 from runner.agents.claude_turn import ClaudeTurn
 from runner.agents.driver import PLAIN, Access, Setting, TurnOptions
@@ -58,12 +60,9 @@ from runner.agents.events import (
 )
 from runner.agents.lines import mapping_of, number_of, text_of
 from runner.agents.live import LiveConversation, State
-from runner.agents.oneshot import as_unicode
 from runner.errors import LocalProtocolError
 
-# From this version on `client_composed` makes the program take a line as it is; before, a line
-# that begins with "/" is a command of the program's own unless something stands before it.
-VERBATIM_SINCE = (2, 1, 248)
+Handler: TypeAlias = "Callable[[ClaudeConversation, Record], list[Event] | None]"
 
 
 @attrs.define(eq=False)
@@ -135,18 +134,7 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
     def _send_line(self, uuid: str, prompt: str) -> None:
         if not prompt.strip():
             raise LocalProtocolError("a blank prompt does not reach the model")
-        if prompt.startswith("/") and version_of(self.version) < VERBATIM_SINCE:
-            prompt = "\n" + prompt
-        self._send(
-            {
-                "type": "user",
-                "message": {"role": "user", "content": as_unicode(prompt)},
-                "parent_tool_use_id": None,
-                "session_id": "",
-                "uuid": uuid,
-                "client_composed": True,
-            }
-        )
+        self._send(claude_asks.line(uuid, prompt, self.version))
 
     def interrupt(self) -> None:
         """Queue the request to end the turn in flight; nothing if there is none."""
@@ -167,33 +155,11 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
 
     def _translate(self, message: Record) -> tuple[str, list[Event] | None]:
         kind, subtype = text_of(message, "type"), text_of(message, "subtype")
-        return f"{kind}/{subtype}" if subtype else kind, self._translate_kind(kind, message)
+        handle = self._handlers.get(kind)
+        events = None if handle is None else handle(self, message)
+        return f"{kind}/{subtype}" if subtype else kind, events
 
-    def _translate_kind(self, kind: str, message: Record) -> list[Event] | None:  # noqa: C901, PLR0911
-        match kind:
-            case "system":
-                return self._on_system(message)
-            case "assistant":
-                return self._on_assistant(message)
-            case "user":
-                return self._on_user(message)
-            case "stream_event":
-                return self._on_stream(message)
-            case "rate_limit_event":
-                return self._on_rate_limit(message)
-            case "command_lifecycle":
-                return self._on_lifecycle(message)
-            case "control_request":
-                return self._on_request(message)
-            case "control_cancel_request":
-                return self._on_withdrawn(message)
-            case "control_response":
-                return self._on_answer(message)
-            case "result":
-                return self._on_result(message)
-            case _:
-                pass
-        return None
+    # Each handler gives events, or None for what has no translation.
 
     def _on_system(self, message: Record) -> list[Event] | None:
         match text_of(message, "subtype"):
@@ -342,3 +308,18 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
         self._cost = self._cost if total is None else total
         begun: list[Event] = [] if turn.begun else [TurnStarted(turn=turn.id)]
         return [*begun, turn.ended(result, cost)]
+
+    _handlers: ClassVar[
+        Mapping[str, Callable[[ClaudeConversation, Record], list[Event] | None]]
+    ] = {
+        "system": _on_system,
+        "assistant": _on_assistant,
+        "user": _on_user,
+        "stream_event": _on_stream,
+        "rate_limit_event": _on_rate_limit,
+        "command_lifecycle": _on_lifecycle,
+        "control_request": _on_request,
+        "control_cancel_request": _on_withdrawn,
+        "control_response": _on_answer,
+        "result": _on_result,
+    }

@@ -27,6 +27,7 @@ class ClaudeTurn(LiveTurn):
         queued: the lines that it has read, and says that it has not begun with.
         held: a result that came before all lines were taken up.
         spent: the tokens of the results that were not the last one.
+        is_cut: such a result came after we had asked for the end.
         marker: the uuid of the last message in the conversation.
         answer: the tokens of the answer that is being streamed.
         error_word: the program's word for a failure.
@@ -39,6 +40,7 @@ class ClaudeTurn(LiveTurn):
     queued: set[str] = attrs.field(factory=set)
     held: Record | None = None
     spent: Usage = attrs.field(factory=Usage)
+    is_cut: bool = False
     marker: str = ""
     answer: Usage = attrs.field(factory=Usage)
     error_word: str = ""
@@ -57,6 +59,7 @@ class ClaudeTurn(LiveTurn):
             return False
         if self.held is not None and self.begun:
             self.spent += usage_of(mapping_of(self.held, "usage"))
+            self.is_cut |= self.interrupted
         self.held = None
         self.begun = True
         self.queued.discard(uuid)
@@ -87,6 +90,8 @@ class ClaudeTurn(LiveTurn):
         error = claude_errors.of_result(
             result, self.error_word, self.retry, interrupted=self.interrupted
         )
+        if error is None and self.is_cut:
+            error = ErrorClass.INTERRUPTED
         usage = self.spent + usage_of(mapping_of(result, "usage"))
         return TurnEnded(
             turn=self.id,

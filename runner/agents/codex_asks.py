@@ -12,7 +12,7 @@ import attrs
 
 from runner.agents.codex_read import Record
 from runner.agents.events import ApprovalAsked, ApprovalKind, Decision, Question
-from runner.agents.lines import list_of, mapping_of, text_of
+from runner.agents.lines import decode_value, list_of, mapping_of, text_of
 
 Answer = Callable[[ApprovalAsked, Decision], Record]
 
@@ -42,10 +42,28 @@ def _permissions(asked: ApprovalAsked, decision: Decision) -> Record:
 
 
 def _elicited(asked: ApprovalAsked, decision: Decision) -> Record:
-    if not decision.allow:
+    """The answer to an MCP server's question, or to whether one of its tools may be used."""
+    if not decision.allow or (decision.input is not None and not asked.questions):
         return {"action": "decline", "content": None, "_meta": None}
-    content: Record = dict(decision.answers) if decision.input is None else decision.input
+    fields = mapping_of(mapping_of(asked.input, "requestedSchema"), "properties")
+    given = {key: _typed(text, mapping_of(fields, key)) for key, text in decision.answers.items()}
+    content = given if decision.input is None else decision.input
     return {"action": "accept", "content": content, "_meta": None}
+
+
+def _typed(text: str, schema: Record) -> object:
+    """An answer as its schema has it; as the text that it is, if it cannot be that."""
+    kind = text_of(schema, "type")
+    value = decode_value(text.strip().lower().encode("utf-8", "replace"))
+    match kind:
+        case "boolean" if isinstance(value, bool):
+            return value
+        case "integer" | "number" if isinstance(value, (int, float)) and value is not True:
+            return value
+        case "array":
+            return text.split(", ")
+        case _:
+            return text
 
 
 @attrs.frozen
@@ -77,18 +95,55 @@ def of_request(number: object, method: str, params: Record, item: Record) -> App
     request = _REQUESTS.get(method)
     if request is None:
         return None
+    if method == "mcpServer/elicitation/request":
+        return _of_elicitation(str(number), params)
     changes = {key: item[key] for key in ("changes",) if key in item}
     paths = [text_of(each, "path") for each in list_of(item, "changes") if isinstance(each, dict)]
     paths += mapping_of(params, "fileChanges")
     questions = tuple(_questions(params))
     return ApprovalAsked(
         id=str(number),
-        tool=_tool(method, params),
+        tool=method.removeprefix("item/").removeprefix("tool/").split("/")[0],
         input={**params, **changes},
-        kind="question" if questions else request.kind,
+        kind=request.kind,
         text=_text(params, questions, paths),
         paths=tuple(path for path in paths if path),
         questions=questions,
+    )
+
+
+def _of_elicitation(number: str, params: Record) -> ApprovalAsked:
+    """An MCP server asks something, or codex asks whether a tool of one may be used."""
+    server, meta = text_of(params, "serverName"), mapping_of(params, "_meta")
+    if text_of(meta, "codex_approval_kind") == "mcp_tool_call":
+        return ApprovalAsked(
+            id=number,
+            tool=f"mcp__{server}__{text_of(meta, 'tool_name')}",
+            input=mapping_of(meta, "tool_params"),
+            text=text_of(params, "message"),
+        )
+    fields = mapping_of(mapping_of(params, "requestedSchema"), "properties")
+    questions = tuple(_field(name, mapping_of(fields, name)) for name in fields)
+    return ApprovalAsked(
+        id=number,
+        tool=f"mcp__{server}",
+        input=params,
+        kind="question" if questions else "tool",
+        text=text_of(params, "message"),
+        questions=questions,
+    )
+
+
+def _field(name: str, schema: Record) -> Question:
+    """A field of a form, as a question."""
+    items = mapping_of(schema, "items") if text_of(schema, "type") == "array" else schema
+    options = tuple(each for each in list_of(items, "enum") if isinstance(each, str))
+    return Question(
+        id=name,
+        text=text_of(schema, "description") or text_of(schema, "title") or name,
+        options=options,
+        is_open=not options,
+        is_several=items is not schema,
     )
 
 
@@ -97,17 +152,12 @@ def answer(method: str, asked: ApprovalAsked, decision: Decision) -> Record:
     return _REQUESTS[method].answer(asked, decision)
 
 
-def _tool(method: str, params: Record) -> str:
-    server = text_of(params, "serverName")
-    return server or method.removeprefix("item/").removeprefix("tool/").split("/")[0]
-
-
 def _text(params: Record, questions: tuple[Question, ...], paths: list[str]) -> str:
     command = params.get("command")
     words = command if isinstance(command, list) else [command]
     said = " ".join(word for word in words if isinstance(word, str))
     asked = "\n".join(question.text for question in questions)
-    named = said or asked or text_of(params, "message") or text_of(params, "reason")
+    named = said or asked or text_of(params, "reason")
     return named or ", ".join(paths)
 
 

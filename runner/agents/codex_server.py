@@ -30,7 +30,7 @@ import re
 
 import attrs
 
-from runner.agents import codex_asks
+from runner.agents import codex_asks, codex_open
 from runner.agents.codex_read import (
     Record,
     credential_of,
@@ -40,7 +40,7 @@ from runner.agents.codex_read import (
     usage_of,
 )
 from runner.agents.codex_turn import CodexTurn
-from runner.agents.driver import PLAIN, Access, McpServer, Setting, TurnOptions
+from runner.agents.driver import PLAIN, Access, Setting, TurnOptions
 from runner.agents.events import (
     ApprovalAsked,
     ApprovalClosed,
@@ -59,18 +59,6 @@ from runner.agents.events import (
 from runner.agents.lines import mapping_of, text_of
 from runner.agents.live import LiveConversation, State
 from runner.agents.oneshot import as_unicode
-
-SANDBOX: dict[Access, dict[str, object]] = {
-    "read-only": {"type": "readOnly"},
-    "workspace-write": {
-        "type": "workspaceWrite",
-        "writableRoots": [],
-        "networkAccess": False,
-        "excludeTmpdirEnvVar": False,  # the session's own
-        "excludeSlashTmp": True,
-    },
-    "danger-full-access": {"type": "dangerFullAccess"},
-}
 
 _METHOD_NOT_FOUND = -32601  # JSON-RPC 2.0, section 5.1
 
@@ -119,8 +107,8 @@ class CodexConversation(LiveConversation[CodexTurn]):
             threadId=self.thread,
             input=_as_input(prompt),
             cwd=self.setting.cwd,
-            approvalPolicy=self._approval(access),
-            sandboxPolicy=SANDBOX[access],
+            approvalPolicy=codex_open.policy(self.setting, access),
+            sandboxPolicy=codex_open.SANDBOX[access],
             **({} if schema is None else {"outputSchema": schema}),
         )
         self._begin(CodexTurn(id=turn, request=number, has_schema=schema is not None))
@@ -146,10 +134,6 @@ class CodexConversation(LiveConversation[CodexTurn]):
         self._send({"id": number, "result": codex_asks.answer(method, asked, decision)})
         if not decision.allow and decision.message:
             self.steer(decision.message)
-
-    def _approval(self, access: Access) -> str:
-        asks = self.setting.approvals and access != "danger-full-access"
-        return "on-request" if asks else "never"
 
     def interrupt(self) -> None:
         """Queue the request to end the turn in flight; nothing if there is none.
@@ -208,34 +192,11 @@ class CodexConversation(LiveConversation[CodexTurn]):
         self._send({"method": "initialized"})
         self.state = State.OPENING
         self._send({"id": "account", "method": "account/read", "params": {"refreshToken": False}})
-        self._open_thread()
-        return None
-
-    def _open_thread(self) -> None:
-        setting, origin = self.setting, self.setting.origin
-        access = setting.options.access or self.access
-        params: dict[str, object] = {
-            "cwd": setting.cwd,
-            "approvalPolicy": self._approval(access),
-            "sandbox": access,
-        }
-        if self.model:
-            params["model"] = self.model
-        if setting.servers:
-            servers = {each.name: _server(each) for each in setting.servers}
-            params["config"] = {"mcp_servers": servers}
-        if setting.resume:
-            method = "thread/resume"
-            params |= {"threadId": setting.conversation, "excludeTurns": True}
-        elif origin is not None:
-            method = "thread/fork"
-            params |= {"threadId": origin.conversation, "excludeTurns": True}
-            if origin.marker:
-                params["lastTurnId"] = origin.marker
-        else:
-            method = "thread/start"
+        method, params = codex_open.thread(self.setting, self.access, self.model)
+        if method == "thread/start":
             self._total = Usage()
         self._request(method, **params)
+        return None
 
     def _on_thread(self, result: Record, trouble: str) -> list[Event]:
         asked = self.setting.conversation
@@ -360,10 +321,3 @@ class CodexConversation(LiveConversation[CodexTurn]):
 
 def _as_input(prompt: str) -> list[dict[str, str]]:
     return [{"type": "text", "text": as_unicode(prompt)}]
-
-
-def _server(server: McpServer) -> dict[str, object]:
-    if server.url:
-        return {"url": server.url, "http_headers": server.headers}
-    program, *args = server.command
-    return {"command": program, "args": args, "env": server.env}

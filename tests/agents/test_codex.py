@@ -9,8 +9,8 @@ import pytest
 
 from runner.agents import codex_errors
 from runner.agents.codex import CodexDriver
+from runner.agents.codex_open import SANDBOX
 from runner.agents.codex_read import of_completed, of_started, rate_limited
-from runner.agents.codex_server import SANDBOX
 from runner.agents.driver import CodexAgent, Setting
 from runner.agents.events import (
     ConversationStarted,

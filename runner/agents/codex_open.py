@@ -1,0 +1,73 @@
+"""How a thread of codex is opened: begun, resumed or forked, and what it may do. Pure.
+
+Where somebody decides, codex asks ("on-request") for what its sandbox does not let it do; where
+nobody does, it is told so ("never"), and has to make do without. With full access it has nothing to
+ask for.
+"""
+
+from __future__ import annotations
+
+from runner.agents.driver import Access, McpServer, Setting
+
+SANDBOX: dict[Access, dict[str, object]] = {
+    "read-only": {"type": "readOnly"},
+    "workspace-write": {
+        "type": "workspaceWrite",
+        "writableRoots": [],
+        "networkAccess": False,
+        "excludeTmpdirEnvVar": False,  # the session's own
+        "excludeSlashTmp": True,
+    },
+    "danger-full-access": {"type": "dangerFullAccess"},
+}
+
+
+def policy(setting: Setting, access: Access) -> str:
+    """Whether it asks."""
+    return "on-request" if _asks(setting, access) else "never"
+
+
+def thread(setting: Setting, own: Access, model: str) -> tuple[str, dict[str, object]]:
+    """The request that opens the setting's thread.
+
+    Args:
+        setting: whose.
+        own: the agent record's access.
+        model: the agent record's; may be empty.
+    """
+    access, origin = setting.options.access or own, setting.origin
+    params: dict[str, object] = {
+        "cwd": setting.cwd,
+        "approvalPolicy": policy(setting, access),
+        "sandbox": access,
+    }
+    if model:
+        params["model"] = model
+    if setting.servers:
+        asks = _asks(setting, access)
+        servers = {each.name: _server(each, asks=asks) for each in setting.servers}
+        params["config"] = {"mcp_servers": servers}
+    if setting.resume:
+        return "thread/resume", {
+            "threadId": setting.conversation,
+            "excludeTurns": True,
+            **params,
+        }
+    if origin is None:
+        return "thread/start", params
+    if origin.marker:
+        params["lastTurnId"] = origin.marker
+    return "thread/fork", {"threadId": origin.conversation, "excludeTurns": True, **params}
+
+
+def _asks(setting: Setting, access: Access) -> bool:
+    return setting.approvals and access != "danger-full-access"
+
+
+def _server(server: McpServer, *, asks: bool) -> dict[str, object]:
+    # Where nobody is asked, codex would refuse what it would ask for.
+    mode = {"default_tools_approval_mode": "auto" if asks else "approve"}
+    if server.url:
+        return {"url": server.url, "http_headers": server.headers, **mode}
+    program, *args = server.command
+    return {"command": program, "args": args, "env": server.env, **mode}

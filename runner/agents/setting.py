@@ -1,0 +1,113 @@
+"""What a session tells an agent's driver: where a program is started, and what holds for a turn.
+
+Values only, checked where they are made; `runner.agents.driver` passes their names on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+import attrs
+
+from runner.errors import ConfigError
+
+Access: TypeAlias = Literal["read-only", "workspace-write", "danger-full-access"]
+
+# What an agent is told whose program asks where nobody can be asked.
+UNATTENDED = (
+    "Refused: this session runs unattended and nobody can be asked for permission."
+    " Do not try this again; go on without it, or say at the end what could not be done."
+)
+
+
+@attrs.frozen(kw_only=True)
+class McpServer:
+    """A server of tools (Model Context Protocol), started or reached by the agent's program.
+
+    Attributes:
+        name: letters, digits, "_" and "-"; what its tools are called after.
+        command: the program and its arguments, for one that is spoken to over its pipes.
+        url: for one that is spoken to over HTTP.
+        env: variables for the program.
+        headers: for each request.
+
+    Raises:
+        ConfigError: the name is none, or not exactly one of `command` and `url` is given.
+    """
+
+    name: str
+    command: tuple[str, ...] = ()
+    url: str = ""
+    env: dict[str, str] = attrs.field(factory=dict)
+    headers: dict[str, str] = attrs.field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", self.name):
+            raise ConfigError(
+                f"an MCP server's name is letters, digits, '_' and '-', not {self.name!r}"
+            )
+        if bool(self.command) == bool(self.url):
+            raise ConfigError(f"the MCP server {self.name!r} needs either a command or a url")
+
+
+@attrs.frozen(kw_only=True)
+class Origin:
+    """What a conversation that begins is a copy of.
+
+    Attributes:
+        conversation: the id by which the program knows it.
+        history: the program's own file of it, an absolute path: what `Driver.history` finds.
+        marker: after which turn, as its `TurnEnded` said it; empty = its end.
+    """
+
+    conversation: str
+    history: str
+    marker: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class TurnOptions:
+    """What holds for one turn.
+
+    Attributes:
+        access: what it may do; None = as the agent's record says.
+        schema: the JSON schema of its final answer; None = any text.
+    """
+
+    access: Access | None = None
+    schema: Mapping[str, object] | None = None
+
+
+PLAIN = TurnOptions()
+
+
+@attrs.frozen(kw_only=True)
+class Setting:
+    """Where a program is started.
+
+    Attributes:
+        cwd: the directory that the conversation is about, absolute.
+        private: an own directory of this session, absolute, mode 0700: HOME and configuration.
+        conversation: the id of the conversation to resume, or the one to begin with.
+        resume: whether that conversation has been begun before.
+        prompt: the prompt, for a driver whose process serves one turn only.
+        turn: the number of that turn, from 1.
+        options: what holds for the turns of this process, as far as they do not say it themselves.
+        origin: for a conversation that has not been begun before, what it is a copy of.
+        servers: what it may use, and no others than those and the agent record's.
+        approvals: somebody decides what the program asks for. If not, the program is told to ask
+            nobody, as far as it can be told; what it asks all the same has to be refused.
+    """
+
+    cwd: str
+    private: str
+    conversation: str
+    resume: bool
+    prompt: str = ""
+    turn: int = 1
+    options: TurnOptions = PLAIN
+    origin: Origin | None = None
+    servers: tuple[McpServer, ...] = ()
+    approvals: bool = False

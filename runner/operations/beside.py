@@ -57,7 +57,7 @@ class Fresh(Generic[TextT]):
 
 
 class Follower:
-    """Lines of a program as they come; an async iterator, for one task.
+    """Lines of a program as they come; an async iterator. Tasks that share one take turns.
 
     Who is slow slows nobody: what is not kept any more is missed, and counted.
     """
@@ -69,6 +69,7 @@ class Follower:
         self._framer = Framer()
         self._lines: deque[Line] = deque()
         self._is_over = False
+        self._turn = trio.Lock()
 
     @property
     def missed(self) -> int:
@@ -83,9 +84,12 @@ class Follower:
         while not self._lines:
             if self._is_over:
                 raise StopAsyncIteration
-            news = await self._where.ask(Poll(id=self._id, position=self._position, wait=None))
-            self._position, self._is_over = news.position, news.is_last
-            self._lines.extend(self._framer.take(news))
+            async with self._turn:
+                if self._lines or self._is_over:
+                    continue
+                news = await self._where.ask(Poll(id=self._id, position=self._position, wait=None))
+                self._position, self._is_over = news.position, news.is_last
+                self._lines.extend(self._framer.take(news))
         return self._lines.popleft()
 
 
@@ -105,6 +109,7 @@ class Background:
     _where: Asking
     _position: Position = attrs.field(factory=Position)
     _taker: TextTaker = attrs.field(factory=TextTaker)
+    _turn: trio.Lock = attrs.field(factory=trio.Lock)
 
     def __repr__(self) -> str:
         return f"<Background {self.command!r}, pid {self.pid}, in {self._where.name!r}>"
@@ -126,12 +131,15 @@ class Background:
     ) -> Fresh[str] | Fresh[bytes]:
         """What has come of its output since the last call on this handle; at most `max_output`.
 
+        Of tasks that look at the same time, each gets what the others have not had.
+
         Args:
             encoding: None gives bytes; in text, undecodable bytes become surrogate escapes.
         """
         require_encoding("output", encoding, self._where.name)
-        news = await self._where.ask(Poll(id=self.id, position=self._position, limit=ALL))
-        self._position = news.position
+        async with self._turn:
+            news = await self._where.ask(Poll(id=self.id, position=self._position, limit=ALL))
+            self._position = news.position
         missed, is_running = news.missed.total, not news.is_last
         out = self._taker.take(news, "stdout", torn=encoding is None)
         err = self._taker.take(news, "stderr", torn=encoding is None)

@@ -101,6 +101,24 @@ async def test_output_is_what_came_since_the_last_look(local, root):
     assert done.duration > 0
 
 
+@pytest.mark.parametrize("attempt", range(5))
+async def test_tasks_that_look_through_one_handle_get_each_piece_once(local, attempt):
+    program = await local.start("seq 20000; sleep 1000")
+    seen = []
+
+    async def look():
+        seen.append((await program.output()).stdout)
+
+    with trio.fail_after(20):
+        while sum(map(len, seen)) < sum(len(str(number)) + 1 for number in range(1, 20001)):
+            async with trio.open_nursery() as nursery:
+                for _ in range(5):
+                    nursery.start_soon(look)
+
+    numbers = "".join(seen).split()  # pieces end where they were cut: only in order are they whole
+    assert numbers == [str(number) for number in range(1, 20001)]
+
+
 async def test_a_program_runs_in_the_scope_with_its_environment(root):
     local = LocalBackend(root, env={"A": "scope", "B": "scope"})
     await local.mkdir("sub")
@@ -408,6 +426,34 @@ async def test_any_number_of_followers_get_every_line(local):
             nursery.start_soon(follow, program)
 
     assert got == [[str(number) for number in range(1, 20001)]] * 20
+
+
+async def test_who_leaves_early_comes_late_or_is_slow_disturbs_no_other_follower(local, root):
+    got = {"early": [], "slow": [], "late": [], "shared": []}
+
+    async def follow(follower, name, most=1 << 30, pause=0.0):
+        async for line in follower:
+            got[name].append(line.text)
+            await trio.sleep(pause)
+            if len(got[name]) == most:
+                break
+
+    script = "seq 500; while [ ! -e go ]; do sleep 0.01; done; seq 501 1000"
+    async with local.stream(script) as program, trio.open_nursery() as nursery:
+        nursery.start_soon(follow, program.follow(), "early", 5)
+        nursery.start_soon(follow, program.follow(), "slow", 1 << 30, 0.0005)
+        shared = program.follow()
+        for _ in range(3):
+            nursery.start_soon(follow, shared, "shared")
+        await until(lambda: len(got["early"]) == 5)
+        (root / "go").touch()
+        await program.wait()
+        nursery.start_soon(follow, program.follow(), "late")
+
+    every = [str(number) for number in range(1, 1001)]
+    assert got["early"] == every[:5]
+    assert got["slow"] == got["late"] == every
+    assert sorted(got["shared"], key=int) == every
 
 
 async def test_a_follower_that_never_reads_slows_nobody_and_knows_what_it_missed(local):

@@ -52,8 +52,9 @@ class Descent:
         return self._fds[-1] if self._fds else self._top
 
     def open(self, names: Names, flags: int) -> int:
-        """Open the directory at names; yours to close."""
-        return os.open(".", flags | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.go(names))
+        """Open the directory at names; yours to close. We are then in the one above it."""
+        flags |= os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        return os.open(names[-1] if names else ".", flags, dir_fd=self.go(names[:-1]))
 
     def close(self) -> None:
         """Let go of all descriptors but the top."""

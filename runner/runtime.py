@@ -40,6 +40,7 @@ from runner.jobs.prepare import prepare
 from runner.jobs.progress import Control, Observer, Report
 from runner.jobs.spec import Batch
 from runner.messages import InForce, Isolation
+from runner.messages.isolation import Decided
 from runner.processes.host import ProcessHost
 from runner.processes.isolation.trial import try_isolation
 from runner.processes.sweep import RunMarker, sweep_stale_runs
@@ -48,6 +49,7 @@ from runner.scopes.operation_log import OperationLog
 from runner.scopes.permissions import Permissions, Ruleset
 from runner.scopes.permitted import PermittedBackend
 from runner.scopes.presets import PresetName
+from runner.scopes.reaching import reaching
 from runner.scopes.safety import Lint, OnDangerous, Policy
 from runner.scopes.scope import Asker, Ground, Scope
 from runner.scopes.worker import WorkerAsker
@@ -88,6 +90,7 @@ class Runner:
         *,
         env: Mapping[str, str] | None = None,
         isolation: Isolation | None = None,
+        decided: Decided | None = None,
         permissions: Permissions | Ruleset | PresetName | None = None,
         lint: Policy | Lint = "footgun",
         on_dangerous: OnDangerous | None = None,
@@ -100,6 +103,8 @@ class Runner:
                 effect makes it.
             env: variables for the programs that run in it, on top of the allow-listed ones.
             isolation: what is to hold those programs inside it; None = nothing.
+            decided: told of each decision of the proxy, if the isolation lists hosts; to be quick.
+                So is the operation log, as "connect".
             permissions: what may be done in it: a ruleset, "default", "permissive", "read-only" or
                 "strict", or a `Permissions` with who is asked; None = everything.
             lint: which commands are taken for accidents and refused: "footgun" (`rm -rf /`, a pipe
@@ -113,13 +118,16 @@ class Runner:
         name = os.fspath(path)
         if not name:
             raise ConfigError('a scope needs a path; "." is the current directory')
+        logs = () if operation_log is None else (operation_log,)
+        told = reaching(name, isolation, logs, decided)
+        ground = Ground(root=os.path.abspath(name), isolation=isolation, reaching=told)
         return Scope(
             name,
-            Ground(root=os.path.abspath(name), isolation=isolation).granting(permissions),
+            ground.granting(permissions),
             dict(env) if env else NO_ENV,
             self._asker_of,
             lints=lint_of(lint, on_dangerous),
-            logs=() if operation_log is None else (operation_log,),
+            logs=logs,
         )
 
     def session(
@@ -171,6 +179,7 @@ class Runner:
             idle_after=self.config.idle_after_session,
             durable=durable,
             isolation=scope.ground.isolation,
+            decided=scope.ground.reaching,
         )
 
     async def run_batch(
@@ -237,6 +246,7 @@ class Runner:
             ground.directory,
             host=self._host,
             isolation=ground.isolation,
+            decided=ground.reaching,
             beneath=None if ground.inner == "." else ground.root,
         )
         granted = PermittedBackend(backend, ground.permissions) if ground.permissions else backend

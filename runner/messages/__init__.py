@@ -44,7 +44,7 @@ from runner.messages.effects import (
     Upload,
     Write,
 )
-from runner.messages.isolation import InForce, Isolation, Limit, Limits
+from runner.messages.isolation import InForce, Isolation, Limit, Limits, NetworkDecision
 from runner.messages.message import AnswerT, Message
 from runner.messages.observations import (
     Digest,
@@ -135,6 +135,7 @@ __all__ = [
     "Message",
     "Mkdir",
     "Move",
+    "NetworkDecision",
     "News",
     "Observation",
     "OpenReader",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypeAlias
 
 import attrs
@@ -206,3 +206,24 @@ class InForce:
     network: Literal["none", "full", "proxy"] = "full"
     limits: tuple[tuple[Limit, str], ...] = ()
     lacking: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class NetworkDecision:
+    """What the proxy has decided when a program asked for a host.
+
+    Attributes:
+        host, port: as the program asked for them.
+        allowed: whether it was let through.
+        reason: why not.
+        address: where it was let through to.
+    """
+
+    host: str
+    port: int
+    allowed: bool
+    reason: Literal["", "not on the list", "no such host", "not a public address", "no answer"] = ""
+    address: str = ""
+
+
+Decided: TypeAlias = Callable[[NetworkDecision], object]

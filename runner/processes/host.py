@@ -31,14 +31,13 @@ import trio
 
 from runner.errors import ExecFailed
 from runner.messages import Completed, Isolation, Outcome
-from runner.messages.isolation import ModeInForce
+from runner.messages.isolation import Decided, ModeInForce
 from runner.processes import sweep
 from runner.processes.guardian_link import GuardianLink
 from runner.processes.isolation.choosing import Choice, choose, locate
 from runner.processes.isolation.inside import Inside
 from runner.processes.isolation.probe import Way
 from runner.processes.isolation.program import find_program
-from runner.processes.isolation.proxy import Decided
 from runner.processes.keepers import PATIENCE, Keepers
 from runner.processes.kept import Kept
 from runner.processes.launch import Launch

@@ -45,7 +45,7 @@ from runner.messages import (
     Start,
     Started,
 )
-from runner.messages.isolation import narrowed
+from runner.messages.isolation import Decided, narrowed
 from runner.operations import Operations
 from runner.operations.op_names import op_name, subject_of
 from runner.operations.soundness import require_sound
@@ -55,6 +55,7 @@ from runner.scopes.linting import lint_of, require_harmless
 from runner.scopes.operation_log import OperationLog, logged
 from runner.scopes.permissions import Grant, Kind, Permissions, Ruleset
 from runner.scopes.presets import PresetName, permissions_of
+from runner.scopes.reaching import Reaching, reaching
 from runner.scopes.safety import Lint, OnDangerous, Policy
 
 
@@ -67,6 +68,7 @@ class Ground:
         inner: the path from there to the scope, "." for the outermost itself; it never leaves
             the root, whatever links there are.
         isolation: what is to hold its programs inside it; None = nothing.
+        reaching: told what they reach for by the network, where hosts are listed.
         permissions: what may be done there; all of them must allow it, an outer scope's first.
         is_straight: no link is followed there.
     """
@@ -74,6 +76,7 @@ class Ground:
     root: str
     inner: str = "."
     isolation: Isolation | None = None
+    reaching: Reaching | None = None
     permissions: tuple[Grant, ...] = ()
     is_straight: bool = False
 
@@ -154,6 +157,7 @@ class Scope(Operations):
         *,
         env: Mapping[str, str] | None = None,
         isolation: Isolation | None = None,
+        decided: Decided | None = None,
         permissions: Permissions | Ruleset | PresetName | None = None,
         lint: Policy | Lint = "off",
         on_dangerous: OnDangerous | None = None,
@@ -166,6 +170,8 @@ class Scope(Operations):
             env: variables on top of this scope's.
             isolation: what is to hold its programs as well as what holds this scope's does: the
                 stricter of both is in force.
+            decided: told of each decision of the proxy, if hosts are listed, as well as who is told
+                for this scope.
             permissions: what may be done in it; this scope's must allow it as well.
             lint: looks at its commands as well as this scope's does.
             on_dangerous: told what that finds; True lets it pass.
@@ -179,20 +185,24 @@ class Scope(Operations):
         if not path or os.path.isabs(path) or _leads_out(os.path.normpath(path)):
             reason = "a scope inside a scope needs a relative path that stays inside"
             raise InvalidPath("scope", path, reason, scope=self.path)
+        name = os.path.join(self.path, path)
+        logs = self.logs if operation_log is None else (*self.logs, operation_log)
+        held, told = narrowed(self.ground.isolation, isolation), self.ground.reaching
         ground = Ground(
             root=self.ground.root,
             inner=inner,
-            isolation=narrowed(self.ground.isolation, isolation),
+            isolation=held,
+            reaching=reaching(name, held, logs, *(told.decided if told else ()), decided),
             permissions=self.ground.permissions,
             is_straight=self.ground.is_straight,
         )
         return Scope(
-            os.path.join(self.path, path),
+            name,
             ground.granting(permissions),
             {**self.env, **(env or {})},
             self._asker_of,
             lints=self.lints + lint_of(lint, on_dangerous),
-            logs=self.logs if operation_log is None else (*self.logs, operation_log),
+            logs=logs,
             life=Life(self._life),
             outer=self,
         )

@@ -17,6 +17,7 @@ from runner.agents.driver import Agent, Driver
 from runner.agents.registry import make_agent, make_driver
 from runner.errors import ConfigError
 from runner.messages import Isolation
+from runner.messages.isolation import Decided
 from runner.processes.host import ProcessHost
 from runner.sessions.actor import READY, SessionActor
 from runner.sessions.changes import DEFAULT_IGNORE, Scanner
@@ -68,6 +69,7 @@ class Sessions:
         ready: float = READY,
         durable: bool = True,
         isolation: Isolation | None = None,
+        decided: Decided | None = None,
     ) -> Session:
         """Make a session; nothing happens before its first use.
 
@@ -85,6 +87,7 @@ class Sessions:
             durable: whether it is kept: record, transcript, and the right to be its only owner.
                 Without, nothing of it is left when it is closed.
             isolation: what is to hold its program inside the directory; None = nothing.
+            decided: told what the network's proxy decides, if the isolation lists hosts.
 
         Raises:
             ConfigError: the agent, the id or the timeout cannot be used.
@@ -98,7 +101,12 @@ class Sessions:
                 " dots, underscores and dashes, and begins with a letter or a digit"
             )
         starter = Starter(
-            agent=record, driver=used, means=self.means, env=dict(env or {}), isolation=isolation
+            agent=record,
+            driver=used,
+            means=self.means,
+            env=dict(env or {}),
+            isolation=isolation,
+            decided=decided,
         )
         scanner = Scanner(directory, self.means.scans, ignore)
         if durable or not used.process_per_turn:

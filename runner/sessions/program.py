@@ -24,6 +24,7 @@ from runner.agents.driver import Conversation, Launch, Rung
 from runner.agents.events import Event
 from runner.errors import AgentUnavailable, ExecFailed
 from runner.messages import InForce, Isolation, Limit, Outcome
+from runner.messages.isolation import Decided
 from runner.processes.host import ProcessHost
 from runner.processes.output import Capture
 from runner.processes.process import Process
@@ -44,6 +45,7 @@ class Program:
 
     Attributes:
         isolation: what is to hold it inside its directory; None = nothing.
+        decided: told what the network's proxy decides.
         on_event: gets this and everything that the program says, in order; must not wait. It does
             not know this by itself: a cycle for every turn is much to collect.
         started: it runs, or could not be started: then `failure` says why.
@@ -61,6 +63,7 @@ class Program:
     conversation: Conversation
     on_event: Callable[[Program, Event], None]
     isolation: Isolation | None = None
+    decided: Decided | None = None
     started: trio.Event = attrs.field(factory=trio.Event)
     ready: trio.Event = attrs.field(factory=trio.Event)
     ended: trio.Event = attrs.field(factory=trio.Event)
@@ -89,6 +92,7 @@ class Program:
                     env=self.env,
                     stdin=self.launch.stdin,
                     isolation=self.isolation,
+                    decided=self.decided,
                 ) as process:
                     self._process = process
                     self.in_force = process.isolation
@@ -132,6 +136,7 @@ class Program:
                 max_output=QUIET,
                 grace=self.patience,
                 isolation=self.isolation,
+                decided=self.decided,
             )
             self.exit_code = done.exit_code
             self._left = done.leftovers

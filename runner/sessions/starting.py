@@ -17,6 +17,7 @@ from runner.agents.driver import Agent, Driver, Launch, Setting
 from runner.agents.events import Event
 from runner.errors import AgentError, AgentUnavailable
 from runner.messages import Isolation
+from runner.messages.isolation import Decided
 from runner.processes.environment import base_environment
 from runner.processes.host import ProcessHost
 from runner.sessions.private import copy_files, make_private, seed, write_files
@@ -56,6 +57,7 @@ class Starter:
         env: variables of the session's scope; the driver's own win.
         isolation: what is to hold the program inside that scope, and the session's private
             directory; None = nothing.
+        decided: told what the network's proxy decides.
     """
 
     agent: Agent
@@ -63,6 +65,7 @@ class Starter:
     means: Means
     env: Mapping[str, str]
     isolation: Isolation | None = None
+    decided: Decided | None = None
 
     def make_program(
         self,
@@ -103,6 +106,7 @@ class Starter:
             conversation=driver.conversation(setting),
             on_event=on_event,
             isolation=self._isolation(state.private),
+            decided=self.decided,
         )
 
     def _isolation(self, private: str) -> Isolation | None:

@@ -39,6 +39,7 @@ from runner.backends.roots import Root
 from runner.backends.straight import Resolved
 from runner.backends.threads import in_thread
 from runner.messages import AnswerT, Isolation, Message
+from runner.messages.isolation import Decided
 from runner.processes.host import ProcessHost
 
 
@@ -104,6 +105,7 @@ class LocalBackend(Backend):
         env: variables for every program, on top of the allow-listed ones.
         create: whether an effect makes a missing root.
         isolation: what is to hold programs inside the root; None = nothing.
+        decided: told of each decision of the proxy, if the isolation lists hosts; to be quick.
         beneath: a directory that the root must lie in, links resolved: for a scope of a scope.
         opener: forces one way of path containment (for tests).
     """
@@ -116,11 +118,12 @@ class LocalBackend(Backend):
         env: Mapping[str, str] = _NO_ENV,
         create: bool = True,
         isolation: Isolation | None = None,
+        decided: Decided | None = None,
         beneath: str | os.PathLike[str] | None = None,
         opener: Opener = "auto",
     ) -> None:
         directory = Root(root, create=create, beneath=beneath, opener=opener)
-        self._place = Place(directory, host=host, env=env, isolation=isolation)
+        self._place = Place(directory, host=host, env=env, isolation=isolation, decided=decided)
 
     def __repr__(self) -> str:
         return f"<LocalBackend {self.root!r} {self._place.root.opener}>"

@@ -18,6 +18,7 @@ from runner.backends.open_files import Streams
 from runner.backends.roots import Root
 from runner.backends.straight import Resolved, resolved
 from runner.messages import Isolation
+from runner.messages.isolation import Decided
 from runner.processes.background import Backgrounds
 from runner.processes.environment import base_environment
 from runner.processes.host import ProcessHost
@@ -34,6 +35,7 @@ class Place:
         root: the directory, opened at first use.
         env: variables for every program, on top of the allow-listed ones.
         isolation: what holds programs inside; None = nothing does.
+        decided: told what the network's proxy decides, if there is one.
     """
 
     def __init__(
@@ -43,11 +45,12 @@ class Place:
         host: ProcessHost | None,
         env: Mapping[str, str],
         isolation: Isolation | None = None,
+        decided: Decided | None = None,
     ) -> None:
         """Nothing is touched yet."""
         self.root = root
         self.env = dict(env) if env else NO_ENV
-        self.isolation = isolation
+        self.isolation, self.decided = isolation, decided
         self._host = host
         self._own_host: ProcessHost | None = None
 

@@ -59,6 +59,7 @@ async def run(place: Place, message: m.Exec) -> m.Completed:
                 silence=message.silence,
                 max_output=message.max_output,
                 isolation=place.isolation,
+                decided=place.decided,
                 scope=scope,
                 kept=place.kept if message.leftover == "keep" else None,
                 reins=None if log is None else Reins(log.feed),
@@ -88,6 +89,7 @@ async def start(place: Place, message: m.Start) -> m.Started:
                     silence=message.silence,
                     max_output=0,  # what is kept, the spool keeps
                     isolation=place.isolation,
+                    decided=place.decided,
                     scope=scope,
                     reins=reins,
                 )

@@ -7,6 +7,7 @@ are system tasks, which end with `close`; none of them raises.
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import os
 import shutil
@@ -23,11 +24,11 @@ import trio
 
 from runner.errors import ExecFailed
 from runner.messages import Outcome
-from runner.messages.isolation import InForce, Isolation, Limit, Limits, ModeInForce
+from runner.messages.isolation import Decided, InForce, Isolation, Limit, Limits, ModeInForce
 from runner.processes.isolation import cgroups, users, watching
 from runner.processes.isolation.layers import layers_of, network_of
 from runner.processes.isolation.plan import Plan, make_plan, rlimits_of
-from runner.processes.isolation.proxy import Decided, Proxy
+from runner.processes.isolation.proxy import Proxy
 from runner.processes.isolation.root import is_beneath
 from runner.processes.isolation.users import Lacking
 
@@ -243,7 +244,8 @@ class Inside:
                 except Exception:  # a system task that raises ends trio itself
                     log.exception("what looks on a program has failed")
 
-        trio.lowlevel.spawn_system_task(carry_out)
+        # In the asker's context: who it is, is told with the proxy's decisions.
+        trio.lowlevel.spawn_system_task(carry_out, context=contextvars.copy_context())
 
     def exceeded(self, exit_code: int, outcome: Outcome, duration: float) -> Limit | None:
         """The limit that ended the program, or one of its processes."""

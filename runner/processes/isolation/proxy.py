@@ -15,14 +15,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-from collections.abc import Callable
 from typing import Literal
 from urllib.parse import urlsplit
 
 import attrs
 import trio
 
-from runner.messages.isolation import Network
+from runner.messages.isolation import Decided, Network, NetworkDecision
 from runner.processes.isolation.hosts import List
 from runner.processes.isolation.plan import PROXY_PORT
 
@@ -32,27 +31,6 @@ PATIENCE = 30.0  # seconds for a request's head, and for a connection to be made
 PIECE = 1 << 16
 MOST_CONNECTIONS = 256
 HOP_BY_HOP = frozenset({b"connection", b"proxy-connection", b"proxy-authorization", b"keep-alive"})
-
-
-@attrs.frozen(kw_only=True)
-class Decision:
-    """What the proxy has decided.
-
-    Attributes:
-        host, port: as the program asked for them.
-        allowed: whether it was let through.
-        reason: why not.
-        address: where it was let through to.
-    """
-
-    host: str
-    port: int
-    allowed: bool
-    reason: Literal["", "not on the list", "no such host", "not a public address", "no answer"] = ""
-    address: str = ""
-
-
-Decided = Callable[[Decision], None]
 
 
 class Refused(Exception):
@@ -175,30 +153,32 @@ class Proxy:
     async def _dial(self, host: str, port: int) -> trio.SocketStream:
         """Decide, and make the connection to the very address that was decided on."""
         if not self._list.has(host, port):
-            self._tell(Decision(host=host, port=port, allowed=False, reason="not on the list"))
+            self._tell(
+                NetworkDecision(host=host, port=port, allowed=False, reason="not on the list")
+            )
             raise Refused("403 Forbidden", f"{host}:{port} is not on the list of this sandbox")
         try:
             found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
-            self._tell(Decision(host=host, port=port, allowed=False, reason="no such host"))
+            self._tell(NetworkDecision(host=host, port=port, allowed=False, reason="no such host"))
             raise Refused("502 Bad Gateway", f"{host} is not known") from None
         good = [each for each in found if self._list.takes(host, str(each[4][0]), port)]
         if not good:
             reason: Literal["not a public address"] = "not a public address"
-            self._tell(Decision(host=host, port=port, allowed=False, reason=reason))
+            self._tell(NetworkDecision(host=host, port=port, allowed=False, reason=reason))
             raise Refused("403 Forbidden", f"{host} is {reason}: list that address as well")
         for family, kind, protocol, _, address in good:
             sock = trio.socket.socket(family, kind, protocol)
             with trio.move_on_after(PATIENCE), contextlib.suppress(OSError):
                 await sock.connect(address)
                 where = str(address[0])
-                self._tell(Decision(host=host, port=port, allowed=True, address=where))
+                self._tell(NetworkDecision(host=host, port=port, allowed=True, address=where))
                 return trio.SocketStream(sock)
             sock.close()
-        self._tell(Decision(host=host, port=port, allowed=False, reason="no answer"))
+        self._tell(NetworkDecision(host=host, port=port, allowed=False, reason="no answer"))
         raise Refused("504 Gateway Timeout", f"{host}:{port} does not answer")
 
-    def _tell(self, decision: Decision) -> None:
+    def _tell(self, decision: NetworkDecision) -> None:
         log.info("proxy: %s", decision)
         if self._decided is not None:
             try:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.messages import Isolation
-from runner.processes.isolation.proxy import Decision, Refused, parse_head
+from runner.messages.isolation import NetworkDecision
+from runner.processes.isolation.proxy import Refused, parse_head
 
 FETCH = """\
 import urllib.request, sys
@@ -60,7 +61,7 @@ def listed(*hosts: str) -> Isolation:
 
 
 async def test_what_is_listed_is_reached_and_the_rest_is_not(room, python, server) -> None:
-    told: list[Decision] = []
+    told: list[NetworkDecision] = []
     urls = [f"http://{name}:{server.port}/x?y" for name in ("localhost", "127.0.0.1", "[::1]")]
     urls += [f"http://other.invalid:{server.port}/", f"http://localhost:{server.port + 1}/"]
     # what programs ask directly for local names is not asked of the proxy, so ask for no exception
@@ -106,7 +107,7 @@ async def test_a_listed_name_that_leads_into_our_own_network_is_refused(
         return await real("127.0.0.1" if host == "evil.example" else host, port, **options)
 
     monkeypatch.setattr(trio.socket, "getaddrinfo", rebound)
-    told: list[Decision] = []
+    told: list[NetworkDecision] = []
 
     done = await room.run(
         *(python, "-c", TUNNEL, f"evil.example:{server.port}"),
@@ -131,7 +132,7 @@ async def test_a_name_that_nobody_knows_and_a_port_where_nobody_is(room, python)
 async def test_a_callback_that_fails_harms_nobody(room, python, server, caplog) -> None:
     target = f"127.0.0.1:{server.port}"
 
-    def fail(_: Decision) -> None:
+    def fail(_: NetworkDecision) -> None:
         raise ValueError
 
     done = await room.run(python, "-c", TUNNEL, target, isolation=listed(target), decided=fail)

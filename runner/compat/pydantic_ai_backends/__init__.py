@@ -7,7 +7,7 @@ here: `runner.integrations.pydantic_ai` plugs a scope into Pydantic AI itself.
 
 from __future__ import annotations
 
-from runner.compat.pydantic_ai_backends.composite import BackendProtocol, CompositeBackend
+from runner.compat.pydantic_ai_backends.composite import CompositeBackend
 from runner.compat.pydantic_ai_backends.hashline import (
     apply_hashline_edit,
     apply_hashline_edit_with_summary,
@@ -36,6 +36,11 @@ from runner.compat.pydantic_ai_backends.permissions import (
     PermissionRuleset,
     create_ruleset,
 )
+from runner.compat.pydantic_ai_backends.protocols import (
+    BackendProtocol,
+    BackgroundSandboxProtocol,
+    SandboxProtocol,
+)
 from runner.compat.pydantic_ai_backends.state import StateBackend
 from runner.compat.pydantic_ai_backends.words import (
     BackgroundHandle,
@@ -63,6 +68,7 @@ __all__ = [
     "BackgroundHandle",
     "BackgroundOutput",
     "BackgroundProcessInfo",
+    "BackgroundSandboxProtocol",
     "CompositeBackend",
     "EditResult",
     "ExecuteResponse",
@@ -79,6 +85,7 @@ __all__ = [
     "PermissionOperation",
     "PermissionRule",
     "PermissionRuleset",
+    "SandboxProtocol",
     "StateBackend",
     "WriteResult",
     "apply_hashline_edit",

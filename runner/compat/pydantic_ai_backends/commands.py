@@ -40,7 +40,7 @@ class Commands:
         Raises:
             RuntimeError: commands are disabled.
         """
-        denial = self._denial(command)
+        denial = self._denial(command) or _unusable(command)
         if denial is not None:
             return ExecuteResponse(f"Error: {denial}", 1)
         try:
@@ -50,7 +50,7 @@ class Commands:
 
     async def async_execute(self, command: str, timeout: int | None = None) -> ExecuteResponse:
         """The same for a task, of asyncio or trio; cancelled, it is put down before it leaves."""
-        denial = self._denial(command)
+        denial = self._denial(command) or _unusable(command)
         if denial is not None:
             return ExecuteResponse(f"Error: {denial}", 1)
         try:
@@ -90,6 +90,13 @@ class Commands:
     def kill_all_background(self) -> None:
         """End all of them."""
         self._shells.kill_all()
+
+
+def _unusable(command: object) -> str | None:
+    """What the peer says of what is no command: the words of `subprocess`."""
+    if not isinstance(command, str):
+        return f"expected str, bytes or os.PathLike object, not {type(command).__name__}"
+    return "embedded null byte" if "\0" in command else None
 
 
 def _run(command: str, timeout: int | None) -> Callable[[Ours], Awaitable[Done[bytes]]]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
+from runner.compat.pydantic_ai_backends.protocols import BackendProtocol
 from runner.compat.pydantic_ai_backends.state import normalize_path
 from runner.compat.pydantic_ai_backends.words import (
     EditResult,
@@ -11,50 +10,6 @@ from runner.compat.pydantic_ai_backends.words import (
     GrepMatch,
     WriteResult,
 )
-
-
-class BackendProtocol(Protocol):
-    """What every backend has."""
-
-    def exists(self, path: str) -> bool:
-        """Whether it is a file."""
-        ...
-
-    def ls_info(self, path: str) -> list[FileInfo]:
-        """One level of a directory."""
-        ...
-
-    def read_bytes(self, path: str) -> bytes:
-        """A file's content, or nothing."""
-        ...
-
-    def read(self, path: str, offset: int = 0, limit: int = 2000) -> str:
-        """Lines with their numbers."""
-        ...
-
-    def write(self, path: str, content: str | bytes) -> WriteResult:
-        """Replace a file's content."""
-        ...
-
-    def edit(
-        self, path: str, old_string: str, new_string: str, replace_all: bool = False
-    ) -> EditResult:
-        """Replace a piece of a file."""
-        ...
-
-    def glob_info(self, pattern: str, path: str = "/") -> list[FileInfo]:
-        """Files that match."""
-        ...
-
-    def grep_raw(
-        self,
-        pattern: str,
-        path: str | None = None,
-        glob: str | None = None,
-        ignore_hidden: bool = True,
-    ) -> list[GrepMatch] | str:
-        """Lines that match."""
-        ...
 
 
 class CompositeBackend:

@@ -71,7 +71,7 @@ class Guard:
         except ValueError:  # a quote that is not closed
             words = [each.strip("\"'") for each in command.split()]
         words += [each.partition("=")[2] for each in words if "=" in each]
-        named = {os.path.join(self._root, os.path.expanduser(each)) for each in words if each}
+        named = {str(self._root / os.path.expanduser(each)) for each in words if each}
         return {each for each in named if "\0" not in each} | {
             os.path.realpath(each) for each in named if "\0" not in each
         }

@@ -1,8 +1,18 @@
 """pydantic-ai-backend's `LocalBackend`, on ours: synchronous, and no method raises for what fails.
 
-Beyond the peer: paths are contained by descriptor, writes and edits are atomic, a pattern cannot
-become an option, programs get an allow-list of variables and an empty standard input and leave
-nothing behind, and `async_execute` is put down when it is cancelled, under trio as well.
+Compared with the peer call by call in the tests. What differs:
+
+    paths          contained by descriptor; what the peer raises for (NUL, a name that is too long,
+                   links in a circle, what is not UTF-8) is an error in the answer
+    write, edit    atomic; `edit` keeps CRLF, and replaces no empty text
+    read           a negative offset is 0
+    glob_info      braces; a `**` at the end finds files; no link in a pattern is followed
+    grep_raw       always ripgrep's expressions and no links, as the peer's where it finds `rg`;
+                   but never in what is built or fetched (node_modules, …), with a text for what
+                   is no pattern, and a pattern cannot become an option
+    execute        an allow-list of variables, an empty standard input, nothing is left behind,
+                   and output as it is (the peer makes CRLF to LF); `async_execute` under trio, too
+    close()        is ours; what is forgotten is closed, too
 """
 
 from __future__ import annotations
@@ -120,23 +130,29 @@ class LocalBackend(Commands):
         allowed = ", ".join(self._places)
         return _Refused(f"Access denied: '{path}' is outside allowed directories ({allowed})")
 
-    def _do(self, path: str, lodging: Lodging[Ours], work: Callable[[Ours], Awaitable[T]]) -> T:
-        """Have something carried out; what the path is refused for is a `_Refused`."""
+    def _do(
+        self, path: str, lodging: Lodging[Ours], real: str, work: Callable[[Ours], Awaitable[T]]
+    ) -> T:
+        """Have something carried out; what goes wrong with the path is a `_Refused`."""
         try:
             return lodging.carry_blocking(work)
         except PathEscapes:
             raise self._outside(path) from None
         except PermissionDenied:
             raise _Refused(f"Permission denied for '{path}'") from None
+        except (NotFound, InvalidPattern):
+            raise
+        except OperationError as error:
+            raise _Refused(files.why(error, real)) from None
 
     # ------------------------------------------------------------ files
 
     def exists(self, path: str) -> bool:
         """Whether it is a regular file."""
         try:
-            lodging, inner, _, _ = self._find(path)
-            return self._do(path, lodging, lambda b: b.stat(inner)).type == "file"
-        except (_Refused, OperationError):
+            lodging, inner, real, _ = self._find(path)
+            return self._do(path, lodging, real, lambda b: b.stat(inner)).type == "file"
+        except (_Refused, NotFound):
             return False
 
     def read_bytes(self, path: str) -> bytes:
@@ -145,8 +161,8 @@ class LocalBackend(Commands):
             lodging, inner, real, _ = self._find(path)
             if self._guard.reason("read", real) is not None:
                 return b""
-            return self._do(path, lodging, lambda b: b.read(inner, encoding=None))
-        except (_Refused, OperationError):
+            return self._do(path, lodging, real, lambda b: b.read(inner, encoding=None))
+        except (_Refused, NotFound):
             return b""
 
     def read(self, path: str, offset: int = 0, limit: int = files.DEFAULT_LIMIT) -> str:
@@ -156,11 +172,15 @@ class LocalBackend(Commands):
             denial = self._guard.reason("read", real)
             if denial is not None:
                 return f"Error: {denial}"
-            return self._do(path, lodging, lambda b: files.read(b, inner, path, offset, limit))
+            if os.path.isdir(real):
+                return f"Error: '{path}' is a directory"
+            if os.path.exists(real):
+                return self._do(path, lodging, real, lambda b: files.read(b, inner, offset, limit))
         except _Refused as refused:
             return f"Error: {refused}"
-        except OperationError as error:
-            return f"Error: {error.reason}"
+        except NotFound:
+            pass  # it has just vanished
+        return f"Error: File '{path}' not found"
 
     def write(self, path: str, content: str | bytes) -> WriteResult:
         """Replace a file's content whole; parents are made, and CRs dropped from text."""
@@ -170,34 +190,32 @@ class LocalBackend(Commands):
             denial = self._guard.reason("write", real)
             if denial is not None:
                 return WriteResult(error=denial)
-            self._do(path, lodging, lambda b: b.write(inner, data))
+            self._do(path, lodging, real, lambda b: b.write(inner, data))
         except _Refused as refused:
             return WriteResult(error=str(refused))
-        except OperationError as error:
-            return WriteResult(error=error.reason)
         return WriteResult(path=real)
 
     def edit(
         self, path: str, old_string: str, new_string: str, replace_all: bool = False
     ) -> EditResult:
         """Replace an exact piece of a file."""
+        new = new_string.replace("\r", "")
         try:
             lodging, inner, real, _ = self._find(path)
             denial = self._guard.reason("edit", real)
             if denial is not None:
                 return EditResult(error=denial)
+            if not os.path.exists(real):
+                return EditResult(error=f"File '{path}' not found")
 
             def edit(backend: Ours) -> Awaitable[int | str]:
-                new = new_string.replace("\r", "")
                 return files.edit(backend, inner, path, old_string, new, replace_all=replace_all)
 
-            done = self._do(path, lodging, edit)
+            done = self._do(path, lodging, real, edit)
         except _Refused as refused:
             return EditResult(error=str(refused))
-        except NotFound:
+        except NotFound:  # it has just vanished
             return EditResult(error=f"File '{path}' not found")
-        except OperationError as error:
-            return EditResult(error=error.reason)
         return EditResult(error=done) if isinstance(done, str) else EditResult(real, None, done)
 
     # ------------------------------------------------------------ looking
@@ -205,11 +223,12 @@ class LocalBackend(Commands):
     def ls_info(self, path: str) -> list[FileInfo]:
         """One level of a directory, directories first; a file is itself."""
         try:
-            lodging, inner, real, _ = self._find(path)
+            lodging, inner, real, top = self._find(path)
             if self._guard.hides("ls", real):
                 return []
-            return self._do(path, lodging, lambda b: files.ls(b, inner, real, self._shows("ls")))
-        except (_Refused, OperationError):
+            shows = self._shows("ls")
+            return self._do(path, lodging, real, lambda b: files.ls(b, inner, real, top, shows))
+        except (_Refused, NotFound):
             return []
 
     def glob_info(self, pattern: str, path: str = ".") -> list[FileInfo]:
@@ -219,8 +238,10 @@ class LocalBackend(Commands):
             if self._guard.hides("glob", real):
                 return []
             shows = self._shows("glob")
-            return self._do(path, lodging, lambda b: files.glob(b, inner, top, pattern, shows))
-        except (_Refused, OperationError):
+            return self._do(
+                path, lodging, real, lambda b: files.glob(b, inner, top, pattern, shows)
+            )
+        except (_Refused, NotFound, InvalidPattern):
             return []
 
     def grep_raw(
@@ -234,30 +255,25 @@ class LocalBackend(Commands):
         where = path or str(self._root)
         try:
             lodging, inner, real, top = self._find(where)
-            if self._guard.checker is not None and self._guard.checker.is_denied("grep", real):
-                return f"Error: Permission denied for grep on '{where}'"
-
-            def grep(backend: Ours) -> Awaitable[list[GrepMatch]]:
-                shows = self._shows("grep")
-                return files.grep(
-                    backend,
-                    inner,
-                    top,
-                    pattern,
-                    glob=glob,
-                    shows=shows,
-                    ignore_hidden=ignore_hidden,
-                )
-
-            return self._do(where, lodging, grep)
         except _Refused as refused:
             return str(refused)
+        if self._guard.checker is not None and self._guard.checker.is_denied("grep", real):
+            return f"Error: Permission denied for grep on '{where}'"
+        if not os.path.exists(real):
+            return f"Error: Path '{real}' not found"
+
+        def grep(backend: Ours) -> Awaitable[list[GrepMatch]]:
+            shows, hidden = self._shows("grep"), ignore_hidden
+            return files.grep(
+                backend, inner, top, pattern, glob=glob, shows=shows, ignore_hidden=hidden
+            )
+
+        try:
+            return self._do(where, lodging, real, grep)
         except InvalidPattern as error:
-            return f"Error: Invalid regex pattern: {error.reason}"
-        except NotFound:
-            return f"Error: Path '{where}' not found"
-        except OperationError as error:
-            return f"Error: {error.reason}"
+            return f"Error: {files.invalid(pattern, error)}"
+        except (_Refused, NotFound) as error:
+            return f"Error: {error}"
 
     def _shows(self, operation: str) -> files.Shows:
         return lambda path: not self._guard.hides(operation, path)  # type: ignore[arg-type]  # one of

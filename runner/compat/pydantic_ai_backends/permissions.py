@@ -9,8 +9,9 @@ import functools
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar, get_args
 
+T = TypeVar("T")
 PermissionAction = Literal["allow", "deny", "ask"]
 PermissionOperation = Literal["read", "write", "edit", "execute", "glob", "grep", "ls"]
 AskCallback = Callable[[PermissionOperation, str, str], Awaitable[bool]]
@@ -44,6 +45,20 @@ DANGEROUS_COMMANDS = [
 ]
 
 
+def _require_action(action: object) -> None:
+    if action not in get_args(PermissionAction):
+        raise ValueError(f"an action is 'allow', 'deny' or 'ask', not {action!r}")
+
+
+def _made(cls: type[T], given: object) -> T:
+    """An object of a class, or one made of a dictionary."""
+    if isinstance(given, dict):
+        return cls(**given)
+    if not isinstance(given, cls):
+        raise ValueError(f"{given!r} is no {cls.__name__}")  # noqa: TRY004 - as the peer's
+    return given
+
+
 @dataclass
 class PermissionRule:
     """What is done about paths or commands that match a pattern."""
@@ -52,6 +67,14 @@ class PermissionRule:
     action: PermissionAction
     description: str = ""
 
+    def __post_init__(self) -> None:
+        """Refuse what could never match, or would be no decision."""
+        pattern: object = self.pattern
+        if not isinstance(pattern, str):
+            what = f"the pattern of a rule is a text, not {pattern!r}"
+            raise ValueError(what)  # noqa: TRY004 - as the peer's
+        _require_action(self.action)
+
 
 @dataclass
 class OperationPermissions:
@@ -59,6 +82,11 @@ class OperationPermissions:
 
     default: PermissionAction = "allow"
     rules: list[PermissionRule] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Take rules that are plain dictionaries, as of a document."""
+        _require_action(self.default)
+        self.rules = [_made(PermissionRule, each) for each in self.rules]
 
 
 @dataclass
@@ -73,6 +101,13 @@ class PermissionRuleset:
     glob: OperationPermissions | None = None
     grep: OperationPermissions | None = None
     ls: OperationPermissions | None = None
+
+    def __post_init__(self) -> None:
+        """Take the rules of an operation as a plain dictionary, as of a document."""
+        _require_action(self.default)
+        for name in get_args(PermissionOperation):
+            given = getattr(self, name)
+            setattr(self, name, None if given is None else _made(OperationPermissions, given))
 
     def get_operation_permissions(self, operation: PermissionOperation) -> OperationPermissions:
         """The rules of an operation."""
@@ -124,7 +159,8 @@ def glob_to_regex(pattern: str) -> re.Pattern[str]:
     for piece in _PIECE.finditer(pattern):
         parts.append(re.escape(pattern[at : piece.start()]))
         kind = str(piece.lastgroup)
-        parts.append(_PIECES.get(kind) or re.sub(r"^\[[!^]", "[^", piece[0]))
+        members = re.sub(r"^\[[!^]", "[^", piece[0]).replace("[", "\\[")[1:]
+        parts.append(_PIECES.get(kind) or members)
         at = piece.end()
     parts.append(re.escape(pattern[at:]))
     try:

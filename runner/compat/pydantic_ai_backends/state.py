@@ -157,7 +157,7 @@ class StateBackend:
 
     def _searched(self, path: str | None, glob: str | None, *, ignore_hidden: bool) -> list[str]:
         top = normalize_path(path or "/")
-        below = top.rstrip("/") + "/"
+        below = "" if top == "/" else top + "/"
         found = (
             [top]
             if top in self._files
@@ -171,7 +171,7 @@ class StateBackend:
             each
             for each in found
             if not _is_binary(self._files[each])
-            and (glob is None or _matches(each, "/" + glob.lstrip("/")))
+            and (not glob or _matches(each, "/" + glob.lstrip("/")))
         ]
 
     def _info(self, path: str) -> FileInfo:

@@ -96,20 +96,23 @@ TOO_OFTEN = (
 )
 
 
-def replaced(text: str, old: str, new: str, *, replace_all: bool) -> tuple[str, int] | str:
-    """A text with a piece replaced, and how often; or why it cannot be."""
+def replaced(
+    text: str, old: str, new: str, *, replace_all: bool, shown: str | None = None
+) -> tuple[str, int] | str:
+    """A text with a piece replaced, and how often; or why it cannot be, of `shown` if not of it."""
     count = text.count(old)
     if count == 0:
-        return NOT_FOUND.format(old=old)
+        return NOT_FOUND.format(old=shown or old)
     if count > 1 and not replace_all:
-        return TOO_OFTEN.format(old=old, n=count)
+        return TOO_OFTEN.format(old=shown or old, n=count)
     return text.replace(old, new), count
 
 
 def window(lines: list[str], offset: int, limit: int) -> str:
     """Lines with their numbers, and how many there are more; or the error that there is none."""
+    offset = max(offset, 0)
     if offset >= len(lines):
         return f"Error: Offset {offset} exceeds file length ({len(lines)} lines)"
     end = min(offset + limit, len(lines))
-    shown = "\n".join(f"{n + 1:>6}\t{lines[n]}" for n in range(max(offset, 0), end))
+    shown = "\n".join(f"{n + 1:>6}\t{lines[n]}" for n in range(offset, end))
     return shown if end == len(lines) else f"{shown}\n\n... ({len(lines) - end} more lines)"

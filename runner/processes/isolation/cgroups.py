@@ -113,7 +113,7 @@ def _usable_v2(base: str, controller: str) -> str:
     """Enable a controller for groups in ours; "" if that cannot be.
 
     A group with processes cannot hand controllers down (cgroups(7)): so if nobody else is in it,
-    we move into a group in it first.
+    we move into a group in it first. The root, which has no type, is the exception.
     """
     if os.path.basename(base) == MAIN:
         base = os.path.dirname(base)
@@ -122,7 +122,8 @@ def _usable_v2(base: str, controller: str) -> str:
     if controller in _read(f"{base}/cgroup.subtree_control").split():
         return base
     try:
-        members = _read(f"{base}/cgroup.procs").split()
+        is_root = not os.path.exists(f"{base}/cgroup.type")
+        members = [] if is_root else _read(f"{base}/cgroup.procs").split()
         if any(int(member) != os.getpid() for member in members):
             return ""
         if members:

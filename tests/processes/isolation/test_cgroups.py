@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -73,6 +75,7 @@ def unified(machine, tmp_path):
         (base / "cgroup.controllers").write_text(there)
         (base / "cgroup.subtree_control").write_text(enabled)
         (base / "cgroup.procs").write_text(members)
+        (base / "cgroup.type").write_text("domain\n")  # the root has none
         return lists, base
 
     return make
@@ -97,6 +100,14 @@ def test_version_2_is_left_alone_where_others_are(unified) -> None:
 
     assert find_tree(*lists) is None
     assert (base / "cgroup.subtree_control").read_text() == ""
+
+
+def test_the_root_of_version_2_is_handed_down_whoever_is_there(unified) -> None:
+    lists, base = unified(members=f"{os.getpid()}\n1\n")
+    (base / "cgroup.type").unlink()
+
+    assert find_tree(*lists) == Tree(version=2, memory=str(base), pids=str(base))
+    assert not (base / "runner-main").exists()
 
 
 def test_version_2_without_the_controllers_is_of_no_use(unified) -> None:
@@ -162,3 +173,48 @@ def _read(path: str) -> str:
 def _write(path: str, text: str) -> None:
     with open(path, "w") as file:
         file.write(text)
+
+
+HAND_DOWN = """
+import os, sys
+from runner.processes.isolation.cgroups import MAIN, _usable_v2
+base, controller = sys.argv[1:]
+read = lambda name: open(f"{base}/{name}").read().split()
+open(f"{base}/cgroup.procs", "w").write(str(os.getpid()))
+assert _usable_v2(base, controller) == base
+assert read("cgroup.subtree_control") == [controller], read("cgroup.subtree_control")
+assert (read("cgroup.procs"), read(f"{MAIN}/cgroup.procs")) == ([], [str(os.getpid())])
+assert _usable_v2(f"{base}/{MAIN}", controller) == base
+os.mkdir(f"{base}/runner-one")
+assert os.path.exists(f"{base}/runner-one/{controller}.events") or os.listdir(f"{base}/runner-one")
+os.rmdir(f"{base}/runner-one")
+"""
+
+
+def test_the_kernels_own_version_2_is_handed_down_by_who_is_alone_in_a_group() -> None:
+    """With a controller that nobody else has: memory and pids may be version 1's here."""
+    how = "needs cgroup2 as root: mount -t cgroup2 none /sys/fs/cgroup/unified"
+    with open(cgroups.MOUNTS) as file:
+        mounted = [line.split()[4] for line in file if " - cgroup2 " in line]
+    if os.geteuid() != 0 or not mounted:
+        pytest.skip(how)
+    root = mounted[0]
+    known, before = (
+        cgroups._read(f"{root}/cgroup.{name}").split()
+        for name in ("controllers", "subtree_control")
+    )
+    controller = next((each for each in ("hugetlb", "pids") if each in known), "")
+    if not cgroups._usable_v2(root, controller):
+        pytest.skip(how)
+    base = f"{root}/runner-test-{os.getpid()}"
+    os.mkdir(base)
+
+    try:
+        words = [sys.executable, "-c", HAND_DOWN, base, controller]
+        ended = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert (ended.returncode, ended.stderr) == (0, "")
+    finally:
+        for path in (f"{base}/{cgroups.MAIN}", base):
+            os.rmdir(path)
+        if controller not in before:
+            cgroups._write(f"{root}/cgroup.subtree_control", f"-{controller}")

@@ -10,7 +10,23 @@ from runner.scopes.safety import find_danger
 from tests.benchmarks.measure import Row, times
 
 SIZE = 1_000_000
-SHAPES = ("a;", "$(", "'", "rm x;", "<<a ", "|sh x", "((", "rm -r a ", "<<E $(", "sudo ", "rm -r $")
+SHAPES = (
+    "a;",
+    "$(",
+    "'",
+    "rm x;",
+    "<<a ",
+    "|sh x",
+    "((",
+    "rm -r a ",
+    "<<E $(",
+    "sudo ",
+    "rm -r $",
+    "sh#",
+    "<<-E\n",
+    "sudo",
+    "é@",
+)
 ORDINARY = "git status && python -m pytest tests -q"
 CALLS = 1000
 

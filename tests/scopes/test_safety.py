@@ -34,6 +34,14 @@ echo $(rm -rf /)
 # More that is hardly ever meant.
 FOOTGUNS = """
 rm -r -f /
+rm -rf /etc/..
+su -c 'rm -rf /'
+runuser me --command='rm -rf /'
+trap 'rm -rf /' EXIT
+watch 'rm -rf /'
+watch -n 5 rm -rf /
+coproc rm -rf /
+eval rm -rf /
 rm --recursive /
 rm -fr -- /
 rm / -rf
@@ -124,6 +132,8 @@ scp a b:
 rsync a b
 kill -9 1
 kill -KILL 1
+kill -s KILL 1
+kill -s 9 1
 killall python
 pkill python
 shutdown now
@@ -163,6 +173,9 @@ cat ~/x
 cat $HOME/x
 cat ${HOME}/x
 cat ../../../etc/passwd
+sh -c 'cd /'
+eval cd /
+fork()
 """.strip().splitlines()
 
 # What both allow.
@@ -297,6 +310,30 @@ def test_hints_say_what_to_do_instead():
     assert "file" in find_danger("cat x | sh").hint
 
 
+def test_a_substitution_counts_in_a_here_document_only_where_it_is_one():
+    assert find_danger("cat <<'E'\n$(ls)\nE", "strict") is None
+    assert find_danger("cat <<< '$(ls)'", "strict") is None
+    assert find_danger('cat <<< "$(ls)"', "strict").rule == "substitution"
+
+
+def test_rsync_of_gcloud_does_not_carry_other_commands_along():
+    for command in ("gcloud x rsync; rm -rf /", "gcloud x rsync\nsudo ls", "gcloud rsync | sh"):
+        assert find_danger(command, "strict") is not None
+
+
+def test_a_danger_is_called_by_its_name():
+    assert find_danger("perl -e 'fork()'", "strict").name == "fork"
+    assert find_danger("while true; do ls; done", "strict").name == "while"
+
+
+@pytest.mark.parametrize("tabs", ["", "-"])
+def test_a_here_document_ends_at_the_line_that_is_its_delimiter(tabs):
+    for text, ends in (("E", True), ("EE\nE", True), (" E\nE x\nxE", False), ("\tE", bool(tabs))):
+        danger = find_danger(f"cat <<{tabs}E\n{text}\nrm -rf /\n")
+        assert (danger is not None) == ends
+    assert find_danger("cat <<''\nx\n\nrm -rf /") is not None
+
+
 def test_escapes_in_the_body_of_a_here_document_are_text():
     assert find_danger("cat > notes <<'E'\ncd ~/x ../y\nE", "strict") is None
     assert find_danger("cat > notes <<E\n$(ls)\nE", "strict").rule == "substitution"
@@ -419,6 +456,14 @@ PIECES = [
     "while ",
     "fork ",
     "gcloud ",
+    "://rm#",
+    "sh#",
+    "<<-E\n\t",
+    "<<E\nE\n",
+    "<<E\nEE\n",
+    "sudo",
+    "-c",
+    "é",
 ]
 
 

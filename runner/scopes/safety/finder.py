@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from typing import Literal
@@ -9,6 +10,7 @@ from typing import Literal
 import attrs
 
 from runner.scopes.shell import Budget, Script, Simple, Word, read_script
+from runner.scopes.shell.tokens import without_magic
 
 SHELLS = frozenset(["sh", "bash", "zsh", "fish", "dash", "ksh", "ash"])
 DOWNLOADS = frozenset(["curl", "wget"])
@@ -32,13 +34,20 @@ WRAPPERS = frozenset(
         "chroot",
         "busybox",
         "find",
+        "coproc",
+        "watch",
+        "parallel",
+        "flock",
         "unshare",
         "chrt",
         "taskset",
     ]
 )
 
-INTERESTING = frozenset({"rm", "dd", *SHELLS, *DOWNLOADS})
+# They run a text: all that they are given, or what follows their `-c`.
+_RUN_WORDS = frozenset(["watch", "parallel"])
+_RUN_OPTION = frozenset(["su", "runuser", "script"])
+INTERESTING = frozenset({"rm", "dd", "trap", *_RUN_WORDS, *_RUN_OPTION, *SHELLS, *DOWNLOADS})
 
 
 @attrs.frozen(kw_only=True)
@@ -87,10 +96,19 @@ class Finder:
         """Take a program with its arguments: no shell has a hand in it."""
         end = len(self.script.commands)
         words = tuple(
-            Word(each, each.translate(_NO_MAGIC), joined=False, inner=(end, end)) for each in argv
+            Word(each, without_magic(each, "*?[~$"), joined=False, inner=(end, end))
+            for each in argv
         )
         self.script.commands.append(
-            Simple(words=words, piped=False, pipeline=end, redirects=(), bodies=[], assignments=())
+            Simple(
+                words=words,
+                piped=False,
+                pipeline=end,
+                redirects=(),
+                bodies=[],
+                substituted=[],
+                assignments=(),
+            )
         )
 
     def commands(self) -> Iterator[Simple]:
@@ -115,9 +133,6 @@ class Finder:
         return self._in_pipeline[simple.pipeline, simple.name] > 1
 
 
-_NO_MAGIC = str.maketrans("*?[~$", "_____")
-
-
 def intricate(finder: Finder) -> Danger:
     """A line that is not looked through to its end."""
     reason = "the command has too many parts to be looked through"
@@ -139,18 +154,34 @@ def unwrapped(simple: Simple, names: Container[str] = INTERESTING) -> Iterator[S
 
 
 def inner_scripts(simple: Simple) -> Iterator[str]:
-    """Texts that a command gives to a shell: `sh -c`, `eval`, a here-document."""
+    """Texts that a command gives to a shell: `sh -c`, `su -c`, `eval`, a here-document."""
     for each in unwrapped(simple):
         name = each.name.lower()
         if name == "eval":
             yield " ".join(word.text for word in each.words[1:])
+        elif name in _RUN_WORDS:  # what they run without a shell is found as what others run is
+            yield from (word.text for word in operands(each) if " " in word.text)
+        elif name == "trap":
+            yield from (word.text for word in itertools.islice(operands(each), 1))
+        elif name in _RUN_OPTION:
+            yield from _option_values(each, "-c", "--command")
         if name not in SHELLS:
             continue
-        script, operands = shell_arguments(each)
+        script, given = shell_arguments(each)
         if script is not None:
             yield script.text
-        elif not operands:
+        elif not given:
             yield from each.bodies
+
+
+def _option_values(simple: Simple, *names: str) -> Iterator[str]:
+    words = [word.text for word in simple.words[1:]]
+    for word, following in itertools.zip_longest(words, words[1:]):
+        name, equals, value = word.partition("=")
+        if word in names and following is not None:
+            yield following
+        elif equals and name in names:
+            yield value
 
 
 def shell_arguments(simple: Simple) -> tuple[Word | None, list[Word]]:
@@ -175,7 +206,7 @@ def options(simple: Simple) -> Iterator[str]:
         if word.text.startswith("--"):
             yield word.text.partition("=")[0]
         elif word.text.startswith("-"):
-            yield from word.text[1:]
+            yield from set(word.text[1:])
 
 
 def operands(simple: Simple) -> Iterator[Word]:

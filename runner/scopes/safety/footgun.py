@@ -7,6 +7,7 @@ named below the working directory, or deep in the machine, is the caller's busin
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator
 
@@ -60,6 +61,8 @@ def _removes_much(finder: Finder, simple: Simple) -> Danger | None:
         return None
     for word in operands(simple):
         shape = re.sub(r"/{2,}", "/", word.shape)
+        if shape.startswith("/") and "/.." in shape:
+            shape = posixpath.normpath(shape)
         if _TOP.fullmatch(shape):
             hint = "name the directories and files to remove, below the working directory"
             if shape.startswith("$") and "HOME" not in shape:

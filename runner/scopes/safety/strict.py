@@ -25,7 +25,8 @@ from runner.scopes.safety.finder import (
 from runner.scopes.safety.footgun import footguns
 from runner.scopes.shell import Budget, Simple, TooIntricate, Word
 
-ALLOWED = re.compile(r"\A\s*gcloud\s.*\brsync\b", re.DOTALL)
+_GCLOUD = re.compile(r"\s*gcloud\s[^;&|\n]*")  # with no other command behind it
+_RSYNC = re.compile(r"\brsync\b")
 
 _HINTS = {
     "privileges": "run it without other rights",
@@ -55,7 +56,10 @@ _REFUSED: dict[str, str] = {
 }
 _MOVES = frozenset({"cd", "pushd", "popd"})
 _PLACES = re.compile(r"(?:PATH|HOME|PWD)=")
-_FOREVER = re.compile(r"\bwhile\s+(?:true|:|1)\b|\bfork\s*\(\s*\)", re.IGNORECASE)
+_KILL = frozenset(["-9", "-KILL", "-SIGKILL", "-s9", "-sKILL", "-sSIGKILL"])
+_FOREVER = re.compile(
+    r"while(?<!\wwhile)\s+(?:true|:|1)\b|fork(?<!\wfork)\s*\(\s*\)"  # of what is in small letters
+)
 _ALL = INTERESTING | _REFUSED.keys() | _MOVES | {"eval", "kill", "init", "chmod", "chown", "ln"}
 
 _Rule = Callable[[Finder, Simple], Danger | None]
@@ -69,19 +73,21 @@ def find_strict(command: str | Sequence[str], line: str, *, is_allowed: bool) ->
             finder.read(command)
         else:
             finder.take(command)
-        written = len(finder.script.commands)
-        if not is_allowed and not ALLOWED.match(line):
-            found = next(_dangers(finder), None)
+        if not is_allowed:
+            is_rsync = _GCLOUD.fullmatch(line) is not None and _RSYNC.search(line) is not None
+            found = next(footguns(finder) if is_rsync else _dangers(finder), None)
             if found is not None:
                 return found
-        return next(_escapes(finder, finder.script.commands[:written]), None)
+        return next(_escapes(finder, finder.script.commands), None)
     except TooIntricate:
         return intricate(finder)
 
 
 def _dangers(finder: Finder) -> Iterator[Danger]:
-    if _FOREVER.search(finder.command):
-        yield finder.danger("forever", "while", "give the loop an end")
+    forever = _FOREVER.search(finder.command.lower())
+    if forever is not None:
+        what = "fork" if "fork" in forever[0] else "while"
+        yield finder.danger("forever", what, "give the loop an end")
     # The footgun rules also read the scripts that are given to shells.
     yield from footguns(finder)
     for each in finder.script.commands:
@@ -107,10 +113,9 @@ def _hidden(finder: Finder, simple: Simple) -> Danger | None:
         if "$(…)" in word.shape:
             hint = "run the inner command first, and write its result here"
             return finder.danger("substitution", simple.name or "$(…)", hint)
-    for body in simple.bodies:
-        if "$(" in body or "`" in body:
-            hint = "quote the delimiter of the here-document"
-            return finder.danger("substitution", simple.name, hint)
+    if simple.substituted:
+        hint = "quote the delimiter of the here-document"
+        return finder.danger("substitution", simple.name, hint)
     return None
 
 
@@ -139,7 +144,7 @@ def _rights(finder: Finder, simple: Simple) -> Danger | None:
 def _processes(finder: Finder, simple: Simple) -> Danger | None:
     name = simple.name.lower()
     words = {word.text for word in simple.words[1:]}
-    if name == "kill" and words & {"-9", "-KILL", "-SIGKILL"}:
+    if name == "kill" and (words & _KILL or ("-s" in words and words & {"9", "KILL", "SIGKILL"})):
         return finder.danger("processes", name, _HINTS["processes"])
     if name == "init" and words & {"0", "6"}:
         return finder.danger("processes", name, _HINTS["machine"])

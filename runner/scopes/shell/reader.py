@@ -25,12 +25,15 @@ import attrs
 from runner.scopes.shell.tokens import (
     ASSIGNMENT,
     CONTROL,
-    QUOTED_MAGIC,
-    SINGLE_MAGIC,
+    IN_QUOTES,
+    IN_SINGLE_QUOTES,
     TOKENS,
     Mode,
+    without_magic,
 )
 from runner.scopes.shell.words import Budget, Script, Simple, Word
+
+MAKING = 20  # steps that take as long as making a regular expression
 
 
 @attrs.define(eq=False)
@@ -42,6 +45,7 @@ class _Building:
     words: list[Word] = attrs.field(factory=list)
     redirects: list[tuple[str, Word]] = attrs.field(factory=list)
     bodies: list[str] = attrs.field(factory=list)
+    substituted: list[str] = attrs.field(factory=list)
     operator: str = ""  # a redirection that waits for its word
     text: list[str] | None = None
     shape: list[str] = attrs.field(factory=list)
@@ -62,6 +66,7 @@ class _Here:
     quoted: bool
     tabs: bool
     bodies: list[str]
+    substituted: list[str]
 
 
 def read_script(text: str, script: Script, budget: Budget, *, mode: Mode = "code") -> None:
@@ -99,8 +104,10 @@ class _Reader:
             assert token is not None  # every character begins a token of its mode
             self._at = token.end()
             kind = token.lastgroup or ""
-            if kind == "newline" and self._here:
-                self._at = token.start() + 1  # here-documents begin right behind it
+            if kind == "newline":
+                self._end_word()  # which may be the name of a here-document
+                if self._here:
+                    self._at = token.start() + 1  # they begin right behind it
             _READ[kind](self, token.group())
             if self._here and (kind == "newline" or self._at == end):
                 self._bodies(todo)
@@ -129,9 +136,12 @@ class _Reader:
         word = Word("".join(now.text), "".join(now.shape), joined, inner)
         quoted, now.text = now.quotes > 0, None
         if now.operator in {"<<", "<<-"}:
-            self._here.append(_Here(word.text, quoted, now.operator == "<<-", now.bodies))
+            tabs = now.operator == "<<-"
+            self._here.append(_Here(word.text, quoted, tabs, now.bodies, now.substituted))
         elif now.operator == "<<<":
             now.bodies.append(word.text)
+            if "$(…)" in word.shape:
+                now.substituted.append(word.text)
         elif now.operator:
             now.redirects.append((now.operator, word))
         else:
@@ -157,6 +167,7 @@ class _Reader:
                     pipeline=now.pipeline,
                     redirects=tuple(now.redirects),
                     bodies=now.bodies,
+                    substituted=now.substituted,
                     assignments=tuple(words[start:named]),
                 )
             )
@@ -181,16 +192,35 @@ class _Reader:
     def _bodies(self, todo: list[tuple[str, Mode]]) -> None:
         """The here-documents that begin with the line where we are."""
         for each in self._here:
-            tabs = r"\t*" if each.tabs else ""
-            line = re.compile(rf"^{tabs}{re.escape(each.delimiter)}$", re.MULTILINE)
-            found = line.search(self._text, self._at)
-            body = self._text[self._at : found.start() if found else len(self._text)]
-            self._at = min(found.end() + 1, len(self._text)) if found else len(self._text)
+            found, end = self._last_line(each)
+            body = self._text[self._at : found]
+            self._at = end
             self._budget.step()
             each.bodies.append(body)
             if not each.quoted and ("`" in body or "$(" in body):
+                each.substituted.append(body)
                 todo.append((body, "here"))
         self._here.clear()
+
+    def _last_line(self, here: _Here) -> tuple[int, int]:
+        """Where the line that ends a here-document begins, and what follows it."""
+        text, at, delimiter = self._text, self._at, here.delimiter
+        if here.tabs:
+            self._budget.step(MAKING)
+            line = re.compile(rf"^\t*{re.escape(delimiter)}$", re.MULTILINE).search(text, at)
+            return (line.start(), min(line.end() + 1, len(text))) if line else (len(text),) * 2
+        while True:
+            if not text.startswith(delimiter, at):
+                at = text.find("\n" + delimiter, at) + 1
+                if not at:
+                    return len(text), len(text)
+            end = at + len(delimiter)
+            if end == len(text) or text[end] == "\n":
+                return at, min(end + 1, len(text))
+            self._budget.step()  # it only begins so: there may be a million of these
+            at = text.find("\n", end) + 1
+            if not at:
+                return len(text), len(text)
 
     # ---------------------------------------------------------------- one method for each token
 
@@ -208,20 +238,21 @@ class _Reader:
         self._add(text)
 
     def on_within(self, text: str) -> None:
-        self._add(text, text.translate(QUOTED_MAGIC), quoted=True)
+        self._add(text, without_magic(text, IN_QUOTES), quoted=True)
 
     def on_newline(self, _: str) -> None:
         self._finish()
 
-    def on_comment(self, text: str) -> None:
+    def on_comment(self, _: str) -> None:
         if self._now.text is None:
-            return
-        self._add("#")  # in the middle of a word it is a character like any other
-        self._at -= len(text) - 1
+            end = self._text.find("\n", self._at)
+            self._at = len(self._text) if end < 0 else end
+        else:
+            self._add("#")  # in the middle of a word it is a character like any other
 
     def on_single(self, text: str) -> None:
         inner = text.lstrip("$")[1:].removesuffix("'")
-        self._add(inner, inner.translate(SINGLE_MAGIC), quoted=True)
+        self._add(inner, without_magic(inner, IN_SINGLE_QUOTES), quoted=True)
 
     def on_double(self, _: str) -> None:
         self._add("", quoted=True)
@@ -231,9 +262,9 @@ class _Reader:
         if text == "\\\n":
             return
         if self._mode in {"quote", "here"} and text[1:] not in {"$", "`", '"', "\\"}:
-            self._add(text, text.translate(SINGLE_MAGIC), quoted=True)
+            self._add(text, without_magic(text, IN_SINGLE_QUOTES), quoted=True)
         else:
-            self._add(text[1:], text[1:].translate(SINGLE_MAGIC), quoted=True)
+            self._add(text[1:], without_magic(text[1:], IN_SINGLE_QUOTES), quoted=True)
 
     def on_subst(self, _: str) -> None:
         self._add("$(…)")

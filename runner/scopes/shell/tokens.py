@@ -29,9 +29,17 @@ CONTROL = frozenset(
         "time",
     ]
 )
-ASSIGNMENT = re.compile(r"[A-Za-z_]\w*(?:\[[^]]*\])?\+?=")
-QUOTED_MAGIC = str.maketrans("*?[~", "____")
-SINGLE_MAGIC = str.maketrans("*?[~$`", "______")
+ASSIGNMENT = re.compile(r"[A-Za-z_]\w*+(?:\[[^]]*+\])?\+?=")
+IN_QUOTES = "*?[~"  # what means nothing there
+IN_SINGLE_QUOTES = "*?[~$`"
+
+
+def without_magic(text: str, magic: str) -> str:
+    """A text with `_` for some characters; `translate` is slow with what is not ASCII."""
+    for each in magic:
+        text = text.replace(each, "_")
+    return text
+
 
 _EXPANSIONS = r"""
     | (?P<arith>\$\(\()
@@ -43,10 +51,10 @@ _EXPANSIONS = r"""
 TOKENS: dict[Mode, re.Pattern[str]] = {
     "code": re.compile(
         r"""(?P<blank>[^\S\n]+)
-        | (?P<words>(?:[^\s'"\\$`;&|()<>#]+[ \t]+){1,64})
-        | (?P<plain>[^\s'"\\$`;&|()<>#]+)
+        | (?P<words>(?:[^\s'"\\$`;&|()<>#]++[ \t]++){1,64}+)
+        | (?P<plain>[^\s'"\\$`;&|()<>#]++)
         | (?P<newline>\n\s*)
-        | (?P<comment>\#[^\n]*)
+        | (?P<comment>\#)
         | (?P<single>\$?'(?:(?<=\$')(?:[^'\\]|\\.)*|[^']*)'?)
         | (?P<double>\$?")
         | (?P<escape>\\.?)

@@ -60,6 +60,7 @@ class Simple:
         pipeline: commands of one pipeline have the same number.
         redirects: operators with what they name.
         bodies: its here-documents and here-strings.
+        substituted: those of them in which something is substituted.
         assignments: `name=value` words in front of it.
     """
 
@@ -68,6 +69,7 @@ class Simple:
     pipeline: int
     redirects: tuple[tuple[str, Word], ...]
     bodies: list[str]
+    substituted: list[str]
     assignments: tuple[Word, ...]
 
     @property

@@ -99,8 +99,11 @@ class _Last:
         if self.place.match(prefix + "x") is None:
             return []
         suffix = self.suffix
+        if suffix:
+            size = -len(suffix)
+            return [each for each in names if each[size:] == suffix]
         if suffix is not None:
-            return [each for each in names if each.endswith(suffix)]
+            return names
         match = self.name.match
         return [each for each in names if match(each) is not None]
 

@@ -33,7 +33,7 @@ IGNORE = ".gitignore"
 _BREATH = 1000  # names that are held against rules, between two breaths
 
 
-@attrs.frozen
+@attrs.define
 class Inside:
     """The names in a directory, unsorted."""
 
@@ -123,6 +123,8 @@ def _entries(
     if way.hidden:
         directories = [each for each in directories if not is_temporary(each)]
         files = [each for each in files if not is_temporary(each)]
+    if not directories and not others and ignored is None:  # most directories, in large trees
+        return prefix, ignored, zip(sorted(files), itertools.repeat("file"), strict=False)
     every: list[tuple[str, FileType]] = [
         *[(each, "directory") for each in directories],
         *[(each, "file") for each in files],

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from runner.errors import EditFailed as EditFailed
     from runner.errors import ExecFailed as ExecFailed
     from runner.errors import FileChanged as FileChanged
+    from runner.errors import InvalidArgument as InvalidArgument
     from runner.errors import InvalidPath as InvalidPath
     from runner.errors import InvalidPattern as InvalidPattern
     from runner.errors import LedgerBusy as LedgerBusy
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from runner.messages import Listing as Listing
     from runner.messages import Match as Match
     from runner.messages import Matches as Matches
+    from runner.messages import NetworkDecision as NetworkDecision
     from runner.messages import Outcome as Outcome
     from runner.messages import ProcessInfo as ProcessInfo
     from runner.messages import Replacement as Replacement
@@ -146,6 +148,7 @@ _HOMES = {
         "Listing",
         "Match",
         "Matches",
+        "NetworkDecision",
         "Outcome",
         "ProcessInfo",
         "Replacement",
@@ -209,6 +212,7 @@ _HOMES = {
         "EditFailed",
         "ExecFailed",
         "FileChanged",
+        "InvalidArgument",
         "InvalidPath",
         "InvalidPattern",
         "LedgerBusy",

@@ -55,11 +55,11 @@ class OperationError(RunnerError):
     ) -> None:
         """Keep the facts; the text is made from them when asked for."""
         self.op = op
-        self.path = path
+        self.path = path if isinstance(path, str) else None  # callers give all kinds of things
         self.reason = reason or self.default_reason
         self.scope = scope
         self.hint = hint
-        super().__init__(op, path, self.reason)
+        super().__init__(op, self.path, self.reason)
 
     def __str__(self) -> str:
         what = self.op if self.path is None else f"{self.op} {self.path!r}"
@@ -162,6 +162,15 @@ class InvalidPath(OperationError):
     """No file system could have such a path: empty, a NUL character, a name that is too long."""
 
     default_reason = "not a usable path"
+
+
+class InvalidArgument(OperationError):
+    """A value that no such operation takes: of another type, negative, no number; nothing was done.
+
+    What is wrong with a path, a pattern or a text has errors of its own.
+    """
+
+    default_reason = "not a usable value"
 
 
 class NoSpace(OperationError):

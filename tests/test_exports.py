@@ -11,8 +11,9 @@ ActorCrashed ActorError ActorGaveUp Agent AgentError AgentUnavailable AlreadyExi
 Background Batch ClaudeAgent CodexAgent CommandAgent CompositeBackend ConfigError Console Control
 Danger DangerousCommand Decision DecodeFailed Denied Destroyed Done Downloaded Drawing EditFailed
 Entry ErrorClass ExecFailed Failure FileChanged FileMatches FileStat Follower Found Fresh InForce
-InvalidPath InvalidPattern Isolation JsonLines LedgerBusy LedgerError Limits Line LineChange Lines
-Lint Listing LocalBackend LogEntry Match Matches MemoryBackend MemoryLimits NoSpace NotEmpty
+InvalidArgument InvalidPath InvalidPattern Isolation JsonLines LedgerBusy LedgerError Limits Line
+LineChange Lines
+Lint Listing LocalBackend LogEntry Match Matches MemoryBackend MemoryLimits NetworkDecision NoSpace NotEmpty
 NotFound OperationError OperationLog Outcome PRESETS PathEscapes PermissionDenied Permissions
 PermittedBackend PoolClosed PoolError PoolFull Problem ProcessInfo Question ReadOnly
 ReadOnlyBackend ReadingStream Replacement Report Rule Rules Ruleset Runner RunnerConfig RunnerError

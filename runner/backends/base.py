@@ -27,6 +27,7 @@ from runner.errors import ConfigError, Destroyed
 from runner.messages import AnswerT, Message
 from runner.operations import Operations
 from runner.operations.op_names import op_name, subject_of
+from runner.operations.soundness import require_sound
 from runner.operations.status import Life, Status, Watcher
 
 
@@ -115,6 +116,7 @@ class Backend(Operations):
 
     async def ask(self, message: Message[AnswerT], /) -> AnswerT:
         """Have a message carried out, after a checkpoint."""
+        require_sound(message, self.name)
         await trio.lowlevel.checkpoint()
         answer = self.answer_now(message)
         return await self.carry_out(message) if isinstance(answer, Later) else answer

@@ -39,6 +39,7 @@ Opener: TypeAlias = Literal["auto", "openat2", "walk"]
 Names: TypeAlias = tuple[str, ...]
 
 MAX_NAME = 255  # bytes; NAME_MAX of every file system that we know
+USABLE = f"names of 1 to {MAX_NAME} bytes with `/` between them"  # what would be a usable path
 MAX_LINKS = 40  # the kernel's MAXSYMLINKS
 MAX_AGAIN = 64  # openat2 says EAGAIN when a rename raced a `..`; then the walk, which cannot
 

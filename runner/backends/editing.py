@@ -52,7 +52,7 @@ def edited(content: bytes, message: Edit) -> tuple[bytes, int]:
     require_unchanged("edit", content, message)
     edit = _Edit("edit", message.path)
     if not message.replacements:
-        raise edit.failed("there is nothing to replace")
+        raise edit.failed("there is nothing to replace", "give at least one replacement")
     counts = 0
     for number, each in enumerate(message.replacements, 1):
         which = f"replacement {number}: " if len(message.replacements) > 1 else ""
@@ -110,7 +110,7 @@ def edited_lines(content: bytes, message: EditLines) -> tuple[bytes, int]:
     require_unchanged("edit_lines", content, message)
     edit = _Edit("edit_lines", message.path)
     if not message.changes:
-        raise edit.failed("there is nothing to change")
+        raise edit.failed("there is nothing to change", "give at least one change")
     lines = _split(content)
     before = len(lines)
     changes = sorted(message.changes, key=lambda each: (each.first, _last(each)))
@@ -137,16 +137,23 @@ def _last(change: LineChange) -> int:
 
 def _require_lines(lines: list[bytes], change: LineChange, edit: _Edit) -> None:
     if change.after and change.last is not None:
-        raise edit.failed("`after` puts text behind one line: it takes no `last`")
+        raise edit.failed(
+            "`after` puts text behind one line: it takes no `last`", "leave one of the two out"
+        )
     if _last(change) < change.first:
-        raise edit.failed(f"the last line, {change.last}, comes before the first, {change.first}")
+        raise edit.failed(
+            f"the last line, {change.last}, comes before the first, {change.first}", "swap them"
+        )
     if change.last is not None and change.last_hash is None:
         raise edit.failed(f"line {change.last} needs its hash, too", "give it as last_hash")
     for number, told in ((change.first, change.first_hash), (change.last, change.last_hash)):
         if number is None or told is None:
             continue
         if not 1 <= number <= len(lines):
-            raise edit.failed(f"there is no line {number}: the file has {len(lines)}")
+            raise edit.failed(
+                f"there is no line {number}: the file has {len(lines)}",
+                "lines count from 1: read the file again",
+            )
         found = line_hash(lines[number - 1])
         if found != told:
             raise edit.failed(

@@ -15,6 +15,7 @@ import stat
 
 from runner.backends.beneath import (
     DIRECTORY,
+    USABLE,
     Beneath,
     Opener,
     Route,
@@ -138,7 +139,7 @@ class Root:
         try:
             route = parse(path)
         except UnusablePath as error:
-            raise InvalidPath(op, path, str(error), scope=self.path) from None
+            raise InvalidPath(op, path, str(error), scope=self.path, hint=USABLE) from None
         if not route.absolute:
             return route
         if self._open is None:  # its real path is not known before

@@ -15,6 +15,7 @@ _KINDS: tuple[tuple[type[e.OperationError], type[OSError], int], ...] = (
     (e.NotEmpty, OSError, errno.ENOTEMPTY),
     (e.NoSpace, OSError, errno.ENOSPC),
     (e.InvalidPath, OSError, errno.EINVAL),
+    (e.InvalidArgument, OSError, errno.EINVAL),
 )
 
 

@@ -7,6 +7,8 @@ from typing import Literal, TypeAlias
 
 import attrs
 
+from runner.errors import OperationError
+
 FileType: TypeAlias = Literal["file", "directory", "link", "other"]
 GrepOutput: TypeAlias = Literal["lines", "files", "counts"]
 
@@ -50,6 +52,11 @@ class Failure:
     kind: str
     reason: str
     hint: str = ""
+
+    @classmethod
+    def of(cls, error: OperationError) -> Failure:
+        """The error as a value."""
+        return cls(kind=type(error).__name__, reason=error.reason, hint=error.hint)
 
 
 @attrs.frozen(kw_only=True)

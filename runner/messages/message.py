@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Annotated, Final, Generic, TypeAlias, TypeVar
 
 AnswerT = TypeVar("AnswerT")
+
+LARGEST: Final = (1 << 63) - 1  # of what a file system, and Python's sequences, can count
+COUNTS: Final = "counts"
+Count: TypeAlias = Annotated[int, COUNTS]  # 0 or more
 
 
 class Message(Generic[AnswerT]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from runner.messages.answers import FileStat, Found, GrepOutput, Listing, Matches
-from runner.messages.message import Message
+from runner.messages.message import Count, Message
 from runner.messages.reading import Downloaded, Drawing, Lines
 
 
@@ -14,8 +14,8 @@ class Read(Message[bytes]):
     """The content of a file, or `limit` bytes of it from `offset`."""
 
     path: str
-    offset: int = 0
-    limit: int | None = None
+    offset: Count = 0
+    limit: Count | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -37,7 +37,7 @@ class Ls(Message[Listing]):
     """The entries of a directory."""
 
     path: str = "."
-    limit: int = 10_000
+    limit: Count = 10_000
 
 
 @attrs.frozen(kw_only=True)
@@ -52,7 +52,7 @@ class Glob(Message[Found]):
     path: str = "."
     hidden: bool = False
     gitignore: bool = False
-    limit: int = 10_000
+    limit: Count = 10_000
 
 
 @attrs.frozen(kw_only=True)
@@ -80,11 +80,11 @@ class Grep(Message[Matches]):
     hidden: bool = False
     gitignore: bool = False
     multiline: bool = False
-    before: int = 0
-    after: int = 0
+    before: Count = 0
+    after: Count = 0
     output: GrepOutput = "lines"
-    per_file: int | None = None
-    limit: int = 10_000
+    per_file: Count | None = None
+    limit: Count = 10_000
 
 
 @attrs.frozen(kw_only=True)
@@ -99,8 +99,8 @@ class ReadLines(Message[Lines]):
 
     path: str
     offset: int = 0
-    limit: int = 2000
-    longest: int = 8192
+    limit: Count = 2000
+    longest: Count = 8192
     total: bool = True
 
 
@@ -123,10 +123,10 @@ class Tree(Message[Drawing]):
     """What stands below a directory, to a depth; links are not followed."""
 
     path: str = "."
-    depth: int | None = 3
+    depth: Count | None = 3
     hidden: bool = False
     gitignore: bool = False
-    limit: int = 1000
+    limit: Count = 1000
 
 
 @attrs.frozen(kw_only=True)
@@ -141,4 +141,4 @@ class ListKeys(Message[Found]):
     """The paths of all files (hidden ones, too) that begin with a text, sorted as texts."""
 
     prefix: str = ""
-    limit: int = 10_000
+    limit: Count = 10_000

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-from runner.messages.message import Message
+from runner.messages.message import Count, Message
 from runner.messages.programs import Completed
 
 StreamName: TypeAlias = Literal["stdout", "stderr"]
@@ -37,8 +37,8 @@ class Started:
 class Position:
     """How many bytes of each output lie behind."""
 
-    out: int = 0
-    err: int = 0
+    out: Count = 0
+    err: Count = 0
 
     @property
     def total(self) -> int:
@@ -117,7 +117,7 @@ class Start(Message[Started]):
     writes: bool = False
     timeout: float | None = None
     silence: float | None = None
-    max_output: int = 1 << 20
+    max_output: Count = 1 << 20
     log: str = ""
 
 
@@ -132,7 +132,7 @@ class Poll(Message[News]):
 
     id: str
     position: Position = Position()
-    limit: int = 1 << 18
+    limit: Count = 1 << 18
     wait: float | None = 0.0
 
 

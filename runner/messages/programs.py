@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import attrs
 
 from runner.messages.isolation import InForce, Limit
-from runner.messages.message import Message
+from runner.messages.message import Count, Message
 
 Leftover: TypeAlias = Literal["end", "keep"]
 
@@ -95,6 +95,6 @@ class Exec(Message[Completed]):
     input: bytes | None = None
     timeout: float | None = None
     silence: float | None = None
-    max_output: int = 1 << 20
+    max_output: Count = 1 << 20
     leftover: Leftover = "end"
     log: str = ""

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import attrs
 
-from runner.messages.message import Message
+from runner.messages.message import Count, Message
 
 
 @attrs.frozen(kw_only=True)
@@ -50,7 +50,7 @@ class ReadStream(Message[bytes]):
     """
 
     id: str
-    limit: int = 1 << 16
+    limit: Count = 1 << 16
 
 
 @attrs.frozen(kw_only=True)

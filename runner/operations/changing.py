@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
 
 from runner import messages
+from runner.errors import DecodeFailed, InvalidArgument
 from runner.messages import (
     AnswerT,
     Append,
@@ -17,6 +18,7 @@ from runner.messages import (
     Copy,
     Edit,
     EditLines,
+    Failure,
     FileEffect,
     LineChange,
     Message,
@@ -30,6 +32,7 @@ from runner.messages import (
     Write,
 )
 from runner.operations.asking import Asking
+from runner.operations.soundness import require_sound, shown
 
 
 class Changing(Asking):
@@ -91,8 +94,8 @@ class Changing(Asking):
             FileChanged: the file has another digest now.
         """
         piece = Replacement(
-            old=self._encode("edit", path, old, "utf-8"),
-            new=self._encode("edit", path, new, "utf-8"),
+            old=self._encode("edit", path, old),
+            new=self._encode("edit", path, new),
             replace_all=replace_all,
         )
         return await self.edit_many(path, [piece], expected=expected)
@@ -105,7 +108,8 @@ class Changing(Asking):
         expected: str | None = None,
     ) -> int:
         """Replace several pieces of a file, one after the other, all or none; as `edit`."""
-        return await self.ask(Edit(path=path, replacements=tuple(replacements), expected=expected))
+        pieces = self._all_of("edit", "replacements", replacements)
+        return await self.ask(Edit(path=path, replacements=pieces, expected=expected))
 
     async def edit_lines(
         self, path: str, changes: Sequence[LineChange], *, expected: str | None = None
@@ -121,7 +125,8 @@ class Changing(Asking):
             EditFailed: a line is not there, or has another hash; nothing has been changed.
             FileChanged: the file has another digest now.
         """
-        return await self.ask(EditLines(path=path, changes=tuple(changes), expected=expected))
+        lines = self._all_of("edit_lines", "changes", changes)
+        return await self.ask(EditLines(path=path, changes=lines, expected=expected))
 
     async def touch(self, path: str, *, exist_ok: bool = True) -> None:
         """Make an empty file, or say that a file was modified now; parents are made."""
@@ -170,6 +175,7 @@ class Batch(Changing):
 
     async def ask(self, message: Message[AnswerT], /) -> AnswerT:
         """Note an effect."""
+        require_sound(message, self.name)
         self.effects.append(cast("FileEffect", message))
         return cast("AnswerT", 0 if isinstance(message, Edit | EditLines) else None)
 
@@ -179,7 +185,9 @@ class Uploading(Changing):
 
     __slots__ = ()
 
-    async def upload(self, files: Iterable[tuple[str, str | bytes]]) -> tuple[Stored, ...]:
+    async def upload(
+        self, files: Iterable[tuple[str, str | bytes]] | Mapping[str, str | bytes]
+    ) -> tuple[Stored, ...]:
         """Write many files, each for itself: one that fails does not keep the others.
 
         Args:
@@ -188,8 +196,26 @@ class Uploading(Changing):
         Returns:
             One answer each, in their order.
         """
-        pairs = [(path, self._encode("upload", path, data, "utf-8")) for path, data in files]
-        return await self.ask(Upload(files=tuple(pairs)))
+        pairs = self._all_of("upload", "files", getattr(files, "items", lambda: files)())
+        answers: list[Stored | None] = []
+        ready: list[tuple[str, bytes]] = []
+        for pair in pairs:
+            path, content = self._pair(pair)
+            try:
+                ready.append((path, self._encode("upload", path, content)))
+            except DecodeFailed as error:
+                answers.append(Stored(path=path, error=Failure.of(error)))
+            else:
+                answers.append(None)
+        written = await self.ask(Upload(files=tuple(ready)))
+        stored = iter(written)
+        return tuple([next(stored) if each is None else each for each in answers])
+
+    def _pair(self, pair: object) -> tuple[str, object]:
+        if isinstance(pair, tuple | list) and len(pair) == 2 and isinstance(pair[0], str):
+            return pair[0], pair[1]
+        reason = f"{shown(pair)} is no pair of a path and a content"
+        raise InvalidArgument("upload", None, reason, scope=self.name, hint='[("a.txt", "text")]')
 
     @asynccontextmanager
     async def batch(self) -> AsyncGenerator[Batch, None]:

@@ -29,6 +29,7 @@ from runner.messages import (
     Tree,
 )
 from runner.operations.asking import Asking
+from runner.operations.texts import codec_of
 
 
 class Observing(Asking):
@@ -64,19 +65,19 @@ class Observing(Asking):
             NotFound, WrongType: it is no file.
             DecodeFailed: it is not text in this encoding.
         """
+        if encoding is not None and encoding != "utf-8":
+            codec_of("read", path, encoding, self.name)
         content = await self.ask(Read(path=path, offset=offset, limit=limit))
         if encoding is None:
             return content
         try:
             return content.decode(encoding)
-        except UnicodeDecodeError as exc:
-            reason = f"not {encoding}: byte 0x{content[exc.start]:02x} at {offset + exc.start}"
-            hint = "encoding=None gives the bytes"
+        except UnicodeError as exc:  # of "punycode" and the like it is no UnicodeDecodeError
+            why = str(exc)
+            if isinstance(exc, UnicodeDecodeError):
+                why = f"byte 0x{content[exc.start]:02x} at {offset + exc.start}"
+            reason, hint = f"not {encoding}: {why}", "encoding=None gives the bytes"
             raise DecodeFailed("read", path, reason, scope=self.name, hint=hint) from None
-        except LookupError:
-            raise DecodeFailed(
-                "read", path, f"there is no encoding {encoding!r}", scope=self.name
-            ) from None
 
     async def read_lines(
         self,
@@ -114,7 +115,8 @@ class Observing(Asking):
         Unless `total` is asked for (then the whole file is read), how many lines stand before them
         is not known: `total` is None, and their numbers count from the end, -1 being the last.
         """
-        return await self.ask(ReadLines(path=path, offset=-lines, limit=lines, total=total))
+        skip = -lines if isinstance(lines, int) else 0  # what it is instead, `limit` says
+        return await self.ask(ReadLines(path=path, offset=skip, limit=lines, total=total))
 
     async def digest(self, path: str) -> str:
         """The SHA-256 of a file's content, in hexadecimal digits."""
@@ -129,7 +131,7 @@ class Observing(Asking):
 
     async def download(self, paths: Iterable[str]) -> tuple[Downloaded, ...]:
         """The contents of many files: one answer each, in order; a failure is that item's only."""
-        return await self.ask(Download(paths=tuple(paths)))
+        return await self.ask(Download(paths=self._all_of("download", "paths", paths)))
 
     async def list_keys(self, prefix: str = "", *, limit: int = 10_000) -> Found:
         """The paths of all files that begin with a text (hidden ones, too), sorted as texts."""
@@ -223,7 +225,7 @@ class Observing(Asking):
                 literal=literal,
                 ignore_case=ignore_case,
                 glob=glob,
-                types=tuple(types),
+                types=self._all_of("grep", "types", types),
                 hidden=hidden,
                 gitignore=gitignore,
                 multiline=multiline,

@@ -22,19 +22,23 @@ def _snake(name: str) -> str:
 
 
 def subject_of(message: Message[Any]) -> str | None:
-    """What an operation is about, for errors and logs: a path, a command, a program's id."""
+    """What an operation is about, for errors and logs: a path, a command, a program's id.
+
+    None, too, where a message has something else in that place than it should.
+    """
     command = getattr(message, "command", None)
     if command is not None:
-        return command if isinstance(command, str) else " ".join(command)
+        return " ".join(map(str, command)) if isinstance(command, tuple) else str(command)
     for name in ("path", "source", "prefix", "id"):
         found = getattr(message, name, None)
         if isinstance(found, str):
             return found
     for name in ("paths", "files", "effects"):
-        many = getattr(message, name, None)
-        if many:
-            first = many[0]
-            if isinstance(first, Message):
+        match getattr(message, name, None):
+            case (Message() as first, *_):
                 return subject_of(first)
-            return first if isinstance(first, str) else str(first[0])
+            case (str(first), *_) | ((str(first), *_), *_):
+                return first
+            case _:
+                pass
     return None

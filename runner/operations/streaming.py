@@ -11,24 +11,26 @@ Text is decoded and encoded here, piece by piece, so that no character is torn.
 
 from __future__ import annotations
 
-import codecs
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from typing import Any, Generic, Literal, Self, TypeVar, cast, overload
 
 import trio
 
-from runner.errors import ConfigError, DecodeFailed, RunnerError
+from runner.errors import InvalidArgument, OperationError, RunnerError
 from runner.messages import (
     Append,
     CloseStream,
     CommitStream,
+    Opened,
     OpenReader,
     OpenWriter,
     ReadStream,
     WriteStream,
 )
 from runner.operations.asking import Asking
+from runner.operations.soundness import shown
+from runner.operations.texts import Decoding, Encoding
 
 TextT = TypeVar("TextT", str, bytes)
 PIECE = 1 << 16
@@ -36,70 +38,14 @@ LARGE = 1 << 20  # bytes of one message
 LEAVING = 10.0  # seconds to close what is left by an error; it takes microseconds
 
 
-def codec_of(op: str, path: str, encoding: str, scope: str) -> codecs.CodecInfo:
-    """The codec of a name.
-
-    Raises:
-        DecodeFailed: there is none that makes text.
-    """
-    with suppress(LookupError, ValueError):
-        found = codecs.lookup(encoding)
-        if getattr(found, "_is_text_encoding", True) and found.incrementaldecoder is not None:
-            return found
-    raise DecodeFailed(op, path, f"there is no encoding {encoding!r}", scope=scope)
-
-
-class Decoding:
-    """Text from bytes that are cut anywhere; an error says where in the whole it is."""
-
-    def __init__(self, path: str, encoding: str, scope: str) -> None:
-        """Begin at the first byte."""
-        self._path, self._encoding, self._scope = path, encoding, scope
-        maker = codec_of("receive", path, encoding, scope).incrementaldecoder
-        assert maker is not None, "codec_of says so"
-        self._decoder = maker()
-        self._seen = 0
-
-    def decode(self, data: bytes) -> str:
-        """The text of the next bytes; none = these were all."""
-        try:
-            text = self._decoder.decode(data, final=not data)
-        except UnicodeDecodeError as error:
-            # The decoder had kept the beginning of a character: it counts from there.
-            at = self._seen - (len(error.object) - len(data)) + error.start
-            reason = f"not {self._encoding}: byte 0x{error.object[error.start]:02x} at {at}"
-            raise DecodeFailed(
-                "receive",
-                self._path,
-                reason,
-                scope=self._scope,
-                hint="without an encoding the stream gives bytes",
-            ) from None
-        self._seen += len(data)
-        return text
-
-
-class Encoding:
-    """Bytes from text; an error says which character of the whole it is."""
-
-    def __init__(self, path: str, encoding: str, scope: str) -> None:
-        """Begin at the first character."""
-        self._path, self._encoding, self._scope = path, encoding, scope
-        maker = codec_of("send", path, encoding, scope).incrementalencoder
-        assert maker is not None, "what has a decoder has an encoder"
-        self._encoder = maker()
-        self._seen = 0
-
-    def encode(self, text: str, *, final: bool = False) -> bytes:
-        """The bytes of the next characters."""
-        try:
-            data = self._encoder.encode(text, final=final)
-        except UnicodeEncodeError as error:
-            at = self._seen + error.start
-            reason = f"not text for {self._encoding}: character {at}: {error.reason}"
-            raise DecodeFailed("send", self._path, reason, scope=self._scope) from None
-        self._seen += len(text)
-        return data
+@contextmanager
+def _said_of(op: str, path: str) -> Iterator[None]:
+    """Errors name what the caller called, and on which file; not the stream's id."""
+    try:
+        yield
+    except OperationError as error:
+        error.op, error.path = op, path
+        raise
 
 
 class ReadingStream(Generic[TextT]):
@@ -109,10 +55,10 @@ class ReadingStream(Generic[TextT]):
         size: bytes of the whole.
     """
 
-    def __init__(self, where: Asking, id: str, size: int, decoding: Decoding | None) -> None:  # noqa: A002
+    def __init__(self, where: Asking, path: str, opened: Opened, decoding: Decoding | None) -> None:
         """Begin at its first byte."""
-        self.size = size
-        self._where, self._id, self._decoding = where, id, decoding
+        self.size = opened.size
+        self._where, self._path, self._id, self._decoding = where, path, opened.id, decoding
         self._is_over = False
 
     async def receive(self, limit: int = PIECE) -> TextT:
@@ -122,7 +68,8 @@ class ReadingStream(Generic[TextT]):
             DecodeFailed: it is not text in this encoding.
         """
         while not self._is_over:
-            data = await self._where.ask(ReadStream(id=self._id, limit=limit))
+            with _said_of("receive", self._path):
+                data = await self._where.ask(ReadStream(id=self._id, limit=limit))
             self._is_over = not data
             piece = data if self._decoding is None else self._decoding.decode(data)
             if piece:
@@ -160,11 +107,19 @@ class WritingStream(Generic[TextT]):
             DecodeFailed: the text cannot be had in this encoding.
             NoSpace: the disk is full.
         """
-        if isinstance(data, str):
-            assert self._encoding is not None, "bytes are sent to a stream without an encoding"
+        if self._encoding is not None and isinstance(data, str):
             await self._send(self._encoding.encode(data))
-        else:
+        elif self._encoding is None and isinstance(data, bytes | bytearray | memoryview):
             await self._send(bytes(data))
+        else:
+            wanted = "bytes" if self._encoding is None else "text"
+            raise InvalidArgument(
+                "send",
+                self._path,
+                f"{shown(data)}: this stream takes {wanted}",
+                scope=self._where.name,
+                hint="it takes text if it is opened with an encoding, else bytes",
+            )
 
     async def _send(self, data: bytes) -> None:
         for at in range(0, len(data), LARGE):
@@ -172,14 +127,16 @@ class WritingStream(Generic[TextT]):
             if self._id is None:
                 await self._where.ask(Append(path=self._path, content=piece))
             else:
-                await self._where.ask(WriteStream(id=self._id, data=piece))
+                with _said_of("send", self._path):
+                    await self._where.ask(WriteStream(id=self._id, data=piece))
 
     async def finish(self, *, durable: bool) -> None:
         """Put all of it in place."""
         if self._encoding is not None:
             await self._send(self._encoding.encode("", final=True))
         if self._id is not None:
-            await self._where.ask(CommitStream(id=self._id, durable=durable))
+            with _said_of("open_stream", self._path):
+                await self._where.ask(CommitStream(id=self._id, durable=durable))
 
 
 class Streaming(Asking):
@@ -229,7 +186,7 @@ class Streaming(Asking):
         Raises:
             NotFound, WrongType: there is no file to read.
             DecodeFailed: there is no such encoding.
-            ConfigError: there is no such mode.
+            InvalidArgument: there is no such mode.
         """
         if mode == "rb":
             return _reading(self, path, encoding)
@@ -237,7 +194,13 @@ class Streaming(Asking):
             return _writing(self, path, encoding, durable=durable)
         if mode == "ab":
             return _appending(self, path, encoding)
-        raise ConfigError(f'open_stream: the mode is "rb", "wb" or "ab", not {mode!r}')
+        raise InvalidArgument(
+            "open_stream",
+            path,
+            f"there is no mode {shown(mode)}",
+            scope=self.name,
+            hint='it is "rb", "wb" or "ab"',
+        )
 
 
 @asynccontextmanager
@@ -247,7 +210,7 @@ async def _reading(
     decoding = None if encoding is None else Decoding(path, encoding, where.name)
     opened = await where.ask(OpenReader(path=path))
     try:
-        yield ReadingStream(where, opened.id, opened.size, decoding)
+        yield ReadingStream(where, path, opened, decoding)
     finally:
         # Said also if we are cancelled; where it was may have gone before.
         with trio.move_on_after(LEAVING, shield=True), suppress(RunnerError):

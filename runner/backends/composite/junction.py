@@ -13,7 +13,7 @@ from types import MappingProxyType
 import attrs
 
 from runner import messages as m
-from runner.backends.beneath import UnusablePath, fail
+from runner.backends.beneath import USABLE, UnusablePath, fail
 from runner.backends.composite.routes import Route, Routes, Spot
 from runner.backends.failures import translate
 from runner.errors import (
@@ -53,7 +53,7 @@ class Junction:
         try:
             return self.routes.spot(path)
         except UnusablePath as error:
-            raise InvalidPath(op, path, str(error), scope=self.name) from None
+            raise InvalidPath(op, path, str(error), scope=self.name, hint=USABLE) from None
         except OSError as error:
             raise translate(error, op, path, self.name) from None
 

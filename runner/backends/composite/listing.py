@@ -18,12 +18,10 @@ from runner.backends.composite.parts import (
     stands,
 )
 from runner.backends.composite.routes import Route, Spot
-from runner.backends.failures import require_counts
 
 
 async def ls(place: Junction, message: m.Ls) -> m.Listing:
     """The entries of a directory, sorted by name: its member's, and the routes right there."""
-    require_counts("ls", message.path, place.name, message.limit)
     spot = place.spot("ls", message.path)
     depth = len(spot.names) + 1
     standing = [each for each in place.routes.standing(spot.names) if len(each) == depth]
@@ -67,7 +65,6 @@ async def _entry(place: Junction, names: Names, name: str) -> m.Entry:
 
 async def tree(place: Junction, message: m.Tree) -> m.Drawing:
     """What stands below a directory, to a depth, of all members."""
-    require_counts("tree", message.path, place.name, message.depth, message.limit)
     spot = place.spot("tree", message.path)
     if place.is_one_members(spot):
         inner = attrs.evolve(message, path=spot.path)
@@ -125,7 +122,6 @@ class _Drawing:
 
 async def list_keys(place: Junction, message: m.ListKeys) -> m.Found:
     """The paths of all files that begin with a text, of all members, sorted as texts."""
-    require_counts("list_keys", message.prefix, place.name, message.limit)
     routes, text = place.routes, message.prefix
 
     def there(route: Route) -> Asked[str] | None:

@@ -67,7 +67,8 @@ async def move(place: Junction, message: m.Move) -> None:
         await _remove_source(place, message, source)
     if cancel_scope.cancelled_caught:
         what = f"copied whole, but it was not removed within {CLOSING} seconds"
-        raise OperationError("move", message.source, what, scope=place.name)
+        hint = "remove it"
+        raise OperationError("move", message.source, what, scope=place.name, hint=hint)
 
 
 async def _remove_source(place: Junction, message: m.Move, source: Spot) -> None:
@@ -194,7 +195,8 @@ class _Transfer:
     def _refused(self, path: str, kind: str) -> WrongType:
         what = "a link" if kind == "link" else "neither a regular file nor a directory"
         reason = f"{path!r} is {what}, and cannot go from one member to another"
-        return WrongType(self.op, self.message.source, reason, scope=self.place.name)
+        hint = "leave it out, or put a file in its place"
+        return WrongType(self.op, self.message.source, reason, scope=self.place.name, hint=hint)
 
     async def _is_link(self) -> bool:
         head, tail = posixpath.split(self.source.path.rstrip("/"))

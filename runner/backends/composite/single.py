@@ -80,7 +80,8 @@ async def _from_its_top(place: Junction, message: m.Realpath, spot: Spot, real: 
         real = real.removeprefix(top).strip("/") or "."
     if not _is_inside(place, spot.route, real):
         what = "a link leads to another part of what stands at this route, which has no name here"
-        raise PathEscapes("realpath", message.path, what, scope=place.name)
+        hint = "ask the member that stands there"
+        raise PathEscapes("realpath", message.path, what, scope=place.name, hint=hint)
     return real
 
 
@@ -122,7 +123,8 @@ async def of_stream(place: Junction, message: Any) -> object:
     """An operation on an open stream."""
     number, _, id = message.id.partition(":")  # noqa: A001 - the messages' own word
     routes = (place.routes.default, *place.routes.every)
-    if not id or not number.isdecimal() or int(number) >= len(routes):
+    if not id or not number.isdecimal() or len(number) > 9 or int(number) >= len(routes):
         op = op_name(type(message))
-        raise NotFound(op, message.id, "there is no such open stream", scope=place.name)
+        what, hint = "there is no such open stream", "it ended with its block or scope"
+        raise NotFound(op, message.id, what, scope=place.name, hint=hint)
     return await place.ask(routes[int(number)], attrs.evolve(message, id=id), {id: message.id})

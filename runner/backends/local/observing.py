@@ -13,7 +13,7 @@ from runner import messages as m
 from runner.backends import files, listing
 from runner.backends.base import LATER, Later
 from runner.backends.beneath import READING
-from runner.backends.failures import require_counts, translate
+from runner.backends.failures import translate
 from runner.backends.files import SMALL
 from runner.backends.local.place import Place
 from runner.backends.threads import in_thread
@@ -24,8 +24,6 @@ _NOTHING = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 def read_now(place: Place, message: m.Read) -> bytes | Later:
     """The content of a regular file, or a window of it, if that is small."""
     path, offset, limit = message.path, message.offset, message.limit
-    if offset < 0 or (limit is not None and limit < 0):
-        require_counts("read", path, place.name, offset, limit)
     root = place.root
     try:
         fd = root.look(root.route("read", path), READING)
@@ -42,7 +40,6 @@ def read_now(place: Place, message: m.Read) -> bytes | Later:
 
 async def read(place: Place, message: m.Read) -> bytes:
     """The content of a regular file, or a window of it."""
-    require_counts("read", message.path, place.name, message.offset, message.limit)
     with place.answers("read", message.path):
         fd = place.root.look(place.root.route("read", message.path), READING)
         try:
@@ -84,7 +81,6 @@ def exists_now(place: Place, message: m.Exists) -> bool:
 async def ls(place: Place, message: m.Ls) -> m.Listing:
     """The entries of a directory, sorted by name."""
     path, limit = message.path, message.limit
-    require_counts("ls", path, place.name, limit)
     with place.answers("ls", path):
         flags = READING | os.O_DIRECTORY
         fd = place.root.open(make=False).open(place.root.route("ls", path), flags)

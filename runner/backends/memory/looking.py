@@ -9,9 +9,9 @@ import attrs
 from runner import messages as m
 from runner.backends import lines
 from runner.backends.beneath import Names, Route
-from runner.backends.failures import failure, require_counts
+from runner.backends.failures import failure
 from runner.backends.gitignore import Ignored
-from runner.backends.memory.tree import NAME, Directory, File, Tree, entry_of
+from runner.backends.memory.tree import Directory, File, Tree, entry_of
 from runner.backends.walking import Inside, drawing, keys, rules_above
 from runner.errors import OperationError
 
@@ -64,7 +64,6 @@ def rules_for(tree: Tree, route: Route) -> Ignored | None:
 
 def read_lines(tree: Tree, message: m.ReadLines) -> m.Lines:
     """A window of the lines of a file; the rules are those of `lines`."""
-    require_counts("read_lines", message.path, NAME, message.limit, message.longest)
     with tree.answers("read_lines", message.path):
         return lines.window_of(tree.file(tree.route("read_lines", message.path)).content, message)
 
@@ -98,7 +97,6 @@ def _downloaded(tree: Tree, path: str) -> m.Downloaded:
 
 def draw(tree: Tree, message: m.Tree) -> m.Drawing:
     """What stands below a directory, to a depth."""
-    require_counts("tree", message.path, NAME, message.depth, message.limit)
     with tree.answers("tree", message.path):
         route = tree.route("tree", message.path)
         woods = MemoryWoods(tree.directory(route.names))
@@ -108,5 +106,4 @@ def draw(tree: Tree, message: m.Tree) -> m.Drawing:
 
 def list_keys(tree: Tree, message: m.ListKeys) -> m.Found:
     """The paths of all files that begin with a text, sorted as texts."""
-    require_counts("list_keys", message.prefix, NAME, message.limit)
     return keys(MemoryWoods(tree.top), message.prefix, limit=message.limit)

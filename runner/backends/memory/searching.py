@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from runner import messages as m
 from runner.backends import grepping, search
-from runner.backends.failures import require_counts, require_grep_counts
 from runner.backends.memory.looking import MemoryWoods, rules_for
 from runner.backends.memory.tree import NAME, File, Tree
 from runner.backends.walking import Way, walk
@@ -14,7 +13,6 @@ from runner.backends.walking import Way, walk
 
 def glob(tree: Tree, message: m.Glob) -> m.Found:
     """The paths below `path` that match a pattern; the rules are those of `search`."""
-    require_counts("glob", message.path, NAME, message.limit)
     with search.patterns("glob", message.pattern, NAME):
         compiled = search.compile_glob(message.pattern, hidden=message.hidden)
     with tree.answers("glob", message.path):
@@ -31,7 +29,6 @@ def glob(tree: Tree, message: m.Glob) -> m.Found:
 
 def grep(tree: Tree, message: m.Grep) -> m.Matches:
     """The lines of text files below `path` that match; the rules are those of `grepping`."""
-    require_grep_counts(message, NAME)
     with search.patterns("grep", message.pattern, NAME):
         matching = grepping.compile_grep(message)
     with search.patterns("grep", message.glob or ",".join(message.types), NAME):

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import attrs
 
-from runner.backends.beneath import Names, Route, UnusablePath, fail, parse
+from runner.backends.beneath import USABLE, Names, Route, UnusablePath, fail, parse
 from runner.backends.failures import Answers
 from runner.errors import ConfigError, InvalidPath, PathEscapes
 from runner.messages import Entry
@@ -102,7 +102,7 @@ class Tree:
         try:
             route = parse(path)
         except UnusablePath as error:
-            raise InvalidPath(op, path, str(error), scope=NAME) from None
+            raise InvalidPath(op, path, str(error), scope=NAME, hint=USABLE) from None
         if route.absolute:
             raise PathEscapes(op, path, scope=NAME, hint="give a path without the first '/'")
         return route

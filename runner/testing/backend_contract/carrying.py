@@ -68,7 +68,6 @@ class Carrying(Contract):
             m.Read(path="dir/f", offset=2, limit=3),
             m.Read(path="large"),
             m.Read(path="missing"),
-            m.Read(path="dir/f", offset=-1),
             m.Exists(path="dir/f"),
             m.Exists(path="missing"),
             m.Exists(path="../out"),

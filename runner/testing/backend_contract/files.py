@@ -55,7 +55,7 @@ class Files(Contract):
             m.Glob(pattern="*", limit=-1),
             m.Grep(pattern="x", limit=-1),
         ):
-            with pytest.raises(e.OperationError, match="negative"):
+            with pytest.raises(e.InvalidArgument, match="0 or more"):
                 await ask(backend, operation)
 
     async def test_append_adds_and_makes(self, backend: Backend) -> None:

@@ -98,7 +98,7 @@ class Trees(Contract):
             found = await backend.list_keys(prefix)
             assert found.paths == tuple([each for each in keys if each.startswith(prefix)])
         assert await backend.list_keys("b", limit=1) == m.Found(paths=("b/.c/d",), omitted=3)
-        with pytest.raises(e.OperationError, match="negative"):
+        with pytest.raises(e.InvalidArgument, match="0 or more"):
             await backend.list_keys(limit=-1)
 
     @pytest.mark.parametrize(("rules", "left"), IGNORED)

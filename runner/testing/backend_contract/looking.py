@@ -193,5 +193,5 @@ class Looking(Contract):
                 await ask(tree, operation)
             assert caught.value.path == operation.path
         for negative in (m.ReadLines(path="README.md", limit=-1), m.Tree(depth=-1)):
-            with pytest.raises(e.OperationError, match="negative"):
+            with pytest.raises(e.InvalidArgument, match="0 or more"):
                 await ask(tree, negative)

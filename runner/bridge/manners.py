@@ -102,6 +102,8 @@ def _enter(stand_in: StandIn) -> Any:
 
 def _exit(stand_in: StandIn, *raised: Any) -> bool | None:
     stay = stand_in._stays.pop()
+    if not stay.is_ours:  # the block is the parent's, too, and it is the parent that leaves
+        return False
     try:
         return wait(stand_in._home.thread, post(partial(stay.leave, *raised)))
     except BaseException as error:
@@ -219,6 +221,8 @@ async def _aenter(stand_in: StandIn) -> Any:
 
 async def _aexit(stand_in: StandIn, *raised: Any) -> bool | None:
     stay = stand_in._stays.pop()
+    if not stay.is_ours:  # as above
+        return False
     try:
         leave = post(partial(stay.leave, *raised))
         return await wait_in_asyncio(stand_in._home.thread, leave)

@@ -37,6 +37,11 @@ class Stay:
         """Whether it was entered, and has not been left."""
         return self._entered.is_set() and not self._left.is_set()
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether it was entered in this process, and not in one that this was forked from."""
+        return self._thread.is_ours
+
     async def enter(self) -> object:
         """Enter, and give what the context manager gives."""
         self._thread.nursery.start_soon(self._stay)

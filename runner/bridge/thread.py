@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from typing import TypeVarTuple
 
@@ -56,7 +57,7 @@ class TrioThread:
         Raises:
             SupervisorClosed: the thread has ended, or is not of this process.
         """
-        if self.pid != os.getpid():
+        if not self.is_ours:
             raise SupervisorClosed(
                 f"this was opened in process {self.pid}, and process {os.getpid()} was forked from"
                 " it: open a runner or a backend of its own after the fork"
@@ -65,6 +66,11 @@ class TrioThread:
             self._token.run_sync_soon(work, *args)
         except trio.RunFinishedError:
             raise SupervisorClosed("this is closed: its trio thread has ended") from None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is a thread of this process, and not of one that this was forked from."""
+        return self.pid == os.getpid()
 
     @property
     def is_here(self) -> bool:
@@ -125,7 +131,7 @@ def hold() -> TrioThread:
 def let_go(thread: TrioThread) -> bool:
     """Hold the thread no more; whether it ends by that."""
     global _current  # noqa: PLW0603
-    if thread.pid != os.getpid():
+    if not thread.is_ours:
         return False
     with _lock:
         thread.holders -= 1
@@ -139,7 +145,7 @@ def let_go(thread: TrioThread) -> bool:
 
 def let_go_soon(thread: TrioThread) -> None:
     """Hold the thread no more; for finalizers, which may run while anything is locked."""
-    if thread.pid == os.getpid():
+    if thread.is_ours:
         try:
             thread.post(let_go, thread)
         except SupervisorClosed:
@@ -161,5 +167,9 @@ def _forget() -> None:
     _lock = threading.Lock()  # another thread may have held it at the fork
 
 
+# At exit, what was registered last comes first, and all finalizers come with the first of them that
+# there ever was: so that one is made here. They close what trio's thread still needs to put down
+# what is open: its sockets to programs.
+weakref.finalize(TrioThread, _end).detach()
 atexit.register(_end)
 os.register_at_fork(after_in_child=_forget)

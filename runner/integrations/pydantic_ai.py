@@ -1,7 +1,11 @@
 """A scope as a Pydantic AI workspace. Needs the extra: `pip install 'trio-runner[pydantic-ai]'`.
 
-    async with runner.open_runner() as r:
+    async with runner.asyncio.open_runner() as r:
         agent = Agent(model, capabilities=[ScopeCapability(r.scope("project"))])
+        result = await agent.run("...")  # a tool finds it as its context's `workspace`
+
+With `runner.blocking` it is `agent.run_sync`. (Under trio, Pydantic AI's workspaces work, but its
+agents do not: they start tasks of asyncio.)
 
 `ScopeWorkspace` is a `WorkspaceBackend` with commands, files and real paths. What that protocol
 calls an environment is the scope's directory: the first operation of a fresh workspace makes it,

@@ -46,7 +46,34 @@ def test_what_is_open_when_python_ends_is_put_down(tmp_path, is_alive, end):
     assert done.returncode == (1 if end == "1 / 0" else 0), done.stderr
     assert not is_alive(int((tmp_path / "x" / "pid").read_text()))
     assert not list((tmp_path / "state").glob("run*/*.alive"))
+    assert "sweeping" not in done.stderr  # nothing was closed under its hands
     assert time.monotonic() - begin < 30
+
+
+LEFT_BESIDE = """
+import sys
+from runner import blocking
+
+r = blocking.open_runner(state=sys.argv[1] + "/state").__enter__()
+program = r.scope(sys.argv[1] + "/x").start("exec sleep 1000")
+print(program.pid)
+"""
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_a_program_that_was_left_beside_is_ended_quietly_when_python_ends(
+    tmp_path, is_alive, attempt
+):
+    done = subprocess.run(
+        [sys.executable, "-c", LEFT_BESIDE, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not is_alive(int(done.stdout))
 
 
 FORKED = """
@@ -80,6 +107,20 @@ with blocking.open_runner(state=sys.argv[1] + "/state") as r:
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert scope.exec("cat a").stdout == "parent and child"
+    pid = os.fork()
+    if pid == 0:
+        sys.exit(7)  # leaves the block, and Python: both are the parent's as well
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    assert scope.exec("cat a").stdout == "parent and child"
+    with r.session(scope, agent="shell") as session:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                session.send("echo from the child")
+            except SupervisorClosed:
+                sys.exit(8)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 8
+        assert session.send("echo from the parent").final_message == "from the parent"
 used.close()
 print("all good")
 """
@@ -95,7 +136,7 @@ def test_a_forked_child_begins_anew_and_leaves_its_parents_things_alone(tmp_path
         env={**os.environ, "PYTHONFAULTHANDLER": "1"},
     )
 
-    assert (done.returncode, done.stdout) == (0, "all good\n"), done.stderr
+    assert (done.returncode, done.stdout, done.stderr) == (0, "all good\n", "")
 
 
 def test_a_thread_that_cannot_start_says_why(monkeypatch):

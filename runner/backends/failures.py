@@ -17,7 +17,7 @@ from runner.errors import (
     PermissionDenied,
     WrongType,
 )
-from runner.messages import Failure, Grep
+from runner.messages import Failure
 
 _THERE = "ls() and glob() say what is there"
 _FILES = "only regular files are read and written here: exec() can use others"
@@ -104,16 +104,3 @@ class Answers:
 def failure(error: OperationError) -> Failure:
     """An error as a value, for an operation that answers for many."""
     return Failure.of(error)
-
-
-def require_counts(op: str, path: str, scope: str, *counts: int | None) -> None:
-    """Raise OperationError if an offset or a limit is negative."""
-    for each in counts:
-        if each is not None and each < 0:
-            raise OperationError(op, path, f"{each} is negative", scope=scope)
-
-
-def require_grep_counts(message: Grep, scope: str) -> None:
-    """Raise OperationError if a count of a grep is negative."""
-    counts = (message.limit, message.per_file, message.before, message.after)
-    require_counts("grep", message.path, scope, *counts)

@@ -45,7 +45,8 @@ def patterns(op: str, pattern: str, scope: str) -> Iterator[None]:
     try:
         yield
     except UnusablePattern as error:
-        raise InvalidPattern(op, pattern, str(error), scope=scope) from None
+        hint = f"help(Scope.{op}) says what may be given"
+        raise InvalidPattern(op, pattern, str(error), scope=scope, hint=hint) from None
 
 
 @attrs.frozen(kw_only=True)

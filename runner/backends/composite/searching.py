@@ -15,12 +15,10 @@ from runner.backends.composite.junction import Junction
 from runner.backends.composite.parts import Asked, Part, Search, Seen, by_names, merged, names_of
 from runner.backends.composite.residuals import residual
 from runner.backends.composite.routes import Route
-from runner.backends.failures import require_counts, require_grep_counts
 
 
 async def glob(place: Junction, message: m.Glob) -> m.Found:
     """The paths that match, of all members, and of standing directories."""
-    require_counts("glob", message.path, place.name, message.limit)
     spot = place.spot("glob", message.path)
     if place.is_one_members(spot):
         inner = attrs.evolve(message, path=spot.path)
@@ -76,7 +74,6 @@ def _outer(place: Junction, route: Route, paths: tuple[str, ...]) -> tuple[str, 
 
 async def grep(place: Junction, message: m.Grep) -> m.Matches:
     """The lines (or files) that match, of all members."""
-    require_grep_counts(message, place.name)
     if message.glob is not None:
         with search.patterns("grep", message.glob, place.name):
             search.compile_glob(message.glob, hidden=message.hidden)

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from runner import messages as m
 from runner.backends import files, grepping, ripgrep, search
 from runner.backends.beneath import DIRECTORY, Beneath, Route, parse
-from runner.backends.failures import require_counts, require_grep_counts
 from runner.backends.gitignore import Ignored
 from runner.backends.local.place import Place
 from runner.backends.local.woods import LocalWoods
@@ -21,7 +20,6 @@ TOP = parse(".")
 
 async def glob(place: Place, message: m.Glob) -> m.Found:
     """The paths below `path` that match a pattern; the rules are those of `search`."""
-    require_counts("glob", message.path, place.name, message.limit)
     with search.patterns("glob", message.pattern, place.name):
         compiled = search.compile_glob(message.pattern, hidden=message.hidden)
     with place.answers("glob", message.path):
@@ -45,7 +43,6 @@ async def glob(place: Place, message: m.Glob) -> m.Found:
 
 async def list_keys(place: Place, message: m.ListKeys) -> m.Found:
     """The paths of all files that begin with a text, sorted as texts."""
-    require_counts("list_keys", message.prefix, place.name, message.limit)
     with place.answers("list_keys", message.prefix):
         top = Beneath(place.root.open(make=False).open(TOP, DIRECTORY), opener=place.forced)
 
@@ -58,7 +55,6 @@ async def list_keys(place: Place, message: m.ListKeys) -> m.Found:
 
 async def tree(place: Place, message: m.Tree) -> m.Drawing:
     """What stands below a directory, to a depth."""
-    require_counts("tree", message.path, place.name, message.depth, message.limit)
     with place.answers("tree", message.path):
         route = place.root.route("tree", message.path)
         top = _directory(place, route)
@@ -86,7 +82,6 @@ def _rules_above(place: Place, route: Route) -> Ignored | None:
 async def grep(place: Place, message: m.Grep) -> m.Matches:
     """The lines of text files below `path` that match; the rules are those of `grepping`."""
     path, pattern = message.path, message.pattern
-    require_grep_counts(message, place.name)
     with search.patterns("grep", pattern, place.name):
         grepping.require_grep_pattern(message)
     with search.patterns("grep", message.glob or ",".join(message.types), place.name):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runner import messages as m
-from runner.backends import grepping, search
+from runner.backends import grepping, records, search
 from runner.backends.memory.looking import MemoryWoods, rules_for
 from runner.backends.memory.tree import NAME, File, Tree
 from runner.backends.walking import Way, walk
@@ -80,6 +80,11 @@ class _Found:
         kept = numbers[: room if message.per_file is None else min(room, message.per_file)]
         self._omitted += len(numbers) - len(kept)
         lines = grepping.raw_lines(content)
+        if not message.before and not message.after:
+            self._matches += [
+                records.match(path, number + 1, grepping.text_of(lines[number])) for number in kept
+            ]
+            return
 
         def texts(start: int, end: int) -> tuple[str, ...]:
             return tuple([grepping.text_of(each) for each in lines[max(start, 0) : max(end, 0)]])

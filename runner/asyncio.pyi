@@ -59,6 +59,7 @@ from runner import Match as Match
 from runner import Matches as Matches
 from runner import MemoryBackend as MemoryBackend
 from runner import MemoryLimits as MemoryLimits
+from runner import NetworkDecision as NetworkDecision
 from runner import NoSpace as NoSpace
 from runner import NotEmpty as NotEmpty
 from runner import NotFound as NotFound

@@ -60,6 +60,7 @@ from runner import LogEntry as LogEntry
 from runner import Match as Match
 from runner import Matches as Matches
 from runner import MemoryLimits as MemoryLimits
+from runner import NetworkDecision as NetworkDecision
 from runner import NoSpace as NoSpace
 from runner import NotEmpty as NotEmpty
 from runner import NotFound as NotFound
@@ -113,11 +114,13 @@ from runner.messages import FileEffect
 from runner.messages import GrepOutput
 from runner.messages import Leftover
 from runner.messages import Message
+from runner.messages import Opened
+from runner.messages.isolation import Decided
 from runner.operations.status import Life
 from runner.operations.status import Watcher
-from runner.operations.streaming import Decoding
-from runner.operations.streaming import Encoding
 from runner.operations.streaming import TextT
+from runner.operations.texts import Decoding
+from runner.operations.texts import Encoding
 from runner.processes.host import ProcessHost
 from runner.runtime import RunnerStatistics
 from runner.scopes.permissions import Ask
@@ -459,6 +462,7 @@ class LocalBackend(Backend):
         env: Mapping[str, str] = ...,
         create: bool = ...,
         isolation: Isolation | None = ...,
+        decided: Decided | None = ...,
         beneath: str | os.PathLike[str] | None = ...,
         opener: Opener = ...,
     ) -> None: ...
@@ -489,9 +493,8 @@ class ReadOnlyBackend(Backend):
     def __init__(self, inner: (Backend | Scope)) -> None: ...
 
 class ReadingStream(Generic[TextT]):
-    size: int
     def __init__(
-        self, where: (Backend | Scope), id: str, size: int, decoding: Decoding | None
+        self, where: (Backend | Scope), path: str, opened: Opened, decoding: Decoding | None
     ) -> None: ...
     def receive(self, limit: int = ...) -> TextT: ...
     def __iter__(self) -> Self: ...
@@ -506,6 +509,7 @@ class Runner:
         *,
         env: Mapping[str, str] | None = ...,
         isolation: Isolation | None = ...,
+        decided: Decided | None = ...,
         permissions: Permissions | Ruleset | PresetName | None = ...,
         lint: Policy | Lint = ...,
         on_dangerous: OnDangerous | None = ...,
@@ -724,6 +728,7 @@ class Scope:
         *,
         env: Mapping[str, str] | None = ...,
         isolation: Isolation | None = ...,
+        decided: Decided | None = ...,
         permissions: Permissions | Ruleset | PresetName | None = ...,
         lint: Policy | Lint = ...,
         on_dangerous: OnDangerous | None = ...,

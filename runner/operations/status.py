@@ -62,7 +62,7 @@ class Life:
     def __init__(self, outer: Life | None = None, status: Status = Status.CONNECTED) -> None:
         """Destroyed already, if what it stands in is."""
         self.status = status if outer is None or not outer.is_over else Status.DESTROYED
-        self.is_over = self.status is Status.DESTROYED
+        self.is_over: bool = self.status is Status.DESTROYED
         self._outer = outer
         self._inner: weakref.WeakSet[Life] | None = None
         self._watchers: dict[object, Watcher] | None = None

@@ -19,15 +19,17 @@ from array import array
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import accumulate
 from typing import TypeAlias
 
 import attrs
 
-from runner.backends.threads import CHUNK, breathe
+from runner.backends.threads import breathe
 from runner.messages import Lines, ReadLines
 
 GRAIN = 64 * 1024  # bytes between two marks, and of a piece that is looked through
-MOST_MARKS = 1 << 16  # of one file: half a megabyte; then every second one is dropped
+PIECE = 2 << 20  # bytes that are read to be counted; with less, threads hand over too often
+MOST_MARKS = 1 << 16  # of one file: half a megabyte; for larger ones the grain is coarser
 MOST_FILES = 64
 
 Take: TypeAlias = Callable[[int, int], bytes]  # count, offset -> bytes; fewer only at the end
@@ -53,22 +55,53 @@ class LineIndex:
         return mark * self.grain, self.marks[mark]
 
 
+class Counting:
+    """The lines of one file, being counted: in one thread, or in several beside each other.
+
+    Each takes the next stretch of the file that nobody has. Reading it lets the others run, and
+    counting does not; so two take the time of counting alone, and more are of no use.
+    """
+
+    def __init__(self, take: Take, size: int) -> None:
+        """Nothing is counted yet."""
+        self._take, self._size, self._grain = take, size, GRAIN
+        while size > self._grain * MOST_MARKS:
+            self._grain *= 2
+        self._counts = array("Q", [0]) * -(-size // self._grain)
+        self._stretch = max(PIECE // self._grain, 1) * self._grain
+        self._starts = iter(range(0, size, self._stretch))
+        self._error: OSError | None = None
+
+    def work(self) -> None:
+        """Count until nothing is left."""
+        try:
+            for start in self._starts:  # the next of an iterator is given once, in any thread
+                self._count(start, min(start + self._stretch, self._size))
+        except OSError as error:
+            self._error = error
+
+    def _count(self, start: int, end: int) -> None:
+        grain, counts = self._grain, self._counts  # nobody else counts in this stretch
+        for place in range(start, end, PIECE):
+            piece = self._take(min(PIECE, end - place), place)
+            for at in range(0, len(piece), grain):
+                counts[(place + at) // grain] += piece.count(b"\n", at, at + grain)
+            breathe()
+
+    def index(self) -> LineIndex:
+        """The index, when all work has been done; raises OSError if a part cannot be read."""
+        if self._error is not None:
+            raise self._error
+        *marks, ends = accumulate(self._counts, initial=0)
+        last = self._take(1, self._size - 1) if self._size else b""
+        return LineIndex(ends + (last not in {b"", b"\n"}), self._grain, array("Q", marks))
+
+
 def index_of(take: Take, size: int) -> LineIndex:
     """Count the lines of a file."""
-    marks, grain, ends, last = array("Q"), GRAIN, 0, b"\n"
-    for start in range(0, size, CHUNK):
-        chunk = take(min(CHUNK, size - start), start)
-        if not chunk:
-            break
-        last = chunk[-1:]
-        for place in range(0, len(chunk), GRAIN):
-            if (start + place) % grain == 0:
-                marks.append(ends)
-            ends += chunk.count(b"\n", place, place + GRAIN)
-        if len(marks) > MOST_MARKS:
-            marks, grain = marks[::2], grain * 2
-        breathe()
-    return LineIndex(ends + (last != b"\n"), grain, marks)
+    counting = Counting(take, size)
+    counting.work()
+    return counting.index()
 
 
 class LineIndexes:
@@ -95,12 +128,16 @@ class LineIndexes:
         found = self.known(status)
         if found is None:
             found = index_of(lambda count, offset: os.pread(fd, count, offset), status.st_size)
-            if _key(os.fstat(fd)) == _key(status):
-                with self._lock:
-                    self._kept[_key(status)] = found
-                    while len(self._kept) > MOST_FILES:
-                        self._kept.popitem(last=False)
+            self.keep(fd, status, found)
         return found
+
+    def keep(self, fd: int, status: os.stat_result, index: LineIndex) -> None:
+        """Keep the index of an open file, if that is what it was when it was counted."""
+        if _key(os.fstat(fd)) == _key(status):
+            with self._lock:
+                self._kept[_key(status)] = index
+                while len(self._kept) > MOST_FILES:
+                    self._kept.popitem(last=False)
 
 
 def _key(status: os.stat_result) -> Key:

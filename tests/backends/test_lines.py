@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tracemalloc
 
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
 from runner import errors as e
 from runner import messages as m
-from runner.backends import lines
+from runner.backends import lines, threads
 from runner.backends.lines import GRAIN, LineIndexes, index_of, whole_characters, window_of
 
 PIECES = st.lists(
@@ -41,14 +43,21 @@ def test_every_window_is_that_of_a_split(pieces, offset, limit, total):
     assert found.text.encode("utf-8", "surrogateescape") in content or not found.lines
 
 
-@given(PIECES, st.integers(-45, 45), st.integers(0, 45), st.booleans(), st.integers(1, 9))
-def test_windows_do_not_depend_on_how_the_file_is_cut(pieces, offset, limit, total, grain):
+@given(
+    PIECES,
+    st.integers(-45, 45),
+    st.integers(0, 45),
+    st.booleans(),
+    st.integers(1, 9),
+    st.integers(1, 30),
+)
+def test_windows_do_not_depend_on_how_the_file_is_cut(pieces, offset, limit, total, grain, piece):
     content = b"".join(pieces)
     message = m.ReadLines(path="f", offset=offset, limit=limit, total=total, longest=7)
     whole = window_of(content, message)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lines, "GRAIN", grain)
-        patch.setattr(lines, "CHUNK", grain * 3)
+        patch.setattr(lines, "PIECE", piece)
         patch.setattr(lines, "MOST_MARKS", 4)
         assert window_of(content, message) == whole
 
@@ -142,6 +151,41 @@ async def test_the_middle_of_a_huge_file_takes_the_memory_of_the_window(local, h
     assert len(local._place.indexes) == 1
     tail = await local.tail(huge, 3)
     assert (tail.first, tail.total) == (3_199_998, 3_200_000)  # it is known by now
+
+
+async def test_a_part_of_a_huge_file_that_cannot_be_read_is_one_plain_error(
+    local, huge, monkeypatch
+):
+    pread = os.pread
+
+    def broken(fd, count, at):
+        if at >= 50 * lines.PIECE:
+            raise OSError(errno.EIO, "as a disk says")
+        return pread(fd, count, at)
+
+    monkeypatch.setattr(os, "pread", broken)
+    with pytest.raises(e.OperationError, match="Input/output error"):
+        await local.read_lines(huge)
+
+    assert 0 == len(local._place.indexes)
+
+
+async def test_who_leaves_while_a_huge_file_is_counted_leaves_no_thread_behind(
+    local, huge, monkeypatch
+):
+    pread = os.pread
+
+    def told(fd, count, at):
+        trio.from_thread.run_sync(cancel_scope.cancel)
+        return pread(fd, count, at)
+
+    monkeypatch.setattr(os, "pread", told)
+    with trio.CancelScope() as cancel_scope:
+        await local.read_lines(huge)
+
+    assert cancel_scope.cancelled_caught
+    assert 0 == threads.file_threads().borrowed_tokens
+    assert 0 == len(local._place.indexes)
 
 
 async def test_the_ends_of_a_huge_file_are_read_without_it(local, huge, monkeypatch):

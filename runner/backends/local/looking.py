@@ -9,15 +9,20 @@ import os
 from collections.abc import Generator
 from math import inf
 
+import trio
+
 from runner import messages as m
 from runner.backends import files, lines, records
 from runner.backends.base import LATER, Later
 from runner.backends.beneath import READING, Beneath, Names, fail
 from runner.backends.failures import failure, translate
 from runner.backends.files import SMALL
+from runner.backends.lines import Counting, LineIndex
 from runner.backends.local.place import Place
 from runner.backends.threads import CHUNK, breathe, here_first, in_thread, is_over
 from runner.errors import OperationError
+
+_LARGE = 4 * lines.PIECE  # bytes of a file whose lines are counted by two threads
 
 
 @contextlib.contextmanager
@@ -42,19 +47,39 @@ def read_lines_now(place: Place, message: m.ReadLines) -> m.Lines | Later:
 async def read_lines(place: Place, message: m.ReadLines) -> m.Lines:
     """A window of the lines of a file; the rules are those of `lines`."""
     with _opened(place, "read_lines", message.path) as (fd, status):
+        if message.total and status.st_size > _LARGE and place.indexes.known(status) is None:
+            index = await _counted(place, fd, status)
+            return await in_thread(lambda: _window(place, fd, status, message, index))
         return await in_thread(lambda: _window(place, fd, status, message))
 
 
-def _window(place: Place, fd: int, status: os.stat_result, message: m.ReadLines) -> m.Lines:
+async def _counted(place: Place, fd: int, status: os.stat_result) -> LineIndex:
+    """The index of a large file, counted by two threads."""
+    counting = Counting(lambda count, offset: os.pread(fd, count, offset), status.st_size)
+    async with trio.open_nursery() as nursery:
+        for _ in range(2):
+            nursery.start_soon(in_thread, counting.work)
+    index = counting.index()
+    place.indexes.keep(fd, status, index)
+    return index
+
+
+def _window(
+    place: Place,
+    fd: int,
+    status: os.stat_result,
+    message: m.ReadLines,
+    index: LineIndex | None = None,
+) -> m.Lines:
     def take(count: int, offset: int) -> bytes:
         return os.pread(fd, count, offset)
 
     if status.st_size <= SMALL:  # an index is not worth keeping
         content = take(status.st_size, 0)
         return lines.window_of(content, message)
-    known = place.indexes.known(status) is not None
+    known = index is not None or place.indexes.known(status) is not None
     return lines.window(
-        take, status.st_size, message, lambda: place.indexes.of(fd, status), known=known
+        take, status.st_size, message, lambda: index or place.indexes.of(fd, status), known=known
     )
 
 

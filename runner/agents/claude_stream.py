@@ -114,7 +114,7 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
         turn = self._turn
         if turn is None or not turn.begun or turn.interrupted:
             return False
-        uuid = as_uuid("")
+        uuid = turn.next_uuid()
         self._send_line(uuid, prompt)
         turn.steers.add(uuid)
         turn.unread.add(f"read-{uuid}")

@@ -5,6 +5,7 @@ The conversation (claude_stream) decides which messages are this turn's and when
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime
 
 import attrs
@@ -23,6 +24,7 @@ class ClaudeTurn(LiveTurn):
     Attributes:
         uuid: our line's.
         steers: the uuids of the lines that were added and that it has not taken up.
+        added: how many lines were.
         unread: names of requests behind such lines: once answered, the lines have been read.
         queued: the lines that it has read, and says that it has not begun with.
         held: a result that came before all lines were taken up.
@@ -36,6 +38,7 @@ class ClaudeTurn(LiveTurn):
 
     uuid: str
     steers: set[str] = attrs.field(factory=set)
+    added: int = 0
     unread: set[str] = attrs.field(factory=set)
     queued: set[str] = attrs.field(factory=set)
     held: Record | None = None
@@ -45,6 +48,11 @@ class ClaudeTurn(LiveTurn):
     answer: Usage = attrs.field(factory=Usage)
     error_word: str = ""
     resets_at: datetime | None = None
+
+    def next_uuid(self) -> str:
+        """A uuid for one more line; told apart by the turn's, which is never used again."""
+        self.added += 1
+        return str(uuid.uuid5(uuid.UUID(self.uuid), str(self.added)))
 
     def has(self, uuid: str) -> bool:
         """Whether a line is the turn's."""

@@ -1,22 +1,38 @@
 """What the tests of the live agents share: recordings, and a rig that plays them back.
 
 A recording is what a real program wrote, with what was done in between: its first line says how
-the conversation was made; then come `line` (a message), `send` and `interrupt` (what we did at
-that point), `end` (the process ended). Paths, ports and long lists were replaced.
+the conversation was made; then come `line` (a message), `send`, `steer`, `decide` and `interrupt`
+(what we did at that point), `end` (the process ended). Paths, ports and long lists were replaced.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import pathlib
+import shutil
+import subprocess
+import threading
+import uuid
 
 import attrs
 import pytest
 
 from runner.agents.claude import ClaudeDriver
 from runner.agents.codex import CodexDriver
-from runner.agents.driver import ClaudeAgent, CodexAgent, Conversation, Setting
-from runner.agents.events import Event
+from runner.agents.driver import (
+    PLAIN,
+    UNATTENDED,
+    ClaudeAgent,
+    CodexAgent,
+    Conversation,
+    Driver,
+    Origin,
+    Setting,
+    TurnOptions,
+)
+from runner.agents.events import ApprovalAsked, ConversationStarted, Decision, Event, TurnEnded
+from runner.sessions.private import copy_files
 
 RECORDINGS = sorted((pathlib.Path(__file__).parent / "recordings").glob("*.jsonl"))
 
@@ -37,11 +53,15 @@ class Recording:
 
     def conversation(self) -> Conversation:
         """The state of the recorded process, at its start."""
+        origin = self.header.get("origin")
         setting = Setting(
             cwd="/home/user/project",
             private="/home/user/private",
             conversation=self.header["conversation"],
             resume=self.header["resume"],
+            approvals=self.header.get("approvals", False),
+            options=TurnOptions(schema=self.header.get("schema")),
+            origin=None if origin is None else Origin(**origin),
         )
         access = self.header["access"]
         if self.header["agent"] == "claude":
@@ -65,13 +85,25 @@ class Recording:
             for piece in cut(pending):
                 events += talk.receive(piece)
             pending = b""
-            if "send" in step:
-                talk.send_turn(step["send"], step["prompt"])
-            elif "interrupt" in step:
-                talk.interrupt()
-            else:
-                events += talk.receive_end(step["end"], step["stderr"].encode())
+            events += self.do(talk, step)
         return events
+
+    @staticmethod
+    def do(talk: Conversation, step: dict) -> list[Event]:
+        """Do what was done at a step."""
+        match step:
+            case {"send": turn, "prompt": prompt}:
+                talk.send_turn(turn, prompt, TurnOptions(**step.get("options", {})))
+            case {"steer": prompt}:
+                assert talk.steer(prompt)
+            case {"decide": approval, "allow": allow}:
+                keys = {"input", "message", "answers"} & step.keys()
+                talk.decide(approval, Decision(allow=allow, **{key: step[key] for key in keys}))
+            case {"interrupt": _}:
+                talk.interrupt()
+            case {"end": code, "stderr": stderr}:
+                return talk.receive_end(code, stderr.encode())
+        return []
 
 
 @pytest.fixture(params=[path.stem for path in RECORDINGS])
@@ -84,3 +116,124 @@ def recording(request) -> Recording:
 def load_recording():
     """Load a recording by its name."""
     return Recording.load
+
+
+# ---------------------------------------------------------------- real programs, over plain pipes
+
+
+class Program:
+    """A real program under a driver: blocking, for one test."""
+
+    def __init__(self, driver: Driver, setting: Setting, env: dict[str, str]):
+        launch = driver.launch(setting)
+        for path, content in ((f"{setting.private}/home/.keep", b""), *launch.files):
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            pathlib.Path(path).write_bytes(content)
+        copy_files(launch.copies)
+        self.setting = setting
+        self.talk = driver.conversation(setting)
+        self.events = []
+        self.decision = lambda asked: Decision(allow=False, message=UNATTENDED)
+        self.process = subprocess.Popen(
+            launch.argv,
+            cwd=setting.cwd,
+            env={"PATH": os.environ["PATH"], **dict(launch.env), **env},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def until(self, condition):
+        """Talk until a condition holds, or the program ends."""
+        timer = threading.Timer(60, self.process.kill)
+        timer.start()
+        try:
+            while not condition():
+                self.process.stdin.write(self.talk.data_to_send())
+                self.process.stdin.flush()
+                data = os.read(self.process.stdout.fileno(), 65536)
+                assert data, "the program ended, or took a minute"
+                self.hear(self.talk.receive(data))
+        finally:
+            timer.cancel()
+
+    def hear(self, events):
+        """Note what it says, and decide what it asks for."""
+        self.events += events
+        for event in events:
+            if isinstance(event, ApprovalAsked):
+                self.talk.decide(event.id, self.decision(event))
+
+    def turn(self, prompt: str, options: TurnOptions = PLAIN) -> TurnEnded:
+        """Carry out one turn."""
+        turn = str(uuid.uuid4())
+        self.until(lambda: self.talk.ready)
+        self.talk.send_turn(turn, prompt, options)
+        self.until(lambda: self.talk.ready)
+        return self.ends()[-1]
+
+    def end(self):
+        """End it politely; its conversation stays."""
+        self.process.stdin.close()
+        self.process.wait(10)
+
+    @property
+    def conversation(self) -> str:
+        """The id by which it knows the conversation."""
+        said = [each for each in self.events if isinstance(each, ConversationStarted)]
+        return said[-1].conversation
+
+    def ends(self) -> list[TurnEnded]:
+        """The ends of all turns so far."""
+        return [event for event in self.events if isinstance(event, TurnEnded)]
+
+
+@pytest.fixture
+def start(tmp_path, model_server):
+    """Start a program in a directory of its own; it is ended with the test."""
+    started = []
+    (tmp_path / "cwd").mkdir()
+
+    def start_program(driver, **changes):
+        options = {"conversation": str(uuid.uuid4()), "resume": False, **changes}
+        places = {"cwd": str(tmp_path / "cwd"), "private": str(tmp_path / "private")}
+        setting = Setting(**{**places, **options})
+        env = {
+            "ANTHROPIC_BASE_URL": model_server.url,
+            "ANTHROPIC_API_KEY": "dummy",
+            "STUB_KEY": "dummy",
+        }
+        started.append(Program(driver, setting, env))
+        return started[-1]
+
+    yield start_program
+    for program in started:
+        program.process.stdin.close()
+        try:
+            program.process.wait(10)
+        except subprocess.TimeoutExpired:
+            program.process.kill()
+            program.process.wait()
+        program.process.stdout.close()
+
+
+@pytest.fixture
+def make_driver(request, model_server):
+    """Make the driver of a real program with an access."""
+
+    def make(kind, access):
+        if access == "workspace-write" and not (shutil.which("bwrap") and shutil.which("socat")):
+            pytest.skip(
+                "the programs' sandbox needs bwrap and socat: apt-get install bubblewrap socat"
+            )
+        if kind == "claude":
+            program = request.getfixturevalue("claude_program")
+            return ClaudeDriver(ClaudeAgent(program=program, access=access, max_retries=0))
+        config = (
+            'model_provider = "stub"\n[model_providers.stub]\nname = "stub"\n'
+            f'base_url = "{model_server.url}/v1"\nwire_api = "responses"\nenv_key = "STUB_KEY"\n'
+        )
+        program = request.getfixturevalue("codex_program")
+        return CodexDriver(CodexAgent(program=program, access=access, config=config))
+
+    return make

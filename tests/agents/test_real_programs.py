@@ -5,134 +5,14 @@ Whole turns, revival and failures of the real programs are tested with sessions 
 
 from __future__ import annotations
 
-import os
-import pathlib
-import shutil
-import subprocess
-import threading
 import time
 import uuid
 
 import pytest
 
-from runner.agents.claude import ClaudeDriver
-from runner.agents.codex import CodexDriver
-from runner.agents.driver import (
-    PLAIN,
-    UNATTENDED,
-    ClaudeAgent,
-    CodexAgent,
-    Driver,
-    Setting,
-    TurnOptions,
-)
-from runner.agents.events import ApprovalAsked, Decision, TurnEnded
+from runner.agents.events import ApprovalAsked
 
 pytestmark = pytest.mark.real_agents
-
-
-class Program:
-    """A real program under a driver: blocking, for one test."""
-
-    def __init__(self, driver: Driver, setting: Setting, env: dict[str, str]):
-        launch = driver.launch(setting)
-        for path, content in ((f"{setting.private}/home/.keep", b""), *launch.files):
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            pathlib.Path(path).write_bytes(content)
-        self.talk = driver.conversation(setting)
-        self.events = []
-        self.decision = lambda asked: Decision(allow=False, message=UNATTENDED)
-        self.process = subprocess.Popen(
-            launch.argv,
-            cwd=setting.cwd,
-            env={"PATH": os.environ["PATH"], **dict(launch.env), **env},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-
-    def until(self, condition):
-        """Talk until a condition holds, or the program ends."""
-        timer = threading.Timer(60, self.process.kill)
-        timer.start()
-        try:
-            while not condition():
-                self.process.stdin.write(self.talk.data_to_send())
-                self.process.stdin.flush()
-                data = os.read(self.process.stdout.fileno(), 65536)
-                assert data, "the program ended, or took a minute"
-                self.hear(self.talk.receive(data))
-        finally:
-            timer.cancel()
-
-    def hear(self, events):
-        """Note what it says, and decide what it asks for."""
-        self.events += events
-        for event in events:
-            if isinstance(event, ApprovalAsked):
-                self.talk.decide(event.id, self.decision(event))
-
-    def turn(self, prompt: str, options: TurnOptions = PLAIN) -> TurnEnded:
-        """Carry out one turn."""
-        turn = str(uuid.uuid4())
-        self.until(lambda: self.talk.ready)
-        self.talk.send_turn(turn, prompt, options)
-        self.until(lambda: self.talk.ready)
-        return self.ends()[-1]
-
-    def ends(self) -> list[TurnEnded]:
-        """The ends of all turns so far."""
-        return [event for event in self.events if isinstance(event, TurnEnded)]
-
-
-@pytest.fixture
-def start(tmp_path, model_server):
-    """Start a program in a directory of its own; it is ended with the test."""
-    started = []
-    (tmp_path / "cwd").mkdir()
-
-    def start_program(driver, **changes):
-        options = {"conversation": str(uuid.uuid4()), "resume": False, **changes}
-        setting = Setting(cwd=str(tmp_path / "cwd"), private=str(tmp_path / "private"), **options)
-        env = {
-            "ANTHROPIC_BASE_URL": model_server.url,
-            "ANTHROPIC_API_KEY": "dummy",
-            "STUB_KEY": "dummy",
-        }
-        started.append(Program(driver, setting, env))
-        return started[-1]
-
-    yield start_program
-    for program in started:
-        program.process.stdin.close()
-        try:
-            program.process.wait(10)
-        except subprocess.TimeoutExpired:
-            program.process.kill()
-            program.process.wait()
-        program.process.stdout.close()
-
-
-@pytest.fixture
-def make_driver(request, model_server):
-    """Make the driver of a real program with an access."""
-
-    def make(kind, access):
-        if access == "workspace-write" and not (shutil.which("bwrap") and shutil.which("socat")):
-            pytest.skip(
-                "the programs' sandbox needs bwrap and socat: apt-get install bubblewrap socat"
-            )
-        if kind == "claude":
-            program = request.getfixturevalue("claude_program")
-            return ClaudeDriver(ClaudeAgent(program=program, access=access, max_retries=0))
-        config = (
-            'model_provider = "stub"\n[model_providers.stub]\nname = "stub"\n'
-            f'base_url = "{model_server.url}/v1"\nwire_api = "responses"\nenv_key = "STUB_KEY"\n'
-        )
-        program = request.getfixturevalue("codex_program")
-        return CodexDriver(CodexAgent(program=program, access=access, config=config))
-
-    return make
 
 
 KINDS = ["claude", "codex"]

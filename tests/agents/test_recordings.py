@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 
 from runner.agents.events import (
     ApprovalAsked,
+    ApprovalClosed,
     ConversationStarted,
     ErrorClass,
+    FileChange,
     Raw,
     Ready,
     Retry,
@@ -90,6 +93,23 @@ def test_a_program_cut_off_anywhere_ends_the_turn_in_flight_once(recording):
 
         assert sent == [event.turn for event in ends]
     assert done or not sent
+
+
+def test_what_was_asked_for_was_answered_in_the_programs_own_words(recording):
+    talk = recording.conversation()
+    for step in recording.steps:
+        talk.data_to_send()
+        if "line" in step:
+            asked = talk.receive(json.dumps(step["line"]).encode() + b"\n")
+            for event in of(asked, ApprovalAsked):
+                assert event.text
+                assert event.kind != "edit" or event.paths
+                assert bool(event.questions) == (event.kind == "question")
+        else:
+            recording.do(talk, step)
+        if "decide" in step:
+            (line,) = talk.data_to_send().splitlines()[:1]
+            assert step["decide"] in str(json.loads(line))
 
 
 # ---------------------------------------------------------------- what is said in them
@@ -197,6 +217,52 @@ def test_claude_does_not_get_ready_for_a_conversation_that_it_does_not_know(
 
     assert [event.kind for event in recording.play()] == ["result/error_during_execution"]
     assert recording.steps[-1]["end"] == 1
+
+
+@pytest.mark.parametrize("program", [*CLAUDE, *CODEX])
+def test_what_was_asked_for_and_what_came_of_it(load_recording, program):
+    events = load_recording(f"{program}-asked").play()
+    asked = of(events, ApprovalAsked)
+
+    kinds = ["edit", "edit", "edit", "question", "edit"]
+    if program in CODEX:
+        kinds = ["command", "edit", "command", "question", "command"]
+    assert [each.kind for each in asked] == kinds
+    (question,) = asked[3].questions
+    assert (question.text, question.options) == ("Which colour?", ("Red", "Blue"))
+    assert of(events, ApprovalClosed) == [ApprovalClosed(id=asked[4].id)]
+    endings = [None] * 4 + [ErrorClass.INTERRUPTED, None]
+    assert [end.error for end in ends(events)] == endings
+    changed = ["/home/user/a.txt"] if program in CODEX else ["/home/user/a.txt", "/home/user/b.txt"]
+    assert of(events, FileChange) == [FileChange(path=path, kind="created") for path in changed]
+
+
+@pytest.mark.parametrize("program", [*CLAUDE, *CODEX])
+def test_a_turn_that_was_steered_has_one_end_and_counts_all_of_it(load_recording, program):
+    events = load_recording(f"{program}-steered").play()
+    folded, after, stopped, usable = ends(events)
+
+    assert (after.message, usable.message) == ("second", "usable")
+    assert (stopped.ok, stopped.error) == (False, ErrorClass.INTERRUPTED)
+    assert [end.ok for end in (folded, after, usable)] == [True] * 3
+    if program in CLAUDE:
+        assert (folded.message, after.usage.input_tokens) == ("one", 200)
+
+
+@pytest.mark.parametrize("program", [*CLAUDE, *CODEX])
+def test_a_fork_goes_on_from_its_marker_and_keeps_to_its_schema(load_recording, program):
+    recording = load_recording(f"{program}-forked")
+    first, second, *recalled = ends(recording.play())
+
+    assert (first.structured, second.structured) == ({"n": 5}, None)
+    markers = {first.marker, second.marker, recording.header["origin"]["marker"]}
+    assert len(markers) == 3
+    assert "" not in markers
+    if program in CODEX:
+        assert recalled[0].message.startswith("!say 0\n!say 1\n!say {")
+    else:
+        assert "!say 0\n!say 1" in [each.text for each in of(recording.play(), Text)]
+        assert second.cost_usd == pytest.approx(2 * first.cost_usd)  # it is asked once more
 
 
 @pytest.mark.parametrize("program", CODEX)

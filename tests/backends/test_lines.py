@@ -159,7 +159,7 @@ async def test_a_part_of_a_huge_file_that_cannot_be_read_is_one_plain_error(
     pread = os.pread
 
     def broken(fd, count, at):
-        if at >= 50 * lines.PIECE:
+        if at >= 20 * lines.PIECE:
             raise OSError(errno.EIO, "as a disk says")
         return pread(fd, count, at)
 

@@ -123,7 +123,8 @@ class Isolation:
         sockets: whether programs may have unix sockets, by which they reach whoever has put one
             into the scope; without, some programs do not run (multiprocessing.Manager, say).
         private: bytes that each of /tmp, /dev/shm and HOME may hold, which are in memory, its own,
-            and gone with it.
+            and gone with it; in mode landlock what TMPDIR may hold, on disk, beyond which the
+            program is ended.
     """
 
     mode: Mode = attrs.field(

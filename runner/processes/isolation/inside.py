@@ -213,6 +213,8 @@ class Inside:
             self._spawn(proxy.serve, socket.socket(fileno=fd))
         if limits.disk is not None:
             self._spawn(watching.watch_disk, self._where.scope, limits.disk, end)
+        if self._private:  # on disk, where /tmp of others is in memory and has a size
+            self._spawn(watching.watch_disk, self._private, self._isolation.private, end)
         if self._watches_memory and limits.memory is not None:
             self._spawn(watching.watch_memory, pid, limits.memory, end)
 

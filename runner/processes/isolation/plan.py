@@ -29,6 +29,7 @@ NAMESPACES = (
     | syscalls.CLONE_NEWCGROUP
 )
 PROXY_PORT = 3128
+NET = 512 << 20  # bytes beyond a limit on memory that somebody looks at, until the kernel refuses
 
 
 @attrs.frozen(kw_only=True)
@@ -206,5 +207,5 @@ def rlimits_of(isolation: Isolation, *, processes: bool, memory: bool) -> dict[i
     if processes and limits.processes is not None:
         found[resource.RLIMIT_NPROC] = limits.processes
     if memory and limits.memory is not None:
-        found[resource.RLIMIT_DATA] = 2 * limits.memory
+        found[resource.RLIMIT_DATA] = limits.memory + max(limits.memory, NET)
     return found

@@ -12,6 +12,8 @@ from runner.messages.isolation import Limit
 
 DISK_EVERY = 0.5
 MEMORY_EVERY = 0.05
+MEMORY_AT_ONCE = 0.005
+FASTEST = 4 << 30  # bytes in a second that a program fills, at most: so often do we look
 PAGE = os.sysconf("SC_PAGE_SIZE")
 MOST_FILES = 2_000_000
 _threads = trio.CapacityLimiter(2)
@@ -53,7 +55,7 @@ def _children(pid: int) -> list[int]:
 
 
 async def watch_disk(directory: str, limit: int, end: Callable[[Limit], None]) -> None:
-    """End the program when the directory has grown by more than the limit."""
+    """End the program when a directory has grown by more than the limit."""
     before = await trio.to_thread.run_sync(used, directory, limiter=_threads)
     while True:
         await trio.sleep(DISK_EVERY)
@@ -78,6 +80,7 @@ def resident(pid: int) -> int:
 
 async def watch_memory(pid: int, limit: int, end: Callable[[Limit], None]) -> None:
     """End the program when its processes hold more than the limit."""
-    while resident(pid) <= limit:  # noqa: ASYNC110 - nothing tells
-        await trio.sleep(MEMORY_EVERY)
+    while (held := resident(pid)) <= limit:
+        soon = (limit - held) / FASTEST
+        await trio.sleep(min(MEMORY_EVERY, max(MEMORY_AT_ONCE, soon)))
     end("memory")

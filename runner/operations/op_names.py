@@ -9,6 +9,7 @@ from typing import Any
 from runner.messages import Message
 
 _WORD = re.compile(r"(?<!^)(?=[A-Z])")
+_OTHERWISE = {"OpenReader": "open_stream", "OpenWriter": "open_stream"}
 
 
 def op_name(kind: type[Message[Any]]) -> str:
@@ -18,7 +19,7 @@ def op_name(kind: type[Message[Any]]) -> str:
 
 @functools.cache
 def _snake(name: str) -> str:
-    return _WORD.sub("_", name).lower()
+    return _OTHERWISE.get(name) or _WORD.sub("_", name).lower()
 
 
 def subject_of(message: Message[Any]) -> str | None:

@@ -32,7 +32,10 @@ class Console:
     def __call__(self, entry: LogEntry) -> None:
         """Write an entry."""
         stream = sys.stderr if self._stream is None else self._stream
-        stream.write(line_of(entry) + "\n")
+        line = line_of(entry) + "\n"
+        if stream.encoding:  # a console that knows no "✓" shows something else
+            line = line.encode(stream.encoding, "backslashreplace").decode(stream.encoding)
+        stream.write(line)
         stream.flush()
 
 
@@ -78,7 +81,8 @@ class JsonLines:
         record["at"] = entry.at.isoformat()
         line = json.dumps(record).encode() + b"\n"
         if self._fd is None:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            # A pipe that nobody reads refuses, instead of holding up everything.
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
             self._fd = os.open(self._path, flags, 0o600)
         if self._is_torn:  # the disk was full in the middle of a line: that line ends here
             line = b"\n" + line

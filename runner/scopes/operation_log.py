@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import inspect
 import logging
 import os
 import time
@@ -31,6 +32,7 @@ from runner import messages as m
 from runner.errors import ConfigError, OperationError
 from runner.messages import AnswerT, Message
 from runner.operations.op_names import op_name, subject_of
+from runner.scopes.log_facts import about, items_in, paths_in, size_in
 from runner.scopes.redaction import Redactor, secret_values
 
 logger = logging.getLogger("runner.operation_log")
@@ -39,6 +41,7 @@ Mode: TypeAlias = Literal["standard", "verbose"]
 Outcome: TypeAlias = Literal["ok", "failed", "cancelled"]
 
 LONGEST = 4096  # characters of a command or a reason
+MOST_NAMES = 4096  # of streams and programs that are kept in mind
 # Written pieces change nothing before they are put in place.
 LOOKING = frozenset(
     (*get_args(m.Observation), *get_args(m.Streaming), m.Poll, m.Wait, m.ListProcesses)
@@ -64,9 +67,14 @@ class LogEntry:
     Attributes:
         at: when it was asked for, aware, UTC.
         scope: the path of the scope.
-        op: the operation, as the method of `Scope`.
-        subject: the path or the command; of many, the first.
+        op: the operation, as the method of `Scope`; what such a method does by itself, as its
+            message: `write_stream`, `poll`.
+        subject: the path or the command, also of a stream or program that was opened or started
+            before; of many, the first.
         target: where a copy or a move goes.
+        paths: of an operation about many: all of them, or so many of them (see `items`); of a
+            batch with the effect in front: `write a.txt`.
+        id: of a stream or a program.
         outcome: "ok": it was carried out (a program may have ended badly, see `exit_code`).
         error: the name of the error's class.
         reason: what the error says.
@@ -83,6 +91,8 @@ class LogEntry:
     op: str
     subject: str | None
     target: str | None = None
+    paths: tuple[str, ...] = ()
+    id: str | None = None
     outcome: Outcome = "ok"
     error: str | None = None
     reason: str = ""
@@ -131,12 +141,13 @@ class OperationLog:
         if mode not in get_args(Mode):
             raise ConfigError(f"mode={mode!r}: an operation log is 'standard' or 'verbose'")
         self._sinks: list[Sink] = [
-            each.append if isinstance(each, list) else each for each in sinks
+            each.append if isinstance(each, list) else _plain(each) for each in sinks
         ]
         self._mode = mode
         self._who = who
         self._secrets = frozenset(secrets) | secret_values(os.environ)
         self._redactors: dict[frozenset[str], Redactor] = {}
+        self._names: dict[str, str] = {}  # of streams and programs, by their id
         self._failed: set[int] = set()
         self._entries = 0
         self._lost = 0
@@ -158,19 +169,31 @@ class OperationLog:
         self._entries += 1
         clean = attrs.evolve(
             entry,
-            subject=_cut(redact, entry.subject),
+            subject=self._name(entry.id, _cut(redact, entry.subject)),
             target=_cut(redact, entry.target),
+            paths=tuple(_cut(redact, each) or "" for each in entry.paths),
             reason=_cut(redact, entry.reason) or "",
             who=_who.get() or self._who,
         )
         for number, sink in enumerate(self._sinks):
             try:
-                sink(clean)
+                _require_plain(sink(clean))
             except Exception:
                 self._lost += 1
                 if number not in self._failed:
                     self._failed.add(number)
                     logger.exception("a sink of an operation log failed; told once")
+
+    def _name(self, id: str | None, subject: str | None) -> str | None:  # noqa: A002 - as in messages
+        """What a stream or a program is called: as when it was opened or started."""
+        if id is None or subject is None:
+            return subject
+        if subject == id:
+            return self._names.get(id, id)
+        if len(self._names) >= MOST_NAMES:
+            del self._names[next(iter(self._names))]
+        self._names[id] = subject
+        return subject
 
     def _redactor(self, env: Iterable[Mapping[str, str]]) -> Redactor:
         values = self._secrets.union(*map(secret_values, env))
@@ -180,6 +203,20 @@ class OperationLog:
                 self._redactors.clear()
             found = self._redactors[values] = Redactor(values)
         return found
+
+
+def _plain(sink: Sink) -> Sink:
+    """A sink that can be called; ConfigError if it is none, or would have to be awaited."""
+    if not callable(sink) or inspect.iscoroutinefunction(sink):
+        raise ConfigError(f"{sink!r}: a sink is a list, or a plain function that takes an entry")
+    return sink
+
+
+def _require_plain(answer: object) -> None:
+    """Raise for what nobody will await."""
+    if inspect.iscoroutine(answer):
+        answer.close()
+        raise TypeError("a sink is called in the midst of things, and cannot be awaited")
 
 
 def _cut(redact: Callable[[str], str], text: str | None) -> str | None:
@@ -208,8 +245,10 @@ async def logged(
         op=op_name(type(message)),
         subject=subject_of(message),
         target=getattr(message, "target", None),
-        size_in=_size_in(message),
-        items=_items_in(message),
+        paths=paths_in(message),
+        id=getattr(message, "id", None),
+        size_in=size_in(message),
+        items=items_in(message),
     )
     changes: dict[str, Any] = {"outcome": "cancelled"}
     try:
@@ -219,75 +258,10 @@ async def logged(
         changes = {"outcome": "failed", "error": type(error).__name__, "reason": reason}
         raise
     else:
-        changes = _about(answer)
+        changes = about(answer)
         return answer
     finally:
         entry = attrs.evolve(entry, duration=time.perf_counter() - begun, **changes)
         own = dict(getattr(message, "env", ()))
         for log in wanting:
             log.write(entry, (env, own))
-
-
-# ---------------------------------------------------------------- sizes
-
-_SIZE_IN: dict[type[Message[Any]], Callable[[Any], int]] = {
-    m.Write: lambda message: len(message.content),
-    m.Append: lambda message: len(message.content),
-    m.Edit: lambda message: sum(len(each.new) for each in message.replacements),
-    m.EditLines: lambda message: sum(len(each.text) for each in message.changes),
-    m.Upload: lambda message: sum(len(content) for _, content in message.files),
-    m.Batch: lambda message: sum(map(_size_in, message.effects)),
-    m.Exec: lambda message: len(message.input or b""),
-    m.Start: lambda message: len(message.input),
-    m.WriteInput: lambda message: len(message.data),
-    m.WriteStream: lambda message: len(message.data),
-}
-
-
-def _size_in(message: Message[Any]) -> int:
-    size = _SIZE_IN.get(type(message))
-    return 0 if size is None else size(message)
-
-
-def _items_in(message: Message[Any]) -> int | None:
-    many = [getattr(message, name, None) for name in ("paths", "files", "effects")]
-    return next((len(each) for each in many if each is not None), None)
-
-
-_ABOUT: dict[type[Any], Callable[[Any], dict[str, Any]]] = {
-    bytes: lambda answer: {"size_out": len(answer)},
-    m.Completed: lambda answer: {
-        "size_out": answer.out.size + answer.err.size,
-        "exit_code": answer.exit_code,
-    },
-    m.Listing: lambda answer: {"items": len(answer.entries)},
-    m.Drawing: lambda answer: {"items": len(answer.entries)},
-    m.Found: lambda answer: {"items": len(answer.paths)},
-    m.Matches: lambda answer: {
-        "items": len(answer.matches) or len(answer.files) or len(answer.counts)
-    },
-    m.Lines: lambda answer: {
-        "items": len(answer.lines),
-        "size_out": sum(len(each.encode("utf-8", "surrogateescape")) for each in answer.lines),
-    },
-    m.News: lambda answer: {"size_out": sum(len(each.data) for each in answer.pieces)},
-}
-
-
-def _about(answer: object) -> dict[str, Any]:
-    """What an answer adds to an entry."""
-    if isinstance(answer, tuple):
-        return _about_many(answer)
-    about = _ABOUT.get(type(answer))
-    return {} if about is None else about(answer)
-
-
-def _about_many(answers: tuple[object, ...]) -> dict[str, Any]:
-    """Of many: the bytes of those that came well, and how many did not."""
-    many = [each for each in answers if isinstance(each, m.Downloaded | m.Stored)]
-    failed = sum(1 for each in many if each.error is not None)
-    contents = [each.content for each in many if isinstance(each, m.Downloaded)]
-    about: dict[str, Any] = {"size_out": sum(len(each or b"") for each in contents)}
-    if failed:
-        about["reason"] = f"{failed} of {len(many)} failed"
-    return about

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,8 @@ import trio
 from runner import errors as e
 from runner import messages as m
 from runner import open_runner
+from runner.errors import ConfigError
+from runner.scopes import operation_log
 from runner.scopes.log_sinks import Console, JsonLines, line_of
 from runner.scopes.operation_log import LogEntry, LogStatistics, OperationLog, asking_as
 
@@ -35,6 +38,11 @@ def entries():
 @pytest.fixture
 def scope(runner, tmp_path, entries):
     return runner.scope(tmp_path / "w", operation_log=OperationLog(entries, mode="verbose"))
+
+
+def entry(**more):
+    given = {"at": datetime.now(UTC), "scope": "w", "op": "exec", "subject": "ls", **more}
+    return LogEntry(**given)
 
 
 def facts(entry, *names):
@@ -136,7 +144,7 @@ async def test_standard_logs_what_changes_something_and_nothing_else(runner, tmp
         await stream.receive()
 
     assert [each.op for each in entries] == [
-        "write", "exec", "start", "kill", "remove", "open_writer", "commit_stream",
+        "write", "exec", "start", "kill", "remove", "open_stream", "commit_stream",
     ]  # fmt: skip
 
 
@@ -228,6 +236,87 @@ async def test_a_sink_that_fails_loses_neither_the_operation_nor_other_sinks(
     assert log.statistics() == LogStatistics(entries=3, lost=6)
     assert len(caplog.records) == 2
     assert repr(log) == "<OperationLog standard, 3 entries, 6 lost>"
+
+
+async def test_what_is_about_many_names_all_of_them(runner, tmp_path):
+    entries = []
+    scope = runner.scope(tmp_path / "w", operation_log=OperationLog(entries, mode="verbose"))
+    await scope.upload([("a", "1"), ("b", "2")])
+    await scope.download(["b", "none"])
+    async with scope.batch() as batch:
+        await batch.write("c", "x")
+        await batch.move("a", "d")
+    await scope.upload([(f"many/{number}", "") for number in range(1200)])
+
+    assert [each.paths for each in entries[:3]] == [
+        ("a", "b"),
+        ("b", "none"),
+        ("write c", "move a → d"),
+    ]
+    assert (len(entries[3].paths), entries[3].items) == (1000, 1200)
+
+
+async def test_streams_and_programs_are_called_by_what_they_are_about(runner, tmp_path):
+    entries = []
+    scope = runner.scope(tmp_path / "w", operation_log=OperationLog(entries))
+    async with scope.open_stream("big.csv", "wb") as stream:
+        await stream.send(b"x")
+    program = await scope.start("sleep 100")
+    await program.kill()
+
+    assert [(each.op, each.subject) for each in entries] == [
+        ("open_stream", "big.csv"),
+        ("commit_stream", "big.csv"),
+        ("start", "sleep 100"),
+        ("kill", "sleep 100"),
+    ]
+    assert entries[0].id == entries[1].id
+    assert entries[2].id == entries[3].id
+
+
+def test_only_so_many_names_of_streams_are_kept(monkeypatch):
+    monkeypatch.setattr(operation_log, "MOST_NAMES", 2)
+    entries = []
+    log = OperationLog(entries)
+    for number in "123":
+        log.write(entry(op="start", subject=f"program {number}", id=number))
+    for number in "13":
+        log.write(entry(op="kill", subject=number, id=number))
+
+    assert [each.subject for each in entries[3:]] == ["1", "program 3"]
+
+
+def test_a_sink_that_would_have_to_be_awaited_is_refused_or_counted(caplog):
+    async def later(entry):
+        raise AssertionError
+
+    class Later:
+        async def __call__(self, entry):
+            raise AssertionError
+
+    for sink in (later, "log.txt", None):
+        with pytest.raises(ConfigError, match="a sink is a list"):
+            OperationLog(sink)
+    log = OperationLog(Later())
+    log.write(entry())
+
+    assert log.statistics().lost == 1
+    assert "cannot be awaited" in caplog.text
+
+
+def test_a_console_that_knows_few_characters_loses_no_entry():
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    Console(stream)(entry(subject="ü\udcff"))
+
+    assert b"\\u2713" in raw.getvalue()
+    assert b"\\xfc" in raw.getvalue()
+
+
+def test_a_pipe_that_nobody_reads_holds_nothing_up(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="No such device"):
+        JsonLines(tmp_path / "pipe")(entry())
 
 
 def test_a_mode_that_is_none_is_refused():

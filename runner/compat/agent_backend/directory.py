@@ -1,8 +1,16 @@
 """The operations of agent-backend's local backend and its scopes, on `LocalBackend`.
 
-Beyond the peer: paths are contained by descriptor and not by name, writes are atomic, isolation is
-probed and not assumed, programs leave nothing behind, get an allow-list of variables and an empty
-standard input, and are ended when their caller is cancelled.
+Compared with the peer call by call in the tests. What differs:
+
+    paths      contained by descriptor and not by name; what the peer lets OSError or ValueError out
+               for is a BackendError; errors in a scope name the path as the caller has written it
+    write      atomic; rm also removes links that lead nowhere; mkdir(recursive=False) makes one
+    read       the ends of lines are as they are (the peer makes CRLF to LF)
+    exec       isolation is probed and not assumed; programs leave nothing behind, get an allow-list
+               of variables, and are ended when their caller is cancelled; a relative `cwd` is
+               relative to the scope, and used
+    stat       the size of a directory is 0
+    arguments  are best given by position: of memory backends they are paths, too, not keys
 """
 
 from __future__ import annotations
@@ -11,9 +19,9 @@ import os
 import posixpath
 import shutil
 import sys
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from runner.backends.local import LocalBackend
 from runner.compat.agent_backend.base import Common
@@ -31,12 +39,13 @@ from runner.compat.agent_backend.words import (
     ReadOptions,
     ShellPreference,
 )
-from runner.compat.lodging import Lodging, Work
-from runner.errors import AlreadyExists, OperationError, PathEscapes
+from runner.compat.lodging import Lodging
+from runner.errors import AlreadyExists, InvalidPath, OperationError, PathEscapes, WrongType
 from runner.messages import Isolation
 from runner.operations import Done
 
 T = TypeVar("T")
+On: TypeAlias = Callable[[LocalBackend, str], Awaitable[T]]  # a path from the directory on
 ALL = 1 << 40  # entries of a directory: the peer knows no limit
 MAX_OUTPUT = 256 << 20  # bytes of a command's output that are kept
 CUT = 50  # what the peer keeps free of `max_output_length` for the note
@@ -86,13 +95,28 @@ class Directory(Common):
             raise PathEscapeError(path)
         return inner
 
-    async def _carry(self, path: str, work: Work[LocalBackend, T], text: str, code: str) -> T:
+    async def _carry(self, path: str, work: On[T], text: str, code: str) -> T:
+        """Have work done on a path; on where its links lead, if those are absolute but inside."""
+        inner = self._inner(path)
         try:
-            return await self.lodging.carry(work)
+            try:
+                return await self.lodging.carry(lambda backend: work(backend, inner))
+            except PathEscapes:
+                real = self._leads(inner)
+                if real is None:
+                    raise
+                return await self.lodging.carry(lambda backend: work(backend, real))
         except PathEscapes:
             raise PathEscapeError(path) from None
         except OperationError as error:
             raise BackendError(text, code, error.reason) from error
+
+    def _leads(self, inner: str) -> str | None:
+        """Where a path leads, from here; None if it leads out. The backend looks at it again."""
+        top = os.path.realpath(self._root_dir)
+        real = os.path.realpath(posixpath.join(top, inner))
+        is_inside = real == top or real.startswith(f"{top.rstrip('/')}/")
+        return posixpath.relpath(real, top) if is_inside else None
 
     async def _let_go(self) -> None:
         await self.lodging.aclose()
@@ -167,10 +191,9 @@ class Directory(Common):
     # ------------------------------------------------------------ files
 
     async def _do_read(self, path: str, options: ReadOptions) -> str | bytes:
-        inner = self._inner(path)
         text = f"Failed to read file: {path}"
 
-        async def read(backend: LocalBackend) -> str | bytes:
+        async def read(backend: LocalBackend, inner: str) -> str | bytes:
             if options.encoding == "buffer":
                 return await backend.read(inner, encoding=None)
             return await backend.read(inner)
@@ -178,15 +201,14 @@ class Directory(Common):
         return await self._carry(path, read, text, ErrorCode.READ_FAILED)
 
     async def _do_write(self, path: str, content: str | bytes) -> None:
-        inner = self._inner(path)
         text = f"Failed to write file: {path}"
-        await self._carry(path, lambda b: b.write(inner, content), text, ErrorCode.WRITE_FAILED)
+        await self._carry(path, lambda b, at: b.write(at, content), text, ErrorCode.WRITE_FAILED)
 
     async def _do_rename(self, old_path: str, new_path: str) -> None:
-        old, new = self._inner(old_path), self._inner(new_path)
+        new = self._inner(new_path)
         text = f"Failed to rename {old_path} to {new_path}"
 
-        async def rename(backend: LocalBackend) -> None:
+        async def rename(backend: LocalBackend, old: str) -> None:
             with suppress(AlreadyExists):
                 await backend.mkdir(posixpath.dirname(new) or ".")
             await backend.move(old, new, overwrite=True)
@@ -194,17 +216,14 @@ class Directory(Common):
         await self._carry(old_path, rename, text, ErrorCode.WRITE_FAILED)
 
     async def _do_rm(self, path: str, *, recursive: bool, force: bool) -> None:
-        inner = self._inner(path)
-
-        def remove(backend: LocalBackend) -> Awaitable[None]:
-            return backend.remove(inner, recursive=recursive, missing_ok=force)
+        async def remove(backend: LocalBackend, inner: str) -> None:
+            with suppress(*((WrongType, InvalidPath) if force else ())):  # then nothing is there
+                await backend.remove(inner, recursive=recursive, missing_ok=force)
 
         await self._carry(path, remove, f"Failed to delete: {path}", ErrorCode.WRITE_FAILED)
 
     async def _do_readdir(self, path: str) -> list[str]:
-        inner = self._inner(path)
-
-        async def names(backend: LocalBackend) -> list[str]:
+        async def names(backend: LocalBackend, inner: str) -> list[str]:
             if inner == ".":
                 await backend.mkdir(".")
             return [entry.name for entry in (await backend.ls(inner, limit=ALL)).entries]
@@ -214,9 +233,7 @@ class Directory(Common):
         )
 
     async def _do_mkdir(self, path: str, *, recursive: bool) -> None:
-        inner = self._inner(path)
-
-        async def mkdir(backend: LocalBackend) -> None:
+        async def mkdir(backend: LocalBackend, inner: str) -> None:
             if not recursive and posixpath.dirname(inner):
                 await backend.stat(posixpath.dirname(inner))
             await backend.mkdir(inner, exist_ok=recursive)
@@ -226,23 +243,25 @@ class Directory(Common):
         )
 
     async def _do_touch(self, path: str) -> None:
-        inner = self._inner(path)
-
-        async def touch(backend: LocalBackend) -> None:
+        async def touch(backend: LocalBackend, inner: str) -> None:
             with suppress(AlreadyExists):
-                await backend.touch(inner, exist_ok=False)
+                if not await backend.exists(inner):
+                    await backend.touch(inner, exist_ok=False)
 
         await self._carry(path, touch, f"Failed to touch file: {path}", ErrorCode.WRITE_FAILED)
 
     async def _do_exists(self, path: str) -> bool:
-        inner = self._inner(path)
+        async def exists(backend: LocalBackend, inner: str) -> bool:
+            with suppress(InvalidPath):  # no such name can be
+                return await backend.exists(inner)
+            return False
+
         text = f"Failed to look for: {path}"
-        return await self._carry(path, lambda b: b.exists(inner), text, ErrorCode.READ_FAILED)
+        return await self._carry(path, exists, text, ErrorCode.READ_FAILED)
 
     async def _do_stat(self, path: str) -> FileStat:
-        inner = self._inner(path)
         text = f"Failed to stat path: {path}"
-        found = await self._carry(path, lambda b: b.stat(inner), text, ErrorCode.READ_FAILED)
+        found = await self._carry(path, lambda b, at: b.stat(at), text, ErrorCode.READ_FAILED)
         return FileStat(
             is_file=found.type == "file",
             is_directory=found.type == "directory",

@@ -34,10 +34,12 @@ class _Kind:
     Attributes:
         words: for "it must be …".
         takes: whether a value is such.
+        exact: whatever is of just this type is; None = each value has to be looked at.
     """
 
     words: str
     takes: Callable[[Any], bool]
+    exact: type | None = None
 
 
 @attrs.frozen
@@ -52,16 +54,25 @@ def require_sound(message: Message[Any], scope: str) -> None:
     fields = _FIELDS.get(type(message))
     if fields is None:
         fields = _FIELDS[type(message)] = _fields_of(message, scope)
-    for field in fields:
+    field = _unsound(message, fields)
+    if field is not None:
         value = getattr(message, field.name)
+        raise InvalidArgument(
+            op_name(type(message)),
+            subject_of(message),
+            f"{field.name} is {shown(value)}: it must be {field.kind.words}",
+            scope=scope,
+            hint=_hint(value),
+        )
+
+
+def _unsound(record: object, fields: tuple[_Field, ...]) -> _Field | None:
+    """The first field whose value is none of its kind."""
+    for field in fields:
+        value = getattr(record, field.name)
         if value is not field.default and not field.kind.takes(value):
-            raise InvalidArgument(
-                op_name(type(message)),
-                subject_of(message),
-                f"{field.name} is {shown(value)}: it must be {field.kind.words}",
-                scope=scope,
-                hint=_hint(value),
-            )
+            return field
+    return None
 
 
 def shown(value: object) -> str:
@@ -95,8 +106,8 @@ def _is_time(value: object) -> bool:
 
 
 _KINDS: dict[object, _Kind] = {
-    str: _Kind("text", lambda value: isinstance(value, str)),
-    bytes: _Kind("bytes", lambda value: isinstance(value, bytes)),
+    str: _Kind("text", lambda value: isinstance(value, str), str),
+    bytes: _Kind("bytes", lambda value: isinstance(value, bytes), bytes),
     bool: _Kind("True or False", lambda value: isinstance(value, bool)),
     int: _Kind("a whole number", _is_whole),
     float: _Kind("seconds, 0 or more", _is_time),
@@ -126,7 +137,14 @@ def _kind_of(annotation: Any) -> _Kind:
 
 def _one_of(kinds: list[_Kind]) -> _Kind:
     words = list(dict.fromkeys(each.words for each in kinds))
-    return _Kind(" or ".join(words), lambda value: any(each.takes(value) for each in kinds))
+
+    def takes(value: object) -> bool:
+        for each in kinds:  # noqa: SIM110 - a hundred of a batch come by here
+            if each.takes(value):
+                return True
+        return False
+
+    return _Kind(" or ".join(words), takes)
 
 
 def _tuple_of(inner: tuple[Any, ...]) -> _Kind:
@@ -137,23 +155,23 @@ def _tuple_of(inner: tuple[Any, ...]) -> _Kind:
             f"a list, each of it {kind.words}",
             lambda value: isinstance(value, tuple) and all(map(kind.takes, value)),
         )
-    return _Kind(
-        f"({', '.join(each.words for each in kinds)})",
-        lambda value: (
-            isinstance(value, tuple)
-            and len(value) == len(kinds)
-            and all(kind.takes(each) for kind, each in zip(kinds, value, strict=True))
-        ),
-    )
+    exact = tuple([each.exact for each in kinds])
+
+    def takes(value: object) -> bool:
+        if not isinstance(value, tuple) or len(value) != len(kinds):
+            return False
+        return tuple(map(type, value)) == exact or all(
+            kind.takes(each) for kind, each in zip(kinds, value, strict=True)
+        )
+
+    return _Kind(f"({', '.join(each.words for each in kinds)})", takes)
 
 
 def _record(kind: type) -> _Kind:
     """A record with fields of its own; they are looked at when the first is met."""
 
     def takes(value: object) -> bool:
-        return isinstance(value, kind) and all(
-            each.kind.takes(getattr(value, each.name)) for each in _known(kind)
-        )
+        return isinstance(value, kind) and _unsound(value, _known(kind)) is None
 
     return _Kind(f"a {kind.__name__} with values as its own description has them", takes)
 

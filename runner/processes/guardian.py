@@ -77,9 +77,10 @@ class Guardian:
                 self._fork_inside(request[1], request[2])
             elif request[0] == END:
                 self._end_keeper(request[1])
-        for pid in self._parent.known:
-            with suppress(OSError):
-                os.kill(pid, ALONE)
+        for pid, code in self._parent.known.items():
+            if code is None:
+                with suppress(PermissionError):
+                    os.kill(pid, ALONE)
         give_up = time.monotonic() + PATIENCE
         while self._parent.known and time.monotonic() < give_up:
             self._parent.nap(100)
@@ -133,7 +134,7 @@ class Guardian:
             each.close()
 
     def _end_keeper(self, pid: int) -> None:
-        if pid in self._parent.known:
+        if self._parent.known.get(pid, 0) is None:  # else the number may be somebody else's by now
             os.kill(pid, signal.SIGKILL)
             give_up = time.monotonic() + PATIENCE
             while self._parent.known[pid] is None and time.monotonic() < give_up:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -70,6 +71,16 @@ class GuardianLink(Link):
         """Whether it runs."""
         return self._process.poll() is None
 
+    def request(self, kind: int, a: int = 0, b: int = 0, *, fds: tuple[int, ...] = ()) -> None:
+        """Send a request, as any link does, and see to it that the guardian is not stopped."""
+        super().request(kind, a, b, fds=fds)
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Have it go on if a command has stopped it (SIGSTOP)."""
+        with suppress(OSError):
+            self._process.send_signal(signal.SIGCONT)
+
     def fork_keeper(self) -> KeeperLink:
         """Ask for a new keeper; its hello says that it is there.
 
@@ -84,7 +95,7 @@ class GuardianLink(Link):
         except BaseException:
             near.close()
             raise
-        return KeeperLink(near)
+        return KeeperLink(near, self.go_on)
 
     def fork_keeper_inside(self, plan: Plan) -> KeeperLink:
         """Ask for a new keeper that goes inside; what it says of that comes `aside`.
@@ -108,7 +119,7 @@ class GuardianLink(Link):
                 fds = far.fileno(), other.fileno()
                 self.request(protocol.FORK_INSIDE, plan.flags, plan.mapped, fds=fds)
             ours.pop_all()
-        link = KeeperLink(near)
+        link = KeeperLink(near, self.go_on)
         link.aside = aside
         return link
 
@@ -123,7 +134,7 @@ class GuardianLink(Link):
             while not (reports := self.receive()):
                 if self.lost:
                     raise LinkLost
-                await trio.lowlevel.wait_readable(self.sock)
+                await self.wait_readable()
             return reports[-1][1]
 
     async def wait(self, patience: float) -> bool:

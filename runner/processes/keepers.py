@@ -32,7 +32,7 @@ from runner.processes.link import Command, KeeperLink, LinkLost
 from runner.processes.tree import read_stat
 
 IDLE_KEEPERS = 4  # a keeper costs 1 ms to fork and about 1 MB
-TRIES = 3
+TRIES = IDLE_KEEPERS + 3  # all that are idle may have been killed
 HELLO = 20.0  # for a guardian to start, on a machine that is very busy
 PATIENCE = 6.0  # a keeper gives up after 4 s what cannot be killed
 NO_KEEPER = "no process can look after it: "
@@ -123,39 +123,54 @@ class Keepers:
         return made
 
     async def _take_keeper(self, inside: Inside | None = None) -> KeeperLink:
+        guardian = self._living_guardian()
+        plan = None if inside is None else inside.plan
+        if self.idle and plan is None:
+            return self.idle.pop()
+        try:
+            link = guardian.fork_keeper() if plan is None else guardian.fork_keeper_inside(plan)
+        except LinkLost:
+            guardian.kill()  # it is dying: the next try is to find that out at once
+            raise
+        self._links.add(link)
+        try:
+            pid, fds = await self._hear(link, guardian, is_inside=plan is not None)
+            if inside is not None:
+                inside.begin(pid, fds, link.order_killed)
+        except BaseException:
+            self._drop(link)
+            raise
+        return link
+
+    def _living_guardian(self) -> GuardianLink:
         if self.guardian is not None and not self.guardian.alive:
             log.warning("the guardian of run %s is dead; a new one is started", self.run_id)
             self._drop(self.guardian)
             self.guardian = None
             while self.idle:  # nobody would inherit from them
                 self._drop(self.idle.pop())
-        plan = None if inside is None else inside.plan
-        if self.idle and plan is None:
-            return self.idle.pop()
         if self.guardian is None:
             self.guardian = GuardianLink(self.run_id)
             self._links.add(self.guardian)
-        guardian = self.guardian
-        link = guardian.fork_keeper() if plan is None else guardian.fork_keeper_inside(plan)
-        self._links.add(link)
-        try:
-            with trio.move_on_after(HELLO):
-                await link.wait_until(lambda: link.pid is not None or link.command.over)
-            said, fds = link.hear_aside()
-            if link.command.error is not None:
-                kind = OSError if plan is None else NotInside
-                raise kind(link.command.error, said or "fork")
-            if link.pid is None and said:  # of the program that was to make the namespaces
-                raise NotInside(errno.EPERM, said)
-            if link.pid is None:
+        return self.guardian
+
+    async def _hear(
+        self, link: KeeperLink, guardian: GuardianLink, *, is_inside: bool
+    ) -> tuple[int, list[int]]:
+        """Wait until a new keeper says that it is there; its pid, and descriptors from inside."""
+        with trio.move_on_after(HELLO):
+            await link.wait_until(lambda: link.pid is not None or link.command.over)
+        said, fds = link.hear_aside()
+        if link.command.error is not None:
+            kind = NotInside if is_inside else OSError
+            raise kind(link.command.error, said or "fork")
+        if link.pid is None and said:  # of the program that was to make the namespaces
+            raise NotInside(errno.EPERM, said)
+        if link.pid is None:
+            if not link.lost:
                 guardian.kill()  # it does not serve: stopped by a command, say
-                raise LinkLost
-            if inside is not None:
-                inside.begin(link.pid, fds, link.order_killed)
-        except BaseException:
-            self._drop(link)
-            raise
-        return link
+            raise LinkLost
+        return link.pid, fds
 
     def _drop(self, link: GuardianLink | KeeperLink) -> None:
         self._links.discard(link)
@@ -240,6 +255,7 @@ class Keepers:
             for link in self._links:
                 link.shut()  # their readers read EOF and close them; so do the processes
             if guardian is not None:
+                guardian.go_on()
                 if not await guardian.wait(2 * PATIENCE):
                     guardian.kill()
                 await self._sweep()

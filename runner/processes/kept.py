@@ -11,10 +11,11 @@ and ends it (`aclose`); a host that is closed ends it as everything else.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from runner.processes import protocol
 from runner.processes.isolation.inside import Inside
-from runner.processes.link import KeeperLink
+from runner.processes.link import KeeperLink, LinkLost
 
 
 class Kept:
@@ -41,14 +42,13 @@ class Kept:
             streams: our ends of the command's streams, which stay the caller's.
             end: what sees to it that they are gone.
             drop: what becomes of the link then.
-
-        Raises:
-            LinkLost: the keeper is gone.
         """
         self._link, self._inside, self._end, self._drop = link, inside, end, drop
         self._is_over = False
         self.count = 0 if link.command.end is None else link.command.end.leftovers
-        link.request(protocol.HOLD, fds=streams)
+        # Without its keeper it is ended, and over; without the streams it gets SIGPIPE from them.
+        with suppress(LinkLost, OSError):
+            link.request(protocol.HOLD, fds=streams)
 
     def is_over(self) -> bool:
         """Whether none of them lives any more."""

@@ -74,6 +74,8 @@ class Link:
         Raises:
             LinkLost: nobody is there to read it.
         """
+        if self.sock.fileno() < 0:
+            raise LinkLost
         rights = [(socket.SOL_SOCKET, SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))] if fds else []
         try:
             self.sock.sendmsg([protocol.REQUEST.pack(kind, a, b, 0)], rights)
@@ -88,13 +90,21 @@ class Link:
             self.lost = self.lost or not data
         except BlockingIOError:
             data = b""
-        except ConnectionError:
+        except OSError:  # reset, or closed by us
             data, self.lost = b"", True
         self._data += data
         whole = len(self._data) // protocol.REPORT.size * protocol.REPORT.size
         reports = list(protocol.REPORT.iter_unpack(self._data[:whole]))
         self._data = self._data[whole:]
         return reports
+
+    async def wait_readable(self) -> None:
+        """Wait until there is something to `receive`, be it that the link is lost or closed."""
+        if self.sock.fileno() < 0:
+            await trio.lowlevel.checkpoint()
+            return
+        with suppress(trio.ClosedResourceError):
+            await trio.lowlevel.wait_readable(self.sock)
 
     def shut(self) -> None:
         """Have the process read EOF, which it takes as its order to end, and us as well."""
@@ -162,9 +172,15 @@ class KeeperLink(Link):
         aside: what it says of its way inside, if it goes there: for that one command it is then.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
-        """Begin before the keeper's hello."""
+    def __init__(self, sock: socket.socket, wake: Callable[[], None] = lambda: None) -> None:
+        """Begin before the keeper's hello.
+
+        Args:
+            sock: to the keeper.
+            wake: wakes its guardian, if a command has stopped that, and so the keeper itself.
+        """
         super().__init__(sock)
+        self._wake = wake
         self.pid: int | None = None
         self.aside: socket.socket | None = None
         self.command = Command()
@@ -180,6 +196,11 @@ class KeeperLink(Link):
         if command.end is not None:
             return not command.end.remaining and not command.end.kept
         return command.error is not None
+
+    def request(self, kind: int, a: int = 0, b: int = 0, *, fds: tuple[int, ...] = ()) -> None:
+        """Send a request, as any link does, and see to it that somebody can hear it."""
+        super().request(kind, a, b, fds=fds)
+        self._wake()
 
     def watcher(self) -> select.epoll:
         """One descriptor that is readable when the socket is, or others registered with it."""
@@ -271,7 +292,7 @@ class KeeperLink(Link):
         while not done():
             async with self._turn:
                 if not done():
-                    await trio.lowlevel.wait_readable(self.sock)
+                    await self.wait_readable()
                     self.take()
 
     def close(self) -> None:

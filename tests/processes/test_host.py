@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -449,69 +448,3 @@ async def test_a_host_serves_one_trio_run_after_the_other(env: dict[str, str]) -
     await host.aclose()
 
     assert codes == [0, 0, 0]
-
-
-async def test_without_a_guardian_nothing_is_started(
-    host: ProcessHost, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "runner.processes.guardian_link.GuardianLink.command",
-        staticmethod(lambda: [sys.executable, "-c", "pass"]),
-    )
-    with pytest.raises(ExecFailed, match="guardian"), trio.fail_after(20):
-        await host.run(["true"], cwd="/", env=env)
-
-
-async def test_a_guardian_that_was_killed_is_replaced(sh: Sh, host: ProcessHost) -> None:
-    await sh("true")
-    assert host._keepers.guardian is not None
-    first = host._keepers.guardian.pid
-    os.kill(first, signal.SIGKILL)
-    assert os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
-
-    assert (await sh("echo again")).out.data() == b"again\n"
-    assert host._keepers.guardian.pid != first
-
-
-async def test_a_keeper_that_was_killed_while_idle_is_replaced(
-    sh: Sh, host: ProcessHost, until: Callable[..., Any]
-) -> None:
-    await sh("true")
-    pid = host._keepers.idle[0].pid
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    await until(lambda: not Path(f"/proc/{pid}").exists())
-
-    assert (await sh("echo again")).out.data() == b"again\n"
-
-
-async def test_a_guardian_that_does_not_serve_is_replaced(
-    sh: Sh, host: ProcessHost, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, until: Any
-) -> None:
-    monkeypatch.setattr("runner.processes.keepers.HELLO", 1.0)
-    await sh("true")
-    assert host._keepers.guardian is not None
-    first = host._keepers.guardian.pid
-    os.kill(first, signal.SIGSTOP)
-    async with trio.open_nursery() as nursery:
-        # It has the only keeper meanwhile, so that the next command needs another.
-        nursery.start_soon(sh, ": >up; while [ ! -e down ]; do sleep 0.01; done")
-        await until((tmp_path / "up").exists)
-
-        assert (await sh("echo again")).out.data() == b"again\n"
-        assert host._keepers.guardian.pid != first
-        (tmp_path / "down").touch()
-
-
-async def test_closing_does_not_wait_for_a_guardian_that_does_not_end(
-    env: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("runner.processes.keepers.PATIENCE", 0.1)
-    host = ProcessHost()
-    await host.run(["true"], cwd="/", env=env)
-    assert host._keepers.guardian is not None
-    pid = host._keepers.guardian.pid
-    os.kill(pid, signal.SIGSTOP)
-    await host.aclose()
-
-    assert not os.path.exists(f"/proc/{pid}")

@@ -18,6 +18,7 @@ import trio
 
 from runner.errors import ExecFailed
 from runner.messages import Outcome
+from runner.processes.guardian_link import GuardianLink
 from runner.processes.host import ProcessHost
 
 Alive = Callable[..., list[int]]
@@ -226,7 +227,25 @@ def is_running(pid: int) -> bool:
         return False
 
 
-async def test_a_command_that_stops_keeper_and_guardian_is_ended_in_time(
+GUARDIAN = "$(cut -d ' ' -f 4 /proc/$PPID/stat)"
+
+
+async def test_a_command_that_stops_keeper_and_guardian_is_ended_like_any_other(
+    host: ProcessHost, env: dict[str, str], tmp_path: Path, token: str, alive: Alive
+) -> None:
+    left = f"env -i setsid sleep {token} & kill -STOP {GUARDIAN} $PPID"
+
+    done = await run(host, env, tmp_path, f"{left}; exec sleep {token}", timeout=0.2)
+
+    assert alive() == []
+    assert (done.exit_code, done.outcome, done.leftovers) == (-15, Outcome.TIMEOUT, 1)
+    with trio.move_on_after(0.2):
+        await run(host, env, tmp_path, f"{left}; exec sleep {token}")
+    assert alive() == []
+    assert (await run(host, env, tmp_path, "echo on")).out.data() == b"on\n"
+
+
+async def test_a_command_that_stops_both_whenever_they_go_on_is_ended_in_time(
     host: ProcessHost,
     env: dict[str, str],
     tmp_path: Path,
@@ -234,10 +253,11 @@ async def test_a_command_that_stops_keeper_and_guardian_is_ended_in_time(
     alive: Alive,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(GuardianLink, "go_on", lambda _: None)  # as if it did so at once
     monkeypatch.setattr("runner.processes.pump.PATIENCE", 0.1)
     monkeypatch.setattr("runner.processes.keepers.PATIENCE", 0.5)
-    guardian = "$(cut -d ' ' -f 4 /proc/$PPID/stat)"
-    script = f"echo $PPID; setsid sleep {token} & kill -STOP {guardian} $PPID; exec sleep {token}"
+    stop = f"kill -STOP {GUARDIAN} $PPID"
+    script = f"echo $PPID; setsid sleep {token} & {stop}; exec sleep {token}"
 
     done = await run(host, env, tmp_path, script, timeout=0.2, grace=0.1)
 

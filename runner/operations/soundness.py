@@ -69,8 +69,8 @@ def require_sound(message: Message[Any], scope: str) -> None:
 def _unsound(record: object, fields: tuple[_Field, ...]) -> _Field | None:
     """The first field whose value is none of its kind."""
     for field in fields:
-        value = getattr(record, field.name)
-        if value is not field.default and not field.kind.takes(value):
+        value, kind = getattr(record, field.name), field.kind
+        if value is not field.default and type(value) is not kind.exact and not kind.takes(value):
             return field
     return None
 

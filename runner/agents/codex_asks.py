@@ -36,9 +36,10 @@ def _answers(asked: ApprovalAsked, decision: Decision) -> Record:
 
 
 def _permissions(asked: ApprovalAsked, decision: Decision) -> Record:
-    granted = mapping_of(asked.input, "permissions") if decision.allow else {}
-    # Less than it asked for can be granted here, for this turn.
-    return {"permissions": granted if decision.input is None else decision.input, "scope": "turn"}
+    """Less than it asks for can be granted, or nothing; for this turn."""
+    wanted = mapping_of(asked.input, "permissions")
+    given = wanted if decision.input is None else decision.input
+    return {"permissions": given if decision.allow else {}, "scope": "turn"}
 
 
 def _elicited(asked: ApprovalAsked, decision: Decision) -> Record:

@@ -14,6 +14,7 @@ from runner.agents.claude_read import as_time, of_answer, text_in, version_of
 from runner.agents.driver import ClaudeAgent, Setting
 from runner.agents.events import (
     ApprovalAsked,
+    ApprovalClosed,
     Decision,
     ErrorClass,
     RateLimited,
@@ -426,6 +427,102 @@ def test_a_question_for_leave_waits_and_can_be_refused_with_a_sentence_for_the_a
     (answer,) = pair.sent()
     assert answer["response"]["request_id"] == "r7"
     assert answer["response"]["response"] == {"behavior": "deny", "message": "not here"}
+
+
+def test_what_is_asked_for_may_be_withdrawn():
+    pair = Pair()
+    request = {"subtype": "can_use_tool", "tool_name": "Bash", "input": {}}
+    pair.says("control_request", request_id="r7", request=request)
+
+    assert pair.says("control_cancel_request", request_id="r7") == [ApprovalClosed(id="r7")]
+    assert isinstance(pair.says("control_cancel_request", request_id="r7")[0], Raw)
+    assert isinstance(pair.answer("nothing of ours", {})[0], Raw)
+    pair.talk.decide("r7", Decision(allow=True))
+    assert pair.sent() == []
+
+
+# ---------------------------------------------------------------- steering
+
+
+def test_a_line_can_be_added_from_the_start_of_a_turn_until_its_end_is_asked_for():
+    pair = Pair(version="2.1.197")
+    assert not pair.talk.steer("too early")
+    pair.turn(begin=False)
+    assert not pair.talk.steer("too early")
+    pair.echo()
+    with pytest.raises(LocalProtocolError, match="blank"):
+        pair.talk.steer(" ")
+    assert pair.talk.steer("/now")
+    line, behind = pair.sent()
+    assert (line["message"]["content"], behind["request"]["subtype"]) == (
+        "\n/now",
+        "get_binary_version",
+    )
+    pair.talk.interrupt()
+    assert not pair.talk.steer("too late")
+
+
+def steer(pair, prompt="more"):
+    """Add a line; its echo, and the answer to the request behind it."""
+    assert pair.talk.steer(prompt)
+    line, behind = pair.sent()
+    return (
+        lambda: pair.says("user", isReplay=True, uuid=line["uuid"], message={"content": prompt}),
+        lambda: pair.answer(behind["request_id"], {"version": "2.1.329"}),
+        line["uuid"],
+    )
+
+
+def test_a_line_that_is_folded_in_leaves_the_turn_its_one_result():
+    pair = Pair()
+    pair.turn()
+    echo, read, _ = steer(pair)
+    read()
+
+    assert [type(event) for event in echo()] == [Raw]
+    (end,) = pair.result(result="done", usage={"input_tokens": 2})
+    assert (end.message, end.usage.input_tokens) == ("done", 2)
+
+
+def test_a_line_that_comes_after_the_answer_gets_one_more_and_both_count():
+    pair = Pair()
+    pair.turn()
+    echo, read, _ = steer(pair)
+    assert isinstance(pair.result(result="first", usage={"input_tokens": 2})[0], Raw)
+    assert isinstance(idle(pair)[0], Raw)  # said before it had read the line
+    read()
+    echo()
+    (end,) = pair.result(result="second", usage={"input_tokens": 3}, total_cost_usd=0.5)
+
+    assert (end.message, end.usage.input_tokens, end.cost_usd) == ("second", 5, 0.5)
+
+
+def test_a_line_that_was_lost_does_not_keep_the_turn_from_its_end():
+    pair = Pair()
+    pair.turn()
+    _, read, uuid = steer(pair)
+    pair.says("command_lifecycle", command_uuid=uuid, state="queued")
+    read()
+    pair.result(result="done")
+    assert isinstance(idle(pair)[0], Raw)
+    pair.says("command_lifecycle", command_uuid=uuid, state="cancelled")
+
+    assert idle(pair)[0].message == "done"
+
+
+def test_an_interrupt_is_asked_for_again_when_the_program_begins_with_the_line():
+    pair = Pair()
+    pair.turn()
+    echo, read, _ = steer(pair)
+    pair.talk.interrupt()
+    pair.sent()
+    read()
+    pair.result(is_error=True, terminal_reason="aborted_tools")
+    echo()
+
+    assert [line["request"]["subtype"] for line in pair.sent()] == ["interrupt"]
+    (end,) = pair.result(result="second")  # it came too late for that
+    assert (end.ok, end.error) == (False, ErrorClass.INTERRUPTED)
 
 
 def test_any_other_question_is_answered_too():

@@ -13,6 +13,7 @@ from runner.agents.codex_open import SANDBOX
 from runner.agents.codex_read import of_completed, of_started, rate_limited
 from runner.agents.driver import CodexAgent, Setting
 from runner.agents.events import (
+    ApprovalClosed,
     ConversationStarted,
     Decision,
     ErrorClass,
@@ -384,6 +385,50 @@ def test_a_question_for_leave_is_declined(method, tool, decision):
     assert (asked.id, asked.tool, asked.input) == ("0", tool, {"command": "rm"})
     pair.talk.decide("0", Decision(allow=False))
     assert pair.sent() == [{"id": 0, "result": {"decision": decision}}]
+
+
+def test_a_refusals_sentence_reaches_the_agent_as_a_prompt():
+    pair = Pair()
+    pair.turn()
+    method = "item/commandExecution/requestApproval"
+    pair.says(id=0, method=method, params={"command": "rm"})
+    pair.talk.decide("0", Decision(allow=False, message="not here"))
+    pair.talk.decide("0", Decision(allow=True))
+    refused, steered = pair.sent()
+
+    assert refused == {"id": 0, "result": {"decision": "decline"}}
+    assert (steered["method"], steered["params"]["expectedTurnId"]) == ("turn/steer", "x1")
+    assert steered["params"]["input"] == [{"type": "text", "text": "not here"}]
+
+
+def test_what_is_asked_for_may_be_withdrawn():
+    pair = Pair()
+    pair.says(id=4, method="execCommandApproval", params={})
+    resolved = {"method": "serverRequest/resolved", "params": {"threadId": "th", "requestId": 4}}
+
+    assert pair.says(**resolved) == [ApprovalClosed(id="4")]
+    assert isinstance(pair.says(**resolved)[0], Raw)
+
+
+def test_a_prompt_can_be_added_from_the_start_of_a_turn_until_its_end_is_asked_for():
+    pair = Pair()
+    assert not pair.talk.steer("too early")
+    pair.turn()
+    assert pair.talk.steer("now")
+    pair.talk.interrupt()
+    assert not pair.talk.steer("too late")
+
+
+def test_an_edit_that_is_asked_for_is_the_one_that_has_begun():
+    pair = Pair()
+    pair.turn()
+    item = {"type": "fileChange", "id": "i", "changes": [{"path": "/a"}]}
+    pair.tells("item/started", item=item)
+    asking = {"method": "item/fileChange/requestApproval", "params": {"itemId": "i"}}
+
+    assert pair.says(id=0, **asking)[0].paths == ("/a",)
+    pair.tells("item/completed", item=item)
+    assert pair.says(id=1, **asking)[0].paths == ()
 
 
 def test_any_other_question_is_answered_too():

@@ -79,9 +79,7 @@ class PermittedBackend(Backend):
             )
         elif ask is not None or record is not None:
             raise ConfigError("ask and record are those of the Permissions: give them there")
-        if isinstance(rules, Permissions):
-            rules = (Grant(permissions=rules),)
-        self._grants = tuple(rules)
+        self._grants = _grants_of(rules)
         self._whole = inner
         self._examiner = Examiner(inner.straight(), self._grants)
         self._decider = Decider(self._grants, self.name)
@@ -181,6 +179,14 @@ class PermittedBackend(Backend):
         showing, shown = cast("Showing", message), cast("Shown", answer)
         again = cast("Callable[[Showing], Awaitable[Shown]]", examiner.ask)
         return cast("AnswerT", await sieve.sift(showing, shown, again))
+
+
+def _grants_of(rules: Permissions | Sequence[Grant]) -> tuple[Grant, ...]:
+    if isinstance(rules, list | tuple) and rules and all(isinstance(each, Grant) for each in rules):
+        return tuple(rules)
+    if isinstance(rules, list | tuple):
+        raise ConfigError("permissions in a list are grants, one at least: none would allow all")
+    return (Grant(permissions=permissions_of(cast("Permissions", rules))),)
 
 
 def _tell(error: OperationError, slots: Sequence[Slot], ways: Sequence[Resolved]) -> None:

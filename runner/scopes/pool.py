@@ -58,6 +58,11 @@ class BackendPool(Generic[BackendT]):
     ) -> None:
         if max_size is not None and max_size < 1:
             raise ConfigError(f"max_size={max_size}: a pool has room for one backend at least")
+        if when_full not in {"wait", "refuse"}:
+            raise ConfigError(f"when_full={when_full!r}: a new key may 'wait', or be 'refuse'd")
+        for name, seconds in (("idle_after", idle_after), ("grace", grace)):
+            if seconds is not None and not seconds >= 0:  # also what is no number
+                raise ConfigError(f"{name}={seconds}: it is not 0 or more seconds")
         self._factory = factory
         self._max_size = max_size
         self._room = None if max_size is None else trio.Semaphore(max_size, max_value=max_size)
@@ -67,6 +72,7 @@ class BackendPool(Generic[BackendT]):
         self._entries: dict[Hashable, Entry[BackendT]] = {}
         self._idle: dict[Entry[BackendT], None] = {}  # in the order in which they were last used
         self._closing: dict[Entry[BackendT], None] = {}
+        self._making: set[Entry[BackendT]] = set()  # also what nobody waits for any more
         self._totals = Totals()
         self._stack = AsyncExitStack()
         self._nursery: trio.Nursery | None = None
@@ -135,6 +141,7 @@ class BackendPool(Generic[BackendT]):
         own = object() if key is None else key
         entry = Entry[BackendT](own, config, key is None, trio.current_time())
         self._entries[own] = entry
+        self._making.add(entry)
         nursery.start_soon(self._make, entry)
         return entry
 
@@ -162,15 +169,21 @@ class BackendPool(Generic[BackendT]):
     # ------------------------------------------------------------ making and closing
 
     async def _make(self, entry: Entry[BackendT]) -> None:
-        with entry.making:
-            try:
-                await self._take_room(entry)
-                made = self._factory(None if entry.is_own else entry.key, entry.config)
-                entry.backend = (await made) if inspect.isawaitable(made) else made
-                self._totals.made += 1
-            except Exception as error:  # noqa: BLE001 - it is the callers'
-                entry.error = error
-                self._totals.failed += 1
+        try:
+            with entry.making:
+                try:
+                    await self._take_room(entry)
+                    made = self._factory(None if entry.is_own else entry.key, entry.config)
+                    entry.backend = (await made) if inspect.isawaitable(made) else made
+                    self._totals.made += 1
+                except Exception as error:  # noqa: BLE001 - it is the callers'
+                    entry.error = error
+                    self._totals.failed += 1
+        finally:  # also if the pool itself is cancelled: whoever waits is told
+            self._settle(entry)
+
+    def _settle(self, entry: Entry[BackendT]) -> None:
+        """It has been made, or not: one synchronous block."""
         if entry.backend is None:
             self._forget(entry)
             self._free_room(entry)
@@ -179,6 +192,7 @@ class BackendPool(Generic[BackendT]):
         elif self._entries.get(entry.key) is not entry:  # it was made although it was cancelled
             entry.error = self._destroyed(entry)
             self._retire(entry)
+        self._making.discard(entry)
         entry.ready.set()
         self._tell()
         if entry.error is None and not entry.users:
@@ -305,7 +319,7 @@ class BackendPool(Generic[BackendT]):
             size=self._size(),
             in_use=sum(1 for each in every if each.users and each.backend is not None),
             idle=len(self._idle),
-            making=sum(1 for each in every if each.backend is None),
+            making=len(self._making),
             closing=len(self._closing),
             keys={
                 each.key: KeyStatistics(
@@ -352,7 +366,8 @@ class BackendPool(Generic[BackendT]):
         return [*self._entries.values(), *self._closing]
 
     def _size(self) -> int:
-        return len(self._entries) + len(self._closing)
+        made = sum(1 for each in self._entries.values() if each.backend is not None)
+        return made + len(self._making) + len(self._closing)
 
     def _require_open(self) -> trio.Nursery:
         if self._nursery is None or not self._is_open:

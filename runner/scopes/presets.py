@@ -130,12 +130,12 @@ def permissions_of(given: Permissions | Ruleset | PresetName) -> Permissions:
     """Permissions, from all that may be given for them.
 
     Raises:
-        ConfigError: there is no preset of that name.
+        ConfigError: there is no preset of that name, or it is nothing of the kind.
     """
     if isinstance(given, Permissions):
         return given
     if isinstance(given, Ruleset):
         return Permissions(rules=given)
-    if given not in PRESETS:
+    if not isinstance(given, str) or given not in PRESETS:
         raise ConfigError(f"there are no permissions {given!r}: there are {', '.join(PRESETS)}")
     return Permissions(rules=PRESETS[given])

@@ -776,6 +776,55 @@ async def test_a_preset_may_be_named_and_permissions_may_be_nested(inner):
     await backend.aclose()
 
 
+@pytest.mark.parametrize(
+    ("rules", "more"),
+    [
+        ("nope", {}),
+        ([], {}),
+        ((), {}),
+        (["default"], {}),
+        (None, {}),
+        (5, {}),
+        ({}, {}),
+        (Permissions(rules=HIDING), {"ask": print}),
+        ([Grant(permissions=Permissions(rules=HIDING))], {"record": print}),
+    ],
+)
+def test_what_are_no_permissions_is_refused(rules, more):
+    with pytest.raises(ConfigError):
+        PermittedBackend(MemoryBackend(), rules, **more)
+
+
+async def test_who_is_asked_may_be_given_with_a_preset():
+    asked, decisions = [], []
+
+    def yes(question):
+        asked.append(question.op)
+        return True
+
+    backend = PermittedBackend(MemoryBackend(), "default", ask=yes, record=decisions.append)
+    await backend.write("a", "x")
+
+    assert asked == ["write"]
+    assert [each.by for each in decisions] == ["answer"]
+
+
+async def test_words_of_commands_that_lead_out_of_here_are_judged_by_their_names(local):
+    rules = Ruleset(
+        default="allow",
+        read=Rules(rules=(Rule(pattern="/etc/shadow", action="deny"),)),
+        write=Rules(rules=(Rule(pattern="/opt/none/**", action="deny"),)),
+    )
+    backend = under(local, rules)
+    for command in ("cat /etc/shadow", "cat /etc/../etc/shadow", "true > /opt/none/x"):
+        with pytest.raises(Denied):
+            await backend.exec(command)
+    up = "../" * local.root.count("/")
+    with pytest.raises(Denied):
+        await backend.exec(f"cat {up}etc/shadow")
+    assert (await backend.exec("cat a.txt > /dev/null")).exit_code == 0
+
+
 async def test_an_empty_batch_has_nothing_to_judge(inner):
     assert await under(inner).ask(m.Batch(effects=())) == ()
 

@@ -465,3 +465,99 @@ def test_whatever_happens_there_are_never_too_many_and_all_are_closed(steps, mos
 
     assert all(each.destroyed == 1 for each in factory.made)
     assert most is None or factory.most <= most
+
+
+class Cancelling(trio.abc.Instrument):
+    """Cancels a task at its so-many-th step."""
+
+    def __init__(self, step):
+        self.left = step
+        self.task = None
+        self.cancel_scope = trio.CancelScope()
+
+    def before_task_step(self, task):
+        if task is self.task:
+            self.left -= 1
+            if self.left == 0:
+                self.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("most", [1, 2])
+@pytest.mark.parametrize("step", range(1, 15))
+async def test_whoever_is_cancelled_at_any_step_leaves_nothing_behind(autojump_clock, step, most):
+    factory = Factory(closing=1.0)
+    victim = Cancelling(step)
+    trio.lowlevel.add_instrument(victim)
+
+    async def use(pool, *keys):
+        for key in keys:
+            async with pool.use(key):
+                await trio.sleep(1)
+
+    async def suffer(pool):
+        victim.task = trio.lowlevel.current_task()
+        with victim.cancel_scope:
+            await use(pool, "a", None, "b")
+            await pool.destroy("b")
+
+    async with BackendPool(factory, max_size=most) as pool:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(use, pool, "c", "a")
+            nursery.start_soon(suffer, pool)
+            nursery.start_soon(use, pool, "b", "a")
+        assert pool.statistics().in_use == 0
+        assert not any(each.users for each in pool.statistics().keys.values())
+        await trio.sleep(5)  # whatever is being put down is down
+        assert pool.statistics().size == pool.statistics().idle
+        with trio.fail_after(50):
+            await use(pool, "d", "e", "f")
+
+    assert factory.most <= most
+    assert {each.destroyed for each in factory.made} == {1}
+
+
+async def test_what_is_being_put_down_while_it_is_made_counts(autojump_clock):
+    async def stubborn(key, config):
+        with trio.CancelScope(shield=True):
+            await trio.sleep(3)
+        return Made(key)
+
+    async with BackendPool(stubborn, max_size=1) as pool:
+        with trio.move_on_after(1):
+            await pool.acquire("a")
+        assert (pool.statistics().size, pool.statistics().making) == (1, 1)
+        await trio.sleep(5)
+        assert pool.statistics().size == 0
+
+
+async def test_who_waits_for_a_making_that_outlasts_the_pool_is_told(autojump_clock):
+    async def stubborn(key, config):
+        with trio.CancelScope(shield=True):
+            await trio.sleep(100)
+        await trio.sleep(100)
+
+    async with trio.open_nursery() as nursery:
+        with trio.fail_after(300):
+            async with BackendPool(stubborn, grace=1) as pool:
+
+                async def ask():
+                    with pytest.raises(e.Destroyed):
+                        await pool.acquire("a")
+
+                nursery.start_soon(ask)
+                await trio.sleep(1)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_size": 0},
+        {"when_full": "now"},
+        {"idle_after": -1},
+        {"idle_after": float("nan")},
+        {"grace": -1},
+    ],
+)
+def test_options_that_cannot_be_are_refused(options):
+    with pytest.raises(e.ConfigError):
+        BackendPool(Factory(), **options)

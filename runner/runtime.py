@@ -32,6 +32,7 @@ from runner.agents.driver import (
     ShellAgent,
 )
 from runner.backends.base import Backend
+from runner.backends.beneath import directory_named
 from runner.backends.local import LocalBackend
 from runner.config import RunnerConfig, load_record
 from runner.errors import ConfigError
@@ -113,11 +114,9 @@ class Runner:
             operation_log: told of every operation of it, and of the scopes inside it.
 
         Raises:
-            ConfigError: the path is empty, or there is no preset of that name.
+            ConfigError: no directory can have that path, or there is no preset of that name.
         """
-        name = os.fspath(path)
-        if not name:
-            raise ConfigError('a scope needs a path; "." is the current directory')
+        name = directory_named(path)
         logs = () if operation_log is None else (operation_log,)
         told = reaching(name, isolation, logs, decided)
         ground = Ground(root=os.path.abspath(name), isolation=isolation, reaching=told)

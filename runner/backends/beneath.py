@@ -34,6 +34,7 @@ from runner.backends.syscalls import (
     RESOLVE_NO_SYMLINKS,
     openat2,
 )
+from runner.errors import ConfigError
 
 Opener: TypeAlias = Literal["auto", "openat2", "walk"]
 Names: TypeAlias = tuple[str, ...]
@@ -91,6 +92,21 @@ def parse(path: str) -> Route:
     if any(len(each) > MAX_NAME for each in raws):
         raise UnusablePath(f"a name in it is longer than {MAX_NAME} bytes")
     return Route(names, parts[-1] in {"", "."}, path[0] == "/", b"/".join(raws) or b".")
+
+
+def directory_named(path: str | bytes | os.PathLike[str]) -> str:
+    """The path of a directory that a user names for a scope; ConfigError if there can be none."""
+    try:
+        text = os.fsdecode(path)
+    except TypeError:
+        raise ConfigError(f"{path!r} names no directory: it is no path") from None
+    if not text:
+        raise ConfigError('a scope needs a path; "." is the current directory')
+    try:
+        parse(text)
+    except UnusablePath as error:
+        raise ConfigError(f"{path!r} names no directory: {error}") from None
+    return text
 
 
 def relative(route: Route, *roots: str) -> Route | None:

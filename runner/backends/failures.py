@@ -8,6 +8,7 @@ from types import TracebackType
 
 from runner.errors import (
     AlreadyExists,
+    InvalidArgument,
     InvalidPath,
     NoSpace,
     NotEmpty,
@@ -99,6 +100,13 @@ class Answers:
             error.scope = self.scope
         if isinstance(error, OSError):
             raise translate(error, self.op, self.path, self.scope) from error
+
+
+def unknown(message: object, scope: str) -> InvalidArgument:
+    """For a message that stands in no table."""
+    reason = "there is no such operation here"
+    hint = "those that there are stand in runner.messages"
+    return InvalidArgument(type(message).__name__, None, reason, scope=scope, hint=hint)
 
 
 def failure(error: OperationError) -> Failure:

@@ -20,6 +20,7 @@ from runner.backends.beneath import (
     Opener,
     Route,
     UnusablePath,
+    directory_named,
     fail,
     parse,
     relative,
@@ -47,12 +48,12 @@ class Root:
         opener: Opener,
     ) -> None:
         """Nothing is touched yet."""
-        given = os.fspath(path)
+        given = directory_named(path)
         absolute = os.path.abspath(given)
         self.path = given if given == absolute else absolute  # one string for all who have it
         self.forced: Opener = opener
         self._create = create
-        self._within = None if beneath is None else os.path.abspath(os.fspath(beneath))
+        self._within = None if beneath is None else os.path.abspath(directory_named(beneath))
         self._open: Beneath | None = None
         self._links = True
         self._paths: tuple[str, ...] = (self.path,)

@@ -29,6 +29,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 import attrs
 
+from runner.backends.beneath import USABLE, UnusablePath, parse
 from runner.backends.straight import Resolved
 from runner.errors import ConfigError, Destroyed, InvalidPath, OperationError, RunnerError
 from runner.messages import (
@@ -181,10 +182,14 @@ class Scope(Operations):
             InvalidPath: the path is absolute, or leads out by its names.
             ConfigError: there is no preset of that name.
         """
-        inner = os.path.normpath(os.path.join(self.ground.inner, path))
-        if not path or os.path.isabs(path) or _leads_out(os.path.normpath(path)):
+        try:
+            is_inside = not parse(path).absolute and not _leads_out(os.path.normpath(path))
+        except (UnusablePath, TypeError, AttributeError):  # the latter two: it is no text
+            is_inside = False
+        if not is_inside:
             reason = "a scope inside a scope needs a relative path that stays inside"
-            raise InvalidPath("scope", path, reason, scope=self.path)
+            raise InvalidPath("scope", path, reason, scope=self.path, hint=USABLE)
+        inner = os.path.normpath(os.path.join(self.ground.inner, path))
         name = os.path.join(self.path, path)
         logs = self.logs if operation_log is None else (*self.logs, operation_log)
         held, told = narrowed(self.ground.isolation, isolation), self.ground.reaching

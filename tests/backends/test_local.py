@@ -213,7 +213,7 @@ async def test_a_reader_never_sees_half_of_a_write(root, local):
 
     reader = threading.Thread(target=look)
     reader.start()
-    for number in range(3000):
+    for number in range(10_000):
         await local.write("f", contents[number % 256])
     stop.set()
     await trio.to_thread.run_sync(reader.join)

@@ -23,6 +23,7 @@ from typing import Any, cast
 from runner import messages as m
 from runner.backends.base import LATER, Backend, Later
 from runner.backends.beneath import Opener
+from runner.backends.failures import unknown
 from runner.backends.local import (
     batching,
     changing,
@@ -141,9 +142,12 @@ class LocalBackend(Backend):
     async def carry_out(self, message: Message[AnswerT], /) -> AnswerT:
         """Carry out a message: by the function that the tables name."""
         work = LATER_BY.get(type(message))
-        if work is None:
-            return cast("AnswerT", NOW_BY[type(message)](self._place, message))
-        return cast("AnswerT", await work(self._place, message))
+        if work is not None:
+            return cast("AnswerT", await work(self._place, message))
+        at_once = NOW_BY.get(type(message))
+        if at_once is None:
+            raise unknown(message, self.name)
+        return cast("AnswerT", at_once(self._place, message))
 
     def answer_now(self, message: Message[AnswerT], /) -> AnswerT | Later:
         """Carry out a message whose work is short, without a checkpoint."""

@@ -16,12 +16,14 @@ import trio
 
 from runner import messages as m
 from runner.backends.base import Backend
+from runner.backends.failures import unknown
 from runner.backends.memory import changing, looking, observing, searching, streams
 from runner.backends.memory.tree import NAME, NO_LIMITS, Tree
 from runner.backends.memory.tree import MemoryLimits as MemoryLimits
 from runner.backends.straight import Resolved
-from runner.errors import ExecFailed, OperationError
+from runner.errors import ConfigError, ExecFailed, OperationError
 from runner.messages import AnswerT, Message
+from runner.operations.soundness import require_sound, shown
 
 
 def _no_program(op: str) -> Callable[[Tree, Any], NoReturn]:
@@ -99,6 +101,10 @@ BY: dict[type[Message[Any]], Callable[[Tree, Any], object]] = {
 }
 
 
+def _bytes_of(content: bytes | str) -> bytes:
+    return content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
+
+
 class MemoryBackend(Backend):
     """Files in memory. Programs cannot run here.
 
@@ -114,11 +120,12 @@ class MemoryBackend(Backend):
         limits: MemoryLimits = NO_LIMITS,
     ) -> None:
         self._tree = Tree(limits)
+        if files is not None and not isinstance(files, Mapping):
+            raise ConfigError(f"MemoryBackend: {shown(files)} is no mapping of paths to contents")
         for path, content in (files or {}).items():
-            data = (
-                content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
-            )
-            changing.write(self._tree, m.Write(path=path, content=data))
+            message = m.Write(path=path, content=_bytes_of(content))
+            require_sound(message, NAME)
+            changing.write(self._tree, message)
 
     def __repr__(self) -> str:
         return f"<MemoryBackend {len(self._tree.top.entries)} entries>"
@@ -130,7 +137,10 @@ class MemoryBackend(Backend):
 
     async def carry_out(self, message: Message[AnswerT], /) -> AnswerT:
         """Carry out a message: by the function that the table names."""
-        return cast("AnswerT", BY[type(message)](self._tree, message))
+        work = BY.get(type(message))
+        if work is None:
+            raise unknown(message, NAME)
+        return cast("AnswerT", work(self._tree, message))
 
     def straight(self) -> MemoryBackend:
         """The same files: there are no links here."""

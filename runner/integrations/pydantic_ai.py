@@ -37,9 +37,7 @@ from pydantic_ai.workspaces import (
     SupportsRealpath,
     WorkspaceBackend,
     WorkspaceCommand,
-    WorkspaceOutputLimitError,
     WorkspaceRef,
-    WorkspaceTimeoutError,
     WorkspaceUnavailableError,
 )
 
@@ -47,12 +45,11 @@ from runner import errors as e
 from runner.integrations.carrier import Carrier
 from runner.integrations.errnos import as_os_error
 from runner.integrations.links import reach, reach_entry, realpath
-from runner.messages import Entry, FileStat, FileType, Outcome
+from runner.integrations.workspace_answers import MAX_OUTPUT, entry_of, result_of
+from runner.messages import Entry, FileStat, FileType
 from runner.operations import Done
 
 PROVIDER = "runner"
-MAX_OUTPUT = 10 << 20  # bytes of each stream; Pydantic AI's own workspace: 10 MiB of both
-PREVIEW = 64 << 10  # bytes of a stream that is too long
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as sh ends if there is no such program, or it is none
 
 T = TypeVar("T")
@@ -129,7 +126,7 @@ class ScopeWorkspace(WorkspaceBackend, SupportsCommands, SupportsFilesystem, Sup
             return await self._not_started(command, ended)
         if isinstance(ended, e.OperationError):
             raise as_os_error(ended, self._scope.directory, "other") from ended
-        return _result(ended, timeout)
+        return result_of(ended, timeout)
 
     async def _not_started(self, command: WorkspaceCommand, error: e.ExecFailed) -> CommandResult:
         """The answer for a program that is not there, or that is none."""
@@ -155,13 +152,13 @@ class ScopeWorkspace(WorkspaceBackend, SupportsCommands, SupportsFilesystem, Sup
         """What stands at a path, links followed."""
         status = await self._on(path, self._scope.stat)
         name = path.rstrip("/").rpartition("/")[2]
-        return _entry(name, path, status)
+        return entry_of(name, path, status)
 
     async def list_dir(self, path: str) -> Sequence[FileEntry]:
         """The entries of a directory, sorted by name."""
         listing = await self._on(path, self._list_dir)
         top = path.rstrip("/")
-        return [_entry(name, f"{top}/{name}", status) for name, status in listing]
+        return [entry_of(name, f"{top}/{name}", status) for name, status in listing]
 
     async def make_dir(self, path: str) -> None:
         """Make a directory and its parents."""
@@ -276,31 +273,3 @@ class ScopeCapability(AbstractCapability[AgentDepsT]):
         if ref is None:
             return fresh
         return ScopeWorkspace(self.scope, ref=ref) if ref == fresh.identity else None
-
-
-def _entry(name: str, path: str, status: FileStat | Entry | None) -> FileEntry:
-    if status is None:
-        return FileEntry(name=name, path=path, is_dir=False, size=None)
-    size = status.size if status.type == "file" else None
-    return FileEntry(name=name, path=path, is_dir=status.type == "directory", size=size)
-
-
-def _result(done: Done[bytes], timeout: float | None) -> CommandResult:
-    stdout, stderr = _text(done.stdout), _text(done.stderr)
-    if done.outcome is not Outcome.EXITED:
-        what = f"the command ran longer than {timeout:g} s and was ended"
-        raise WorkspaceTimeoutError(what, stdout=stdout, stderr=stderr)
-    if done.truncated:
-        raise WorkspaceOutputLimitError(
-            f"a stream of the command has more than {MAX_OUTPUT} bytes; redirect it to a file",
-            limit=MAX_OUTPUT,
-            stdout=_text(done.stdout[:PREVIEW]),
-            stderr=_text(done.stderr[:PREVIEW]),
-        )
-    # A shell says 128 + the signal's number; we say minus that number.
-    code = 128 - done.exit_code if done.exit_code < 0 else done.exit_code
-    return CommandResult(exit_code=code, stdout=stdout, stderr=stderr)
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "replace")

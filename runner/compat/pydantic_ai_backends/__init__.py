@@ -16,13 +16,6 @@ from runner.compat.pydantic_ai_backends.hashline import (
 )
 from runner.compat.pydantic_ai_backends.local import LocalBackend
 from runner.compat.pydantic_ai_backends.permissions import (
-    DANGEROUS_COMMANDS,
-    DEFAULT_RULESET,
-    PERMISSIVE_RULESET,
-    READONLY_RULESET,
-    SECRETS_PATTERNS,
-    STRICT_RULESET,
-    SYSTEM_PATTERNS,
     AskCallback,
     AskFallback,
     OperationPermissions,
@@ -34,6 +27,15 @@ from runner.compat.pydantic_ai_backends.permissions import (
     PermissionOperation,
     PermissionRule,
     PermissionRuleset,
+)
+from runner.compat.pydantic_ai_backends.presets import (
+    DANGEROUS_COMMANDS,
+    DEFAULT_RULESET,
+    PERMISSIVE_RULESET,
+    READONLY_RULESET,
+    SECRETS_PATTERNS,
+    STRICT_RULESET,
+    SYSTEM_PATTERNS,
     create_ruleset,
 )
 from runner.compat.pydantic_ai_backends.protocols import (

@@ -957,3 +957,43 @@ async def test_no_link_that_is_swapped_in_shows_what_is_denied(swapping, tmp_pat
 
     assert seen > 100
     assert denied > 100
+
+
+@pytest.mark.parametrize("strip", [True, False], ids=["stripped", "kept"])
+async def test_no_link_that_is_swapped_in_leads_around_rules_on_a_composite(
+    swapping, strip, tmp_path
+):
+    # What is kept as it is keeps its whole path, so the route stands for one directory of it.
+    prefix = "m/" if strip else ""
+    routes = {"m": swapping} if strip else {"swap": swapping, "turn": swapping, "secrets": swapping}
+    composite = CompositeBackend(MemoryBackend(), routes, strip=strip)
+    rules = Rules(rules=(Rule(pattern=f"{prefix}secrets/**", action="deny"),))
+    ruleset = attrs.evolve(
+        HIDING, **dict.fromkeys(("read", "write", "edit", "remove", "ls", "glob", "grep"), rules)
+    )
+    backend = under(composite, ruleset)
+    done = 0
+    for number in range(200):
+        name = prefix + ("swap", "turn")[number % 2]
+        for operation in (
+            lambda name=name: backend.read(f"{name}/key"),
+            lambda name=name: backend.write(f"{name}/key", "open"),
+            lambda name=name: backend.copy(f"{name}/key", "copied", overwrite=True),
+            lambda name=name: backend.copy("copied", f"{name}/brought", overwrite=True),
+            lambda name=name: backend.remove(f"{name}/brought"),
+            lambda name=name: backend.grep("SECRET", name),
+            lambda name=name: backend.ls(name),
+        ):
+            with contextlib.suppress(OperationError):
+                answer = await operation()
+                done += 1
+                assert "SECRET" not in str(answer)
+                assert "deep" not in str(answer)
+        assert "SECRET" not in str(await backend.grep("SECRET|open"))
+    with contextlib.suppress(OperationError):
+        assert await backend.read("copied") == "open"
+
+    secrets = tmp_path / "scope/secrets"
+    assert sorted(os.listdir(secrets)) == ["deep", "key"]
+    assert (secrets / "key").read_text() == "SECRET"
+    assert done > 100

@@ -134,7 +134,7 @@ class HoldingLimits:
     """What a program and all that it starts may use up; 0 = no limit.
 
     Attributes:
-        memory: bytes, of all its processes together.
+        memory: bytes, of all its processes together; at least 32 MiB.
         processes: how many at the same time, threads included.
         cpu: processor time for each process.
         file_size: bytes of each file that it writes.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
+import os
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import attrs
 
@@ -15,19 +17,51 @@ ModeInForce: TypeAlias = Literal["none", "bwrap", "landlock"]
 Network: TypeAlias = Literal["none", "full"] | tuple[str, ...]
 Limit: TypeAlias = Literal["memory", "processes", "cpu", "file_size", "open_files", "wall", "disk"]
 
-FEWEST_FILES = 32  # our own process inside needs some
-_HOST = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?(:(\d{1,5}|\*))?")
-_LITERAL = re.compile(r"\[[0-9a-fA-F:.]+\](:(\d{1,5}|\*))?")
+LEAST_MEMORY = 32 << 20  # our own process inside needs some
+FEWEST_FILES = 32  # likewise
+MOST = 1 << 62  # more than any machine has
+_MODES = ("none", "bwrap", "landlock", "auto")
+_HOST = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?(:(?P<port>\d{1,5}|\*))?")
+_LITERAL = re.compile(r"\[(?P<address>[0-9a-fA-F:.]+)\](:(?P<port>\d{1,5}|\*))?")
+_Attribute: TypeAlias = "attrs.Attribute[Any]"  # which cannot be subscribed at run time
 
 
-def _is_positive(_: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
-    if value is not None and not value > 0:
-        raise ConfigError(f"limits.{attribute.name} must be more than 0, not {value!r}")
+def _at_least(least: int, of: str = "limits") -> Callable[[object, _Attribute, object], None]:
+    def check(_: object, attribute: _Attribute, value: object) -> None:
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        if value is not None and not (is_whole and least <= cast("int", value) <= MOST):
+            what = f"{attribute.name} must be a whole number, {least} or more, not {value!r}"
+            raise ConfigError(f"{of}.{what}")
+
+    return check
 
 
-def _are_enough(_: object, attribute: attrs.Attribute[Any], value: int | None) -> None:
-    if value is not None and value < FEWEST_FILES:
-        raise ConfigError(f"limits.{attribute.name} must be {FEWEST_FILES} or more, not {value!r}")
+def _is_duration(_: object, attribute: _Attribute, value: object) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not (is_number and 0 < cast("float", value) <= MOST):
+        what = f"{attribute.name} must be seconds, more than 0, not {value!r}"
+        raise ConfigError(f"limits.{what}")
+
+
+def _is_bool(_: object, attribute: _Attribute, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError(f"isolation.{attribute.name} must be True or False, not {value!r}")
+
+
+def _is_mode(_: object, attribute: _Attribute, value: object) -> None:
+    if value not in _MODES:
+        what = f"{attribute.name} must be one of {', '.join(map(repr, _MODES))}, not {value!r}"
+        raise ConfigError(f"isolation.{what}")
+
+
+def _is_given(_: object, attribute: _Attribute, value: object) -> None:
+    if value is None:
+        raise ConfigError(f"isolation.{attribute.name} must be given: there is no end without")
+
+
+def _are_limits(_: object, __: object, value: object) -> None:
+    if not isinstance(value, Limits):
+        raise ConfigError(f"isolation.limits must be Limits, not {value!r}")
 
 
 @attrs.frozen(kw_only=True)
@@ -35,7 +69,7 @@ class Limits:
     """What a program and all that it starts may use up; None = no limit.
 
     Attributes:
-        memory: bytes, of all its processes together.
+        memory: bytes, of all its processes together; at least 32 MiB.
         processes: how many at the same time, threads included.
         cpu: seconds of processor time for each process.
         file_size: bytes of each file that it writes.
@@ -44,13 +78,13 @@ class Limits:
         disk: bytes that it may add to its scope; looked at twice a second.
     """
 
-    memory: int | None = attrs.field(default=None, validator=_is_positive)
-    processes: int | None = attrs.field(default=None, validator=_is_positive)
-    cpu: float | None = attrs.field(default=None, validator=_is_positive)
-    file_size: int | None = attrs.field(default=None, validator=_is_positive)
-    open_files: int | None = attrs.field(default=None, validator=_are_enough)
-    wall: float | None = attrs.field(default=None, validator=_is_positive)
-    disk: int | None = attrs.field(default=None, validator=_is_positive)
+    memory: int | None = attrs.field(default=None, validator=_at_least(LEAST_MEMORY))
+    processes: int | None = attrs.field(default=None, validator=_at_least(1))
+    cpu: float | None = attrs.field(default=None, validator=_is_duration)
+    file_size: int | None = attrs.field(default=None, validator=_at_least(1))
+    open_files: int | None = attrs.field(default=None, validator=_at_least(FEWEST_FILES))
+    wall: float | None = attrs.field(default=None, validator=_is_duration)
+    disk: int | None = attrs.field(default=None, validator=_at_least(1))
 
     def narrowed(self, inner: Limits) -> Limits:
         """The stricter of both, each for itself."""
@@ -65,33 +99,66 @@ class Limits:
         )
 
 
-def _network(value: str | list[str] | tuple[str, ...]) -> Network:
-    return value if isinstance(value, str) else tuple(value)  # type: ignore[return-value]
+def _network(value: object) -> Network:
+    if isinstance(value, str):
+        return cast("Network", value)
+    if not isinstance(value, Iterable):
+        raise ConfigError(f'network is "none", "full" or a list of hosts, not {value!r}')
+    return tuple(value)
 
 
 def _is_network(_: object, __: object, value: object) -> None:
-    if value in {"none", "full"}:
+    if value in ("none", "full"):
         return
     if isinstance(value, str):
         what = f'network is "none", "full" or a list of hosts, not {value!r}'
         raise ConfigError(what)
     assert isinstance(value, tuple)
     for each in value:
-        if not isinstance(each, str) or not (_HOST.fullmatch(each) or _LITERAL.fullmatch(each)):
+        if not _is_host(each):
             what = (
                 f'network: {each!r} is no host such as "pypi.org", "*.pypi.org:443" or "[::1]:80"'
             )
             raise ConfigError(what)
 
 
-def _are_paths(_: object, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
+def _is_host(value: object) -> bool:
+    found = isinstance(value, str) and (_HOST.fullmatch(value) or _LITERAL.fullmatch(value))
+    if not found:
+        return False
+    named = found.groupdict()
+    if named.get("address"):
+        try:
+            ipaddress.IPv6Address(named["address"])
+        except ValueError:
+            return False
+    port = named["port"]
+    return port in {None, "*"} or 0 < int(port) < 1 << 16
+
+
+def _are_paths(_: object, attribute: _Attribute, value: tuple[object, ...]) -> None:
     for each in value:
-        if not each.startswith("/") or "\0" in each:
-            raise ConfigError(f"isolation.{attribute.name}: {each!r} is not an absolute path")
+        if not isinstance(each, str) or not _is_path(each):
+            what = f"{each!r} is not an absolute path"
+            raise ConfigError(f"isolation.{attribute.name}: {what}")
+        path = os.path.normpath(f"/{each.lstrip('/')}")  # which leaves two at the beginning
+        if path == "/":
+            what = "not the whole machine: name directories"
+            raise ConfigError(f"isolation.{attribute.name}: {what}")
+        if attribute.name != "hidden" and _is_beneath(path, ("/proc",)):
+            what = f"{each!r} cannot be shown: programs have a /proc of their own"
+            raise ConfigError(f"isolation.{attribute.name}: {what}")
 
 
-def _path_tuple(value: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(value, str):
+def _is_path(text: str) -> bool:
+    try:
+        return text.startswith("/") and b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+
+
+def _path_tuple(value: object) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
         raise ConfigError(f"isolation: paths come in a list, not as {value!r}")
     return tuple(value)
 
@@ -127,19 +194,17 @@ class Isolation:
             program is ended.
     """
 
-    mode: Mode = attrs.field(
-        default="auto", validator=attrs.validators.in_(("none", "bwrap", "landlock", "auto"))
-    )
-    required: bool = False
+    mode: Mode = attrs.field(default="auto", validator=_is_mode)
+    required: bool = attrs.field(default=False, validator=_is_bool)
     network: Network = attrs.field(default="none", converter=_network, validator=_is_network)
     readable: tuple[str, ...] = _paths()
     writable: tuple[str, ...] = _paths()
     hidden: tuple[str, ...] = _paths()
-    limits: Limits = Limits()
-    nesting: bool = False
-    debugging: bool = False
-    sockets: bool = True
-    private: int = attrs.field(default=256 << 20, validator=_is_positive)
+    limits: Limits = attrs.field(default=Limits(), validator=_are_limits)
+    nesting: bool = attrs.field(default=False, validator=_is_bool)
+    debugging: bool = attrs.field(default=False, validator=_is_bool)
+    sockets: bool = attrs.field(default=True, validator=_is_bool)
+    private: int = attrs.field(default=256 << 20, validator=[_is_given, _at_least(1, "isolation")])
 
     def narrowed(self, inner: Isolation) -> Isolation:
         """What holds for a scope with `inner` inside a scope with this: the stricter of both."""

@@ -12,6 +12,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 
+CERTIFICATES = (  # they name files
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "NIX_SSL_CERT_FILE"),
+    *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
+)
 ALLOWED = frozenset(
     {
         "PATH",
@@ -27,12 +31,7 @@ ALLOWED = frozenset(
         "COLORTERM",
         "NO_COLOR",
         "TMPDIR",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-        "NIX_SSL_CERT_FILE",
-        "REQUESTS_CA_BUNDLE",
-        "CURL_CA_BUNDLE",
-        "NODE_EXTRA_CA_CERTS",
+        *CERTIFICATES,
     }
 )
 ALLOWED_PREFIXES = ("LC_",)

@@ -240,13 +240,13 @@ def test_paths_are_relative_to_the_file_and_zero_is_no_limit(shop, monkeypatch) 
     monkeypatch.setenv("HOME", "/home/me")
     plan = shop.plan(
         PLAIN + '[isolation]\nreadable = ["tools", "~/bin"]\nhidden = ["/srv/x/.."]\n'
-        'limits = { memory = 5, cpu = "2m", wall = 0 }\n'
+        'limits = { memory = 50_000_000, cpu = "2m", wall = 0 }\n'
     )
 
     assert plan.isolation == Isolation(
         readable=(f"{shop.root}/tools", "/home/me/bin"),
         hidden=("/srv",),
-        limits=UsedUp(memory=5, cpu=120.0),
+        limits=UsedUp(memory=50_000_000, cpu=120.0),
     )
 
 

@@ -20,6 +20,10 @@ ORDERS: dict[str, tuple[Way, ...]] = {
 }
 NO_HIDING = "hidden: in mode bwrap only; what stands in the scope can be seen"
 NO_LIST = "network: hosts can be listed in mode bwrap only; there is none"
+NO_WALL = "network: hosts can be listed in mode bwrap only; all can be reached"
+
+
+CANNOT = "the isolation that it requires cannot be had here: "
 
 
 @attrs.frozen
@@ -47,7 +51,10 @@ async def choose(isolation: Isolation, run: Run, *, identity: str) -> Choice:
         ExecFailed: it is required, and cannot be had.
     """
     if isolation.mode == "none":
-        return Choice("none")
+        missing = _missing(isolation)
+        if isolation.required and missing:
+            raise ExecFailed("exec", None, f"{CANNOT}{'; '.join(missing)}", hint='mode="bwrap"')
+        return Choice("none", tuple(missing))
     lacking: list[str] = []
     mends: list[str] = []
     for way in ORDERS[isolation.mode]:
@@ -68,14 +75,16 @@ async def choose(isolation: Isolation, run: Run, *, identity: str) -> Choice:
             if not (isolation.required and missing):
                 return Choice("landlock", tuple(lacking), found.reason)
     if isolation.required:
-        reason = "the isolation that it requires cannot be had here: " + "; ".join(lacking)
-        raise ExecFailed("exec", None, reason, hint=next(filter(None, mends), ""))
+        raise ExecFailed(
+            "exec", None, CANNOT + "; ".join(lacking), hint=next(filter(None, mends), "")
+        )
     return Choice("none", (*lacking, NO_BOUNDARY))
 
 
 def _missing(isolation: Isolation) -> list[str]:
-    """What Landlock cannot do of what is asked for."""
-    missing = [NO_LIST] if isinstance(isolation.network, tuple) else []
+    """What only namespaces can do of what is asked for."""
+    no_list = NO_WALL if isolation.mode == "none" else NO_LIST
+    missing = [no_list] if isinstance(isolation.network, tuple) else []
     return [*missing, NO_HIDING] if isolation.hidden else missing
 
 

@@ -25,6 +25,7 @@ import trio
 from runner.errors import ExecFailed
 from runner.messages import Outcome
 from runner.messages.isolation import Decided, InForce, Isolation, Limit, Limits, ModeInForce
+from runner.processes.environment import CERTIFICATES
 from runner.processes.isolation import cgroups, users, watching
 from runner.processes.isolation.layers import layers_of, network_of
 from runner.processes.isolation.plan import Plan, make_plan, rlimits_of
@@ -163,6 +164,7 @@ class Inside:
             scope=self._where.scope,
             directory=self._where.directory,
             home=env.get("HOME", ""),
+            certificates=_certificates(env),
             cgroups=() if self._group is None else self._group.paths,
             rlimits=rlimits_of(self._isolation, processes=processes, memory=memory),
             private=self._private,
@@ -278,6 +280,14 @@ class Inside:
         if self._group is not None and not self._group.close():
             _leaving.add(self._group)
             trio.lowlevel.spawn_system_task(_let_go)
+
+
+def _certificates(env: Mapping[str, str]) -> list[str]:
+    """What the machine trusts, where it says so itself: a caller's own variables open no file."""
+    named = (
+        env[name] for name in CERTIFICATES if name in env and env[name] == os.environ.get(name)
+    )
+    return [each for each in named if os.path.isabs(each)]
 
 
 def _make_private() -> str:

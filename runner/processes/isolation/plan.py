@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from runner.messages.isolation import Isolation
+from runner.messages.isolation import MOST, Isolation
 from runner.processes.isolation import landlock, syscalls
 from runner.processes.isolation.program import namespaces, steps_of
 from runner.processes.isolation.root import ETC, SYSTEM, USR_LINKS, Root
@@ -56,6 +56,7 @@ def make_plan(
     scope: str,
     directory: str,
     home: str,
+    certificates: Iterable[str] = (),
     cgroups: Iterable[str] = (),
     rlimits: Mapping[int, int] | None = None,
     private: str = "",
@@ -69,6 +70,7 @@ def make_plan(
         scope: the only directory that can be written, absolute.
         directory: where the program runs, absolute, in the scope.
         home: the HOME of the program.
+        certificates: files, or directories, that are shown if they are there.
         cgroups: directories of the groups that it is to be in.
         rlimits: limits of each process.
         private: a directory that is the program's own, in mode landlock.
@@ -109,11 +111,11 @@ def make_plan(
             "/dev/full",
             "/proc",
         ]
-        readable = [*_system(), *isolation.readable, "/dev", *_etc(isolation)]
+        readable = [*_system(), *isolation.readable, *certificates, "/dev", *_etc(isolation)]
         plan["landlock"] = _landlock(writable, readable, abi, no_tcp=isolation.network == "none")
         plan["seccomp"] = _filter(isolation, internet=isolation.network == "full")
         return Plan(flags=0, mapped=0, data=(marshal.dumps(plan),))
-    root.build(isolation)
+    root.build(isolation, certificates)
     flags = NAMESPACES | (syscalls.CLONE_NEWUSER if user.kind == "own" else 0)
     if isolation.network != "full":
         flags |= syscalls.CLONE_NEWNET
@@ -208,4 +210,4 @@ def rlimits_of(isolation: Isolation, *, processes: bool, memory: bool) -> dict[i
         found[resource.RLIMIT_NPROC] = limits.processes
     if memory and limits.memory is not None:
         found[resource.RLIMIT_DATA] = limits.memory + max(limits.memory, NET)
-    return found
+    return {number: min(limit, MOST) for number, limit in found.items()}

@@ -75,8 +75,12 @@ class Root:
         self.visible: list[str] = []
         self.writable: list[str] = []
 
-    def build(self, isolation: Isolation) -> None:
+    def build(self, isolation: Isolation, certificates: Iterable[str] = ()) -> None:
         """Put it together.
+
+        Args:
+            isolation: what is asked for.
+            certificates: files, or directories, that are shown if they are there.
 
         Raises:
             Lacking: a path that is asked for cannot be there.
@@ -89,10 +93,17 @@ class Root:
         self.private_end = len(self.mounts)
         wanted = [(path, self._add_readable) for path in isolation.readable]
         wanted += [(path, self._add_writable) for path in isolation.writable]
+        shown = (*self.visible, *(f"/etc/{name}" for name in ETC))
+        wanted += [
+            (path, self._add_trusted) for path in certificates if not is_beneath(path, shown)
+        ]
         for path, add in sorted([*wanted, (self.scope, self._add_scope)], key=_by_place):
             add(path)
-        for path in isolation.hidden:
-            self._hide(os.path.realpath(path))
+        hidden: list[str] = []
+        for path in sorted(map(os.path.realpath, isolation.hidden), key=lambda each: each + "/"):
+            if not is_beneath(path, hidden):  # it is hidden already
+                hidden.append(path)
+                self._hide(path)
         self.mounts += [("readonly", "/"), ("readonly", "/dev")]
 
     def _add(
@@ -129,8 +140,13 @@ class Root:
             elif os.path.exists(path):
                 self.mounts.append(("tree", path, len(self.trees)))
                 self.trees.append((os.path.realpath(path), CLOSED, "optional", None))
+        names = b""  # of other machines: with a network of its own they lead nowhere
+        if isolation.network == "full":
+            with suppress(OSError), open("/etc/hosts", "rb") as file:
+                names = file.read(1 << 18)
         for name, text in (("passwd", self._passwd()), ("group", self._group()), ("hosts", HOSTS)):
-            self.mounts.append(("file", f"/etc/{name}", os.fsencode(text)))
+            content = os.fsencode(text) + (names if name == "hosts" else b"")
+            self.mounts.append(("file", f"/etc/{name}", content))
         if isolation.network == "full":
             with suppress(OSError), open("/etc/resolv.conf", "rb") as file:
                 self.mounts.append(("file", "/etc/resolv.conf", file.read(1 << 16)))
@@ -188,6 +204,9 @@ class Root:
 
     def _add_readable(self, path: str) -> None:
         self._add(path, CLOSED, "lenient" if self.user.mapped else "wanted")
+
+    def _add_trusted(self, path: str) -> None:
+        self._add(path, CLOSED, "optional")
 
     def _hide(self, path: str) -> None:
         if os.path.isdir(path):

@@ -119,8 +119,8 @@ def test_version_2_without_the_controllers_is_of_no_use(unified) -> None:
 @pytest.mark.parametrize(
     ("version", "files"),
     [
-        (1, {"memory.limit_in_bytes": "100", "memory.memsw.limit_in_bytes": "100"}),
-        (2, {"memory.max": "100", "memory.swap.max": "0"}),
+        (1, {"memory.limit_in_bytes": "99999999", "memory.memsw.limit_in_bytes": "99999999"}),
+        (2, {"memory.max": "99999999", "memory.swap.max": "0"}),
     ],
 )
 def test_a_group_has_the_limits(tmp_path, version, files) -> None:
@@ -128,7 +128,7 @@ def test_a_group_has_the_limits(tmp_path, version, files) -> None:
     for base in (tree.memory, tree.pids):
         os.mkdir(base)
 
-    group = Group(tree, "run", Limits(memory=100, processes=7))
+    group = Group(tree, "run", Limits(memory=99_999_999, processes=7))
 
     memory, pids = group.paths
     assert {name: _read(f"{memory}/{name}") for name in files} == files
@@ -151,7 +151,7 @@ def test_a_group_that_cannot_be_made_leaves_nothing(tmp_path) -> None:
     tree = Tree(version=1, memory=str(tmp_path), pids=str(tmp_path / "gone"))
 
     with pytest.raises(OSError, match="gone"):
-        Group(tree, "run", Limits(memory=1, processes=1))
+        Group(tree, "run", Limits(memory=99_999_999, processes=1))
 
     assert os.listdir(tmp_path) == []
 

@@ -88,6 +88,18 @@ async def test_a_host_fails_closed_where_it_must(room, monkeypatch) -> None:
     assert len(done.isolation.lacking) == (3 if room.uid == 0 else 4)
 
 
+async def test_without_a_boundary_a_list_of_hosts_is_told_or_refused(known) -> None:
+    known()
+
+    told = await chosen(mode="none", network=("example.org",), hidden=("/x",))
+
+    assert told.mode == "none"
+    assert [each.partition(":")[0] for each in told.lacking] == ["network", "hidden"]
+    with pytest.raises(ExecFailed, match="all can be reached"):
+        await chosen(mode="none", network=("example.org",), required=True)
+    assert (await chosen(mode="none", required=True)).lacking == ()
+
+
 async def test_landlock_holds_alone(room, until) -> None:
     if not landlock.abi():
         pytest.skip("the kernel has no Landlock: boot with lsm=...,landlock")

@@ -401,14 +401,77 @@ async def test_a_name_from_the_user_database_is_kept(room) -> None:
     assert (await room.run("id -un")).out.data().decode().strip() == name
 
 
-def test_what_cannot_be_meant_is_refused_at_once() -> None:
-    for wrong in (
-        {"mode": "docker"},
-        {"network": "some"},
-        {"network": ("http://x",)},
-        {"readable": ("relative",)},
-        {"readable": "/usr"},
-        {"private": 0},
-    ):
-        with pytest.raises((ConfigError, ValueError)):
-            Isolation(**wrong)
+async def test_with_the_machines_network_its_names_are_known(room) -> None:
+    with open("/etc/hosts") as file:
+        ours = file.read()
+
+    full = await room.run("cat /etc/hosts", isolation=Isolation(mode="bwrap", network="full"))
+    none = await room.run("cat /etc/hosts")
+
+    assert full.out.data().decode().endswith(ours)
+    assert none.out.data().decode().count("\n") == 2
+
+
+async def test_what_the_machine_says_that_it_trusts_can_be_read(room, monkeypatch) -> None:
+    trusted, other = os.path.join(room.base, "ca.pem"), os.path.join(room.base, "secret")
+    for path in (trusted, other):
+        with open(path, "w") as file:
+            file.write(f"{os.path.basename(path)}\n")
+    monkeypatch.setenv("SSL_CERT_FILE", trusted)
+    named = {**os.environ, "REQUESTS_CA_BUNDLE": other, "HOME": "/home/somebody"}
+
+    done = await room.run(f"cat $SSL_CERT_FILE {other}; echo x >> $SSL_CERT_FILE", env=named)
+
+    assert done.out.data() == b"ca.pem\n"  # what only the caller names is not shown
+    assert b"secret: No such file" in done.err.data()
+    assert b"cannot create" in done.err.data()
+    with open(trusted) as file:
+        assert file.read() == "ca.pem\n"
+
+
+async def test_what_is_hidden_twice_is_hidden(room) -> None:
+    os.makedirs(room.path("a/b"))
+    hidden = (room.path("a/b"), room.path("a"), room.path("a/b"))
+
+    done = await room.run("ls -A a", isolation=Isolation(mode="bwrap", hidden=hidden))
+
+    assert (done.exit_code, done.out.data()) == (0, b"")
+
+
+WRONG = (
+    {"mode": "docker"},
+    {"mode": None},
+    {"mode": ["bwrap"]},
+    {"required": "yes"},
+    {"network": "some"},
+    {"network": None},
+    {"network": ("http://x",)},
+    {"network": (["x"],)},
+    {"network": ("host:0",)},
+    {"network": ("host:65536",)},
+    {"network": ("[::::]:80",)},
+    {"readable": ("relative",)},
+    {"readable": "/usr"},
+    {"readable": None},
+    {"readable": (5,)},
+    {"readable": ("/",)},
+    {"readable": ("/usr/../",)},
+    {"readable": ("/proc/1",)},
+    {"writable": ("/x\0",)},
+    {"writable": ("//",)},
+    {"hidden": ("/",)},
+    {"hidden": ("/\ud800",)},
+    {"limits": None},
+    {"nesting": 1},
+    {"private": 0},
+    {"private": None},
+    {"private": 1.5},
+    {"private": 1 << 63},
+)
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=str)
+def test_what_cannot_be_meant_is_refused_at_once_with_its_name(wrong) -> None:
+    (name,) = wrong
+    with pytest.raises(ConfigError, match=rf"{name}|paths come in a list"):
+        Isolation(**wrong)

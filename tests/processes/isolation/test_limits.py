@@ -186,13 +186,47 @@ async def test_no_group_is_left(room, until) -> None:
     await until(lambda: not groups())
 
 
-def test_a_limit_must_be_one() -> None:
-    for wrong in ({"memory": 0}, {"wall": -1.0}, {"open_files": 3}):
-        with pytest.raises(ConfigError, match="limits"):
-            Limits(**wrong)
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"memory": 0},
+        {"memory": 1 << 20},
+        {"memory": "1G"},
+        {"memory": True},
+        {"memory": 1 << 63},
+        {"wall": -1.0},
+        {"wall": float("inf")},
+        {"wall": "1m"},
+        {"cpu": float("nan")},
+        {"cpu": float("inf")},
+        {"open_files": 3},
+        {"open_files": 40.5},
+        {"processes": 0},
+        {"disk": -1},
+        {"file_size": None, "disk": False},
+    ],
+    ids=str,
+)
+def test_a_limit_must_be_one(wrong) -> None:
+    with pytest.raises(ConfigError, match=rf"limits\.{list(wrong)[-1]} must be"):
+        Limits(**wrong)
+
+
+async def test_limits_beyond_all_measure_are_none(room) -> None:
+    most = dict.fromkeys(("memory", "file_size", "open_files", "disk", "cpu"), 1 << 62)
+
+    done = await room.run("echo on", isolation=limited(**most))
+
+    assert (done.out.data(), done.limit_exceeded) == (b"on\n", None)
+
+
+async def test_the_least_memory_is_enough_for_something(room) -> None:
+    done = await room.run("echo on", isolation=limited(memory=32 << 20))
+
+    assert (done.out.data(), done.limit_exceeded) == (b"on\n", None)
 
 
 def test_of_two_limits_the_stricter_holds() -> None:
-    outer, inner = Limits(memory=10, cpu=5), Limits(memory=20, cpu=1, wall=3)
+    outer, inner = Limits(disk=10, cpu=5), Limits(disk=20, cpu=1, wall=3)
 
-    assert outer.narrowed(inner) == Limits(memory=10, cpu=1, wall=3)
+    assert outer.narrowed(inner) == Limits(disk=10, cpu=1, wall=3)

@@ -458,8 +458,8 @@ def test_whatever_happens_there_are_never_too_many_and_all_are_closed(steps, mos
             assert statistics.in_use == 0
             assert statistics.acquired == sum(used.values())
         assert pool.statistics().size == 0
-        if pool._room is not None:
-            assert pool._room.value == most
+        if pool._stock.room is not None:
+            assert pool._stock.room.value == most
 
     trio.run(body, clock=MockClock(autojump_threshold=0))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import tempfile
 from collections.abc import Iterator
 from functools import partial
@@ -487,3 +488,21 @@ def test_an_agents_tools_work_in_the_scope_on_asyncio(tmp_path) -> None:
             return told(await agent.ainvoke({"messages": [("user", "go")]}))
 
     assert "one\nthree" in asyncio.run(main())[3]
+
+
+def test_it_has_all_of_the_protocol_with_its_parameters_and_defaults():
+    for name, theirs in inspect.getmembers_static(SandboxBackendProtocol):
+        if name.startswith("_"):
+            continue
+        ours = vars(ScopeSandbox)[name]  # none of it is only inherited: those raise or use threads
+        assert type(ours) is type(theirs)
+        if inspect.isfunction(theirs):
+            assert parameters(ours) == parameters(theirs), name
+            assert inspect.iscoroutinefunction(ours) is inspect.iscoroutinefunction(theirs)
+
+
+def parameters(function):
+    return [
+        (each.name, each.kind, each.default)
+        for each in inspect.signature(function).parameters.values()
+    ]

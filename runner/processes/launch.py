@@ -22,6 +22,9 @@ from runner.errors import ExecFailed
 MOST_BYTES = 6 << 20  # of arguments and environment: Linux takes at most 3/4 of 8 MiB (execve(2))
 LARGE_PIPE = 1 << 20  # what a user may ask for without privileges (pipe(7))
 O_PATH = getattr(os, "O_PATH", os.O_RDONLY)
+SHELL = "sh"  # what every line is for: looked up once for each PATH, which may have many entries
+SHELLS = 16
+_shells: dict[str, str] = {}
 
 _FULL = "end other programs, or raise the limit on open files (ulimit -n)"
 _REASONS = {
@@ -63,18 +66,30 @@ def _exists(path: str, directory: int) -> bool:
     return True
 
 
+def _keep_shell(program: str, path: str) -> None:
+    """Keep where the shell is, unless that depends on the directory."""
+    if all(entry.startswith("/") for entry in path.split(":")):
+        if len(_shells) >= SHELLS:
+            _shells.clear()
+        _shells[path] = program
+
+
 def find_program(name: str, path: str, directory: int) -> str:
     """Look a program up as a shell does; relative names are relative to `directory`.
 
     Raises:
         ExecFailed: there is none, or what is there cannot be executed.
     """
+    if name == SHELL and path in _shells and os.access(_shells[path], os.X_OK):
+        return _shells[path]
     refused = ""
     for entry in ("",) if "/" in name else path.split(":"):
         candidate = f"{entry}/{name}" if entry else name
         try:
             if os.access(candidate, os.X_OK, dir_fd=directory):  # no is quick, and raises nothing
                 if stat.S_ISREG(os.stat(candidate, dir_fd=directory).st_mode):
+                    if name == SHELL:
+                        _keep_shell(candidate, path)
                     return candidate if "/" in candidate else f"./{candidate}"
                 refused = refused or candidate
         except (OSError, ValueError):

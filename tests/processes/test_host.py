@@ -242,6 +242,36 @@ async def failure(host: ProcessHost, *argv: str, cwd: Any, env: Any = None) -> E
     return caught.value
 
 
+async def test_the_shell_is_looked_up_in_each_path_and_again_when_it_has_gone(
+    host: ProcessHost, tmp_path: Path
+) -> None:
+    async def which(path: str) -> bytes:
+        done = await host.run(["sh", "-c", "echo real"], cwd=str(tmp_path), env={"PATH": path})
+        return done.out.data().strip()
+
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "sh").write_text(f"#!/bin/sh\necho {name}\n")
+        (tmp_path / name / "sh").chmod(0o755)
+    path = f"{tmp_path}/a:{tmp_path}/b:/bin"
+
+    assert [await which(path) for _ in range(2)] == [b"a", b"a"]
+    (tmp_path / "a/sh").unlink()
+    assert await which(path) == b"b"
+    (tmp_path / "b/sh").chmod(0o644)
+    assert await which(path) == b"real"
+    (tmp_path / "b/sh").chmod(0o755)
+    for _ in range(2):
+        assert await which("b:/bin") == b"b"
+        assert await which(":/bin") == b"real"
+    (tmp_path / "sh").write_text("#!/bin/sh\necho here\n")
+    (tmp_path / "sh").chmod(0o755)
+    assert await which(":/bin") == b"here"
+    for number in range(2 * launch.SHELLS):
+        assert await which(f"/none/{number}:/bin") == b"real"
+    assert len(launch._shells) <= launch.SHELLS
+
+
 async def test_a_directory_that_the_keeper_cannot_enter_is_said_to_be_that(
     host: ProcessHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

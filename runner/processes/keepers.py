@@ -24,11 +24,13 @@ import trio
 
 from runner.errors import ExecFailed
 from runner.processes import protocol, sweep
+from runner.processes.command import Command
 from runner.processes.guardian_link import GuardianLink
-from runner.processes.isolation.inside import Inside, wait_groups_gone
+from runner.processes.isolation.inside import Inside
+from runner.processes.isolation.limiting import wait_groups_gone
 from runner.processes.kept import Kept
 from runner.processes.launch import Launch, exec_failed
-from runner.processes.link import Command, KeeperLink, LinkLost
+from runner.processes.link import KeeperLink, LinkLost
 from runner.processes.tree import read_stat
 
 IDLE_KEEPERS = 4  # a keeper costs 1 ms to fork and about 1 MB

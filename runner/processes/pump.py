@@ -21,9 +21,10 @@ import trio
 
 from runner.messages import Completed, Outcome
 from runner.processes import protocol
+from runner.processes.command import End
 from runner.processes.isolation.inside import Inside
 from runner.processes.launch import Launch, set_pipe_size
-from runner.processes.link import End, KeeperLink, LinkLost
+from runner.processes.link import KeeperLink, LinkLost
 from runner.processes.output import Capture
 from runner.processes.reins import Reins
 

@@ -8,15 +8,19 @@ import errno
 import os
 import socket
 import stat
+import subprocess
+import sys
 import threading
 
 import pytest
 import trio
 
 from runner import errors as e
+from runner import messages as m
 from runner.backends import files, threads, trees
 from runner.backends.files import SMALL, TEMPORARY
 from runner.backends.local import LocalBackend
+from runner.operations import line_hash
 from runner.processes.host import ProcessHost
 
 
@@ -199,27 +203,35 @@ async def test_a_link_inside_is_written_through_and_stays(root, local):
     assert (root / "d" / "made").read_bytes() == b"made"
 
 
+READER = """
+import pathlib, sys
+path, seen, torn = pathlib.Path(sys.argv[1]), set(), 0
+print("reading", flush=True)
+while True:
+    content = path.read_bytes()
+    if content == b"stop":
+        break
+    seen.add(content[:1])
+    torn += len(content) != 5000 or len(set(content)) != 1
+print(torn, len(seen))
+"""
+
+
+@pytest.mark.timeout(120)
 async def test_a_reader_never_sees_half_of_a_write(root, local):
     contents = [bytes([number]) * 5000 for number in range(256)]
     await local.write("f", contents[0])
-    stop, seen, torn = threading.Event(), set(), []
+    with subprocess.Popen(  # another process, which the writer does not hold up
+        [sys.executable, "-c", READER, str(root / "f")], stdout=subprocess.PIPE, text=True
+    ) as reader:
+        assert reader.stdout.readline() == "reading\n"
+        for number in range(10_000):
+            await local.write("f", contents[number % 256])
+        await local.write("f", b"stop")
+        torn, seen = map(int, (await trio.to_thread.run_sync(reader.stdout.read)).split())
 
-    def look():
-        while not stop.is_set():
-            content = (root / "f").read_bytes()
-            seen.add(content[:1])
-            if len(content) != 5000 or len(set(content)) != 1:
-                torn.append(content)
-
-    reader = threading.Thread(target=look)
-    reader.start()
-    for number in range(10_000):
-        await local.write("f", contents[number % 256])
-    stop.set()
-    await trio.to_thread.run_sync(reader.join)
-
-    assert torn == []
-    assert len(seen) > 1
+    assert torn == 0
+    assert seen > 1
     assert leftovers(root) == []
 
 
@@ -481,6 +493,41 @@ async def test_a_full_disk_leaves_what_was_there(root, local, small_disk):
     assert await local.read("disk/f", encoding=None) == b"old"
     assert os.listdir(small_disk) == ["f"]
     assert await local.exists("tree/large")
+
+
+async def streamed(backend, path, mode):
+    async with backend.open_stream(path, mode) as stream:
+        for _ in range(16):
+            await stream.send(b"x" * (1 << 16))
+
+
+async def test_edits_uploads_and_streams_on_a_full_disk_leave_what_was_there(
+    root, local, small_disk
+):
+    await local.write("disk/f", b"old")
+    large = b"x" * (1 << 20)
+    line = m.LineChange(first=1, first_hash=line_hash(b"old"), text=large)
+    for operation in (
+        lambda: local.edit("disk/f", b"old", large),
+        lambda: local.edit_lines("disk/f", [line]),
+        lambda: local.write("disk/f", large, durable=True),
+        lambda: streamed(local, "disk/f", "wb"),
+        lambda: streamed(local, "disk/new", "wb"),
+    ):
+        with pytest.raises(e.NoSpace) as full:
+            await operation()
+        assert full.value.hint
+    stored = await local.upload([("disk/f", large), ("disk/small", b"small"), ("disk/g", large)])
+
+    assert [each.error and each.error.kind for each in stored] == ["NoSpace", None, "NoSpace"]
+    assert await local.read("disk/f", encoding=None) == b"old"
+    assert sorted(os.listdir(small_disk)) == ["f", "small"]
+    assert not local.holds()
+    with pytest.raises(e.NoSpace):
+        await streamed(local, "disk/log", "ab")
+    size = (await local.stat("disk/log")).size
+    assert size > 0
+    assert size % (1 << 16) == 0  # a piece is appended whole or not at all
 
 
 async def test_a_move_to_another_file_system_within_the_scope(root, local, small_disk):

@@ -217,7 +217,6 @@ print(torn, len(seen))
 """
 
 
-@pytest.mark.timeout(120)
 async def test_a_reader_never_sees_half_of_a_write(root, local):
     contents = [bytes([number]) * 5000 for number in range(256)]
     await local.write("f", contents[0])

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from runner.processes import guardian, guardian_link
-from runner.processes.isolation import inside, probe, users
+from runner.processes.isolation import limiting, probe, users
 
 # Not that of another worker's tests: the kernel counts the processes of a user, wherever they run.
 ORDINARY = 1_800_000_000 + os.getpid() if os.geteuid() == 0 else os.geteuid()
@@ -87,7 +87,7 @@ def _as_ordinary() -> Iterator[int]:
             patch.setattr(guardian_link, "HERE", _readable_copy(stack))
             patch.setattr(guardian_link.GuardianLink, "command", staticmethod(lambda: command))
             patch.setattr(users, "own_ids", lambda: (ORDINARY, ORDINARY))
-            patch.setattr(inside, "_tree", [None])  # groups would be root's
+            patch.setattr(limiting, "_tree", [None])  # groups would be root's
         yield ORDINARY
 
 

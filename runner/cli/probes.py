@@ -24,7 +24,7 @@ from runner.errors import RunnerError
 from runner.messages import Completed, Isolation, Outcome
 from runner.processes.environment import base_environment
 from runner.processes.host import ProcessHost
-from runner.processes.isolation.inside import group_tree
+from runner.processes.isolation.limiting import group_tree
 from runner.processes.isolation.probe import MEND_NAMESPACES
 
 PATIENCE = 15.0  # for one program: a cold start of claude on a busy machine takes some seconds

@@ -11,10 +11,8 @@ import contextvars
 import logging
 import os
 import shutil
-import signal
 import socket
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -26,30 +24,17 @@ from runner.errors import ExecFailed
 from runner.messages import Outcome
 from runner.messages.isolation import Decided, InForce, Isolation, Limit, Limits, ModeInForce
 from runner.processes.environment import CERTIFICATES
-from runner.processes.isolation import cgroups, users, watching
+from runner.processes.isolation import users, watching
 from runner.processes.isolation.layers import layers_of, network_of
-from runner.processes.isolation.plan import Plan, make_plan, rlimits_of
+from runner.processes.isolation.limiting import Limiting
+from runner.processes.isolation.plan import Plan, make_plan
 from runner.processes.isolation.proxy import Proxy
 from runner.processes.isolation.root import is_beneath
 from runner.processes.isolation.users import Lacking
 
 log = logging.getLogger(__name__)
-UNCOUNTED = "processes, and the kernel does not count root's"
-COUNTED = "run runner as an ordinary user, or where it can make control groups"
 NO_BOUNDARY = "programs are not held inside their scope"
-GROUPS_GO = 2.0  # seconds for the kernel to let go of a group
-_tree: list[cgroups.Tree | None] = []
 _removers = trio.CapacityLimiter(1)
-_leaving: set[cgroups.Group] = set()
-
-
-def group_tree() -> cgroups.Tree | None:
-    """Where groups can be made; found out once."""
-    if not _tree:
-        _tree.append(cgroups.find_tree())
-        if _tree[0] is not None:
-            cgroups.sweep_groups(_tree[0])
-    return _tree[0]
 
 
 @attrs.frozen(kw_only=True)
@@ -101,61 +86,28 @@ class Inside:
             ExecFailed: it cannot be as it is asked for.
         """
         self._isolation, self._where = isolation, where
-        self._private = _make_private() if mode == "landlock" else ""
         self._decided, self._program = decided, program
         self._scopes: list[trio.CancelScope] = []
-        self._group: cgroups.Group | None = None
-        self._ended_for: Limit | None = None
-        self._lacking = list(lacking)
-        limits, tree = isolation.limits, group_tree()
-        grouped = self._make_group(tree, run_id)
-        memory = limits.memory is not None and not (grouped and tree and tree.memory)
-        processes = limits.processes is not None and not (grouped and tree and tree.pids)
-        self._watches_memory = memory
-        if processes and mode != "bwrap" and users.own_ids()[0] == 0:
-            if isolation.required:
-                self.close()
-                raise ExecFailed("exec", None, f"it requires a limit on {UNCOUNTED}", hint=COUNTED)
-            self._lacking.append(UNCOUNTED)
-        group = "" if tree is None else tree.name
-        mechanisms: dict[Limit, str] = {
-            "memory": "watched" if memory else group,
-            "processes": "rlimit" if processes else group,
-            "cpu": "rlimit",
-            "file_size": "rlimit",
-            "open_files": "rlimit",
-            "wall": "watched",
-            "disk": "watched",
-        }
+        limiting = Limiting(isolation, mode, run_id, ours=2 if program else 1)
+        self._limiting = limiting
+        self._private = ""
         try:
-            self.plan = self._make_plan(mode, env, processes=processes, memory=memory)
-        except Lacking as error:
+            if mode == "landlock":
+                self._private = _make_private()
+            self.plan = self._make_plan(mode, env)
+            layers = layers_of(mode, isolation, where.scope, program=program)
+        except (Lacking, OSError) as error:  # the latter of a full disk, say
             self.close()
-            raise ExecFailed("exec", None, f"it cannot be held inside: {error}") from None
+            raise ExecFailed("exec", None, f"it cannot be held inside: {error}") from error
         self.in_force = InForce(
             mode=mode,
-            layers=layers_of(mode, isolation, where.scope, program=program),
+            layers=layers,
             network=network_of(mode, isolation),
-            limits=tuple(
-                each for each in mechanisms.items() if getattr(limits, each[0]) is not None
-            ),
-            lacking=tuple(self._lacking),
+            limits=limiting.means(),
+            lacking=(*lacking, *limiting.lacking),
         )
 
-    def _make_group(self, tree: cgroups.Tree | None, run_id: str) -> bool:
-        limits = self._isolation.limits
-        if tree is None or not (limits.memory or limits.processes):
-            return False
-        try:
-            self._group = cgroups.Group(tree, run_id, limits, ours=2 if self._program else 1)
-        except OSError as error:
-            self._lacking.append(f"{tree.name}: {error.strerror}")
-            return False
-        return True
-
-    def _make_plan(
-        self, mode: ModeInForce, env: Mapping[str, str], *, processes: bool, memory: bool
-    ) -> Plan | None:
+    def _make_plan(self, mode: ModeInForce, env: Mapping[str, str]) -> Plan | None:
         if mode == "none" and self._isolation.limits == Limits():
             return None
         return make_plan(
@@ -165,8 +117,8 @@ class Inside:
             directory=self._where.directory,
             home=env.get("HOME", ""),
             certificates=_certificates(env),
-            cgroups=() if self._group is None else self._group.paths,
-            rlimits=rlimits_of(self._isolation, processes=processes, memory=memory),
+            cgroups=self._limiting.groups,
+            rlimits=self._limiting.rlimits(),
             private=self._private,
             program=self._program,
         )
@@ -206,7 +158,7 @@ class Inside:
         """
 
         def end(limit: Limit) -> None:
-            self._ended_for = self._ended_for or limit
+            self._limiting.ended_for = self._limiting.ended_for or limit
             kill()
 
         limits = self._isolation.limits
@@ -217,7 +169,7 @@ class Inside:
             self._spawn(watching.watch_disk, self._where.scope, limits.disk, end)
         if self._private:  # on disk, where /tmp of others is in memory and has a size
             self._spawn(watching.watch_disk, self._private, self._isolation.private, end)
-        if self._watches_memory and limits.memory is not None:
+        if self._limiting.watches_memory and limits.memory is not None:
             self._spawn(watching.watch_memory, pid, limits.memory, end)
 
     def watch_wall(self, kill: Callable[[], None]) -> None:
@@ -226,7 +178,7 @@ class Inside:
 
         async def wait(seconds: float) -> None:
             await trio.sleep(seconds)
-            self._ended_for = self._ended_for or "wall"
+            self._limiting.ended_for = self._limiting.ended_for or "wall"
             kill()
 
         if limit is not None:
@@ -253,18 +205,7 @@ class Inside:
 
     def exceeded(self, exit_code: int, outcome: Outcome, duration: float) -> Limit | None:
         """The limit that ended the program, or one of its processes."""
-        limits = self._isolation.limits
-        if self._ended_for is not None:
-            return self._ended_for
-        if self._group is not None and (found := self._group.exceeded()):
-            return "memory" if found == "memory" else "processes"
-        if limits.cpu is not None and exit_code in {-signal.SIGXCPU, 128 + signal.SIGXCPU}:
-            return "cpu"
-        if limits.file_size is not None and exit_code in {-signal.SIGXFSZ, 128 + signal.SIGXFSZ}:
-            return "file_size"
-        if limits.wall is not None and outcome is Outcome.TIMEOUT and duration >= limits.wall:
-            return "wall"
-        return None
+        return self._limiting.exceeded(exit_code, outcome, duration)
 
     def stop(self) -> None:
         """Look on no longer."""
@@ -277,9 +218,7 @@ class Inside:
         if self._private:  # a program may have left a lot there
             trio.lowlevel.spawn_system_task(_remove, self._private)
             self._private = ""
-        if self._group is not None and not self._group.close():
-            _leaving.add(self._group)
-            trio.lowlevel.spawn_system_task(_let_go)
+        self._limiting.close()
 
 
 def _certificates(env: Mapping[str, str]) -> list[str]:
@@ -301,16 +240,3 @@ async def _remove(path: str) -> None:
     remove = partial(shutil.rmtree, path, ignore_errors=True)
     with suppress(trio.Cancelled):  # it has begun then, and goes on
         await trio.to_thread.run_sync(remove, limiter=_removers)
-
-
-async def wait_groups_gone() -> None:
-    """Remove the groups whose last processes are on their way out; bounded."""
-    give_up = time.monotonic() + GROUPS_GO
-    while _leaving and time.monotonic() < give_up:
-        _leaving.difference_update([each for each in _leaving if each.close()])
-        await trio.sleep(0.01)
-
-
-async def _let_go() -> None:
-    with suppress(trio.Cancelled):  # at the end of trio; `ProcessHost.aclose` has waited for it
-        await wait_groups_gone()

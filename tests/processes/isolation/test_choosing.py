@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from runner.errors import ExecFailed
 from runner.messages import Isolation
 from runner.messages.isolation import narrowed
-from runner.processes.isolation import landlock, probe, syscalls
+from runner.processes.isolation import inside, landlock, probe, syscalls
 from runner.processes.isolation.choosing import choose
 from runner.processes.isolation.probe import Probe
 
@@ -98,6 +99,17 @@ async def test_without_a_boundary_a_list_of_hosts_is_told_or_refused(known) -> N
     with pytest.raises(ExecFailed, match="all can be reached"):
         await chosen(mode="none", network=("example.org",), required=True)
     assert (await chosen(mode="none", required=True)).lacking == ()
+
+
+async def test_a_disk_that_is_full_is_told_and_leaves_nothing(room, monkeypatch) -> None:
+    def fail(**_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(inside.tempfile, "mkdtemp", fail)
+    where = inside.Where(scope=room.scope, directory=room.scope)
+
+    with pytest.raises(ExecFailed, match="held inside: .*No space left"):
+        inside.Inside(Isolation(mode="landlock"), "landlock", where, env={}, run_id="x")
 
 
 async def test_landlock_holds_alone(room, until) -> None:

@@ -13,7 +13,7 @@ import trio
 
 from runner.errors import ConfigError, ExecFailed
 from runner.messages import Isolation, Limits, Outcome
-from runner.processes.isolation import inside, users, watching
+from runner.processes.isolation import limiting, users, watching
 
 HOG = "x = []\nwhile True: x.append(bytearray(1 << 20))"
 MODES = ("bwrap", "none")
@@ -27,7 +27,7 @@ def limited(mode: str = "bwrap", **limits: float) -> Isolation:
 async def no_groups(room) -> AsyncIterator[None]:
     """A machine on which no control group is ours; undone before the room's own patches."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inside, "_tree", [None])
+        patch.setattr(limiting, "_tree", [None])
         yield
 
 

@@ -16,7 +16,7 @@ import trio
 from runner.messages import Isolation
 from runner.processes import guardian_link
 from runner.processes.host import ProcessHost
-from runner.processes.isolation import inside, probe, users
+from runner.processes.isolation import limiting, probe, users
 
 JOBS = (
     "setsid sleep TOKEN & sleep TOKEN",
@@ -60,7 +60,7 @@ def become_somebody(how: dict[str, object]) -> None:
     guardian_link.HERE = how["here"]
     guardian_link.GuardianLink.command = staticmethod(lambda: how["command"])
     users.own_ids = lambda: (how["uid"], how["uid"])
-    inside._tree.append(None)
+    limiting._tree.append(None)
     identity = "\0".join((str(os.geteuid()), *how["command"]))
     probe._known["bwrap", identity] = probe.Probe(works=False, reason="refused")
 

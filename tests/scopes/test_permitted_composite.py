@@ -23,6 +23,7 @@ from runner.messages import Batch, Write
 from runner.operations import Asking
 from runner.scopes.permissions import Rule, Rules, Ruleset
 from runner.scopes.permitted import PermittedBackend
+from runner.scopes.scope import Ground, Scope
 
 
 def denying(*patterns):
@@ -264,6 +265,28 @@ async def test_streams_batches_and_many_at_once_go_through(composite):
         await backend.ask(Batch(effects=(Write(path="notes/private/x", content=b""),)))
 
 
+async def test_what_leads_out_of_a_member_is_said_in_the_callers_words(composite, place):
+    (place / "out").symlink_to("../../../elsewhere")
+    backend = PermittedBackend(composite, "permissive")
+
+    for path in ("notes/out/x", "../x"):
+        with pytest.raises(PathEscapes) as caught:
+            await backend.read(path)
+        assert (caught.value.path, caught.value.scope) == (path, composite.name)
+
+
+async def test_a_kept_route_is_left_by_no_link(tmp_path):
+    kept = LocalBackend(tmp_path / "kept")
+    await kept.write("other/x", "x")
+    await kept.write("notes/a", "x")
+    (tmp_path / "kept/notes/link").symlink_to("../other")
+    composite = CompositeBackend(MemoryBackend(), {"notes": kept}, strip=False)
+
+    assert await composite.read("notes/link/x") == "x"
+    with pytest.raises(PathEscapes, match="no name here"):
+        await PermittedBackend(composite, "permissive").read("notes/link/x")
+
+
 async def test_composites_in_composites_are_one_tree(tmp_path, strip):
     deep = LocalBackend(tmp_path / "deep")
     middle = CompositeBackend(LocalBackend(tmp_path / "middle"), {"deep": deep}, strip=strip)
@@ -336,6 +359,15 @@ async def test_a_destroyed_scope_refuses_behind_permissions_too(tmp_path):
 
         with pytest.raises(runner.errors.Destroyed):
             await backend.read("notes/a")
+
+
+def test_a_scope_that_is_elsewhere_cannot_have_permissions_around_it():
+    async def asker(message, /):
+        raise AssertionError
+
+    scope = Scope("far", Ground(root="/far"), {}, lambda _: asker)
+    with pytest.raises(ConfigError, match="not on this machine"):
+        PermittedBackend(CompositeBackend(MemoryBackend(), {"notes": scope}), "permissive")
 
 
 def test_a_member_that_cannot_say_where_its_links_lead_is_refused_at_once():

@@ -332,6 +332,7 @@ def test_a_here_document_ends_at_the_line_that_is_its_delimiter(tabs):
         danger = find_danger(f"cat <<{tabs}E\n{text}\nrm -rf /\n")
         assert (danger is not None) == ends
     assert find_danger("cat <<''\nx\n\nrm -rf /") is not None
+    assert find_danger(f"rm x; cat <<{tabs}E\nE rm -rf /") is None
 
 
 def test_escapes_in_the_body_of_a_here_document_are_text():

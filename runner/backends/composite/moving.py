@@ -187,10 +187,11 @@ class _Transfer:
         path = self.message.source
         try:
             return await self.place.stat(self.source, m.Stat(path=path))
-        except InvalidPath:  # a link where none is followed, or one that leads to itself
-            if await stands(self.place, self.source.route, self.source.names):
-                raise self._refused(path, "link") from None
-            raise
+        except InvalidPath as error:  # a link where none is followed, or one that leads to itself
+            failed = error
+        if await stands(self.place, self.source.route, self.source.names):
+            raise self._refused(path, "link")
+        raise failed
 
     def _refused(self, path: str, kind: str) -> WrongType:
         what = "a link" if kind == "link" else "neither a regular file nor a directory"

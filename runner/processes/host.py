@@ -180,7 +180,7 @@ class ProcessHost:
         finally:
             if pump is not None:
                 pump.drain()
-            await self._leave(launch, inside, link)
+            await self._leave(launch, inside, link)  # noqa: ASYNC102 - shielded there, and bounded
 
     @asynccontextmanager
     async def open_process(
@@ -233,7 +233,7 @@ class ProcessHost:
             feeding.cancel(reason="the process has been left")
             if process is not None:
                 process.close()
-            await self._leave(launch, inside, link)
+            await self._leave(launch, inside, link)  # noqa: ASYNC102 - shielded there, and bounded
 
     async def aclose(self) -> None:
         """End everything that still runs, and the guardian; nothing can be started any more.

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from runner.agents.driver import ClaudeAgent as ClaudeAgent
     from runner.agents.driver import CodexAgent as CodexAgent
     from runner.agents.driver import CommandAgent as CommandAgent
+    from runner.agents.driver import ReplayAgent as ReplayAgent
     from runner.agents.driver import ShellAgent as ShellAgent
     from runner.agents.events import ErrorClass as ErrorClass
     from runner.agents.events import Usage as Usage
@@ -193,6 +194,7 @@ _HOMES = {
         "ClaudeAgent",
         "CodexAgent",
         "CommandAgent",
+        "ReplayAgent",
         "ShellAgent",
     ),
     "runner.agents.events": ("ErrorClass", "Usage"),

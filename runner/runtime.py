@@ -25,9 +25,6 @@ from runner.actors import Supervisor, open_supervisor
 from runner.actors.instruments import SupervisorStatistics
 from runner.agents.driver import (
     Agent,
-    ClaudeAgent,
-    CodexAgent,
-    CommandAgent,
     Driver,
     ShellAgent,
 )
@@ -164,7 +161,7 @@ class Runner:
             )
         chosen = self.config.default_agent if agent is None else agent
         record: Agent | str
-        if isinstance(chosen, str | ShellAgent | CommandAgent | ClaudeAgent | CodexAgent):
+        if isinstance(chosen, str | Agent):
             record, driver = chosen, None
         else:
             record, driver = ShellAgent(), chosen

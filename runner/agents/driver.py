@@ -274,4 +274,18 @@ class CodexAgent:
     seed: str = ""
 
 
-Agent: TypeAlias = ShellAgent | CommandAgent | ClaudeAgent | CodexAgent
+@attrs.frozen(kw_only=True)
+class ReplayAgent:
+    """A session's recording, played back: no program, no key, no cost.
+
+    Attributes:
+        recording: its path.
+        timing: whether what the program said comes when it came then, or at once.
+    """
+
+    kind: Literal["replay"] = "replay"
+    recording: str
+    timing: Literal["recorded", "at once"] = "at once"
+
+
+Agent: TypeAlias = ShellAgent | CommandAgent | ClaudeAgent | CodexAgent | ReplayAgent

@@ -20,12 +20,14 @@ from runner.agents.driver import (
     CodexAgent,
     CommandAgent,
     Driver,
+    ReplayAgent,
     ShellAgent,
 )
+from runner.agents.replay import ReplayDriver, recorded_agent
 from runner.agents.shell import ShellDriver
 from runner.errors import ConfigError
 
-BUILT_IN: tuple[str, ...] = ("shell", "command", "claude", "codex")
+BUILT_IN: tuple[str, ...] = ("shell", "command", "claude", "codex", "replay")
 
 
 def make_agent(name: str) -> Agent:
@@ -43,6 +45,8 @@ def make_agent(name: str) -> Agent:
             return CodexAgent()
         case "command":
             raise ConfigError('the agent "command" needs options: the argv of a program')
+        case "replay":
+            raise ConfigError('the agent "replay" needs options: the path of a recording')
         case _:
             pass
     near = difflib.get_close_matches(name.lower(), BUILT_IN, n=1)
@@ -67,5 +71,7 @@ def make_driver(agent: Agent | str) -> Driver:
             return ClaudeDriver(agent)
         case CodexAgent():
             return CodexDriver(agent)
+        case ReplayAgent():
+            return ReplayDriver(agent, make_driver(recorded_agent(agent)))
         case _:
             assert_never(agent)

@@ -6,13 +6,20 @@ import os
 import shutil
 from typing import assert_never
 
-from runner.agents.driver import Agent, ClaudeAgent, CodexAgent, CommandAgent, ShellAgent
+from runner.agents.driver import (
+    Agent,
+    ClaudeAgent,
+    CodexAgent,
+    CommandAgent,
+    ReplayAgent,
+    ShellAgent,
+)
 from runner.config import Document, load_record
 from runner.errors import ConfigError
 from runner.strict import Mistakes, did_you_mean, structure_value
 from runner.toml_lines import KeyPath
 
-AGENTS = ("shell", "command", "claude", "codex")
+AGENTS = ("shell", "command", "claude", "codex", "replay")
 
 
 def is_path(agent: str) -> bool:
@@ -60,6 +67,8 @@ def _check_program(agent: Agent, document: Document) -> None:
             key, program = "argv", agent.argv[0] if agent.argv else ""
         case ClaudeAgent() | CodexAgent():
             key, program = "program", agent.program
+        case ReplayAgent():
+            return  # its program is ours
         case _:
             assert_never(agent)
     # The key stands in the batch file only if the agent's options do.

@@ -4,8 +4,8 @@ Ubuntu 24.04, for one, lets no process make a user namespace but those that an A
 names, and bwrap is named. Then bwrap puts the root together, from the same plan, and starts a
 Python of its own inside as pid 1, which is our keeper as ever: it gives up what it has left, has
 the lifeline, and carries the command out (by_program.py). What differs: that Python and the
-directory of ours that it loads can be read inside, and a start costs 50 ms more. A bwrap that is
-set-uid root is of no use: it limits no file system in memory.
+directory of ours that it loads can be read inside, and each start is one of Python more. A bwrap
+that is set-uid root is of no use: it limits no file system in memory.
 
 Here the plan becomes steps, in bwrap's order; `by_program` makes them arguments where it is known
 what is there for whoever carries them out. Everything here is decided outside.

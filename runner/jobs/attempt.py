@@ -34,12 +34,14 @@ from runner.jobs.patch import EMPTY_TREE, Patches
 from runner.jobs.plan import Plan, PlannedJob, Rendered
 from runner.jobs.progress import Phase
 from runner.jobs.workspace import Workspaces
+from runner.messages import NetworkDecision
 from runner.scopes.scope import Scope
 from runner.sessions.session import Session
 from runner.sessions.turn import Turn
 
 PartT = TypeVar("PartT")
 
+MOST_REACHED = 100  # different answers of the network's proxy that are kept
 TAIL = 4000  # characters of a command's output that are kept
 INTERRUPT_GRACE = 10.0  # seconds that an interrupted turn gets before everything is put down
 
@@ -99,6 +101,7 @@ class Attempt:
     _baseline: str | None = None  # the tree that the patch is made against; None = no patch
     _has_patch: bool = False
     _patch_error: str = ""
+    _reached: dict[NetworkDecision, None] = attrs.field(factory=dict)
 
     async def carry_out(self) -> Outcome:
         """Carry it out.
@@ -124,6 +127,7 @@ class Attempt:
             durations=self._durations,
             has_patch=self._has_patch,
             patch_error=self._patch_error,
+            reached=tuple(self._reached),
         )
 
     async def interrupt(self) -> None:
@@ -184,7 +188,12 @@ class Attempt:
         if isolation is not None:
             readable = (*isolation.readable, *self.tools.workspaces.readable)
             isolation = attrs.evolve(isolation, readable=readable)
-        return self.tools.bench.scope(workspace, env=plan.batch.env, isolation=isolation)
+        env, bench = plan.batch.env, self.tools.bench
+        return bench.scope(workspace, env=env, isolation=isolation, decided=self._note)
+
+    def _note(self, decision: NetworkDecision) -> None:
+        if len(self._reached) < MOST_REACHED:
+            self._reached[attrs.evolve(decision, address="")] = None
 
     async def _in(self, phase: Phase, part: Callable[[], Awaitable[PartT]]) -> PartT:
         self._phase = phase
@@ -215,7 +224,7 @@ class Attempt:
             check = await self._run(scope, command)
             if not check.ok:
                 self._checks.append(check)
-                return Outcome(state="infra", error="setup", error_text=_failure(check))
+                return Outcome(state="infra", error="setup", error_text=check.failure)
         if self._baseline is not None:
             changes = await scanner.compare(before, await scanner.scan())
             self._baseline = await patches.baseline_after(
@@ -264,7 +273,7 @@ class Attempt:
             check = await self._run(scope, command)
             self._checks.append(check)
             if not check.ok:
-                text = _failure(check)
+                text = check.failure
                 return Outcome(
                     state="unverified", verdict="unverified", error="verify", error_text=text
                 )
@@ -283,13 +292,6 @@ class Attempt:
             isolation=done.isolation,
             limit_exceeded=done.limit_exceeded,
         )
-
-
-def _failure(check: Check) -> str:
-    how = f"exit code {check.exit_code}" if check.outcome == "exited" else check.outcome
-    if check.limit_exceeded is not None:
-        how += f", its limit on {check.limit_exceeded} was exceeded"
-    return f"{check.command}: {how}"
 
 
 def _sentence(exc: Exception) -> str:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from runner.agents.driver import Agent
 from runner.messages import InForce, Isolation
+from runner.messages.isolation import Decided
 from runner.scopes.scope import Scope
 from runner.sessions.session import Session
 
@@ -20,6 +21,7 @@ class Bench(Protocol):
         *,
         env: Mapping[str, str] | None = None,
         isolation: Isolation | None = None,
+        decided: Decided | None = None,
     ) -> Scope:
         """A scope on a directory; nothing happens before its first operation."""
         ...

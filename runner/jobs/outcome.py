@@ -22,7 +22,7 @@ import attrs
 
 from runner.agents.events import ErrorClass, Usage
 from runner.jobs.spec import Retry
-from runner.messages import InForce, Limit
+from runner.messages import InForce, Limit, NetworkDecision
 from runner.sessions.turn import Turn
 
 State: TypeAlias = Literal["ok", "failed", "unverified", "infra"]
@@ -74,6 +74,14 @@ class Check:
     isolation: InForce | None = None
     limit_exceeded: Limit | None = None
 
+    @property
+    def failure(self) -> str:
+        """How it failed, as a sentence."""
+        how = f"exit code {self.exit_code}" if self.outcome == "exited" else self.outcome
+        if self.limit_exceeded is not None:
+            how += f", its limit on {self.limit_exceeded} was exceeded"
+        return f"{self.command}: {how}"
+
 
 @attrs.frozen(kw_only=True)
 class Files:
@@ -95,6 +103,7 @@ class Outcome:
         durations: seconds, by phase.
         has_patch: whether a patch was written.
         patch_error: why there is none although files were changed.
+        reached: what programs asked the network's proxy for, and its answers, each once.
     """
 
     state: State
@@ -107,6 +116,7 @@ class Outcome:
     durations: dict[str, float] = attrs.field(factory=dict)
     has_patch: bool = False
     patch_error: str = ""
+    reached: tuple[NetworkDecision, ...] = ()
 
     @property
     def isolation(self) -> InForce | None:

@@ -20,7 +20,7 @@ from runner.agents.events import Usage
 from runner.jobs.outcome import Check, Outcome, State, files_of
 from runner.jobs.output import Output, write_file
 from runner.jobs.plan import Plan, PlannedJob
-from runner.messages import InForce
+from runner.messages import InForce, NetworkDecision
 from runner.sessions.turn import Turn
 
 RESULT = "runner.result/1"
@@ -157,6 +157,7 @@ def make_result(
         "checks": [_check(check) for check in outcome.checks],
         "isolation": in_force(outcome.isolation),
         "limit_exceeded": outcome.limit_exceeded,
+        "network": [_reached(decision) for decision in outcome.reached],
         "files": files_of(outcome.turns),
         "patch": output.relative(output.patch(job.id)) if outcome.has_patch else None,
         "patch_error": outcome.patch_error,
@@ -175,6 +176,10 @@ def make_result(
 
 def _check(check: Check) -> dict[str, object]:
     return attrs.asdict(check, recurse=False, filter=lambda field, _: field.name != "isolation")
+
+
+def _reached(decision: NetworkDecision) -> dict[str, object]:
+    return {name: getattr(decision, name) for name in ("host", "port", "allowed", "reason")}
 
 
 def in_force(found: InForce | None) -> dict[str, object] | None:

@@ -163,6 +163,23 @@ async def test_a_verify_command_that_exceeds_a_limit_says_so(walled) -> None:
     assert result["error_text"].endswith("its limit on file_size was exceeded")
 
 
+async def test_what_jobs_asked_the_proxy_for_is_in_their_results(walled) -> None:
+    ask = r"""exec 3<>/dev/tcp/127.0.0.1/3128; printf 'CONNECT x.org:443 HTTP/1.1\r\n\r\n' >&3
+head -n 1 <&3"""
+    walled.write({"ask": ask, "place/ask": ask})
+    text = HEAD + "workspace = { copy = 'place' }\nverify = ['bash ask']\n"
+    held = HELD.replace("MODE", "bwrap") + "network = ['example.org']\n"
+
+    try:
+        await walled.run(text + ROW.format("bash ask; bash ask") + held)
+    except ConfigError as error:
+        pytest.skip(str(error))
+
+    result = walled.results()["one"]
+    asked = {"host": "x.org", "port": 443, "allowed": False, "reason": "not on the list"}
+    assert (result["isolation"]["network"], result["network"]) == ("proxy", [asked])
+
+
 async def test_what_is_in_force_is_told_at_the_start(walled) -> None:
     await run(walled, HEAD + ROW.format("true"), "bwrap")
 

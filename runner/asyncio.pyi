@@ -81,6 +81,7 @@ from runner import ReadOnly as ReadOnly
 from runner import ReadOnlyBackend as ReadOnlyBackend
 from runner import ReadingStream as ReadingStream
 from runner import Replacement as Replacement
+from runner import ReplayAgent as ReplayAgent
 from runner import Report as Report
 from runner import Rule as Rule
 from runner import Rules as Rules

@@ -79,6 +79,7 @@ from runner import ProcessInfo as ProcessInfo
 from runner import Question as Question
 from runner import ReadOnly as ReadOnly
 from runner import Replacement as Replacement
+from runner import ReplayAgent as ReplayAgent
 from runner import Report as Report
 from runner import Rule as Rule
 from runner import Rules as Rules

@@ -19,6 +19,7 @@ from runner.errors import ExecFailed
 from runner.processes.host import ProcessHost
 from runner.processes.kept import Kept
 from runner.processes.sweep import sweep_run
+from runner.processes.tree import read_stat
 
 Alive = Callable[..., list[int]]
 ALONE = str(Path(__file__).with_name("alone.py"))
@@ -80,7 +81,9 @@ async def test_a_sweep_makes_a_stopped_keeper_go_on_which_nobody_could_tell(
     ) as supervisor:
         assert supervisor.stdout is not None
         supervisor.stdout.readline()
-        guardian, *keepers = sorted(filter(is_keeper, alive()))
+        found = list(filter(is_keeper, alive()))
+        (guardian,) = [pid for pid in found if (read_stat(pid) or (0,))[0] == supervisor.pid]
+        keepers = [pid for pid in found if pid != guardian]
         os.kill(guardian, signal.SIGKILL)
         await until(lambda: guardian not in alive())
         for pid in keepers:
@@ -94,7 +97,10 @@ async def test_a_sweep_makes_a_stopped_keeper_go_on_which_nobody_could_tell(
 
 
 def is_keeper(pid: int) -> bool:
-    return b"RUNNER_KEEPER=" in Path(f"/proc/{pid}/environ").read_bytes()
+    try:
+        return b"RUNNER_KEEPER=" in Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:  # it has ended
+        return False
 
 
 def test_a_child_that_is_forked_has_keepers_of_its_own_and_leaves_its_parents_alone(

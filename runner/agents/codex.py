@@ -45,10 +45,10 @@ class CodexDriver:
     """
 
     agent: CodexAgent
-    _overrides: tuple[str, ...] = attrs.field(init=False)
+    overrides: tuple[str, ...] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "_overrides", (*QUIET, *_bounds(self.agent.config)))
+        object.__setattr__(self, "overrides", (*QUIET, *_bounds(self.agent.config)))
 
     name: ClassVar[str] = "codex"
     process_per_turn: ClassVar[bool] = False
@@ -76,7 +76,7 @@ class CodexDriver:
         """How to start the program for a conversation, new or not: both start alike."""
         home = f"{setting.private}/home"
         asking = ASKING if setting.approvals else ()
-        overrides = [word for each in (*self._overrides, *asking) for word in ("-c", each)]
+        overrides = [word for each in (*self.overrides, *asking) for word in ("-c", each)]
         env = {"HOME": home, "CODEX_HOME": f"{home}/.codex", "TMPDIR": f"{setting.private}/scratch"}
         return Launch(
             argv=(self.agent.program, "app-server", *overrides, *self.agent.args),

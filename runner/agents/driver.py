@@ -9,6 +9,7 @@ does any I/O: `runner.sessions.actor` owns the process.
 # ruff: noqa: PLC0414 - some names are defined elsewhere and passed on
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Protocol, TypeAlias
 
 import attrs
@@ -84,6 +85,11 @@ class Conversation(Protocol):
     @property
     def ready(self) -> bool:
         """Whether a turn can be sent."""
+        ...
+
+    @property
+    def untranslated(self) -> Mapping[str, int]:
+        """How often messages of which kind became `Raw`."""
         ...
 
     def takes(self, options: TurnOptions) -> bool:
@@ -253,6 +259,8 @@ class CodexAgent:
 
     Attributes:
         program: its name or path.
+        protocol: "exec" is for versions without `app-server`: a process for each turn, which can
+            do less.
         model: empty = its own default.
         access: what it may do.
         args: more arguments for the program, after ours.
@@ -265,6 +273,7 @@ class CodexAgent:
 
     kind: Literal["codex"] = "codex"
     program: str = "codex"
+    protocol: Literal["app-server", "exec"] = "app-server"
     model: str = ""
     access: Access = "workspace-write"
     args: tuple[str, ...] = ()

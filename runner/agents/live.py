@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import abc
 import enum
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Generic, TypeVar
 
@@ -87,6 +88,7 @@ class LiveConversation(abc.ABC, Generic[TurnT]):
 
     state: State = attrs.field(default=State.STARTING, init=False)
     version: str = attrs.field(default="", init=False)
+    untranslated: Counter[str] = attrs.field(factory=Counter, init=False)
     _turn: TurnT | None = attrs.field(default=None, init=False)
     _lines: LineSplitter = attrs.field(factory=LineSplitter, init=False)
     _out: list[bytes] = attrs.field(factory=list, init=False)
@@ -141,9 +143,13 @@ class LiveConversation(abc.ABC, Generic[TurnT]):
             return []
         message = decode(line)
         if message is None:
-            return [Raw(kind="partial" if is_partial(line) else "garbage", data=line)]
-        kind, events = self._translate(message)
-        return [Raw(kind=kind, data=line)] if events is None else events
+            kind, events = "partial" if is_partial(line) else "garbage", None
+        else:
+            kind, events = self._translate(message)
+        if events is not None:
+            return events
+        self.untranslated[kind] += 1
+        return [Raw(kind=kind, data=line)]
 
     @abc.abstractmethod
     def _translate(self, message: Mapping[str, object]) -> tuple[str, list[Event] | None]:

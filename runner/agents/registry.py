@@ -13,6 +13,7 @@ from typing import assert_never
 
 from runner.agents.claude import ClaudeDriver
 from runner.agents.codex import CodexDriver
+from runner.agents.codex_exec import CodexExecDriver
 from runner.agents.command import CommandDriver
 from runner.agents.driver import (
     Agent,
@@ -70,7 +71,9 @@ def make_driver(agent: Agent | str) -> Driver:
         case ClaudeAgent():
             return ClaudeDriver(agent)
         case CodexAgent():
-            return CodexDriver(agent)
+            driver = CodexDriver(agent)
+            exec_driver = CodexExecDriver(agent, driver.overrides)
+            return driver if agent.protocol == "app-server" else exec_driver
         case ReplayAgent():
             return ReplayDriver(agent, make_driver(recorded_agent(agent)))
         case _:

@@ -125,6 +125,8 @@ def recorded_agent(agent: ReplayAgent) -> Agent:
         case "claude":
             return ClaudeAgent(model=text_of(record, "model"), access=access)
         case "codex":
-            return CodexAgent(model=text_of(record, "model"), access=access)
+            model, is_exec = text_of(record, "model"), record.get("protocol") == "exec"
+            protocol: Literal["app-server", "exec"] = "exec" if is_exec else "app-server"
+            return CodexAgent(model=model, access=access, protocol=protocol)
         case kind:
             raise ConfigError(f"{agent.recording}: line 1: {kind!r} cannot be played back")

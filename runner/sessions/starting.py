@@ -124,8 +124,8 @@ class Starter:
                         " which is not in the PATH, or cannot be executed"
                     )
                 make_private(private)
-                seed(self.agent, env)
             write_files(private, launch.files)
+            seed(self.agent, env)
             copy_files(launch.copies)
         except OSError as exc:
             raise AgentError(f"the session's directory {private!r} cannot be used: {exc}") from exc

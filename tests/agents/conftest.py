@@ -218,6 +218,33 @@ def start(tmp_path, model_server):
 
 
 @pytest.fixture
+def run_turn(tmp_path, model_server):
+    """Carry out a turn of a program that serves one only; its events."""
+    (tmp_path / "cwd").mkdir()
+
+    def run(driver, prompt, **changes):
+        options = {"conversation": "c", "resume": False, "prompt": prompt, **changes}
+        setting = Setting(cwd=str(tmp_path / "cwd"), private=str(tmp_path / "private"), **options)
+        launch = driver.launch(setting)
+        for path, content in launch.files:
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            pathlib.Path(path).write_bytes(content)
+        done = subprocess.run(
+            launch.argv,
+            cwd=setting.cwd,
+            env={"PATH": os.environ["PATH"], **dict(launch.env), "STUB_KEY": "dummy"},
+            input=launch.stdin,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        talk = driver.conversation(setting)
+        return talk.receive(done.stdout) + talk.receive_end(done.returncode, done.stderr)
+
+    return run
+
+
+@pytest.fixture
 def make_driver(request, model_server):
     """Make the driver of a real program with an access."""
 

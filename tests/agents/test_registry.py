@@ -41,4 +41,6 @@ def test_a_name_near_nothing_is_answered_with_the_list():
     with pytest.raises(ConfigError) as caught:
         make_driver("zzz")
 
-    assert str(caught.value) == "unknown agent 'zzz' (there are shell, command, claude, codex, replay)"
+    assert (
+        str(caught.value) == "unknown agent 'zzz' (there are shell, command, claude, codex, replay)"
+    )

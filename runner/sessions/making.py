@@ -19,8 +19,9 @@ from runner.errors import ConfigError
 from runner.messages import Isolation
 from runner.messages.isolation import Decided
 from runner.processes.host import ProcessHost
-from runner.sessions.actor import READY, SessionActor
+from runner.sessions.actor import SessionActor
 from runner.sessions.changes import DEFAULT_IGNORE, Scanner
+from runner.sessions.keeping import READY
 from runner.sessions.passing import passing_name
 from runner.sessions.session import Session
 from runner.sessions.starting import Means, Starter

@@ -25,6 +25,7 @@ from runner.actors.supervisor import Supervisor
 from runner.errors import ActorError, ConfigError, RunnerError, SessionClosed
 from runner.messages import AnswerT, Message
 from runner.sessions.followers import FOLLOWER_BUFFER, Follower
+from runner.sessions.phases import Input
 from runner.sessions.state import SessionState, SessionStatistics
 from runner.sessions.turn import Close, Interrupt, Send, Turn
 
@@ -135,7 +136,8 @@ class Session:
                 with trio.move_on_after(CLOSING, shield=True):
                     await self._end_actor()
         finally:
-            self._state.is_closed = True
+            self._state.step(Input.CLOSE)
+            self._state.step(Input.DOWN)
             self._state.followers.close()
             if self._state.store is not None:
                 self._state.store.close()

@@ -1,24 +1,25 @@
 """What a session is, as its handle and its actor share it in one process.
 
-The actor may be reaped and begun anew; this stays. It is changed by the actor only, but for
-`is_closed`, which is the handle's.
+The actor may be reaped and begun anew; this stays. It is changed by the actor only, but for the
+closing of what has no actor, which is the handle's. The phase is changed by `step` only.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Hashable
-from typing import Literal, TypeAlias
 
 import attrs
 
 from runner.agents.events import Usage
 from runner.errors import AgentError
+from runner.sessions import phases
 from runner.sessions.followers import Followers
+from runner.sessions.phases import Do, Input, Phase
 from runner.sessions.store import Record, Store
 from runner.sessions.turn import Turn
 
-Phase: TypeAlias = Literal["at rest", "starting", "idle", "in turn", "closed"]
+_CLOSED = frozenset({Phase.CLOSING, Phase.CLOSED})
 
 
 @attrs.frozen(kw_only=True)
@@ -26,7 +27,7 @@ class SessionStatistics:
     """A session at one moment; the counts are since this handle was made.
 
     Attributes:
-        phase: `at rest` is without a process, and costs nothing.
+        phase: what it is about; `absent` and `reaped` are without a process, and cost nothing.
         turns: over the whole life of the session.
         last_good: the number of the last turn that came to a good end.
         starts: how many processes were started.
@@ -63,6 +64,7 @@ class SessionState:
         private: its private directory, absolute.
         store: what keeps it over the end of this process; None if nothing has to.
         key: of its actor.
+        phase: what it is about.
     """
 
     id: str
@@ -72,8 +74,7 @@ class SessionState:
     store: Store | None
     key: Hashable
     followers: Followers = attrs.field(factory=Followers)
-    phase: Phase = "at rest"
-    is_closed: bool = False
+    phase: Phase = Phase.ABSENT
     pid: int | None = None
     starts: int = 0
     events: int = 0
@@ -95,7 +96,20 @@ class SessionState:
                 directory=self.directory,
                 conversation=str(uuid.uuid4()),
             )
+            if self._record.resume:
+                self.step(Input.FOUND)
         return self._record
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self.phase in _CLOSED
+
+    def step(self, given: Input) -> Do:
+        """Go to the phase that an input leads to; what is to be done about it."""
+        found = phases.step(self.phase, given)
+        self.phase = found.phase
+        return found.do
 
     @property
     def is_followed(self) -> bool:
@@ -116,7 +130,7 @@ class SessionState:
         """The session at this moment."""
         record = self._record
         return SessionStatistics(
-            phase="closed" if self.is_closed else self.phase,
+            phase=self.phase,
             agent=self.agent,
             conversation=record.conversation if record is not None and record.resume else "",
             turns=0 if record is None else record.turns,

@@ -123,7 +123,7 @@ async def test_a_conversation_goes_on_through_everything(
         assert "!run sleep 300.125" in turn.final_message
         assert "two.txt" in turn.final_message
 
-        await until(lambda: session.statistics().phase == "at rest")  # reaped
+        await until(lambda: session.statistics().phase == "reaped")  # reaped
         turn = await session.send("!recall")
         assert turn.ok, turn
         assert "!write a/one.txt: 1" in turn.final_message

@@ -13,11 +13,11 @@ import trio
 from runner.agents.driver import Rung
 from runner.agents.events import ErrorClass, Retry, Text, Usage
 from runner.errors import AgentUnavailable, NotFound
-from runner.sessions import actor as actor_module
-from runner.sessions.actor import CUT_NOTE
+from runner.sessions import keeping, turning
 from runner.sessions.making import Sessions
 from runner.sessions.session import Session
 from runner.sessions.turn import Turn
+from runner.sessions.turning import CUT_NOTE
 
 Make = Callable[..., Session]
 Commands = Callable[[str], list[int]]
@@ -197,7 +197,7 @@ async def test_waiting_for_an_interrupted_turn_takes_no_time_from_ending_its_pro
     monkeypatch: pytest.MonkeyPatch,
     commands: Commands,
 ) -> None:
-    monkeypatch.setattr(actor_module, "FORCE", 1.2)
+    monkeypatch.setattr(keeping, "FORCE", 1.2)
     driver = fake(ladder=(Rung(act="interrupt", wait=1.5),))
     async with sessions.make_session(str(work), driver=driver) as session:
         turn = await session.send("unheard", timeout=0.4)
@@ -234,7 +234,7 @@ async def test_a_cancelled_turn_is_put_down_and_the_conversation_goes_on(
                 nursery.cancel_scope.cancel()
 
             assert [] == commands("sleep 300")
-            assert session.statistics().phase in {"idle", "at rest"}
+            assert session.statistics().phase in {"idle", "reaped"}
             turn = await session.send("recall")
 
     assert (True, f"say one | {prompt}") == (turn.ok, turn.final_message)
@@ -312,7 +312,7 @@ async def test_an_idle_program_ends_and_comes_back(
 ) -> None:
     async with make(idle_after=0.05) as session:
         await session.send("say one")
-        await until(lambda: session.statistics().phase == "at rest")
+        await until(lambda: session.statistics().phase == "reaped")
         assert session.statistics().pid is None
         assert [] == commands("fake-agent")
         turn = await session.send("recall")
@@ -372,7 +372,7 @@ async def test_time_and_interrupts_count_while_a_program_starts(make: Make, unti
                     turns.append(await session.send("say two"))
 
                 nursery.start_soon(send)
-                await until(lambda: session.statistics().phase == "starting")
+                await until(lambda: session.statistics().phase in {"starting", "reviving"})
                 assert await session.interrupt()
 
     assert [ErrorClass.TIMEOUT, ErrorClass.INTERRUPTED] == [late.error, turns[0].error]
@@ -481,7 +481,7 @@ async def test_a_program_that_stays_after_its_only_turn_is_ended(
             conversation.ready = True
             return conversation
 
-    monkeypatch.setattr("runner.sessions.actor.LINGER", 0.1)
+    monkeypatch.setattr(turning, "LINGER", 0.1)
     template = fake()
     driver = OneTurn(template.program, process_per_turn=True, ladder=(Rung(act="eof", wait=0.3),))
     async with make(driver=driver) as session:

@@ -421,7 +421,7 @@ async def test_an_id_must_be_fit_for_a_name(sessions: Sessions, work: Path, name
 
 async def test_a_session_tells_about_itself(sessions: Sessions, work: Path) -> None:
     async with sessions.make_session(str(work), id="mine") as session:
-        assert "<Session 'mine' with shell, at rest: 0 turns>" == repr(session)
+        assert "<Session 'mine' with shell, absent: 0 turns>" == repr(session)
         await session.send("true")
         await session.send("false")
 

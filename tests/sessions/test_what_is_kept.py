@@ -20,11 +20,11 @@ from runner.agents.events import ErrorClass, Raw, ToolCall
 from runner.errors import ActorCrashed, AgentError, SessionClosed, SupervisorClosed
 from runner.processes.host import ProcessHost
 from runner.sessions import store as store_module
-from runner.sessions.actor import CUT_NOTE
 from runner.sessions.making import Sessions
 from runner.sessions.private import seed, write_files
 from runner.sessions.session import Session
 from runner.sessions.store import RAW_LIMIT, Record, Store
+from runner.sessions.turning import CUT_NOTE
 
 Make = Callable[..., Session]
 Until = Callable[..., Awaitable[None]]

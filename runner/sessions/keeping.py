@@ -1,0 +1,127 @@
+"""The program of a session: started, waited for, ended. One at a time; for one incarnation.
+
+    make ──► start ──► get_ready ──► … ──► end
+                                      ▲ or by itself
+
+Everything that changes which program a session has lives here. It is run by a task of the actor's
+nursery, whoever wanted it. What is not here: the process itself (program.py), what is to be found
+before it starts (starting.py), and what it is used for (turning.py).
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable
+
+import attrs
+import trio
+
+from runner.agents.events import Event
+from runner.sessions.phases import Input
+from runner.sessions.private import remove_files
+from runner.sessions.program import Program
+from runner.sessions.starting import Starter
+from runner.sessions.state import SessionState
+
+# How long a program may take from its start until a turn can be sent: 32 claudes at once on two
+# cores took 22 s (measured), and there is a limiter of starts.
+READY = 60.0
+# How long the end of a tree may take after SIGKILL before we go on without it.
+FORCE = 10.0
+
+
+@attrs.define(eq=False, kw_only=True)
+class Keeper:
+    """Who has the program of a session.
+
+    Attributes:
+        on_event: told what the program says, in its task; must not wait.
+        on_end: told when it has ended, in its task.
+        ready: seconds that a program may take until a turn can be sent.
+        program: the one that there is, or was in the last turn.
+    """
+
+    state: SessionState
+    starter: Starter
+    on_event: Callable[[Event], None]
+    on_end: Callable[[], None]
+    ready: float = READY
+    program: Program | None = None
+    _nursery: trio.Nursery | None = None
+    _context: contextvars.Context | None = None
+
+    def move_in(self, nursery: trio.Nursery) -> None:
+        """Have a nursery for programs from now on: an incarnation begins."""
+        self._nursery = nursery
+        self._context = contextvars.copy_context()  # so that no caller's gets into a program
+
+    @property
+    def is_per_turn(self) -> bool:
+        """Whether each program serves one turn only."""
+        return self.starter.driver.process_per_turn
+
+    def living(self) -> Program | None:
+        """The program, if it lives."""
+        program = self.program
+        return None if program is None or program.ended.is_set() else program
+
+    def make(self, turn: int, prompt: str) -> Program:
+        """Prepare a program; nothing runs yet.
+
+        Raises:
+            RunnerError: see `Starter.make_program`.
+        """
+        self.program = program = self.starter.make_program(self.state, turn, prompt, self._happened)
+        return program
+
+    async def start(self, program: Program) -> None:
+        """Give a program its task; it has been started when this returns.
+
+        Raises:
+            AgentUnavailable: it cannot be.
+        """
+        assert self._nursery is not None
+        assert self._context is not None
+        self._context.run(self._nursery.start_soon, self._be_program, program)
+        await program.started.wait()
+        if program.failure is not None:
+            raise program.failure
+        self.state.pid = program.pid
+
+    async def get_ready(self, program: Program) -> bool:
+        """Start a program that lives over many turns; whether a turn can be sent to it."""
+        await self.start(program)
+        with trio.move_on_after(self.ready):
+            await program.ready.wait()
+        if program.conversation.ready and not program.ended.is_set():
+            self.state.step(Input.READY)
+            return True
+        return False
+
+    async def end(self) -> None:
+        """End the program if it lives, politely at first. Shield this, until `bound` at least."""
+        program = self.living()
+        if program is not None:
+            await program.end()
+
+    def bound(self) -> float:
+        """By when, on trio's clock, a turn that is interrupted now and its program have ended."""
+        program = self.program
+        patience = 0.0 if program is None else program.interrupt_patience + program.patience
+        return trio.current_time() + patience + FORCE
+
+    def _happened(self, program: Program, event: Event) -> None:
+        if self.program is program:
+            self.on_event(event)
+
+    async def _be_program(self, program: Program) -> None:
+        self.state.starts += 1
+        try:
+            await program.run()
+        finally:
+            if self.is_per_turn:
+                remove_files(program.launch.files)
+            if self.program is program:
+                self.state.pid = None
+                self.state.step(Input.ENDED)
+                self.on_end()

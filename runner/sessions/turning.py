@@ -1,0 +1,131 @@
+"""Carrying out one turn: a program is had, it gets the prompt, and the turn comes to its end.
+
+A live program is started if there is none, and gets the prompt when it is ready; a per-turn program
+has it from its launch. Whatever ends a turn early is felt as a cancellation, by whoever carries it
+out; then it is put down: interrupted, and if its end is not seen soon, or a tool of it may still be
+at work, the program is ended by the driver's ladder and then by force.
+
+What is not here: whose turn it is and what came of it (actor.py), and what is known of it meanwhile
+(flight.py).
+"""
+
+from __future__ import annotations
+
+import attrs
+import trio
+
+from runner.agents.events import ErrorClass
+from runner.sessions.flight import Flight
+from runner.sessions.keeping import Keeper
+from runner.sessions.phases import Do, Input
+from runner.sessions.private import remove_files
+from runner.sessions.program import Program
+from runner.sessions.state import SessionState
+
+CUT_NOTE = (
+    "(Note: the previous turn was cut off before it had ended; its last command or edit may have"
+    " been carried out only in part.)\n\n"
+)
+
+# How long a per-turn program may stay after its result.
+LINGER = 5.0
+
+
+@attrs.define(eq=False, kw_only=True)
+class Turner:
+    """Who carries out the turns of a session, one at a time."""
+
+    state: SessionState
+    keeper: Keeper
+
+    async def carry_out(self, flight: Flight, prompt: str) -> None:
+        """From the start of a program, if need be, to the end of the turn."""
+        keeper = self.keeper
+        keeper.program = program = keeper.living()
+        if program is not None:
+            flight.start_clock()
+            self._send_prompt(flight, program, prompt)
+            await flight.over.wait()
+            if not flight.died_untaken:
+                await program.sweep()
+                flight.is_clean = True
+                return
+            await program.ended.wait()  # it had died between the turns, and nobody had noticed
+            flight.begin_again()
+        program = await self._start(flight, prompt)
+        await flight.over.wait()
+        if not keeper.is_per_turn:
+            await program.sweep()
+        elif not program.ended.is_set():
+            with trio.move_on_after(LINGER):
+                await program.ended.wait()
+        flight.is_clean = program.ended.is_set() or not keeper.is_per_turn
+
+    def _send_prompt(self, flight: Flight, program: Program, prompt: str) -> None:
+        # one synchronous block: nothing may come between the prompt and what it is known by
+        if self.state.step(Input.TURN) is not Do.SEND:
+            return  # it was cut at the last moment, which is about to be felt
+        record = self.state.record
+        note = CUT_NOTE if record.cut and record.resume and not self.keeper.is_per_turn else ""
+        program.begin_turn()
+        program.conversation.send_turn(flight.send(), note + prompt)
+        program.flush()
+
+    async def _start(self, flight: Flight, prompt: str) -> Program:
+        """Start a program and send it the prompt."""
+        keeper = self.keeper
+        self.state.step(Input.TURN)
+        if keeper.is_per_turn:
+            return await self._start_for_turn(flight, prompt)
+        async with keeper.starter.means.starts:  # the wait for this is not of the turn's time
+            flight.start_clock()
+            program = keeper.make(flight.number, prompt)
+            is_ready = await keeper.get_ready(program)
+        if is_ready:
+            self._send_prompt(flight, program, prompt)
+        else:
+            flight.cut_off(*self._not_ready(program))
+            await trio.lowlevel.checkpoint()  # where that cut is felt
+        return program
+
+    async def _start_for_turn(self, flight: Flight, prompt: str) -> Program:
+        """Start a program that serves this turn only: its launch carries the prompt."""
+        program = self.keeper.make(flight.number, prompt)
+        self.state.step(Input.READY)
+        self._send_prompt(flight, program, prompt)
+        if self.state.is_followed:
+            flight.start_clock()
+            await self.keeper.start(program)
+            return program
+        self.state.starts += 1
+        try:
+            if await program.run_quietly(flight.timeout):
+                flight.time_is_up()
+        finally:
+            remove_files(program.launch.files)
+            flight.process_ended()
+        return program
+
+    def _not_ready(self, program: Program) -> tuple[ErrorClass, str]:
+        if not program.ended.is_set():
+            seconds = self.keeper.ready
+            return ErrorClass.STALLED, f"the program was not ready within {seconds} s"
+        how = f"the program ended with exit code {program.exit_code} before a turn could be sent"
+        stderr = program.tails()[1].strip()
+        return ErrorClass.CRASHED, f"{how}: {stderr}" if stderr else how
+
+    async def put_down(self, flight: Flight) -> None:
+        """Nothing of the turn goes on after this; the caller shields it."""
+        program = self.keeper.living()
+        self.state.step(Input.INTERRUPT)
+        # Not asked again later: claude says that a tool has ended before its processes have.
+        has_tools = flight.has_open_tools
+        if program is not None and flight.is_sent and not flight.over.is_set():
+            program.conversation.interrupt()
+            program.flush()
+            with trio.move_on_after(program.interrupt_patience):
+                await flight.over.wait()
+        if not flight.over.is_set() or has_tools or self.keeper.is_per_turn:
+            await self.keeper.end()
+        elif program is not None:
+            await program.sweep()

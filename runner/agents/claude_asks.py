@@ -1,11 +1,13 @@
-"""What is said to Claude Code, and what it asks for (`can_use_tool`), as an event. Pure.
+"""What is said to Claude Code, and what it asks for, as an event. Pure.
 
-It waits for the answer as long as nobody gives one. Another input can be given to the tool than it
-asked for; a question (`AskUserQuestion`) is answered by an input that has the answers in it.
+It waits for the answer as long as nobody gives one. Another input can be given to a tool
+(`can_use_tool`) than it asked for; a question (`AskUserQuestion`) is answered by an input that has
+the answers in it. An MCP server's form (`elicitation`) is one more kind of question.
 """
 
 from __future__ import annotations
 
+from runner.agents import forms
 from runner.agents.claude_read import Record, version_of
 from runner.agents.events import ApprovalAsked, ApprovalKind, Decision, Question
 from runner.agents.lines import list_of, mapping_of, text_of
@@ -41,8 +43,18 @@ def line(uuid: str, prompt: str, version: str) -> Record:
     }
 
 
-def of_request(number: str, request: Record) -> ApprovalAsked:
-    """The event of a request."""
+def of_request(number: str, request: Record) -> ApprovalAsked | None:
+    """The event of a request; None if it is none that can be decided."""
+    match text_of(request, "subtype"):
+        case "can_use_tool":
+            return _of_tool(number, request)
+        case "elicitation":
+            return _of_form(number, request)
+        case _:
+            return None
+
+
+def _of_tool(number: str, request: Record) -> ApprovalAsked:
     tool, given = text_of(request, "tool_name"), mapping_of(request, "input")
     questions = tuple(_questions(given)) if tool == "AskUserQuestion" else ()
     paths = [text_of(given, key) for key in _PATHS] + [text_of(request, "blocked_path")]
@@ -59,8 +71,22 @@ def of_request(number: str, request: Record) -> ApprovalAsked:
     )
 
 
-def answer(asked: ApprovalAsked, decision: Decision) -> Record:
-    """What the program gets for an answer."""
+def _of_form(number: str, request: Record) -> ApprovalAsked:
+    questions = forms.questions_of(mapping_of(request, "requested_schema"))
+    return ApprovalAsked(
+        id=number,
+        tool=f"mcp__{text_of(request, 'mcp_server_name')}",
+        input=request,
+        kind="question" if questions else "tool",
+        text=text_of(request, "message"),
+        questions=questions,
+    )
+
+
+def answer(request: Record, asked: ApprovalAsked, decision: Decision) -> Record:
+    """What the program gets for an answer to its request."""
+    if text_of(request, "subtype") == "elicitation":
+        return forms.answer(mapping_of(request, "requested_schema"), decision)
     if not decision.allow:
         return {"behavior": "deny", "message": decision.message or "Refused."}
     given = asked.input if decision.input is None else decision.input

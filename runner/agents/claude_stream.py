@@ -72,7 +72,7 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
     setting: Setting
     access: Access  # the agent's own
     _credential: str = attrs.field(default="", init=False)
-    _open: dict[str, ApprovalAsked] = attrs.field(factory=dict, init=False)
+    _open: dict[str, tuple[Record, ApprovalAsked]] = attrs.field(factory=dict, init=False)
     _initialized: bool = attrs.field(default=False, init=False)
     _asked: int = attrs.field(default=0, init=False)
     _cost: float | None = attrs.field(default=None, init=False)  # counted before this turn
@@ -123,9 +123,9 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
 
     def decide(self, approval: str, decision: Decision) -> None:
         """Queue the answer to an `ApprovalAsked`; nothing if it does not wait any more."""
-        asked = self._open.pop(approval, None)
-        if asked is not None:
-            self._answer(approval, "success", response=claude_asks.answer(asked, decision))
+        if approval in self._open:
+            answer = claude_asks.answer(*self._open.pop(approval), decision)
+            self._answer(approval, "success", response=answer)
 
     def _answer(self, number: str, subtype: str, **rest: object) -> None:
         answer = {"request_id": number, "subtype": subtype, **rest}
@@ -255,8 +255,9 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
 
     def _on_request(self, message: Record) -> list[Event] | None:
         request, number = mapping_of(message, "request"), text_of(message, "request_id")
-        if text_of(request, "subtype") == "can_use_tool":
-            self._open[number] = asked = claude_asks.of_request(number, request)
+        asked = claude_asks.of_request(number, request)
+        if asked is not None:
+            self._open[number] = (request, asked)
             return [asked]
         self._answer(number, "error", error="this is not supported here")
         return None

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
+from runner.agents import forms
 from runner.agents.codex_read import Record
 from runner.agents.events import ApprovalAsked, ApprovalKind, Decision, Question
-from runner.agents.lines import decode_value, list_of, mapping_of, text_of
+from runner.agents.lines import list_of, mapping_of, text_of
 
 Answer = Callable[[ApprovalAsked, Decision], Record]
 
@@ -44,27 +45,9 @@ def _permissions(asked: ApprovalAsked, decision: Decision) -> Record:
 
 def _elicited(asked: ApprovalAsked, decision: Decision) -> Record:
     """The answer to an MCP server's question, or to whether one of its tools may be used."""
-    if not decision.allow or (decision.input is not None and not asked.questions):
-        return {"action": "decline", "content": None, "_meta": None}
-    fields = mapping_of(mapping_of(asked.input, "requestedSchema"), "properties")
-    given = {key: _typed(text, mapping_of(fields, key)) for key, text in decision.answers.items()}
-    content = given if decision.input is None else decision.input
-    return {"action": "accept", "content": content, "_meta": None}
-
-
-def _typed(text: str, schema: Record) -> object:
-    """An answer as its schema has it; as the text that it is, if it cannot be that."""
-    kind = text_of(schema, "type")
-    value = decode_value(text.strip().lower().encode("utf-8", "replace"))
-    match kind:
-        case "boolean" if isinstance(value, bool):
-            return value
-        case "integer" | "number" if isinstance(value, (int, float)) and value is not True:
-            return value
-        case "array":
-            return text.split(", ")
-        case _:
-            return text
+    if decision.input is not None and not asked.questions:
+        decision = Decision(allow=False)  # another input than was asked for cannot be given
+    return {**forms.answer(mapping_of(asked.input, "requestedSchema"), decision), "_meta": None}
 
 
 @attrs.frozen
@@ -123,8 +106,7 @@ def _of_elicitation(number: str, params: Record) -> ApprovalAsked:
             input=mapping_of(meta, "tool_params"),
             text=text_of(params, "message"),
         )
-    fields = mapping_of(mapping_of(params, "requestedSchema"), "properties")
-    questions = tuple(_field(name, mapping_of(fields, name)) for name in fields)
+    questions = forms.questions_of(mapping_of(params, "requestedSchema"))
     return ApprovalAsked(
         id=number,
         tool=f"mcp__{server}",
@@ -132,19 +114,6 @@ def _of_elicitation(number: str, params: Record) -> ApprovalAsked:
         kind="question" if questions else "tool",
         text=text_of(params, "message"),
         questions=questions,
-    )
-
-
-def _field(name: str, schema: Record) -> Question:
-    """A field of a form, as a question."""
-    items = mapping_of(schema, "items") if text_of(schema, "type") == "array" else schema
-    options = tuple(each for each in list_of(items, "enum") if isinstance(each, str))
-    return Question(
-        id=name,
-        text=text_of(schema, "description") or text_of(schema, "title") or name,
-        options=options,
-        is_open=not options,
-        is_several=items is not schema,
     )
 
 

@@ -220,9 +220,14 @@ def test_codex_begins_a_fork_from_copies_of_all_that_its_origin_had():
 # ---------------------------------------------------------------- claude: what it asks
 
 
+TOOL = {"subtype": "can_use_tool", "blocked_path": "/b"}
+
+
 def asked_by_claude(tool, **given) -> ApprovalAsked:
     """The event of a request for a tool."""
-    return claude_asks.of_request("1", {"tool_name": tool, "input": given, "blocked_path": "/b"})
+    asked = claude_asks.of_request("1", {**TOOL, "tool_name": tool, "input": given})
+    assert asked is not None
+    return asked
 
 
 @pytest.mark.parametrize(
@@ -246,7 +251,7 @@ def test_what_claude_gets_for_an_answer():
     asked = asked_by_claude("Bash", command="rm x")
 
     def answer(**fields):
-        return claude_asks.answer(asked, Decision(**fields))
+        return claude_asks.answer(TOOL, asked, Decision(**fields))
 
     assert answer(allow=True) == {"behavior": "allow", "updatedInput": {"command": "rm x"}}
     assert answer(allow=True, input={"command": "ls"})["updatedInput"] == {"command": "ls"}
@@ -263,8 +268,22 @@ def test_a_question_of_claude_may_have_several_answers():
     assert asked.questions == (
         Question(id="Which?", text="Which?", options=("a", "b"), is_several=True),
     )
-    answer = claude_asks.answer(asked, Decision(allow=True, answers={"Which?": "a, b"}))
+    answer = claude_asks.answer(TOOL, asked, Decision(allow=True, answers={"Which?": "a, b"}))
     assert answer["updatedInput"]["answers"] == {"Which?": "a, b"}
+
+
+def test_a_form_of_an_mcp_server_comes_through_claude():
+    schema = {"properties": {"n": {"type": "integer"}}}
+    form = {"subtype": "elicitation", "mcp_server_name": "s", "message": "How many?"}
+    request = {**form, "requested_schema": schema}
+    asked = claude_asks.of_request("1", request)
+
+    assert (asked.tool, asked.kind, asked.text) == ("mcp__s", "question", "How many?")
+    assert claude_asks.of_request("1", form).kind == "tool"
+    decision = Decision(allow=True, answers={"n": "3"})
+    assert claude_asks.answer(request, asked, decision) == {"action": "accept", "content": {"n": 3}}
+    refused = claude_asks.answer(request, asked, attrs.evolve(decision, allow=False))
+    assert refused == {"action": "decline", "content": None}
 
 
 # ---------------------------------------------------------------- codex: what it asks

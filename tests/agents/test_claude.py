@@ -529,7 +529,7 @@ def test_any_other_question_is_answered_too():
     pair = Pair()
 
     assert (
-        pair.says("control_request", request_id="r8", request={"subtype": "elicitation"})[0].kind
+        pair.says("control_request", request_id="r8", request={"subtype": "mcp_message"})[0].kind
         == "control_request"
     )
     assert pair.sent()[0]["response"] == {

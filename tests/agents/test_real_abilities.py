@@ -369,6 +369,37 @@ def test_where_somebody_decides_a_servers_tool_is_asked_for(kind, make_driver, s
     assert [result.text for result in of(program, ToolResult)] == ["HEY"]
 
 
+FORM = SERVER.replace(
+    "for line in sys.stdin:",
+    """for line in sys.stdin:
+    if '"elicitation/create"' not in line and '"tools/call"' in line:
+        form = {"type": "object", "properties": {"n": {"type": "integer"}}}
+        given = {"message": "How many?", "requestedSchema": form}
+        asking = {"jsonrpc": "2.0", "id": 99, "method": "elicitation/create", "params": given}
+        print(json.dumps(asking), flush=True)
+        answer = json.loads(sys.stdin.readline())["result"]
+        os.environ["MARK"] = " {action} {content[n]}".format(**answer)
+""",
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_form_of_a_server_is_a_question(kind, make_driver, start, tmp_path):
+    (tmp_path / "server.py").write_text(FORM)
+    command = (sys.executable, str(tmp_path / "server.py"))
+    program = start(
+        make_driver(kind, "read-only"),
+        servers=(McpServer(name="probe", command=command),),
+        approvals=True,
+    )
+    program.decision = lambda _asked: Decision(allow=True, answers={"n": "3"})
+    program.turn(shout(kind))
+
+    tool, form = of(program, ApprovalAsked)
+    assert (tool.kind, form.kind, form.text) == ("tool", "question", "How many?")
+    assert [result.text for result in of(program, ToolResult)] == ["HEY accept 3"]
+
+
 # ---------------------------------------------------------------- credentials
 
 

@@ -3,7 +3,8 @@
 Model. A file is seen as a size and a way to read pieces of it. Counting its lines once leaves a
 `LineIndex`: for every so many bytes, how many lines end before them. With it a window is found by
 one search in the index and one piece of the file. `LineIndexes` keeps them while their files are
-unchanged (device, inode, size, times), bounded in number and in size.
+unchanged (device, inode, size, times), bounded in number and in size; not of a file that changed
+within the last `TICK`: another change may get the same time, and would not be seen.
 
 Lines end in LF. What is longer than asked for is cut where a UTF-8 character ends. A file that
 changes while it is read gives what stands there; its index is not kept then.
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from array import array
 from bisect import bisect_left
 from collections import OrderedDict
@@ -31,6 +33,7 @@ GRAIN = 64 * 1024  # bytes between two marks, and of a piece that is looked thro
 PIECE = 2 << 20  # bytes that are read to be counted; with less, threads hand over too often
 MOST_MARKS = 1 << 16  # of one file: half a megabyte; for larger ones the grain is coarser
 MOST_FILES = 64
+TICK = 20_000_000  # ns; the times of files go by the kernel's tick: 10 ms at most (CONFIG_HZ=100)
 
 Take: TypeAlias = Callable[[int, int], bytes]  # count, offset -> bytes; fewer only at the end
 Key: TypeAlias = tuple[int, int, int, int, int]
@@ -127,17 +130,25 @@ class LineIndexes:
         """The index of an open file, counted if it is not known."""
         found = self.known(status)
         if found is None:
+            settled = is_settled(fd, status)
             found = index_of(lambda count, offset: os.pread(fd, count, offset), status.st_size)
-            self.keep(fd, status, found)
+            if settled:
+                self.keep(fd, status, found)
         return found
 
     def keep(self, fd: int, status: os.stat_result, index: LineIndex) -> None:
-        """Keep the index of an open file, if that is what it was when it was counted."""
+        """Keep the index of an open file that was settled, if it has not changed since."""
         if _key(os.fstat(fd)) == _key(status):
             with self._lock:
                 self._kept[_key(status)] = index
                 while len(self._kept) > MOST_FILES:
                     self._kept.popitem(last=False)
+
+
+def is_settled(fd: int, status: os.stat_result) -> bool:
+    """Whether every change of an open file from now on will be seen in its times."""
+    now = time.time_ns()
+    return _key(os.fstat(fd)) == _key(status) and now - status.st_ctime_ns > TICK
 
 
 def _key(status: os.stat_result) -> Key:

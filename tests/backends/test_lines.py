@@ -73,6 +73,14 @@ def test_no_character_is_cut_in_two(text):
     assert whole_characters(b"") == b""
 
 
+def settle(path):
+    """Wait until a change of a file would be seen in its times: some milliseconds."""
+    fd = os.open(path, os.O_RDONLY)
+    while not lines.is_settled(fd, os.fstat(fd)):
+        pass
+    os.close(fd)
+
+
 def test_an_index_is_kept_while_its_file_is_unchanged(tmp_path, monkeypatch):
     counted = []
     count = lines.index_of
@@ -83,6 +91,7 @@ def test_an_index_is_kept_while_its_file_is_unchanged(tmp_path, monkeypatch):
         (tmp_path / str(number)).write_bytes(b"line\n" * (number + 1))
 
     def ask(number):
+        settle(tmp_path / str(number))
         fd = os.open(tmp_path / str(number), os.O_RDONLY)
         try:
             return indexes.of(fd, os.fstat(fd)).total
@@ -108,10 +117,23 @@ def test_a_file_that_changes_while_it_is_counted_leaves_no_index(tmp_path):
     fd = os.open(path, os.O_RDWR)
     before = os.fstat(fd)
     os.pwrite(fd, b"more\n", 500)
+    settle(path)
     indexes.of(fd, before)
     os.close(fd)
 
     assert len(indexes) == 0
+
+
+def test_a_file_that_may_change_again_within_the_tick_leaves_no_index(tmp_path, monkeypatch):
+    path = tmp_path / "f"
+    path.write_bytes(b"one\ntwo\n")
+    changed = path.stat().st_ctime_ns
+    indexes = LineIndexes()
+    for later, kept in ((0, 0), (10_000_000, 0), (30_000_000, 1)):
+        monkeypatch.setattr(lines.time, "time_ns", lambda later=later: changed + later)
+        with path.open("rb") as file:
+            assert indexes.of(file.fileno(), os.fstat(file.fileno())).total == 2
+        assert len(indexes) == kept
 
 
 def test_a_file_that_shrinks_while_it_is_read_gives_what_is_there():
@@ -135,6 +157,7 @@ def huge(root):
     with (root / "huge").open("wb") as file:
         for _ in range(64):
             file.write(block)
+    settle(root / "huge")
     return "huge"
 
 

@@ -55,12 +55,14 @@ async def read_lines(place: Place, message: m.ReadLines) -> m.Lines:
 
 async def _counted(place: Place, fd: int, status: os.stat_result) -> LineIndex:
     """The index of a large file, counted by two threads."""
+    settled = lines.is_settled(fd, status)
     counting = Counting(lambda count, offset: os.pread(fd, count, offset), status.st_size)
     async with trio.open_nursery() as nursery:
         for _ in range(2):
             nursery.start_soon(in_thread, counting.work)
     index = counting.index()
-    place.indexes.keep(fd, status, index)
+    if settled:
+        place.indexes.keep(fd, status, index)
     return index
 
 

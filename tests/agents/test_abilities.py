@@ -8,7 +8,7 @@ import json
 import attrs
 import pytest
 
-from runner.agents import claude_asks, codex_asks
+from runner.agents import claude_asks, claude_read, codex_asks
 from runner.agents.claude import ClaudeDriver
 from runner.agents.codex import CodexDriver
 from runner.agents.codex_read import credential_of, of_completed
@@ -462,6 +462,22 @@ def test_codex_says_which_files_it_changed():
         FileChange(path="/e", kind="created"),
     ]
     assert len(of_completed({**item, "status": "declined"})) == 1
+
+
+@pytest.mark.parametrize(
+    ("account", "word"),  # both versions, with these variables set
+    [
+        ({"tokenSource": "none", "apiKeySource": "ANTHROPIC_API_KEY"}, "ANTHROPIC_API_KEY"),
+        ({"tokenSource": "CLAUDE_CODE_OAUTH_TOKEN"}, "CLAUDE_CODE_OAUTH_TOKEN"),
+        (
+            {"tokenSource": "CLAUDE_CODE_OAUTH_TOKEN", "apiKeySource": "ANTHROPIC_API_KEY"},
+            "ANTHROPIC_API_KEY",
+        ),
+        ({"tokenSource": "none"}, ""),
+    ],
+)
+def test_claude_says_which_credential_it_uses(account, word):
+    assert claude_read.credential_of(account) == word
 
 
 def test_codex_says_which_account_it_uses():

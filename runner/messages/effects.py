@@ -10,6 +10,14 @@ from runner.messages.answers import Stored
 from runner.messages.message import Message
 
 
+def _as_bytes(value: str | bytes) -> bytes:
+    """The bytes of a text; what has none stays as it is, and is refused where it is used."""
+    try:
+        return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+    except UnicodeEncodeError:
+        return value  # type: ignore[return-value]
+
+
 @attrs.frozen(kw_only=True)
 class Write(Message[None]):
     """Replace a file's content whole, or make the file; parents are made.
@@ -35,14 +43,14 @@ class Append(Message[None]):
 
 @attrs.frozen(kw_only=True)
 class Replacement:
-    """An exact piece of a file, and what it becomes.
+    """An exact piece of a file, and what it becomes: bytes, or text, which is UTF-8.
 
     Attributes:
         replace_all: whether it may stand there more than once.
     """
 
-    old: bytes
-    new: bytes
+    old: bytes = attrs.field(converter=_as_bytes)
+    new: bytes = attrs.field(converter=_as_bytes)
     replace_all: bool = False
 
 
@@ -69,13 +77,13 @@ class LineChange:
         first_hash: its `line_hash`.
         last: the number of the last line that is replaced; None = the first is the only one.
         last_hash: its `line_hash`.
-        text: what stands there instead; b"" takes the lines out.
+        text: what stands there instead, bytes or UTF-8 text; nothing takes the lines out.
         after: put `text` after the first line and replace nothing.
     """
 
     first: int
     first_hash: str
-    text: bytes
+    text: bytes = attrs.field(converter=_as_bytes)
     last: int | None = None
     last_hash: str | None = None
     after: bool = False

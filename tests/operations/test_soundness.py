@@ -15,6 +15,7 @@ from runner.backends.local import LocalBackend
 from runner.backends.memory import MemoryBackend
 from runner.errors import ConfigError, DecodeFailed, InvalidArgument, InvalidPath
 from runner.operations import soundness
+from runner.operations.hashlines import line_hash
 from runner.operations.soundness import require_sound
 
 OPERATIONS = typing.get_args(m.Operation)
@@ -50,7 +51,7 @@ def test_every_field_of_every_operation_is_looked_at(kind):
         ),
         (m.Upload(files=(("a", "b"),)), r"it must be a list, each of it \(text, bytes\)"),
         (m.Upload(files=(("a",),)), "it must be a list"),
-        (m.Edit(path="a", replacements=(m.Replacement(old="a", new=b""),)), "a Replacement with"),
+        (m.Edit(path="a", replacements=(m.Replacement(old=3, new=b""),)), "a Replacement with"),
         (m.EditLines(path="a", changes=(attrs.evolve(LINE, first="1"),)), "a LineChange with"),
         (m.Batch(effects=(m.Read(path="a"),)), "it must be a list, each of it a Write with"),
         (m.Batch(effects=(m.Write(path="a", content="x"),)), "it must be a list"),
@@ -242,3 +243,14 @@ def test_memory_begins_with_paths_and_contents():
             MemoryBackend(files)
     with pytest.raises(InvalidArgument, match="content is 5"):
         MemoryBackend({"a": 5})
+
+
+async def test_pieces_of_several_edits_may_be_text():
+    files = MemoryBackend({"a": "größe 1\nzwei\n"})
+    pieces = [m.Replacement(old="größe", new="Größe"), m.Replacement(old=b"1", new="2")]
+    assert await files.edit_many("a", pieces) == 2
+    hashed = line_hash(b"zwei")
+    await files.edit_lines("a", [m.LineChange(first=2, first_hash=hashed, text="drei\n")])
+    assert await files.read("a") == "Größe 2\ndrei\n"
+    with pytest.raises(InvalidArgument, match="a Replacement with"):
+        await files.edit_many("a", [m.Replacement(old="\ud800", new="")])

@@ -285,6 +285,10 @@ class RemoteProtocolError(AgentError):
     """The agent program said something that its protocol does not allow: its fault."""
 
 
+class SessionBusy(AgentError):
+    """A turn is in flight, or waits, and was not to be waited for; nothing was done."""
+
+
 class SessionClosed(AgentError):
     """The session has been closed."""
 

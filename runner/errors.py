@@ -293,6 +293,10 @@ class SessionClosed(AgentError):
     """The session has been closed."""
 
 
+class SessionOwned(AgentError):
+    """Another process, or another handle of this one, owns the session: nothing was done."""
+
+
 # ---------------------------------------------------------------- files and values from users
 
 

@@ -51,6 +51,7 @@ from runner.scopes.reaching import reaching
 from runner.scopes.safety import Lint, OnDangerous, Policy
 from runner.scopes.scope import Asker, Ground, Scope
 from runner.scopes.worker import WorkerAsker
+from runner.sessions.ledger import SessionLedger, ledger_of
 from runner.sessions.making import Sessions
 from runner.sessions.passing import sweep_passing
 from runner.sessions.session import Session
@@ -273,6 +274,7 @@ async def open_runner(
     home = _home(state or options.state)
     marker = _mark(home)
     host = ProcessHost(run_id=marker.run_id)
+    ledger = SessionLedger(ledger_of(home))
     try:
         async with (
             open_supervisor(name="workers", grace=options.grace) as workers,
@@ -280,11 +282,12 @@ async def open_runner(
                 name="sessions", grace=options.grace, max_children=options.max_sessions or None
             ) as sessions,
         ):
-            making = Sessions(sessions, host, home)
+            making = Sessions(sessions, host, home, ledger=ledger)
             yield Runner(options, home, host, workers, sessions, making)
     finally:
         with trio.CancelScope(shield=True):  # bounded by the host itself
             await host.aclose()
+        ledger.close()
         marker.close()
         sweep_passing(home)
 

@@ -18,16 +18,19 @@ import os
 import re
 import signal
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from types import MappingProxyType
 
 from runner.errors import ConfigError
 from runner.processes.tree import PROC, read_stat
 
 TAG = "RUNNER_RUN"
 KEEPER_TAG = "RUNNER_KEEPER"
+SESSION_TAG = "RUNNER_SESSION"
 RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 PATIENCE = 5.0
+NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 
 def check_run_id(run_id: str) -> str:
@@ -69,8 +72,10 @@ def _is_below(pid: int, ancestors: Collection[int | None]) -> bool | None:
     return False
 
 
-def _end_tagged(pid: int, run_id: str, spare: Collection[int | None]) -> bool:
-    """End a process if it has the tag; whether it, or what is below it, may still be there.
+def _end_tagged(
+    pid: int, run_id: str, spare: Collection[int | None], tags: Mapping[str, str]
+) -> bool:
+    """End a process if it has the tags; whether it, or what is below it, may still be there.
 
     A keeper or guardian is made to go on: it may have been stopped, and ends more than we can find.
     """
@@ -83,6 +88,8 @@ def _end_tagged(pid: int, run_id: str, spare: Collection[int | None]) -> bool:
                 if f"\0{KEEPER_TAG}={run_id}\0".encode() in environ:
                     signal.pidfd_send_signal(fd, signal.SIGCONT)
                 return False
+            if any(f"\0{name}={value}\0".encode() not in environ for name, value in tags.items()):
+                return False
             spared = _is_below(pid, spare) if spare else False
             if spared is False:
                 signal.pidfd_send_signal(fd, signal.SIGKILL)
@@ -91,12 +98,15 @@ def _end_tagged(pid: int, run_id: str, spare: Collection[int | None]) -> bool:
         return False
 
 
-def sweep_run(run_id: str, spare: Collection[int | None] = ()) -> int:
+def sweep_run(
+    run_id: str, spare: Collection[int | None] = (), *, tags: Mapping[str, str] = NO_TAGS
+) -> int:
     """End every process that carries the tag of a run; returns when none is left.
 
     Args:
         run_id: whose processes.
         spare: pids whose descendants are left alone.
+        tags: variables that they must have in their environment as well.
 
     Returns:
         How many were ended.
@@ -109,7 +119,9 @@ def sweep_run(run_id: str, spare: Collection[int | None] = ()) -> int:
             pids = [int(name) for name in os.listdir(PROC) if name.isdigit()]
         except OSError:  # there is no such thing here
             break
-        found = {pid for pid in pids if pid != os.getpid() and _end_tagged(pid, run_id, spare)}
+        found = {
+            pid for pid in pids if pid != os.getpid() and _end_tagged(pid, run_id, spare, tags)
+        }
         if not found:
             break
         ended |= found

@@ -22,6 +22,8 @@ from runner.processes.host import ProcessHost
 from runner.sessions.actor import SessionActor
 from runner.sessions.changes import DEFAULT_IGNORE, Scanner
 from runner.sessions.keeping import READY
+from runner.sessions.ledger import SessionLedger, ledger_of
+from runner.sessions.opening import make_setup
 from runner.sessions.passing import passing_name
 from runner.sessions.session import Session
 from runner.sessions.starting import Means, Starter
@@ -38,12 +40,16 @@ class Sessions:
     Attributes:
         state: below it, in `sessions/<id>/`, is what is kept of each session.
         means: what they share; by default a start per core at a time, and two scans.
+        ledger: of the sessions that are kept.
     """
 
     supervisor: Supervisor
     host: ProcessHost
     state: str
     environ: Mapping[str, str] = attrs.field(factory=lambda: dict(os.environ))
+    ledger: SessionLedger = attrs.field(
+        default=attrs.Factory(lambda self: SessionLedger(ledger_of(self.state)), takes_self=True)
+    )
     means: Means = attrs.field(init=False)
     _serial: Iterator[int] = attrs.field(factory=itertools.count)
     _spare: list[SessionActor] = attrs.field(factory=list)
@@ -111,7 +117,10 @@ class Sessions:
         )
         scanner = Scanner(directory, self.means.scans, ignore)
         if durable or not used.process_per_turn:
-            state = self._make_state(name, used, directory, durable=durable)
+            setup = ""
+            if durable:
+                setup = make_setup(record if driver is None else None, env or {}, isolation)
+            state = self._make_state(name, used, directory, setup, durable=durable)
             actor = SessionActor(
                 state=state, starter=starter, scanner=scanner, idle_after=idle_after, ready=ready
             )
@@ -121,16 +130,16 @@ class Sessions:
         return Session(self.supervisor, actor.spec, actor.state, timeout=timeout, pass_on=pass_on)
 
     def _make_state(
-        self, name: str, driver: Driver, directory: str, *, durable: bool
+        self, name: str, driver: Driver, directory: str, setup: str, *, durable: bool
     ) -> SessionState:
-        serial = next(self._serial)
-        private = self._private(name if durable else passing_name(self.host.run_id, serial))
+        serial, run = next(self._serial), self.host.run_id
+        private = self._private(name if durable else passing_name(run, serial))
         return SessionState(
             id=name,
             agent=driver.name,
             directory=directory,
             private=private,
-            store=Store(private) if durable else None,
+            store=Store(name, private, self.ledger, run, setup) if durable else None,
             key=("session", name) if durable else ("session", name, serial),
         )
 

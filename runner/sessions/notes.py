@@ -11,10 +11,15 @@ from contextlib import suppress
 import attrs
 
 from runner.agents.events import ConversationStarted, ErrorClass, Event, Text
-from runner.errors import AgentError
+from runner.errors import LedgerError
 from runner.sessions.flight import Flight
+from runner.sessions.record import Record
 from runner.sessions.state import SessionState
+from runner.sessions.store import Store
 from runner.sessions.turn import SessionEvent, Turn
+
+# What the ledger keeps of a sentence about an error: programs may say much.
+ERROR_LIMIT = 4000
 
 
 @attrs.define(eq=False)
@@ -27,13 +32,14 @@ class Notes:
         """A turn is about to begin.
 
         Raises:
-            AgentError: it must not, as that could not be written.
+            LedgerError: it must not, as that could not be written.
         """
         record, store = self.state.record, self.state.store
         record.turns = record.in_flight = flight.number
         try:
-            self.state.save()
-        except AgentError:
+            if store is not None:
+                store.begin_turn(record, prompt)
+        except LedgerError:
             record.turns, record.in_flight = flight.number - 1, 0
             raise
         if store is not None:
@@ -48,10 +54,15 @@ class Notes:
             self._conversation(flight, event)
         if flight is not None:
             flight.take(event)
+        cursor = 0
+        if state.store is not None:
+            # one synchronous block with what follows: who reads up to here gets the rest from there
+            if isinstance(event, Text) and event.partial:
+                cursor = state.store.transcript.cursor
+            else:
+                cursor = state.store.note(turn=number, event=type(event).__name__, data=event)
         if state.followers:
-            state.followers.publish(SessionEvent(turn=number, event=event))
-        if state.store is not None and not (isinstance(event, Text) and event.partial):
-            state.store.note(turn=number, event=type(event).__name__, data=event)
+            state.followers.publish(SessionEvent(turn=number, event=event, cursor=cursor))
 
     def over(self, flight: Flight) -> None:
         """A turn is over; its answer is made afterwards."""
@@ -59,15 +70,18 @@ class Notes:
         record.in_flight = 0
         if flight.never_began:
             record.turns = flight.number - 1
-        elif not (flight.is_taken or record.last_good):
+        elif flight.is_taken:
+            record.context = False
+        elif not record.last_good:
             # It may be that the program has kept nothing of it, and nothing good was in it.
             record.resume = False
         if flight.is_sent and not flight.never_began:
             record.cut = flight.was_cut_off
         if flight.is_ok:
             record.last_good = flight.number
-        with suppress(AgentError):  # the turn was carried out: its answer counts more
-            self.state.save()
+        if self.state.store is not None:
+            with suppress(LedgerError):  # the turn was carried out: its answer counts more
+                _end_turn(self.state.store, record, flight)
 
     def answered(self, turn: Turn) -> None:
         """A turn has its answer."""
@@ -87,6 +101,20 @@ class Notes:
             record.program_version = event.version or record.program_version
             try:
                 self.state.save()
-            except AgentError as exc:
+            except LedgerError as exc:
                 if flight is not None:
                     flight.cut_off(ErrorClass.FAILED, str(exc))
+
+
+def _end_turn(store: Store, record: Record, flight: Flight) -> None:
+    error, text = flight.error()
+    ended, usage = flight.ended, flight.usage
+    store.ledger.end_turn(
+        record,
+        flight.number,
+        "" if flight.never_began else "ok" if error is None else error.value,
+        error_text=text[:ERROR_LIMIT],
+        marker="" if ended is None else ended.marker,
+        tokens=usage.input_tokens + usage.cached_tokens + usage.output_tokens,
+        cost_usd=None if ended is None else ended.cost_usd,
+    )

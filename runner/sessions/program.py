@@ -39,6 +39,14 @@ QUIET = 128 << 20
 KILLED = -int(signal.SIGKILL)
 
 
+def ignore_pid(pid: int) -> None:
+    """Nobody wants to know."""
+
+
+def ignore_end() -> None:
+    """Nobody wants to know."""
+
+
 @attrs.define(eq=False, kw_only=True)
 class Program:
     """A process, from before its start until nothing is left of it.
@@ -48,6 +56,8 @@ class Program:
         decided: told what the network's proxy decides.
         on_event: gets this and everything that the program says, in order; must not wait. It does
             not know this by itself: a cycle for every turn is much to collect.
+        on_started: gets the pid of what was started.
+        on_gone: told that nothing is left of it, or was ever started.
         started: it runs, or could not be started: then `failure` says why.
         ready: a turn can be sent; or it has ended.
         ended: it and all that it started are gone.
@@ -62,6 +72,8 @@ class Program:
     env: Mapping[str, str]
     conversation: Conversation
     on_event: Callable[[Program, Event], None]
+    on_started: Callable[[int], None] = ignore_pid
+    on_gone: Callable[[], None] = ignore_end
     isolation: Isolation | None = None
     decided: Decided | None = None
     started: trio.Event = attrs.field(factory=trio.Event)
@@ -95,6 +107,7 @@ class Program:
                     decided=self.decided,
                 ) as process:
                     self._process = process
+                    self.on_started(process.pid)
                     self.in_force = process.isolation
                     self.started.set()
                     await self._serve(process)
@@ -103,6 +116,7 @@ class Program:
             self.failure.__cause__ = exc
         finally:
             # one synchronous block: whoever waits for any of these finds all of them
+            self.on_gone()
             try:
                 if self._process is not None:
                     if self.exit_code is None:

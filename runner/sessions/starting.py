@@ -20,8 +20,9 @@ from runner.messages import Isolation
 from runner.messages.isolation import Decided
 from runner.processes.environment import base_environment
 from runner.processes.host import ProcessHost
+from runner.processes.sweep import SESSION_TAG
 from runner.sessions.private import copy_files, make_private, seed, write_files
-from runner.sessions.program import Program
+from runner.sessions.program import Program, ignore_end, ignore_pid
 from runner.sessions.state import SessionState
 
 
@@ -80,6 +81,7 @@ class Starter:
             AgentUnavailable: there is no such program.
             AgentError: the private directory cannot be used.
             ConfigError: the prompt cannot be given to the program.
+            LedgerError: that it is about to be started cannot be written.
         """
         driver, record = self.driver, state.record
         if not driver.process_per_turn and not record.resume:
@@ -96,7 +98,14 @@ class Starter:
         )
         launch = driver.launch(setting)
         env = self.means.environment(launch.pass_env, {**self.env, **dict(launch.env)})
+        on_started, on_gone = ignore_pid, ignore_end
+        if state.store is not None:
+            env[SESSION_TAG] = state.id  # by which whoever comes after us finds what we leave
+            on_started, on_gone = state.store.set_pid, state.store.end_process
         self._prepare(state.private, launch, env)
+        if state.store is not None:
+            record.program = launch.argv[0]
+            state.store.begin_process()
         return Program(
             host=self.means.host,
             launch=launch,
@@ -105,6 +114,8 @@ class Starter:
             env=env,
             conversation=driver.conversation(setting),
             on_event=on_event,
+            on_started=on_started,
+            on_gone=on_gone,
             isolation=self._isolation(state.private),
             decided=self.decided,
         )

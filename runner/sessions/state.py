@@ -12,11 +12,12 @@ from collections.abc import Hashable
 import attrs
 
 from runner.agents.events import Usage
-from runner.errors import AgentError
+from runner.errors import AgentError, SessionClosed
 from runner.sessions import phases
 from runner.sessions.followers import Followers
 from runner.sessions.phases import Do, Input, Phase
-from runner.sessions.store import Record, Store
+from runner.sessions.record import Record
+from runner.sessions.store import Store
 from runner.sessions.turn import Turn
 
 _CLOSED = frozenset({Phase.CLOSING, Phase.CLOSED})
@@ -87,13 +88,16 @@ class SessionState:
         """What is known of the conversation; read from the store at first use.
 
         Raises:
-            AgentError: another owner, another directory, another agent, or it cannot be read.
+            AgentError: another owner, another directory, another agent, or it was closed for good.
+            LedgerError: it cannot be read.
         """
         if self._record is None:
             self._record = self._load() or Record(
                 id=self.id,
                 agent=self.agent,
                 directory=self.directory,
+                private=self.private,
+                setup="" if self.store is None else self.store.setup,
                 conversation=str(uuid.uuid4()),
             )
             if self._record.resume:
@@ -157,7 +161,7 @@ class SessionState:
         ):
             if asked != found:
                 raise AgentError(f"the session {self.id!r} is of {what} {found!r}, not {asked!r}")
-        if record.in_flight:  # whoever carried that turn out was killed in it
-            record.in_flight = 0
-            record.cut = True
+        if record.standing == "closed":
+            raise SessionClosed(f"the session {self.id!r} was closed")
+        self.store.recover(record)
         return record

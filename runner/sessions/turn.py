@@ -104,7 +104,10 @@ class SessionEvent:
 
     Attributes:
         turn: the number of the turn in which it happened; 0 if it was outside of any.
+        cursor: where it stands in the session's transcript: `Session.events(since=cursor)` goes on
+            after it. 0 if there is no transcript.
     """
 
     turn: int
     event: Event
+    cursor: int = 0

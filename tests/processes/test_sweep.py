@@ -70,6 +70,24 @@ def test_what_is_below_a_spared_process_is_left_alone(spawn: Spawn, token: str) 
     assert sweep_run("run-" + token, spare={None, 999999999}) == 1
 
 
+def test_of_a_run_only_what_has_the_other_tags_as_well_may_be_ended(
+    spawn: Spawn, token: str
+) -> None:
+    run = "run-" + token
+    mine, other, none = (
+        spawn(run, f"export RUNNER_SESSION={session};" if session else "")
+        for session in ("a.b", "a.bc", "")
+    )
+    mine_too = spawn(run, f"env RUNNER_SESSION=a.b sleep {token} &")
+
+    tags = {"RUNNER_SESSION": "a.b"}
+    sweep_run(run, tags=tags)
+    assert -9 == mine.wait(10)
+    assert [None, None, None] == [process.poll() for process in (other, none, mine_too)]
+    assert sweep_run(run, tags=tags) == 0
+    assert sweep_run(run) == 3
+
+
 def test_we_are_never_swept_ourselves(token: str) -> None:
     run = "run-" + token
     script = f"from runner.processes.sweep import sweep_run; print(sweep_run({run!r}))"

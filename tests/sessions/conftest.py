@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import attrs
@@ -323,8 +323,10 @@ def work(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def sessions(supervisor: Supervisor, host: ProcessHost, state: Path) -> Sessions:
-    return Sessions(supervisor, host, str(state))
+def sessions(supervisor: Supervisor, host: ProcessHost, state: Path) -> Iterator[Sessions]:
+    sessions = Sessions(supervisor, host, str(state))
+    yield sessions
+    sessions.ledger.close()
 
 
 @pytest.fixture

@@ -467,7 +467,6 @@ async def test_what_the_program_finds_is_its_owners_only(make: Make, state: Path
         "config/deep/fake.toml": 0o600,
         "home": 0o700,
         "lock": 0o600,
-        "session.json": 0o600,
         "transcript.jsonl": 0o600,
     } == modes
 

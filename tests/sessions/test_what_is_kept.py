@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import json
 import os
 import resource
+import sqlite3
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
@@ -17,13 +18,23 @@ import trio
 from runner.actors.supervisor import Supervisor, open_supervisor
 from runner.agents.driver import ClaudeAgent, CodexAgent, ShellAgent
 from runner.agents.events import ErrorClass, Raw, ToolCall
-from runner.errors import ActorCrashed, AgentError, SessionClosed, SupervisorClosed
+from runner.errors import (
+    ActorCrashed,
+    AgentError,
+    LedgerError,
+    SessionClosed,
+    SessionOwned,
+    SupervisorClosed,
+)
 from runner.processes.host import ProcessHost
 from runner.sessions import store as store_module
+from runner.sessions.ledger import SessionLedger, ledger_of
 from runner.sessions.making import Sessions
 from runner.sessions.private import seed, write_files
+from runner.sessions.record import Record
 from runner.sessions.session import Session
-from runner.sessions.store import RAW_LIMIT, Record, Store
+from runner.sessions.store import Store, owner_of
+from runner.sessions.transcript import RAW_LIMIT
 from runner.sessions.turning import CUT_NOTE
 
 Make = Callable[..., Session]
@@ -40,14 +51,34 @@ def make(sessions: Sessions, work: Path, fake: Callable[..., object]) -> Make:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(str(tmp_path / "sessions" / "one"))
+    ledger = SessionLedger(ledger_of(str(tmp_path)))
+    store = Store("one", str(tmp_path / "sessions" / "one"), ledger)
     store.claim()
     yield store
     store.close()
+    ledger.close()
 
 
 def a_record(**changes: object) -> Record:
     return Record(id="one", agent="fake", directory="/w", conversation="c", **changes)
+
+
+def kept(state: Path) -> Record:
+    """What the ledger knows of the session, to whoever looks from elsewhere."""
+    ledger = SessionLedger(ledger_of(str(state)))
+    try:
+        record = ledger.load("mine")
+    finally:
+        ledger.close()
+    assert record is not None
+    return record
+
+
+def change(state: Path, **columns: object) -> None:
+    """Change the ledger's row of the session behind its back."""
+    with contextlib.closing(sqlite3.connect(ledger_of(str(state)))) as connection, connection:
+        for name, value in columns.items():
+            connection.execute(f"UPDATE sessions SET {name} = ?", (value,))
 
 
 def read_transcript(state: Path) -> list[dict[str, object]]:
@@ -68,21 +99,23 @@ async def test_a_session_opened_again_goes_on_with_the_conversation(make: Make) 
 async def test_a_session_that_is_open_has_one_owner(make: Make, state: Path) -> None:
     async with make() as session:
         await session.send("say one")
-        with pytest.raises(AgentError, match=f"'mine' is open already, by process {os.getpid()}"):
+        assert f"process {os.getpid()}" == owner_of(str(state / "sessions" / "mine"))
+        with pytest.raises(SessionOwned, match=f"'mine' is open already, by process {os.getpid()}"):
             async with make():
                 pass
         with pytest.raises(AgentError, match="open already"):
             await make().send("say two")
         other = (
-            "import sys; from runner.sessions.store import Store\n"
-            f"Store({str(state / 'sessions' / 'mine')!r}).claim()"
+            "from runner.sessions.store import Store\n"
+            f"Store('mine', {str(state / 'sessions' / 'mine')!r}, None).claim()"
         )
         done = await trio.run_process(
             [sys.executable, "-c", other], check=False, capture_stderr=True
         )
 
-    assert b"AgentError" in done.stderr
+    assert b"SessionOwned" in done.stderr
     assert b"open already" in done.stderr
+    assert "" == owner_of(str(state / "sessions" / "mine"))
 
 
 async def test_a_turn_whose_supervisor_was_killed_is_told_to_the_next(
@@ -90,12 +123,9 @@ async def test_a_turn_whose_supervisor_was_killed_is_told_to_the_next(
 ) -> None:
     async with make() as session:
         await session.send("say one")
-    path = state / "sessions" / "mine" / "session.json"
-    record = json.loads(path.read_text())
-    assert (0, False, True, 1) == tuple(
-        record[key] for key in ("in_flight", "cut", "resume", "last_good")
-    )
-    path.write_text(json.dumps(record | {"turns": 2, "in_flight": 2}))  # as a SIGKILL leaves it
+    record = kept(state)
+    assert (0, False, True, 1) == (record.in_flight, record.cut, record.resume, record.last_good)
+    change(state, turns=2, in_flight=2)  # as a SIGKILL leaves it
 
     async with make() as session:
         turn = await session.send("say three")
@@ -105,16 +135,24 @@ async def test_a_turn_whose_supervisor_was_killed_is_told_to_the_next(
     assert f"say one | {CUT_NOTE}say three" == recalled.final_message
 
 
-async def test_the_record_is_written_before_the_act(make: Make, state: Path, until: Until) -> None:
-    path = state / "sessions" / "mine" / "session.json"
+async def test_the_record_is_written_before_the_act(
+    make: Make, state: Path, until: Until, host: ProcessHost
+) -> None:
     async with make() as session, trio.open_nursery() as nursery:
         nursery.start_soon(session.send, "wait")
         await until(lambda: session.statistics().phase == "in turn")
-        record = json.loads(path.read_text())
+        record = kept(state)
+        ledger = SessionLedger(ledger_of(str(state)))
+        (turn,), (process,) = ledger.turns("mine"), ledger.processes("mine")
+        ledger.close()
+        pid = session.statistics().pid
         nursery.cancel_scope.cancel()
 
-    assert (1, True, 0) == (record["in_flight"], record["resume"], record["last_good"])
-    assert "1.2" == record["program_version"]
+    assert (1, True, 0) == (record.in_flight, record.resume, record.last_good)
+    assert "1.2" == record.program_version
+    assert record.program
+    assert (1, "begun", "wait", 0) == (turn.number, turn.state, turn.prompt, turn.cursor)
+    assert (host.run_id, pid) == (process.run, process.pid)
 
 
 async def test_the_transcript_has_prompts_events_and_results(make: Make, state: Path) -> None:
@@ -137,26 +175,31 @@ async def test_the_transcript_has_prompts_events_and_results(make: Make, state: 
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("column", "value", "message"),
     [
-        ({"directory": "/elsewhere"}, "is of directory '/elsewhere', not"),
-        ({"agent": "claude"}, "is of agent 'claude', not 'fake'"),
-        ({"version": 2}, "newer than this runner's 1"),
-        ({"turns": "many"}, "cannot be used"),
+        ("directory", "/elsewhere", "is of directory '/elsewhere', not"),
+        ("agent", "claude", "is of agent 'claude', not 'fake'"),
+        ("turns", "many", "cannot be read"),
+        ("standing", "closed", "was closed"),
     ],
 )
 async def test_a_record_that_is_not_of_this_session_is_refused(
-    make: Make, state: Path, change: dict[str, object], message: str
+    make: Make, state: Path, column: str, value: str, message: str
 ) -> None:
     async with make() as session:
         await session.send("say one")
-    path = state / "sessions" / "mine" / "session.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    change(state, **{column: value})
+    before = dump(state)
 
     async with make() as session:
-        with pytest.raises(AgentError, match=message):
+        with pytest.raises((AgentError, LedgerError), match=message):
             await session.send("say two")
-    assert change.items() <= json.loads(path.read_text()).items()
+    assert before == dump(state)
+
+
+def dump(state: Path) -> list[str]:
+    with contextlib.closing(sqlite3.connect(ledger_of(str(state)))) as connection:
+        return list(connection.iterdump())
 
 
 async def test_a_conversation_that_the_program_has_lost_is_begun_anew_if_nothing_was_good(
@@ -231,20 +274,18 @@ async def test_leaving_the_supervisor_in_a_turn_ends_everything(
             await until(lambda: session.statistics().phase == "in turn")
         await session.aclose()
 
-    record = json.loads((state / "sessions" / "mine" / "session.json").read_text())
+    record = kept(state)
     assert 1 == len(errors)
-    assert (0, True) == (record["in_flight"], record["cut"])
+    assert (0, True) == (record.in_flight, record.cut)
 
 
 async def test_a_record_that_cannot_be_written_keeps_the_turn_from_beginning(
-    make: Make, monkeypatch: pytest.MonkeyPatch
+    make: Make,
 ) -> None:
     async with make() as session:
         await session.send("say one")
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "replace", _no_space)
-            with pytest.raises(AgentError, match="cannot be written"):
-                await session.send("say two")
+        with limited_to(1), pytest.raises(LedgerError, match="cannot be written"):
+            await session.send("say two")
         turn = await session.send("recall")
 
     assert (2, "say one") == (turn.number, turn.final_message)
@@ -253,37 +294,43 @@ async def test_a_record_that_cannot_be_written_keeps_the_turn_from_beginning(
 async def test_a_conversation_that_cannot_be_noted_is_not_begun(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replace = os.replace
-    calls = []
+    save = SessionLedger.save
 
-    def fail_third(source: str, target: str) -> None:
-        calls.append(target)
-        if len(calls) == 3:
-            _no_space()
-        replace(source, target)
+    def fail(ledger: SessionLedger, record: Record) -> None:
+        if record.resume:
+            with limited_to(1):
+                save(ledger, record)
+        save(ledger, record)
 
-    monkeypatch.setattr(os, "replace", fail_third)
+    monkeypatch.setattr(SessionLedger, "save", fail)
     async with make() as session:
         turn = await session.send("say one")
 
     assert (False, ErrorClass.FAILED) == (turn.ok, turn.error)
-    assert "No space left" in turn.error_text
-
-
-def _no_space(*_: object) -> None:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert "cannot be written" in turn.error_text
 
 
 def test_lines_that_cannot_be_written_are_counted(store: Store) -> None:
     store.note(turn=1, prompt="a")
-    assert store._transcript is not None
+    assert store.transcript._file is not None
     descriptor = os.open("/dev/full", os.O_WRONLY)
-    os.dup2(descriptor, store._transcript.fileno())
+    os.dup2(descriptor, store.transcript._file.fileno())
     os.close(descriptor)
     store.note(turn=1, prompt="b")
     store.close()
 
     assert 1 == store.lost
+
+
+@contextlib.contextmanager
+def limited_to(size: int) -> Iterator[None]:
+    """A full disk, for this process: no file gets larger than that."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def lines_of(store: Store) -> list[str]:
@@ -293,13 +340,9 @@ def lines_of(store: Store) -> list[str]:
 def test_a_line_for_half_of_which_there_was_room_spoils_no_other(store: Store) -> None:
     store.note(turn=1, prompt="a")
     size = (Path(store.private) / "transcript.jsonl").stat().st_size
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, hard))  # a full disk, for this process
-    try:
+    with limited_to(size + 20):
         store.note(turn=1, prompt="b")
         store.note(turn=1, prompt="c")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     store.note(turn=1, prompt="d")
     first, half, last = lines_of(store)
 

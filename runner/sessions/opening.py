@@ -1,0 +1,168 @@
+"""How a session is opened again by somebody who has only its id: its setup, without credentials.
+
+    make_session ──► make_setup ──► the ledger ──► read_setup ──► Opening ──► make_session
+
+What looks like a credential is left out before anything is written: the values of variables with
+such names, and whole fields in which one stands. The setup says what was left out; a variable is
+taken from the environment of who opens the session, a field only from the agent's own file.
+
+Values only, no I/O.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from runner.agents.driver import Agent
+from runner.errors import ConfigError
+from runner.messages import Isolation
+from runner.strict import Mistakes, structure_value
+
+_NAME = re.compile(r"key|token|secret|passw|credential|auth|cookie|bearer", re.IGNORECASE)
+_VALUE = re.compile(
+    r"bearer\s+\S|\bsk-[\w-]{8}|(key|token|secret|password|passwd|auth\w*)[\"']?\s*[=:]\s*\S"
+    r"|://[^/\s:@]+:[^/\s@]+@",
+    re.IGNORECASE,
+)
+# Values of these are names of variables, not what is in them.
+_NAMING = (
+    "env_key",
+    "env_http_headers",
+    "bearer_token_env_var",
+    "requires_openai_auth",
+    "pass_env",
+)
+
+
+@attrs.frozen(kw_only=True)
+class Opening:
+    """How a session is opened again.
+
+    Attributes:
+        agent: the agent's record; None if its fields, or where it came from, are not kept.
+        env: the variables of its scope.
+        isolation: what holds its program.
+        withheld: what was left out: `env.NAME`, `agent.env.NAME`, `agent.FIELD`, `agent`.
+    """
+
+    agent: Agent | None
+    env: Mapping[str, str]
+    isolation: Isolation | None
+    withheld: tuple[str, ...]
+
+
+def make_setup(agent: Agent | None, env: Mapping[str, str], isolation: Isolation | None) -> str:
+    """The setup of a session, as JSON.
+
+    Args:
+        agent: its record; None = only a program of the user's own can make it.
+        env: the variables of its scope.
+        isolation: what holds its program.
+    """
+    withheld: list[str] = []
+    setup: dict[str, object] = {"env": _variables(env, "env", withheld)}
+    if agent is None:
+        withheld.append("agent")
+    else:
+        fields = attrs.asdict(agent)
+        for name, value in fields.items():
+            if isinstance(value, dict):
+                fields[name] = _variables(value, f"agent.{name}", withheld)
+            elif name not in _NAMING and _has_secret(name, value):
+                withheld.append(f"agent.{name}")
+        setup["agent"] = {key: fields[key] for key in fields if f"agent.{key}" not in withheld}
+    if isolation is not None:
+        setup["isolation"] = _said(attrs.asdict(isolation))
+    setup["withheld"] = withheld
+    return json.dumps(setup)
+
+
+def read_setup(setup: str, environ: Mapping[str, str], session: str) -> Opening:
+    """What a setup says.
+
+    Args:
+        setup: as `make_setup` wrote it; empty = nothing is known.
+        environ: where variables are taken from whose values were left out.
+        session: the session's id, for errors.
+
+    Raises:
+        ConfigError: it is of another version, or a variable that was left out is not set here.
+    """
+    known: dict[str, Any] = json.loads(setup) if setup else {"withheld": ["agent"]}
+    missing: list[str] = []
+    fields: dict[str, Any] = known.get("agent", {})
+    withheld = known.get("withheld", [])
+    env = dict(known.get("env", {}))
+    for each in withheld:
+        where, _, name = each.rpartition(".")
+        if where in ("env", "agent.env"):
+            if name not in environ:
+                missing.append(name)
+            else:
+                (env if where == "env" else fields["env"])[name] = environ[name]
+    if missing:
+        raise ConfigError(
+            f"the session {session!r} was made with {', '.join(missing)}, which is not kept as it"
+            " may be secret: set it in the environment"
+        )
+    is_whole = not any(each == "agent" or each.count(".") == 1 for each in _of_agent(withheld))
+    try:
+        return Opening(
+            agent=structure_value(fields, Agent) if is_whole and fields else None,  # type: ignore[arg-type]  # a union of records
+            env=env,
+            isolation=structure_value(known["isolation"], Isolation)
+            if "isolation" in known
+            else None,
+            withheld=tuple(withheld),
+        )
+    except Mistakes as exc:
+        what = "; ".join(f"{'.'.join(map(str, key))}: {text}" for key, text in exc.mistakes)
+        raise ConfigError(f"the setup of the session {session!r} cannot be used: {what}") from exc
+
+
+def _of_agent(withheld: list[str]) -> list[str]:
+    return [each for each in withheld if each == "agent" or each.startswith("agent.")]
+
+
+def _variables(values: Mapping[str, str], where: str, withheld: list[str]) -> dict[str, str]:
+    kept = {}
+    for name, value in values.items():
+        if _NAME.search(name) or _VALUE.search(str(value)):
+            withheld.append(f"{where}.{name}")
+        else:
+            kept[name] = value
+    return kept
+
+
+def _has_secret(name: str, value: object) -> bool:
+    """Whether a credential stands in a field, as far as that can be seen."""
+    if name == "config" and isinstance(value, str):
+        try:
+            return _table_has_secret(tomllib.loads(value))
+        except tomllib.TOMLDecodeError:
+            return True
+    texts = value if isinstance(value, tuple | list) else [value]
+    return any(isinstance(each, str) and _VALUE.search(each) is not None for each in texts)
+
+
+def _table_has_secret(table: Mapping[str, object]) -> bool:
+    return any(
+        _table_has_secret(value)
+        if isinstance(value, dict)
+        else (isinstance(value, str) and _NAME.search(name)) or _has_secret("", value)
+        for name, value in table.items()
+        if name not in _NAMING
+    )
+
+
+def _said(value: object) -> object:
+    """Without what is None, which records have as a default only."""
+    if isinstance(value, Mapping):
+        return {key: _said(each) for key, each in value.items() if each is not None}
+    return value

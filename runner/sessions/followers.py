@@ -1,8 +1,8 @@
 """Who follows a session's events: any number, and a slow one slows nobody.
 
 Each follower has a buffer of its own, `FOLLOWER_BUFFER` events long. When it is full, further
-events are dropped for this follower and counted in its `dropped`: a follower that must not miss
-anything reads the session's transcript. The publisher never waits.
+events are dropped for this follower and counted in its `dropped`. One that follows from a cursor
+misses nothing: it reads on in the session's transcript (replaying.py). The publisher never waits.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import attrs
 import trio
 
+from runner.sessions.replaying import Replay
+from runner.sessions.transcript import Transcript
 from runner.sessions.turn import SessionEvent
 
 # 50 events a second is busy: some minutes of a follower that does not look.
@@ -18,15 +20,17 @@ FOLLOWER_BUFFER = 16_384
 
 @attrs.define(eq=False, repr=False)
 class Follower(trio.abc.ReceiveChannel[SessionEvent]):
-    """The events of a session from now on; ends when the session is closed.
+    """The events of a session from now on, or from a cursor; ends when the session is closed.
 
     Attributes:
-        dropped: how many events it has missed since it was too slow.
+        dropped: how many events there was no room for since it was too slow. Of these, one that
+            follows from a cursor misses only partial texts.
     """
 
     _sender: trio.MemorySendChannel[SessionEvent]
     _receiver: trio.MemoryReceiveChannel[SessionEvent]
     dropped: int = 0
+    _replay: Replay | None = None
 
     async def receive(self) -> SessionEvent:
         """Wait for the next event.
@@ -34,7 +38,7 @@ class Follower(trio.abc.ReceiveChannel[SessionEvent]):
         Raises:
             trio.EndOfChannel: the session is closed, and this was all.
         """
-        return await self._receiver.receive()
+        return await (self._receiver if self._replay is None else self._replay).receive()
 
     async def aclose(self) -> None:
         """Follow no more."""
@@ -72,6 +76,15 @@ class Followers:
             follower._sender.close()  # noqa: SLF001 - one room
         else:
             self._all[follower] = None
+        return follower
+
+    def add_from(
+        self, cursor: int, transcript: Transcript, buffer: int = FOLLOWER_BUFFER
+    ) -> Follower:
+        """Let somebody follow from a cursor of the transcript on."""
+        follower = self.add(buffer)
+        receive = follower._receiver.receive  # noqa: SLF001 - one room
+        follower._replay = Replay(cursor, transcript, receive, lambda: follower.dropped)  # noqa: SLF001
         return follower
 
     def remove(self, follower: Follower) -> None:

@@ -106,21 +106,41 @@ class Session:
         return await self._ask(Interrupt())
 
     @asynccontextmanager
-    async def events(self, *, buffer: int = FOLLOWER_BUFFER) -> AsyncGenerator[Follower, None]:
-        """Follow what happens, from now on.
+    async def events(
+        self, *, since: int | None = None, buffer: int = FOLLOWER_BUFFER
+    ) -> AsyncGenerator[Follower, None]:
+        """Follow what happens, from now on, or from any moment of the session's life on.
 
         A follower that is slow slows nobody: when its buffer is full, further events are dropped
-        for it and counted in its `dropped`. It ends when the session is closed.
+        for it and counted in its `dropped`; one that follows from a cursor gets them from the
+        transcript, without a gap and without a double. It ends when the session is closed.
 
         Args:
+            since: the `cursor` of the last event that is known; 0 = from the start of the session;
+                None = from now on.
             buffer: how many events may wait.
+
+        Raises:
+            ConfigError: a cursor is no number of 0 or more, or the session is not kept.
+            AgentError: with a cursor, when another process owns the session.
         """
         await trio.lowlevel.checkpoint()
-        follower = self._state.followers.add(buffer)
+        follower = self._follower(since, buffer)
         try:
             yield follower
         finally:
             self._state.followers.remove(follower)
+
+    def _follower(self, since: int | None, buffer: int) -> Follower:
+        followers, store = self._state.followers, self._state.store
+        if since is None:
+            return followers.add(buffer)
+        if isinstance(since, bool) or not isinstance(since, int) or since < 0:
+            raise ConfigError(f"a cursor is a number of 0 or more, not {since!r}")
+        if store is None:
+            raise ConfigError("a session that is not kept has no events but those to come")
+        store.claim()
+        return followers.add_from(since, store.transcript, buffer)
 
     async def aclose(self) -> None:
         """End the turn in flight and the program, and give the session up. May be called again.

@@ -214,7 +214,7 @@ def context_of(path: str, until: int | None = None, *, limit: int = CONTEXT_LIMI
     for line in read_lines(path):
         if until is not None and line.turn > until:
             break
-        prompt, result = line.value.get("prompt"), line.value.get("result")
+        prompt, result = line.value.get("prompt", line.value.get("steer")), line.value.get("result")
         if isinstance(prompt, str):
             told.append(f"User: {prompt.strip()}")
         elif isinstance(result, dict):

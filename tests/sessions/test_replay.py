@@ -1,0 +1,164 @@
+"""Following a session from a cursor: nothing is missed, nothing comes twice, whoever is slow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trio
+
+from runner.agents.events import Text, ToolResult, TurnEnded
+from runner.errors import ConfigError, SessionOwned
+from runner.sessions.followers import Follower, Followers
+from runner.sessions.making import Sessions
+from runner.sessions.session import Session
+from runner.sessions.transcript import Transcript
+from runner.sessions.turn import SessionEvent
+
+Make = Callable[..., Session]
+
+
+@pytest.fixture
+def make(sessions: Sessions, work: Path, fake: Callable[..., object]) -> Make:
+    def make(**options: object) -> Session:
+        return sessions.make_session(str(work), driver=fake(), **{"id": "mine"} | options)
+
+    return make
+
+
+def said(events: list[SessionEvent]) -> list[str]:
+    return [each.event.text for each in events if isinstance(each.event, Text)]
+
+
+async def read(session: Session, since: int, ends: int) -> list[SessionEvent]:
+    """The events since a cursor, until so many turns have ended."""
+    found = []
+    async with session.events(since=since) as events:
+        while sum(isinstance(each.event, TurnEnded) for each in found) < ends:
+            found.append(await events.receive())
+    return found
+
+
+async def test_a_session_is_replayed_from_its_start_in_another_process_and_goes_on_live(
+    make: Make,
+) -> None:
+    async with make() as session:
+        await session.send("part o\nsay one")
+        await session.send("say two")
+    async with make() as session, session.events(since=0) as events, trio.open_nursery() as nursery:
+        nursery.start_soon(session.send, "part t\nsay three")
+        found = []
+        while sum(isinstance(each.event, TurnEnded) for each in found) < 3:
+            found.append(await events.receive())
+
+    # A partial text is live only.
+    assert ["one", "two", "t", "three"] == said(found)
+    cursors = [each.cursor for each in found if said([each]) != ["t"]]
+    assert sorted(set(cursors)) == cursors
+
+
+async def test_from_every_cursor_the_rest_comes_and_nothing_else(make: Make) -> None:
+    async with make() as session:
+        for word in ("one", "two", "three"):
+            await session.send(f"say {word}\ntool done")
+        everything = await read(session, 0, 3)
+        for seen in range(len(everything) - 1):
+            cursor = everything[seen].cursor
+            ends = sum(isinstance(each.event, TurnEnded) for each in everything[seen + 1 :])
+            assert everything[seen + 1 :] == await read(session, cursor, ends)
+
+
+@pytest.mark.parametrize("attempt", range(10))
+async def test_who_begins_to_follow_in_the_midst_of_a_turn_misses_nothing(
+    make: Make, attempt: int
+) -> None:
+    prompt = "\n".join(f"say {number}" for number in range(50))
+    async with make() as session:
+        await session.send("say before")
+        seen = [[] for _ in range(3)]
+        async with trio.open_nursery() as nursery:
+
+            async def follow(number: int) -> None:
+                for _ in range((attempt + 1) * number):
+                    await trio.lowlevel.checkpoint()
+                seen[number] = await read(session, 0, 2)
+
+            nursery.start_soon(session.send, prompt)
+            for number in range(3):
+                nursery.start_soon(follow, number)
+
+    assert ["before", *map(str, range(50))] == said(seen[0])
+    assert seen[0] == seen[1] == seen[2]
+
+
+def a_result(number: int) -> ToolResult:
+    return ToolResult(id=str(number), ok=True)
+
+
+def publish(followers: Followers, transcript: Transcript, number: int) -> None:
+    event = a_result(number)
+    cursor = transcript.note(turn=1, event="ToolResult", data=event)
+    followers.publish(SessionEvent(turn=1, event=event, cursor=cursor))
+
+
+async def drained(follower: Follower, count: int) -> list[str]:
+    with trio.fail_after(5):
+        return [(await follower.receive()).event.id for _ in range(count)]
+
+
+@pytest.mark.parametrize("pause", [0, 1, 2, 3, 5, 8])
+async def test_who_is_too_slow_reads_on_in_the_transcript(tmp_path: Path, pause: int) -> None:
+    transcript, followers = Transcript(str(tmp_path / "t")), Followers()
+    follower = followers.add_from(0, transcript, 2)
+    for number in range(10):
+        publish(followers, transcript, number)
+    got = await drained(follower, pause)
+    for number in range(10, 20):
+        publish(followers, transcript, number)
+    followers.publish(SessionEvent(turn=1, event=Text(text="", partial=True), cursor=0))
+    got += await drained(follower, 20 - pause)
+    publish(followers, transcript, 20)
+    got += await drained(follower, 1)
+    followers.close()
+    transcript.rest()
+
+    assert list(map(str, range(21))) == got
+    assert follower.dropped
+    with pytest.raises(trio.EndOfChannel):
+        await follower.receive()
+
+
+async def test_what_was_dropped_at_the_very_end_still_comes(tmp_path: Path) -> None:
+    transcript, followers = Transcript(str(tmp_path / "t")), Followers()
+    follower = followers.add_from(0, transcript, 1)
+    publish(followers, transcript, 0)
+    assert ["0"] == await drained(follower, 1)
+    for number in range(1, 5):
+        publish(followers, transcript, number)
+    followers.close()
+    transcript.rest()
+
+    assert ["1", "2", "3", "4"] == await drained(follower, 4)
+    with pytest.raises(trio.EndOfChannel):
+        await follower.receive()
+
+
+@pytest.mark.parametrize("since", [-1, True, 1.5, "0"])
+async def test_what_is_no_cursor_is_refused(make: Make, since: object) -> None:
+    with pytest.raises(ConfigError, match="a cursor is a number of 0 or more"):
+        async with make() as session, session.events(since=since):
+            pass
+
+
+async def test_a_session_that_is_not_kept_has_no_past(make: Make) -> None:
+    with pytest.raises(ConfigError, match="not kept"):
+        async with make(durable=False) as session, session.events(since=0):
+            pass
+
+
+async def test_only_the_owner_follows_from_a_cursor(make: Make) -> None:
+    async with make():
+        with pytest.raises(SessionOwned):
+            async with make().events(since=0):
+                pass

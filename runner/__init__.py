@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from runner.agents.driver import ClaudeAgent as ClaudeAgent
     from runner.agents.driver import CodexAgent as CodexAgent
     from runner.agents.driver import CommandAgent as CommandAgent
+    from runner.agents.driver import PluginAgent as PluginAgent
     from runner.agents.driver import ReplayAgent as ReplayAgent
     from runner.agents.driver import ShellAgent as ShellAgent
     from runner.agents.events import ErrorClass as ErrorClass
@@ -113,6 +114,8 @@ if TYPE_CHECKING:
     from runner.scopes.safety import Lint as Lint
     from runner.scopes.safety import find_danger as find_danger
     from runner.scopes.scope import Scope as Scope
+    from runner.selection import make_session as make_session
+    from runner.selection import pick_agent as pick_agent
     from runner.sessions.session import Session as Session
     from runner.sessions.turn import Turn as Turn
 
@@ -120,6 +123,7 @@ _HOMES = {
     # the way in
     "runner.runtime": ("Runner", "open_runner"),
     "runner.config": ("RunnerConfig",),
+    "runner.selection": ("make_session", "pick_agent"),
     # scopes
     "runner.scopes.scope": ("Scope",),
     "runner.operations": (
@@ -194,6 +198,7 @@ _HOMES = {
         "ClaudeAgent",
         "CodexAgent",
         "CommandAgent",
+        "PluginAgent",
         "ReplayAgent",
         "ShellAgent",
     ),

@@ -71,6 +71,7 @@ from runner import PathEscapes as PathEscapes
 from runner import PermissionDenied as PermissionDenied
 from runner import Permissions as Permissions
 from runner import PermittedBackend as PermittedBackend
+from runner import PluginAgent as PluginAgent
 from runner import PoolClosed as PoolClosed
 from runner import PoolError as PoolError
 from runner import PoolFull as PoolFull
@@ -105,7 +106,9 @@ from runner import asking_as as asking_as
 from runner import create_ruleset as create_ruleset
 from runner import find_danger as find_danger
 from runner import line_hash as line_hash
+from runner import make_session as make_session
 from runner import open_runner as open_runner
+from runner import pick_agent as pick_agent
 from runner import with_hashes as with_hashes
 
 from typing import TypeVar

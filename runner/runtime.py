@@ -16,6 +16,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import attrs
 import platformdirs
@@ -28,6 +29,8 @@ from runner.agents.driver import (
     Driver,
     ShellAgent,
 )
+from runner.agents.registry import make_agent
+from runner.agents.varying import vary
 from runner.backends.base import Backend
 from runner.backends.beneath import directory_named
 from runner.backends.local import LocalBackend
@@ -51,6 +54,7 @@ from runner.scopes.reaching import reaching
 from runner.scopes.safety import Lint, OnDangerous, Policy
 from runner.scopes.scope import Asker, Ground, Scope
 from runner.scopes.worker import WorkerAsker
+from runner.sessions.changes import DEFAULT_IGNORE
 from runner.sessions.ledger import SessionLedger, ledger_of
 from runner.sessions.making import Sessions
 from runner.sessions.passing import sweep_passing
@@ -135,6 +139,11 @@ class Runner:
         id: str | None = None,  # noqa: A002 - the session's own word
         timeout: float | None = None,
         durable: bool = True,
+        sandbox: str | None = None,
+        model: str | None = None,
+        extra_args: Sequence[str] = (),
+        extra_env: Mapping[str, str] = NO_ENV,
+        ignore: Sequence[str] = DEFAULT_IGNORE,
     ) -> Session:
         """A session with an agent program in the directory of a scope; use it with `async with`.
 
@@ -142,14 +151,21 @@ class Runner:
 
         Args:
             scope: whose directory, variables and isolation the program gets.
-            agent: "shell", "claude", "codex", an agent's record, or a driver of your own; None =
-                the configuration's `default_agent`.
+            agent: "shell", "claude", "codex", the name of an installed package's agent, an agent's
+                record, or a driver of your own; None = the configuration's `default_agent`.
             id: of a session to go on with, or for a new one; None = a new one.
             timeout: seconds for a turn that does not say otherwise; None = no limit.
             durable: whether it is kept, so that it can be gone on with after this run.
+            sandbox: what the agent may do, instead of what its record says: "read-only",
+                "workspace-write" or "danger-full-access".
+            model: as its program calls it, instead of the record's.
+            extra_args: more arguments for its program, after the record's.
+            extra_env: more variables for it, on top of the record's.
+            ignore: patterns of files whose changes do not count.
 
         Raises:
-            ConfigError: the agent, the id or the timeout cannot be used; or the scope's permissions
+            ConfigError: the agent, the id or the timeout cannot be used, or the agent does not have
+                an option; or the scope's permissions
                 do not allow programs.
             Destroyed: the scope was destroyed.
         """
@@ -160,12 +176,13 @@ class Runner:
                 f"the permissions of scope {scope.path!r} do not allow programs, and an agent is "
                 "one that they cannot hold: give the session a scope without them"
             )
-        chosen = self.config.default_agent if agent is None else agent
-        record: Agent | str
-        if isinstance(chosen, str | Agent):
-            record, driver = chosen, None
-        else:
-            record, driver = ShellAgent(), chosen
+        options = {
+            "sandbox": sandbox,
+            "model": model,
+            "extra_args": extra_args,
+            "extra_env": extra_env,
+        }
+        record, driver = _chosen(self.config.default_agent if agent is None else agent, options)
         return self._making.make_session(
             scope.directory,
             record,
@@ -173,6 +190,7 @@ class Runner:
             id=id,
             timeout=timeout,
             env=scope.env,
+            ignore=ignore,
             idle_after=self.config.idle_after_session,
             durable=durable,
             isolation=scope.ground.isolation,
@@ -290,6 +308,18 @@ async def open_runner(
         ledger.close()
         marker.close()
         sweep_passing(home)
+
+
+def _chosen(agent: Agent | Driver | str, options: Mapping[str, Any]) -> tuple[Agent, Driver | None]:
+    """The record that is meant, with these options; for a driver, a record that stands for it."""
+    if isinstance(agent, str | Agent):
+        return vary(make_agent(agent), **options), None
+    if not hasattr(agent, "launch"):
+        raise ConfigError(f"{agent!r} is no agent: no name, no record and no driver")
+    if any(options.values()):
+        names = ", ".join(name for name, value in options.items() if value)
+        raise ConfigError(f"{names}: a driver of your own has its options already")
+    return ShellAgent(), agent
 
 
 def _options(config: RunnerConfig | str | os.PathLike[str] | None) -> RunnerConfig:

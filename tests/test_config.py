@@ -154,7 +154,11 @@ def test_everything_wrong_is_reported_at_once_in_the_order_of_the_file(problems)
         ("env = 1", "env", "must be a table, not 1"),
         ('env = {"a b" = 1}', 'env."a b"', "must be a text, not 1"),
         ("agent = 1", "agent", "must be a text or a table, not 1"),
-        ("agent = {}", "agent.kind", "is missing: one of 'shell', 'command', 'claude', 'codex', 'replay'"),
+        (
+            "agent = {}",
+            "agent.kind",
+            "is missing: one of 'shell', 'command', 'claude', 'codex', 'replay', 'plugin'",
+        ),
         ("agent = {kind = 1}", "agent.kind", "must be a text, not 1"),
         ("agent = {kind = []}", "agent.kind", "must be a text, not a list"),
         ('agent = {kind = "command"}', "agent.argv", "is missing, and has no default"),

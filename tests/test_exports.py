@@ -15,10 +15,11 @@ InvalidArgument InvalidPath InvalidPattern Isolation JsonLines LedgerBusy Ledger
 LineChange Lines
 Lint Listing LocalBackend LogEntry Match Matches MemoryBackend MemoryLimits NetworkDecision NoSpace NotEmpty
 NotFound OperationError OperationLog Outcome PRESETS PathEscapes PermissionDenied Permissions
-PermittedBackend PoolClosed PoolError PoolFull Problem ProcessInfo Question ReadOnly
+PermittedBackend PluginAgent PoolClosed PoolError PoolFull Problem ProcessInfo Question ReadOnly
 ReadOnlyBackend ReadingStream ReplayAgent Replacement Report Rule Rules Ruleset Runner RunnerConfig RunnerError
 Scope Session SessionClosed ShellAgent Status StatusChange Stored SupervisorClosed Turn Usage
-WritingStream WrongType asking_as create_ruleset find_danger line_hash open_runner with_hashes
+WritingStream WrongType asking_as create_ruleset find_danger line_hash make_session open_runner
+pick_agent with_hashes
 """.split()
 
 

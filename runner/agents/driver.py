@@ -297,4 +297,23 @@ class ReplayAgent:
     timing: Literal["recorded", "at once"] = "at once"
 
 
-Agent: TypeAlias = ShellAgent | CommandAgent | ClaudeAgent | CodexAgent | ReplayAgent
+@attrs.frozen(kw_only=True)
+class PluginAgent:
+    """An agent that an installed package brings; `plugins` says how.
+
+    Attributes:
+        name: as the package calls it.
+        options: what the package is to make it with.
+    """
+
+    kind: Literal["plugin"] = "plugin"
+    name: str
+    options: dict[str, object] = attrs.field(factory=dict)
+
+
+Agent: TypeAlias = ShellAgent | CommandAgent | ClaudeAgent | CodexAgent | ReplayAgent | PluginAgent
+
+
+def agent_name(agent: Agent) -> str:
+    """What an agent is called: its kind, or the name that its package gave it."""
+    return agent.name if isinstance(agent, PluginAgent) else agent.kind

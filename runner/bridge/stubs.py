@@ -28,7 +28,7 @@ STAND_INS = {
     for name, each in PUBLIC.items()
     if isinstance(each, type) and Blocking().class_of(each) is not each
 }
-PLAIN = sorted(PUBLIC.keys() - STAND_INS.keys() - {"open_runner"})
+PLAIN = sorted(PUBLIC.keys() - STAND_INS.keys() - {"open_runner", "make_session"})
 CLASSES = {  # whose objects are given as stand-ins, and how those are called in the file
     BASE: "Backend",
     ("runner.sessions.followers", "Follower"): "SessionFollower",
@@ -63,6 +63,24 @@ def open_runner(
     *,
     state: str | os.PathLike[str] | None = ...,
 ) -> AbstractContextManager[Runner]: ...
+def make_session(
+    cwd: str | os.PathLike[str],
+    *,
+    agent: Agent | Driver | str | None = ...,
+    backend: str | None = ...,
+    env_var: str | None = ...,
+    rng: random.Random | None = ...,
+    sandbox: str | None = ...,
+    model: str | None = ...,
+    timeout: float | None = ...,
+    extra_args: Sequence[str] = ...,
+    extra_env: Mapping[str, str] = ...,
+    isolation: Isolation | None = ...,
+    id: str | None = ...,
+    durable: bool = ...,
+    state: str | os.PathLike[str] | None = ...,
+    ignore: Sequence[str] = ...,
+) -> AbstractContextManager[Session]: ...
 @overload
 def wrap(target: _Scope) -> Scope: ...
 @overload
@@ -84,6 +102,9 @@ def wrap(target: T) -> T: ...
 """
 IMPORTS = {
     "import os",
+    "import random",
+    "from collections.abc import Mapping, Sequence",
+    "from runner.agents.driver import Driver",
     "from contextlib import AbstractContextManager",
     "from typing import Any, overload",
     "from runner.bridge.manners import Blocking",

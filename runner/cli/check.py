@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import click
 import trio
 
+from runner.agents.driver import agent_name
 from runner.cli import options, words
 from runner.cli.exits import Exit
 from runner.cli.streams import put
@@ -72,7 +73,7 @@ def described(plan: Plan) -> str:
     count = f"{jobs} job{'s' * (jobs != 1)}"
     if selected < jobs:
         count = f"{selected} of {count}"
-    return f"batch {plan.batch.name!r}, {count}, agent {plan.agent.kind}"
+    return f"batch {plan.batch.name!r}, {count}, agent {agent_name(plan.agent)}"
 
 
 def shown(plan: Plan) -> Iterator[str]:

@@ -11,9 +11,12 @@ from runner.agents.driver import (
     ClaudeAgent,
     CodexAgent,
     CommandAgent,
+    PluginAgent,
     ReplayAgent,
     ShellAgent,
 )
+from runner.agents.plugins import plugin_names
+from runner.agents.registry import make_agent
 from runner.config import Document, load_record
 from runner.errors import ConfigError
 from runner.strict import Mistakes, did_you_mean, structure_value
@@ -40,23 +43,34 @@ def find_agent(named: str | Agent, base: str, document: Document) -> Agent:
     """
     at: KeyPath = ("agent",)
     if not isinstance(named, str):
-        _check_program(named, document)
-        return named
+        return _found(named, document)
     if is_path(named):
         file = os.path.join(base, named)
         agent: Agent = load_record(file, Agent)  # type: ignore[arg-type]  # a union of records
     elif named not in AGENTS:
-        hint = did_you_mean(named, AGENTS)
-        what = f"{named!r} is no built-in agent, nor the path of a .toml file{hint}"
-        raise ConfigError(document.problem(at, what))
+        known = plugin_names()
+        if named not in known:
+            hint = did_you_mean(named, (*AGENTS, *known))
+            what = f"{named!r} is no built-in agent, nor the path of a .toml file{hint}"
+            raise ConfigError(document.problem(at, what))
+        agent = PluginAgent(name=named)
     else:
         try:
             agent = structure_value({"kind": named}, Agent)  # type: ignore[arg-type]
         except Mistakes:
             what = f"{named!r} needs options: give a table with kind = {named!r}, or a .toml file"
             raise ConfigError(document.problem(at, what)) from None
-    _check_program(agent, document)
-    return agent
+    return _found(agent, document)
+
+
+def _found(agent: Agent, document: Document) -> Agent:
+    """The agent that is meant, whose program is there; for a package's, what that gives for it."""
+    try:
+        meant = make_agent(agent)
+    except ConfigError as exc:
+        raise ConfigError(document.problem(("agent",), str(exc))) from exc
+    _check_program(meant, document)
+    return meant
 
 
 def _check_program(agent: Agent, document: Document) -> None:
@@ -67,8 +81,8 @@ def _check_program(agent: Agent, document: Document) -> None:
             key, program = "argv", agent.argv[0] if agent.argv else ""
         case ClaudeAgent() | CodexAgent():
             key, program = "program", agent.program
-        case ReplayAgent():
-            return  # its program is ours
+        case ReplayAgent() | PluginAgent():
+            return  # its program is ours; or only its package knows it
         case _:
             assert_never(agent)
     # The key stands in the batch file only if the agent's options do.

@@ -16,6 +16,7 @@ from pathlib import PurePosixPath
 import attrs
 import msgspec
 
+from runner.agents.driver import agent_name
 from runner.agents.events import Usage
 from runner.jobs.outcome import Check, Outcome, State, files_of
 from runner.jobs.output import Output, write_file
@@ -145,7 +146,7 @@ def make_result(
         "index": job.index,
         "repeat": job.repeat,
         "row": job.row,
-        "agent": plan.agent.kind,
+        "agent": agent_name(plan.agent),
         "state": outcome.state,
         "verdict": outcome.verdict,
         "error": outcome.error,

@@ -99,6 +99,8 @@ class Sessions:
         Raises:
             ConfigError: the agent, the id or the timeout cannot be used.
         """
+        # Whatever else there is to give, a fork gets as well.
+        given = {k: v for k, v in locals().items() if k not in ("self", "directory", "id")}
         record = make_agent(agent) if isinstance(agent, str) else agent
         used = make_driver(record) if driver is None else driver
         name = str(uuid.uuid4()) if id is None else id
@@ -124,7 +126,9 @@ class Sessions:
             actor = SessionActor(
                 state=state, starter=starter, scanner=scanner, idle_after=idle_after, ready=ready
             )
-            return Session(self.supervisor, actor.spec, state, timeout=timeout)
+            session = Session(self.supervisor, actor.spec, state, timeout=timeout)
+            session.fork_with(used, lambda where, name: self.make_session(where, id=name, **given))
+            return session
         actor = self._passing_actor(name, starter, scanner)
         pass_on = partial(self._pass_on, actor)
         return Session(self.supervisor, actor.spec, actor.state, timeout=timeout, pass_on=pass_on)

@@ -30,9 +30,9 @@ class Record:
         standing: whether there may be another turn.
         parent: the session that it is a fork of; `parent_turn` is the last turn it has of it.
         origin: the conversation that the program is to make a copy of; empty = none.
-        history: the program's file of that, our copy.
+        history: the program's own file of that.
         marker: after which turn of that; empty = its end.
-        context: whether the first prompt is to have the earlier turns before it, as text.
+        context: whether the first prompt is to have the earlier turns before it (forking.py).
         created: when it was first written, ISO 8601, UTC; `updated` is the last time.
     """
 

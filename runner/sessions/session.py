@@ -13,6 +13,7 @@ What it does not do: own the program or start it (the actor does), or decide the
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
@@ -22,9 +23,11 @@ import trio
 
 from runner.actors.child_spec import ChildSpec
 from runner.actors.supervisor import Supervisor
+from runner.agents.driver import Driver
 from runner.errors import ActorError, ConfigError, RunnerError, SessionClosed
 from runner.messages import AnswerT, Message
 from runner.sessions.followers import FOLLOWER_BUFFER, Follower
+from runner.sessions.forking import prepare_fork
 from runner.sessions.phases import Input
 from runner.sessions.state import SessionState, SessionStatistics
 from runner.sessions.turn import Close, Interrupt, Send, Turn
@@ -67,6 +70,8 @@ class Session:
         self._was_asked = False
         self._asking = 0  # messages that have no answer yet
         self._is_closing = False
+        self._driver: Driver | None = None
+        self._make: Callable[[str, str | None], Session] | None = None
 
     async def send(self, prompt: str, *, timeout: float | None = None) -> Turn:
         """Carry out one turn.
@@ -141,6 +146,51 @@ class Session:
             raise ConfigError("a session that is not kept has no events but those to come")
         store.claim()
         return followers.add_from(since, store.transcript, buffer)
+
+    def fork_with(self, driver: Driver, make: Callable[[str, str | None], Session]) -> None:
+        """Be told how a session is made that is like this one, by directory and id."""
+        self._driver, self._make = driver, make
+
+    async def fork(
+        self,
+        at: int | None = None,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        id: str | None = None,  # noqa: A002 - the session's own word
+    ) -> Session:
+        """Make a session that goes on from where this one was after a turn; this one stays.
+
+        Where the program can, it makes the copy, when the fork's first turn is sent; else the turns
+        so far stand as text before that turn's prompt. The fork has files, options and turns of its
+        own; closing it is the caller's.
+
+        Args:
+            at: the number of the last turn that it is to have; None = the last one that has ended.
+            directory: where it works; None = in the same directory, whose files are as they are.
+            id: its id; None = a new one.
+
+        Raises:
+            ConfigError: there is no such turn, or it has not ended; the id is taken; or the
+                session is not kept.
+            RunnerError: as for `send`.
+        """
+        await trio.lowlevel.checkpoint()
+        store = self._state.store
+        if store is None or self._make is None or self._driver is None:
+            raise ConfigError("a session that is not kept cannot be forked")
+        if self._is_closing:
+            raise self._closed()
+        record = self._state.record
+        where = self._state.directory if directory is None else os.path.abspath(directory)  # noqa: ASYNC240
+        fork = self._make(where, id)
+        kept = fork._state.store  # noqa: SLF001 - one of us
+        assert kept is not None
+        try:
+            await prepare_fork(store, record, self._driver, at=at, fork=kept, directory=where)
+        except BaseException:
+            await fork.aclose()
+            raise
+        return fork
 
     async def aclose(self) -> None:
         """End the turn in flight and the program, and give the session up. May be called again.

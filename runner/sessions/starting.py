@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 import attrs
 import trio
 
-from runner.agents.driver import Agent, Driver, Launch, Setting
+from runner.agents.driver import Agent, Driver, Launch, Origin, Setting
 from runner.agents.events import Event
 from runner.errors import AgentError, AgentUnavailable
 from runner.messages import Isolation
@@ -21,6 +21,7 @@ from runner.messages.isolation import Decided
 from runner.processes.environment import base_environment
 from runner.processes.host import ProcessHost
 from runner.processes.sweep import SESSION_TAG
+from runner.sessions.forking import origin_of
 from runner.sessions.private import copy_files, make_private, seed, write_files
 from runner.sessions.program import Program, ignore_end, ignore_pid
 from runner.sessions.state import SessionState
@@ -95,6 +96,7 @@ class Starter:
             resume=record.resume,
             prompt=prompt,
             turn=turn,
+            origin=origin_of(record),
         )
         launch = driver.launch(setting)
         env = self.means.environment(launch.pass_env, {**self.env, **dict(launch.env)})
@@ -116,14 +118,18 @@ class Starter:
             on_event=on_event,
             on_started=on_started,
             on_gone=on_gone,
-            isolation=self._isolation(state.private),
+            isolation=self._isolation(state.private, setting.origin),
             decided=self.decided,
         )
 
-    def _isolation(self, private: str) -> Isolation | None:
-        if self.isolation is None or not os.path.isdir(private):
-            return self.isolation
-        return attrs.evolve(self.isolation, writable=(*self.isolation.writable, private))
+    def _isolation(self, private: str, origin: Origin | None) -> Isolation | None:
+        held = self.isolation
+        if held is None or not os.path.isdir(private):
+            return held
+        seen = () if origin is None else (os.path.dirname(origin.history),)
+        return attrs.evolve(
+            held, writable=(*held.writable, private), readable=(*held.readable, *seen)
+        )
 
     def _prepare(self, private: str, launch: Launch, env: Mapping[str, str]) -> None:
         program = launch.argv[0]

@@ -16,6 +16,7 @@ import trio
 
 from runner.agents.events import ErrorClass
 from runner.sessions.flight import Flight
+from runner.sessions.forking import told_before
 from runner.sessions.keeping import Keeper
 from runner.sessions.phases import Do, Input
 from runner.sessions.private import remove_files
@@ -66,7 +67,8 @@ class Turner:
         if self.state.step(Input.TURN) is not Do.SEND:
             return  # it was cut at the last moment, which is about to be felt
         record = self.state.record
-        note = CUT_NOTE if record.cut and record.resume and not self.keeper.is_per_turn else ""
+        goes_on = (record.resume or record.origin) and not self.keeper.is_per_turn
+        note = CUT_NOTE if record.cut and goes_on else told_before(record, self.state.private)
         program.begin_turn()
         program.conversation.send_turn(flight.send(), note + prompt)
         program.flush()

@@ -55,7 +55,8 @@ def make(
             env = model_server.codex_env()
             agent = CodexAgent(program=program, access=access, env=env, config=config)
         options.setdefault("timeout", 60.0)
-        return sessions.make_session(str(work), agent, **options)
+        directory = str(options.pop("directory", work))
+        return sessions.make_session(directory, agent, **options)
 
     return make
 
@@ -268,3 +269,43 @@ async def test_access_holds_when_the_agent_tries_to_break_it(
         outside.rmdir()
 
     assert {how: expected[how.partition("-")[0]] for how in found} == found
+
+
+async def test_a_conversation_is_forked_by_the_program_at_any_turn(
+    make: Make, tmp_path: Path, sessions: Sessions
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    async with make(id="one") as session:
+        for word in ("first", "second", "third"):
+            assert (await session.send(f"!say {word} answer")).ok
+        middle = await session.fork(at=2, directory=other, id="middle")
+        end = await session.fork(id="end")
+        assert (await session.send("!say fourth answer")).ok
+        async with middle:
+            turn = await middle.send("!recall")
+            assert turn.ok, turn
+            assert "second answer" in turn.final_message
+            assert "third answer" not in turn.final_message
+            assert (await middle.send("!say only here")).ok
+        async with end:
+            turn = await end.send("!recall")
+            assert turn.ok, turn
+            assert "third answer" in turn.final_message
+            assert "fourth answer" not in turn.final_message
+        turn = await session.send("!recall")
+        assert "fourth answer" in turn.final_message
+        assert "only here" not in turn.final_message
+    async with make(directory=str(other), id="middle") as middle:
+        async with await middle.fork(at=1, id="again") as again:  # a fork of a fork
+            turn = await again.send("!recall")
+        assert turn.ok, turn
+        assert "second answer" in turn.final_message
+        assert "only here" not in turn.final_message
+        turn = await middle.send("!recall")
+        assert turn.ok, turn
+        assert "only here" in turn.final_message
+    records = {name: sessions.ledger.load(name) for name in ("middle", "end", "again")}
+
+    assert all(record is not None and record.origin for record in records.values()), records
+    assert not any(record.context for record in records.values() if record is not None)

@@ -1,0 +1,139 @@
+"""Forks: a session that begins as a copy of another, as it was after one of its turns.
+
+    the program can fork, and keeps a file of the conversation that has the turn ──► its own fork
+    else, for a program that lives over many turns ──► the turns so far as text, before the prompt
+    else (shell, command: each turn is by itself anyway) ──► a session with nothing before it
+
+What was decided is in the fork's record before anything is started. The fork's own turns count from
+1. What the files of the directory were after that turn is not known here.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+
+import trio
+
+from runner.agents.driver import Driver, Origin
+from runner.errors import AgentError, ConfigError
+from runner.sessions.private import write_files
+from runner.sessions.record import PastTurn, Record
+from runner.sessions.store import Store
+from runner.sessions.transcript import context_of
+
+# How long after its end a turn may not yet be in the program's own file: claude took 0.1 s.
+SETTLE = 3.0
+CONTEXT = "context.txt"
+TOLD = (
+    "(Note: this conversation goes on from an earlier one, which stands here as text. It is over;"
+    " do not answer it, and do nothing of it again.)\n\n<earlier>\n{}\n</earlier>\n\n"
+)
+
+
+async def prepare_fork(
+    store: Store, record: Record, driver: Driver, *, at: int | None, fork: Store, directory: str
+) -> None:
+    """Write what a session begins with that is a fork.
+
+    Args:
+        store: of the session that is forked.
+        record: of that.
+        driver: of both.
+        at: the number of the last turn that the fork is to have; None = the last that ended.
+        fork: the store of the fork; nothing is there yet.
+        directory: where the fork works.
+
+    Raises:
+        ConfigError: there is no such turn, or it has not ended; or the fork is there already.
+        RunnerError: it cannot be written.
+    """
+    turn = _turn(store.ledger.turns(store.session), at, store.session)
+    fork.claim()
+    if fork.load() is not None:
+        raise ConfigError(f"there is a session {fork.session!r} already")
+    made = Record(
+        id=fork.session,
+        agent=record.agent,
+        setup=fork.setup,
+        directory=directory,
+        private=fork.private,
+        conversation="",
+        parent=store.session,
+        parent_turn=turn.number,
+        cut=turn.number == record.turns and record.cut,
+    )
+    if not driver.process_per_turn:
+        history = await _history(store, record, driver, turn)
+        if history:
+            made.origin, made.history, made.marker = record.conversation, history, turn.marker
+        else:
+            text = context_of(store.transcript.path, turn.number)
+            made.context = bool(text)
+            await trio.to_thread.run_sync(_write_context, fork.private, text)
+    fork.save(made)
+
+
+def _turn(turns: list[PastTurn], at: int | None, session: str) -> PastTurn:
+    ended = [turn for turn in turns if turn.state != "begun"]
+    if at is None and ended:
+        return ended[-1]
+    for turn in ended:
+        if turn.number == at:
+            return turn
+    what = "no turn that has ended" if at is None else f"no turn {at} that has ended"
+    raise ConfigError(f"the session {session!r} has {what}: there is nothing to fork")
+
+
+async def _history(store: Store, record: Record, driver: Driver, turn: PastTurn) -> str:
+    """The program's own file of the conversation, once the turn is in it; empty if it never is."""
+    pattern = driver.history(store.private, record.conversation)
+    if "fork at turn" not in driver.abilities or not (turn.marker and record.resume and pattern):
+        return ""
+    with trio.move_on_after(SETTLE):
+        while True:
+            for path in glob.glob(pattern):
+                if await trio.to_thread.run_sync(_contains, path, turn.marker.encode()):
+                    return path
+            await trio.sleep(0.02)
+    return ""
+
+
+def _contains(path: str, word: bytes) -> bool:
+    with open(path, "rb") as file:
+        return any(word in line for line in file)
+
+
+def _write_context(private: str, text: str) -> None:
+    try:
+        write_files(private, [(os.path.join(private, CONTEXT), text.encode("utf-8", "replace"))])
+    except OSError as exc:
+        raise AgentError(f"the session's directory {private!r} cannot be used: {exc}") from exc
+
+
+# ---------------------------------------------------------------- when the fork is started
+
+
+def origin_of(record: Record) -> Origin | None:
+    """What the program is to make a copy of.
+
+    Raises:
+        AgentError: that is not there any more.
+    """
+    if not record.origin or record.resume:
+        return None
+    if not os.path.exists(record.history):
+        what = f"turn {record.parent_turn} of the session {record.parent!r}"
+        raise AgentError(f"the session {record.id!r} is a fork of {what}, which is gone")
+    return Origin(conversation=record.origin, history=record.history, marker=record.marker)
+
+
+def told_before(record: Record, private: str) -> str:
+    """What the first prompt is to have before it: the earlier turns, as text."""
+    if not record.context:
+        return ""
+    try:
+        with open(os.path.join(private, CONTEXT), encoding="utf-8") as file:
+            return TOLD.format(file.read())
+    except OSError as exc:
+        raise AgentError(f"the earlier turns of {record.id!r} cannot be read: {exc}") from exc

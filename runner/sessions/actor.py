@@ -128,10 +128,15 @@ class SessionActor:
     def take_over(self, state: SessionState, starter: Starter, scanner: Scanner) -> None:
         """Be another session's actor from now on: the one before is closed, and this at rest."""
         self.state, self.starter, self.scanner = state, starter, scanner
+        self.forget_files()
         self._notes, self._trees = Notes(state), Trees(scanner)
         keeper = self._turner.keeper
         keeper.state = self._turner.state = state
         keeper.starter, keeper.program = starter, None
+
+    def forget_files(self) -> None:
+        """Keep nothing of the directory, and watch nothing in it."""
+        self._trees.forget()
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[Handle, None]:
@@ -211,8 +216,7 @@ class SessionActor:
             flight.down.set()
             self.state.step(Input.ENDED if keeper.living() is None else Input.OVER)
             self._notes.over(flight)
-        assert self._nursery is not None
-        changes = await self._trees.compare(before, self._nursery)
+        changes = await self._trees.compare(before)
         turn = make_turn(self.state, flight, keeper.program, changes)
         self._notes.answered(turn)
         return turn

@@ -33,6 +33,7 @@ def make_turn(
         files_modified=changes.modified,
         files_deleted=changes.deleted,
         files_renamed=changes.renamed,
+        shared=changes.shared,
         usage=flight.usage,
         cost_usd=None if ended is None else ended.cost_usd,
         cost_source="none" if ended is None else ended.cost_source,

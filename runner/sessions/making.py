@@ -25,6 +25,7 @@ from runner.sessions.keeping import READY
 from runner.sessions.ledger import SessionLedger, ledger_of
 from runner.sessions.opening import make_setup
 from runner.sessions.passing import passing_name
+from runner.sessions.places import Places
 from runner.sessions.session import Session
 from runner.sessions.starting import Means, Starter
 from runner.sessions.state import SessionState
@@ -53,6 +54,7 @@ class Sessions:
     means: Means = attrs.field(init=False)
     _serial: Iterator[int] = attrs.field(factory=itertools.count)
     _spare: list[SessionActor] = attrs.field(factory=list)
+    _places: Places = attrs.field(factory=Places)
 
     def __attrs_post_init__(self) -> None:
         self.means = Means(
@@ -88,7 +90,8 @@ class Sessions:
                 None = a new one.
             timeout: seconds for a turn that does not say otherwise; None = no limit.
             env: variables of the directory's scope.
-            ignore: patterns of files whose changes do not count.
+            ignore: patterns of files whose changes do not count, as in a shell with globstar; one
+                without a slash is for names at any depth.
             idle_after: seconds without a turn until its program is ended.
             ready: seconds that its program may take until a turn can be sent.
             durable: whether it is kept: record, transcript, and the right to be its only owner.
@@ -117,7 +120,7 @@ class Sessions:
             isolation=isolation,
             decided=decided,
         )
-        scanner = Scanner(directory, self.means.scans, ignore)
+        scanner = Scanner(directory, self.means.scans, ignore, self._places)
         if durable or not used.process_per_turn:
             setup = ""
             if durable:
@@ -181,5 +184,6 @@ class Sessions:
     def _pass_on(self, actor: SessionActor) -> bool:
         if not actor.is_at_rest:
             return False
+        actor.forget_files()
         self._spare.append(actor)
         return True

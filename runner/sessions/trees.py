@@ -1,19 +1,53 @@
 """Which trees a turn is compared by: the one before it, and the one after it.
 
-A turn that follows another directly begins with the tree that the other ended with, which is kept
-for it; so a directory is looked at once a turn and not twice. What is not here: looking at it, and
-what has changed (changes.py).
+The tree after a turn is kept, and is the tree before the next; so a directory is walked through
+once a turn and not twice. What came in between is told apart by stamps (changes.py), which are as
+sharp as the clock's ticks; a small tree that is not followed by a turn directly is looked at twice.
+
+A directory that takes more than a moment to walk through is watched (watching.py), where that can
+be had: then what came in between is seen before the turn, and only what is hinted at is looked at.
+
+Where a file's next change may look like its last one, because the clock has not ticked in between
+(stamps.py), the turn waits for that tick: 10 ms at most, and only if a file was changed that late.
+
+What is not here: looking at directories, and what has changed.
 """
 
 from __future__ import annotations
 
+import os
+import stat as modes
+
 import attrs
 import trio
 
-from runner.sessions.changes import Changes, Scanner, Tree
+from runner.sessions import stamps
+from runner.sessions.changes import Changes, Scanner, advance_inline, finish
+from runner.sessions.files import CTIME, State, Tree, state_of
+from runner.sessions.places import Stay
+from runner.sessions.watching import Watch
 
-# A tree of more files than this is not kept for a turn that does not follow at once.
+# A tree that takes more than this many bytes is not kept: about a million files.
+LARGE_TREE = 64 << 20
+# A tree of so many files is looked at in less time than the start of a process takes.
 SMALL_TREE = 1000
+# How much there may be to look at, in bytes of hints, before a thread is worth its hop.
+INLINE_HINTS = 8192
+# Ticks to wait for, at most; a file that is never still is looked at as it is.
+TICKS = 20
+
+
+@attrs.frozen
+class Before:
+    """What was there when a turn began.
+
+    Attributes:
+        tree: how it was then, or earlier.
+        since: when the turn began; None if stamps do not tell.
+    """
+
+    tree: Tree
+    since: stamps.Moment | None = None
 
 
 @attrs.define(eq=False)
@@ -21,39 +55,147 @@ class Trees:
     """The trees of one session's directory."""
 
     scanner: Scanner
-    _kept: tuple[float, Tree] | None = None  # the scan after the last turn, and when it began
+    _kept: Tree | None = None  # how it was after the last turn
+    _began: float = 0.0  # when that was looked at
+    _watch: Watch | None = None
+    _is_watchable: bool = True
+    _stay: Stay | None = None
 
-    async def before(self, asked: float | None) -> Tree:
-        """The tree before a turn.
+    @property
+    def is_watching(self) -> bool:
+        """Whether the kernel gives hints where to look."""
+        return self._watch is not None
 
-        Args:
-            asked: when the turn was asked for; None if that is not known.
-        """
-        kept, self._kept = self._kept, None
-        if kept is not None and asked is not None and asked <= kept[0]:
-            return kept[1]
-        return await self.scanner.scan()
-
-    async def compare(self, before: Tree, nursery: trio.Nursery) -> Changes:
-        """What the turn that is over has changed.
+    async def before(self, asked: float | None = None) -> Before:
+        """A turn begins: what is there. `compare` or `give_up` follows.
 
         Args:
-            before: the tree before it.
-            nursery: where something may wait a second to forget the tree after it.
+            asked: when the turn was asked for, on trio's clock; None if that is not known.
         """
-        began = trio.current_time()
-        tree = await self.scanner.scan()
-        self._kept = kept = (began, tree)
-        if len(tree) > SMALL_TREE:
-            nursery.start_soon(self._forget_soon, kept)
-        return await self.scanner.compare(before, tree)
+        self.give_up()
+        self._stay = self.scanner.places.enter(self._real())
+        tree = self._kept
+        if tree is None or self.is_watching or self._is_worth_it(tree, asked):
+            tree = await self._look()
+        await self._settle(tree)
+        is_local = stamps.file_system(self.scanner.directory).local
+        since = stamps.now() if is_local else None
+        return Before(tree.copy() if self.is_watching else tree, since)
+
+    async def compare(self, before: Before) -> Changes:
+        """What the turn that is over has changed."""
+        self._began = trio.current_time()
+        tree = await self._look()
+        self._kept = tree if tree.size <= LARGE_TREE else None
+        changes = await self.scanner.compare(before.tree, tree, before.since)
+        if self._stay is not None and self._stay.shared:
+            changes = attrs.evolve(changes, shared=True)
+        self.give_up()
+        return changes
+
+    def _is_worth_it(self, kept: Tree, asked: float | None) -> bool:
+        """Whether to look twice."""
+        follows_directly = asked is not None and asked <= self._began
+        return not follows_directly and kept.count <= SMALL_TREE
+
+    def _real(self) -> str:
+        return os.path.realpath(self.scanner.directory)
+
+    def give_up(self) -> None:
+        """No turn goes on."""
+        if self._stay is not None:
+            self.scanner.places.leave(self._stay)
+            self._stay = None
 
     def forget(self) -> None:
-        """Keep nothing: no turn follows directly."""
+        """Keep nothing, and watch nothing: it is not known whether a turn follows."""
+        self.give_up()
         self._kept = None
+        self._is_watchable = True
+        self._unwatch()
 
-    async def _forget_soon(self, kept: tuple[float, Tree]) -> None:
-        """What follows directly has been called up by now; it would only fill the memory."""
-        await trio.sleep(1.0)
-        if self._kept is kept:
-            self._kept = None
+    def _unwatch(self) -> None:
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.close()
+
+    # ------------------------------------------------------------ looking
+
+    async def _look(self) -> Tree:
+        """How it is now."""
+        watch = self._watch
+        if watch is None:
+            return await self._walk()
+        is_true = False
+        try:
+            if watch.pending() <= INLINE_HINTS:
+                is_true = watch.look()
+            else:
+                is_true = await trio.to_thread.run_sync(watch.look, limiter=self.scanner.limiter)
+        finally:
+            if not is_true:
+                self._unwatch()
+        return watch.tree if is_true else await self._walk()
+
+    async def _walk(self) -> Tree:
+        walk = self.scanner.start_walk()
+        try:
+            if advance_inline(walk):
+                return walk.tree
+            tree = await self._walk_watching()
+            if tree is not None:
+                return tree
+            await trio.to_thread.run_sync(finish, walk, limiter=self.scanner.limiter)
+            return walk.tree
+        finally:
+            walk.close()
+
+    async def _walk_watching(self) -> Tree | None:
+        """The same from the start, with watches; None if they are not to be had."""
+        local = stamps.file_system(self.scanner.directory).local
+        if not (self._is_watchable and self.scanner.watch and local):
+            return None
+        watch = Watch(self.scanner, self.scanner.places)
+        walk = watch.start()
+        if walk is None:
+            return None
+        self._watch = watch
+        try:
+            await trio.to_thread.run_sync(finish, walk, limiter=self.scanner.limiter)
+            self._is_watchable = watch.started()
+        finally:
+            walk.close()
+            if not watch.is_true:
+                self._unwatch()
+        return watch.tree
+
+    async def _settle(self, tree: Tree) -> None:
+        """Look again at files that were changed too late to see their next change."""
+        for _ in range(TICKS):
+            tick = stamps.coarse()
+            if not tree.fresh:
+                return
+            _look_again(self.scanner.directory, tree, tick)
+            await trio.sleep(0.001 if tree.fresh else 0)
+
+
+def _look_again(directory: str, tree: Tree, tick: int) -> None:
+    found: dict[str, dict[str, State | None]] = {}
+    fresh, tree.fresh = tree.fresh, set()
+    for path in fresh:
+        at = path.rfind("/") + 1
+        if path[:at] not in tree.folders:
+            continue
+        try:
+            stat = os.lstat(f"{directory}/{path}")
+        except OSError:
+            continue
+        if modes.S_ISDIR(stat.st_mode):
+            continue
+        state = state_of(stat)
+        found.setdefault(path[:at], {})[path[at:]] = state
+        if state[CTIME] >= tick:
+            tree.fresh.add(path)
+    for prefix, names in found.items():
+        folder = tree.folders[prefix]
+        tree.folders[prefix] = folder.with_files(names, folder.changed)

@@ -28,6 +28,8 @@ class Turn:
         duration: seconds, from the moment it was this turn's turn.
         files_created: relative to the session's directory, sorted; likewise the next three.
         files_renamed: pairs (from, to).
+        shared: whether another session was at work in the same directory, or in one inside the
+            other, in the meantime: some of the changes may be its own.
         usage: tokens of this turn.
         cost_usd: of this turn; None if nobody says it. `cost_source` says who does.
         stop: the program's own word for how the turn ended; `cut` if it had none.
@@ -54,6 +56,7 @@ class Turn:
     files_modified: tuple[PurePosixPath, ...] = ()
     files_deleted: tuple[PurePosixPath, ...] = ()
     files_renamed: tuple[tuple[PurePosixPath, PurePosixPath], ...] = ()
+    shared: bool = False
     usage: Usage = attrs.field(factory=Usage)
     cost_usd: float | None = None
     cost_source: CostSource = "none"

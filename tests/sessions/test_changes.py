@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -12,8 +12,9 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.sessions import changes
-from runner.sessions.changes import NOTHING, Changes, Scanner, Tree, compare
+from runner.sessions import changes, walking
+from runner.sessions.changes import NOTHING, Changes, Scanner, compare
+from runner.sessions.files import State, Tree, make_folder
 
 
 @pytest.fixture
@@ -146,16 +147,20 @@ async def test_a_name_that_is_no_text_survives(scanner: Scanner, tmp_path: Path)
     assert [b"caf\xe9"] == [os.fsencode(path) for path in found]
 
 
-async def test_a_reused_inode_is_no_rename(scanner: Scanner, tmp_path: Path) -> None:
-    old: Tree = {"old": (7, 3, 100, 100, 0o100644)}
-    new: Tree = {"new": (7, 3, 200, 200, 0o100644)}
+def tree(files: Mapping[str, State]) -> Tree:
+    return Tree({"": make_folder((1, 1), 0, list(files), list(files.values()))})
+
+
+async def test_a_reused_inode_is_no_rename() -> None:
+    old = tree({"old": (7, 3, 100, 100, 0o100644, 1)})
+    new = tree({"new": (7, 3, 200, 200, 0o100644, 1)})
 
     assert Changes(created=paths("new"), deleted=paths("old")) == compare(old, new)
 
 
 async def test_of_two_new_links_to_one_gone_file_one_is_the_rename() -> None:
-    old: Tree = {"old": (7, 3, 100, 100, 0o100644)}
-    new: Tree = dict.fromkeys(("a", "b"), (7, 3, 100, 200, 0o100644))
+    old = tree({"old": (7, 3, 100, 100, 0o100644, 1)})
+    new = tree(dict.fromkeys(("a", "b"), (7, 3, 100, 200, 0o100644, 2)))
 
     expected = Changes(created=paths("b"), renamed=(paths("old", "a"),))
 
@@ -178,7 +183,7 @@ async def test_a_large_tree_is_scanned_in_pieces(
     (tmp_path / "one more").touch()
     after = await scanner.scan()
 
-    assert expected == set(before)
+    assert expected == before.files().keys()
     assert paths("one more") == (await scanner.compare(before, after)).created
 
 
@@ -215,17 +220,17 @@ async def test_what_cannot_be_read_or_is_not_there_is_left_out(
     gone = Scanner(str(tmp_path / "gone"), scanner.limiter)
     (tmp_path / "seen").touch()
     (tmp_path / "vanishing").touch()
-    real = changes._state
+    real = walking.state_of
 
-    def vanish(stat: os.stat_result) -> changes.State:
+    def vanish(stat: os.stat_result) -> State:
         if stat.st_ino == (tmp_path / "vanishing").stat().st_ino:
             raise FileNotFoundError
         return real(stat)
 
-    monkeypatch.setattr(changes, "_state", vanish)
+    monkeypatch.setattr(walking, "state_of", vanish)
 
-    assert {} == await gone.scan()
-    assert {"seen"} == set(await scanner.scan())
+    assert {} == (await gone.scan()).files()
+    assert {"seen"} == (await scanner.scan()).files().keys()
 
 
 @pytest.mark.parametrize(
@@ -268,24 +273,25 @@ async def test_what_the_caller_does_not_care_for_is_left_out(
         (tmp_path / name).touch()
 
     scanner = Scanner(str(tmp_path), trio.CapacityLimiter(1), ignore)
+    nothing = compare(Tree(), await scanner.scan(), rules=scanner.rules)
 
-    assert left == set(await scanner.scan())
+    assert left == set(map(str, nothing.created))
 
 
-_states = st.tuples(*[st.integers(0, 3)] * 5)
+_states = st.tuples(*[st.integers(0, 3)] * 6)
 _trees = st.dictionaries(st.sampled_from("abcdef"), _states)
 
 
 @given(_trees, _trees)
-def test_every_path_is_accounted_for_once(before: Tree, after: Tree) -> None:
-    found = compare(before, after)
+def test_every_path_is_accounted_for_once(old: dict[str, State], new: dict[str, State]) -> None:
+    found = compare(tree(old), tree(new))
 
     gone = {*map(str, found.deleted), *(str(source) for source, _ in found.renamed)}
-    new = {*map(str, found.created), *(str(to) for _, to in found.renamed)}
-    assert before.keys() - after.keys() == gone
-    assert after.keys() - before.keys() == new
-    assert {path for path in before.keys() & after.keys() if before[path] != after[path]} == set(
+    come = {*map(str, found.created), *(str(to) for _, to in found.renamed)}
+    assert old.keys() - new.keys() == gone
+    assert new.keys() - old.keys() == come
+    assert {path for path in old.keys() & new.keys() if old[path] != new[path]} == set(
         map(str, found.modified)
     )
     assert len(found.deleted) + len(found.renamed) == len(gone)
-    assert len(found.created) + len(found.renamed) == len(new)
+    assert len(found.created) + len(found.renamed) == len(come)

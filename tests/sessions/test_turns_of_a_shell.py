@@ -371,7 +371,7 @@ async def test_a_passing_session_whose_actor_crashed_does_not_pass_it_on(
 ) -> None:
     async with sessions.make_session(str(work), durable=False) as session:
         with monkeypatch.context() as patch:
-            patch.setattr(Scanner, "scan", None)
+            patch.setattr(Scanner, "start_walk", None)
             with pytest.raises(ActorCrashed):
                 await session.send("true")
         assert (await session.send("true")).ok

@@ -1,0 +1,186 @@
+"""The files of a directory at one moment, kept compactly: about 60 bytes and its name per file.
+
+A `Tree` has a `Folder` for each directory, by its path with a slash at the end ("" is the top). A
+folder keeps its files' names and states as bytes; folders of which nothing has changed have equal
+bytes, so that two trees are compared without a look at a single file. A folder of many files is
+in parts, by the hash of a name, so that one changed file leaves the other parts equal.
+
+A state is (inode, size, mtime, ctime, mode, links). Links are themselves, directories only lead to
+files. What is not here: looking (walking.py), and what has changed (changes.py).
+"""
+
+from __future__ import annotations
+
+import marshal
+import operator
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
+
+import attrs
+
+State: TypeAlias = tuple[int, int, int, int, int, int]
+INODE, CTIME, LINKS = 0, 3, 5
+
+state_of: Callable[[os.stat_result], State] = operator.attrgetter(
+    "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns", "st_mode", "st_nlink"
+)
+
+# More files than this are kept in parts, of half as many on the average.
+PART = 512
+# The version of marshal's format in which equal values give equal bytes, whatever refers to them.
+_FORMAT = 2
+
+
+@attrs.frozen(slots=True)
+class Folder:
+    """A directory's own files.
+
+    Attributes:
+        identity: (device, inode) of the directory.
+        changed: its ctime.
+        count: of its files.
+        parts: their names and states; a power of two.
+    """
+
+    identity: tuple[int, int]
+    changed: int
+    count: int
+    parts: tuple[bytes, ...]
+
+    def files(self) -> dict[str, State]:
+        """Its files by name."""
+        return _load(self.parts)
+
+    def with_files(self, found: dict[str, State | None], changed: int) -> Folder:
+        """It after another look.
+
+        Args:
+            found: states by name, None for a file that is not there.
+            changed: its ctime now.
+        """
+        parts = list(self.parts)
+        count = self.count
+        for at, names in _by_part(found, len(parts)).items():
+            files = _load(parts[at : at + 1])
+            count -= len(files)
+            for name in names:
+                state = found[name]
+                if state is None:
+                    files.pop(name, None)
+                else:
+                    files[name] = state
+            count += len(files)
+            parts[at] = _dump(list(files), list(files.values()))
+        if count > 2 * PART * len(parts):
+            files = _load(parts)
+            return make_folder(self.identity, changed, list(files), list(files.values()))
+        return attrs.evolve(self, changed=changed, count=count, parts=tuple(parts))
+
+
+def make_folder(
+    identity: tuple[int, int], changed: int, names: list[str], states: list[State]
+) -> Folder:
+    """Keep what was found in a directory."""
+    count = len(names)
+    if count <= PART:
+        return Folder(identity, changed, count, (_dump(names, states),))
+    number = 1 << (2 * count // PART - 1).bit_length()
+    parts: list[tuple[list[str], list[State]]] = [([], []) for _ in range(number)]
+    last = number - 1
+    for name, state in zip(names, states, strict=True):
+        part = parts[hash(name) & last]
+        part[0].append(name)
+        part[1].append(state)
+    return Folder(identity, changed, count, tuple(_dump(*part) for part in parts))
+
+
+def differing(
+    before: Folder | None, after: Folder | None
+) -> tuple[dict[str, State], dict[str, State]]:
+    """The files of those parts of a directory that are not equal, by name, before and after."""
+    old = () if before is None else before.parts
+    new = () if after is None else after.parts
+    if old is new:
+        return {}, {}
+    if len(old) == len(new):
+        pairs = [(x, y) for x, y in zip(old, new, strict=True) if x != y]
+        return _load(x for x, _ in pairs), _load(y for _, y in pairs)
+    return _load(old), _load(new)
+
+
+def _dump(names: list[str], states: list[State]) -> bytes:
+    return marshal.dumps((names, states), _FORMAT)
+
+
+def _load(parts: Iterable[bytes]) -> dict[str, State]:
+    files: dict[str, State] = {}
+    for part in parts:
+        names, states = marshal.loads(part)  # noqa: S302 - our own bytes, which never left
+        files.update(zip(names, states, strict=True))
+    return files
+
+
+def _by_part(names: Iterable[str], number: int) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for name in names:
+        found.setdefault(hash(name) & (number - 1), []).append(name)
+    return found
+
+
+@attrs.define(eq=False)
+class Tree:
+    """All files of a directory.
+
+    Attributes:
+        folders: by path, "" or with a slash at the end.
+        closed: directories that could not be read: what is below them is not known.
+        fresh: files that were changed so shortly before they were looked at that their next change
+            may look the same; only where stamps are not fine.
+        linked: files that have other names too, with their inodes; only of a watched tree.
+    """
+
+    folders: dict[str, Folder] = attrs.field(factory=dict)
+    closed: set[str] = attrs.field(factory=set)
+    fresh: set[str] = attrs.field(factory=set)
+    linked: dict[str, int] = attrs.field(factory=dict)
+
+    @property
+    def count(self) -> int:
+        """How many files there are."""
+        return sum(folder.count for folder in self.folders.values())
+
+    @property
+    def size(self) -> int:
+        """How many bytes it takes, about."""
+        return sum(
+            200 + len(path) + sum(map(len, folder.parts)) for path, folder in self.folders.items()
+        )
+
+    def files(self) -> dict[str, State]:
+        """All files by their path."""
+        return {
+            prefix + name: state
+            for prefix, folder in self.folders.items()
+            for name, state in folder.files().items()
+        }
+
+    def copy(self) -> Tree:
+        """It as it is now; the folders themselves never change."""
+        return Tree(dict(self.folders), set(self.closed))
+
+
+def parent(prefix: str) -> str:
+    """The directory that a directory is in."""
+    return prefix[: prefix.rfind("/", 0, -1) + 1]
+
+
+def is_below(prefix: str, tops: Sequence[str] | set[str]) -> bool:
+    """Whether a directory is one of these, or below one."""
+    if not tops:
+        return False
+    while prefix not in tops:
+        if not prefix:
+            return False
+        prefix = parent(prefix)
+    return True

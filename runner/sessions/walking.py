@@ -1,0 +1,155 @@
+"""Walking through a directory: each file looked at once, by the descriptor of its directory.
+
+A walk can be continued: one directory is open at a time, the others wait. What vanishes meanwhile
+is left out; a directory that cannot be read is noted as closed. What is not here: which files do
+not count (changes.py leaves them out; directories that do not count are not walked through).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import attrs
+
+from runner.sessions.files import CTIME, INODE, LINKS, State, Tree, make_folder, state_of
+from runner.sessions.patterns import Rules
+
+_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class Entries(Protocol):
+    """What `os.scandir` gives."""
+
+    def __iter__(self) -> Iterator[os.DirEntry[str]]:
+        """The entries in no order."""
+        ...
+
+    def close(self) -> None:
+        """Let the directory go."""
+        ...
+
+
+@attrs.define(eq=False)
+class _Reading:
+    """A directory that is being read."""
+
+    prefix: str
+    descriptor: int
+    entries: Entries
+    names: list[str] = attrs.field(factory=list)
+    states: list[State] = attrs.field(factory=list)
+    is_whole: bool = True
+
+    def close(self) -> None:
+        self.entries.close()
+        os.close(self.descriptor)
+
+
+@attrs.define(eq=False)
+class Walk:
+    """A walk through a directory, or a part of it.
+
+    Attributes:
+        root: absolute.
+        rules: which directories are not walked through.
+        tree: what has been found.
+        tick: files that were changed at this time or later are fresh; None = none is.
+        opened: told of each directory, its path and descriptor, before it is read.
+        waiting: directories that are still to be walked through.
+    """
+
+    root: str
+    rules: Rules
+    tree: Tree = attrs.field(factory=Tree, kw_only=True)
+    tick: int | None = attrs.field(default=None, kw_only=True)
+    opened: Callable[[str, int], None] | None = attrs.field(default=None, kw_only=True)
+    waiting: list[str] = attrs.field(factory=lambda: [""], kw_only=True)
+    _reading: _Reading | None = None
+
+    def advance(self, count: int, until: float) -> bool:
+        """Look at so many entries more, or until so late; whether the walk is done."""
+        left = count
+        while (reading := self._reading or self._open_next()) is not None:
+            left -= self._read(reading, left)
+            if left <= 0 or time.perf_counter() > until:
+                return self._reading is None and not self.waiting
+        return True
+
+    def close(self) -> None:
+        """Leave it where it is."""
+        if self._reading is not None:
+            self._reading.close()
+            self._reading = None
+
+    def _open_next(self) -> _Reading | None:
+        while self.waiting:
+            prefix = self.waiting.pop()
+            try:
+                flags = _FLAGS | os.O_NOFOLLOW if prefix else _FLAGS
+                descriptor = os.open(f"{self.root}/{prefix}", flags)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError:
+                self.tree.closed.add(prefix)
+                continue
+            try:
+                if self.opened is not None:
+                    self.opened(prefix, descriptor)
+                self._reading = _Reading(prefix, descriptor, os.scandir(descriptor))
+            except BaseException:
+                os.close(descriptor)
+                raise
+            return self._reading
+        return None
+
+    def _read(self, reading: _Reading, count: int) -> int:
+        """Look at entries of the open directory; how many. Flat, as it runs once per file."""
+        names, states, number = reading.names, reading.states, 0
+        try:
+            for entry in reading.entries:
+                number += 1
+                if entry.is_dir(follow_symlinks=False):
+                    path = reading.prefix + entry.name
+                    if not self.rules.omits_directory(path):
+                        self.waiting.append(path + "/")
+                else:
+                    try:
+                        states.append(state_of(entry.stat(follow_symlinks=False)))
+                    except FileNotFoundError:
+                        continue  # it has vanished since it was listed
+                    names.append(entry.name)
+                if number >= count:
+                    return number
+        except OSError:
+            reading.is_whole = False
+        self._end(reading)
+        return number
+
+    def _end(self, reading: _Reading) -> None:
+        # Before the directory's own stamp is read, which must not be older than what was found.
+        stat = os.fstat(reading.descriptor)
+        self.close()
+        if not reading.is_whole:
+            self.tree.closed.add(reading.prefix)
+            return
+        identity = (stat.st_dev, stat.st_ino)
+        self.tree.folders[reading.prefix] = make_folder(
+            identity, stat.st_ctime_ns, reading.names, reading.states
+        )
+        self._note(reading)
+
+    def _note(self, reading: _Reading) -> None:
+        """Note what is special about files: few are."""
+        prefix, tick = reading.prefix, self.tick
+        if tick is None and self.opened is None:
+            return
+        found = list(zip(reading.names, reading.states, strict=True))
+        if tick is not None:
+            self.tree.fresh.update(prefix + name for name, state in found if state[CTIME] >= tick)
+        if self.opened is not None:
+            self.tree.linked.update(
+                (prefix + name, state[INODE]) for name, state in found if state[LINKS] > 1
+            )

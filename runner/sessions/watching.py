@@ -1,0 +1,284 @@
+"""A tree that is kept as it is now, with the kernel's hints where to look again.
+
+Each directory of it is watched. What is told is only which names to look at; what is there then
+decides. A watch is put on a directory before it is read, so what happens while it is read is told.
+
+    look:  read the hints ─► look at each name ─► forget directories that have gone or moved
+              ▲                                        │
+              └── until there are no more hints ◄── walk through those that have come
+
+Where hints cannot be relied on, `look` says so, and everything has to be looked at again: hints
+were lost (overflow), the top was moved or replaced, a file has come that has other names too (which
+are not hinted at; those known from the walk are looked at each time), things change faster than we
+look. A directory that cannot be watched at all (limits, another file system in it, no /proc) is
+scanned.
+
+What the kernel does not tell, so that it is seen only with the next hint for the same file, or by
+a scan: a write through a shared mapping that was made before the watch and is still there, and one
+through another hard link that was made outside of the directory, or was made and removed again
+between two looks.
+
+Everything that changes a watched tree lives here; it is synchronous, for trio's thread or another,
+one at a time. What is not here: which changes count (changes.py), and when to look (trees.py).
+"""
+
+from __future__ import annotations
+
+import os
+import stat as modes
+import sys
+from contextlib import suppress
+from typing import TypeAlias
+
+import attrs
+
+from runner.sessions.changes import Scanner
+from runner.sessions.files import CTIME, INODE, LINKS, State, Tree, is_below, parent, state_of
+from runner.sessions.inotify import (
+    CREATE,
+    DELETE,
+    DELETE_SELF,
+    IGNORED,
+    ISDIR,
+    MOVE_SELF,
+    MOVED_FROM,
+    MOVED_TO,
+    OVERFLOW,
+    UNMOUNT,
+    Inotify,
+    Notice,
+)
+from runner.sessions.places import Places
+from runner.sessions.walking import Walk
+
+# Names to look at, by directory; True: a directory of that name is not the one that was there.
+Hints: TypeAlias = dict[str, dict[str, bool]]
+
+_ANOTHER = CREATE | DELETE | MOVED_FROM | MOVED_TO
+# How often to look again because of what came meanwhile, before that is faster than we look.
+ROUNDS = 8
+
+
+@attrs.define(eq=False)
+class Watch:
+    """A watched tree of one directory."""
+
+    scanner: Scanner
+    places: Places
+    tree: Tree = attrs.field(init=False)
+    _inotify: Inotify | None = None
+    _prefixes: dict[int, str] = attrs.field(factory=dict)
+    _device: int = 0
+    _taken: int = 0
+    _is_watchable: bool = True
+    _is_true: bool = False  # what is kept was true when it was looked at last
+
+    @property
+    def is_true(self) -> bool:
+        """Whether the tree was as it should be when it was looked at last."""
+        return self._is_true
+
+    def start(self) -> Walk | None:
+        """A walk through everything, to be gone to its end; then `started`. None: not to be had."""
+        if not self.places.take_instance():
+            return None
+        try:
+            self._inotify = Inotify()
+            self._device = os.stat(self.scanner.directory).st_dev
+        except OSError:
+            self.places.give_back(instances=1)
+            return None
+        walk = self.scanner.start_walk(self._opened)
+        self.tree = walk.tree
+        return walk
+
+    def started(self) -> bool:
+        """Whether all that was walked through is watched."""
+        self._is_true = self._is_watchable and "" in self.tree.folders
+        return self._is_true
+
+    def close(self) -> None:
+        """Watch no more. May be called again."""
+        watching, self._inotify = self._inotify, None
+        self._is_true = False
+        if watching is not None:
+            watching.close()
+            self._prefixes.clear()
+            self.places.give_back(instances=1, watches=self._taken)
+            self._taken = 0
+
+    def pending(self) -> int:
+        """How much there is to look at, about: in bytes of hints."""
+        return self._instance().pending() + 32 * len(self.tree.linked)
+
+    def look(self) -> bool:
+        """Look at what is hinted at; whether the tree is now true. If not, close this."""
+        known, self._is_true = self._is_true, False  # so that one that was cut short is not
+        self._is_true = known and self._look()
+        self.places.give_back(watches=self._taken - len(self._prefixes))
+        self._taken = len(self._prefixes)
+        return self._is_true
+
+    # ------------------------------------------------------------ watches
+
+    def _opened(self, prefix: str, descriptor: int) -> None:
+        """A directory is about to be read: watch this very one, whatever its path leads to."""
+        if not self._is_watchable:
+            return
+        self._is_watchable = False
+        if os.fstat(descriptor).st_dev != self._device or not self.places.take_watch():
+            return
+        self._taken += 1
+        with suppress(OSError):
+            self._prefixes[self._instance().add(f"/proc/self/fd/{descriptor}")] = prefix
+            self._is_watchable = True
+
+    def _forget(self, gone: set[str]) -> None:
+        """Forget these directories and all below them, and which watches are theirs."""
+        tree = self.tree
+        for prefix in [each for each in tree.folders if is_below(each, gone)]:
+            del tree.folders[prefix]
+        tree.closed = {each for each in tree.closed if not is_below(each, gone)}
+        for path in [each for each in tree.linked if is_below(parent(each), gone)]:
+            del tree.linked[path]
+        for watch in [each for each, of in self._prefixes.items() if is_below(of, gone)]:
+            del self._prefixes[watch]
+
+    # ------------------------------------------------------------ looking
+
+    def _look(self) -> bool:
+        hints = self._read()
+        if hints is None:
+            return False
+        for path in self.tree.linked:
+            at = path.rfind("/") + 1
+            hints.setdefault(path[:at], {}).setdefault(path[at:], False)
+        for prefix in self.tree.closed:
+            hints.setdefault(parent(prefix), {})[os.path.basename(prefix[:-1])] = True
+        rounds = ROUNDS
+        while hints:
+            rounds -= 1
+            if not rounds or not self._look_at(hints):
+                return False
+            hints = self._read()
+            if hints is None:
+                return False
+        return self._is_at_its_place()
+
+    def _is_at_its_place(self) -> bool:
+        try:
+            found = os.stat(self.scanner.directory)
+        except OSError:
+            return False
+        return self.tree.folders[""].identity == (found.st_dev, found.st_ino)
+
+    def _read(self) -> Hints | None:
+        """The hints up to now; None if they cannot be relied on."""
+        hints: Hints = {}
+        for notice in self._instance().read():
+            if not self._take(notice, hints):
+                return None
+        return hints
+
+    def _take(self, notice: Notice, hints: Hints) -> bool:
+        mask = notice.mask
+        if mask & (OVERFLOW | UNMOUNT):
+            return False
+        prefix = self._prefixes.get(notice.watch)
+        if prefix is None:
+            return True  # of a directory that was forgotten
+        if mask & (IGNORED | DELETE_SELF | MOVE_SELF):
+            if not prefix:
+                return False
+            if mask & IGNORED:
+                del self._prefixes[notice.watch]
+            hints.setdefault(parent(prefix), {})[os.path.basename(prefix[:-1])] = True
+        elif notice.name:
+            names = hints.setdefault(prefix, {})
+            another = bool(mask & ISDIR and mask & _ANOTHER)
+            names[notice.name] = another or names.get(notice.name, False)
+        return True
+
+    def _look_at(self, hints: Hints) -> bool:
+        looking = _Looking(self.scanner.tick())
+        for prefix, names in hints.items():
+            if prefix in self.tree.folders and not self._look_in(prefix, names, looking):
+                return False
+        had = set(self._prefixes)
+        if looking.gone:
+            self._forget(looking.gone)
+        if not self._walk(looking):
+            return False
+        for watch in had - self._prefixes.keys():  # of those that have moved out, or have ended
+            self._instance().remove(watch)
+        return True
+
+    def _look_in(self, prefix: str, names: dict[str, bool], looking: _Looking) -> bool:
+        """Look at names in one directory; False if not all about them can be known."""
+        found: dict[str, State | None] = {}
+        for name, is_another in names.items():
+            path = prefix + name
+            try:
+                stat = os.lstat(f"{self.scanner.directory}/{path}")
+            except (FileNotFoundError, NotADirectoryError):
+                stat = None
+            except OSError:
+                return False
+            is_directory = stat is not None and modes.S_ISDIR(stat.st_mode)
+            if is_another or not is_directory or not self._is_the_one(path + "/", stat):
+                if path + "/" in self.tree.folders or path + "/" in self.tree.closed:
+                    looking.gone.add(path + "/")
+                if is_directory and not self.scanner.rules.omits_directory(path):
+                    looking.come.append(path + "/")
+            found[name] = state = None if stat is None or is_directory else state_of(stat)
+            if state is not None and not self._is_known(path, state, looking.tick):
+                return False
+        try:
+            changed = os.stat(f"{self.scanner.directory}/{prefix}").st_ctime_ns
+        except OSError:
+            changed = sys.maxsize  # it is going, as another hint will say
+        self.tree.folders[prefix] = self.tree.folders[prefix].with_files(found, changed)
+        return True
+
+    def _is_known(self, path: str, state: State, tick: int | None) -> bool:
+        """Whether all names of a file are known, if it has several."""
+        if tick is not None and state[CTIME] >= tick:
+            self.tree.fresh.add(path)
+        return state[LINKS] == 1 or self.tree.linked.get(path) == state[INODE]
+
+    def _is_the_one(self, child: str, stat: os.stat_result | None) -> bool:
+        """Whether a directory is the one that is kept, and can still be read."""
+        folder = self.tree.folders.get(child)
+        if folder is None or stat is None or folder.identity != (stat.st_dev, stat.st_ino):
+            return False
+        return os.access(f"{self.scanner.directory}/{child}", os.R_OK | os.X_OK)
+
+    def _walk(self, looking: _Looking) -> bool:
+        """Walk through directories that have come; False if not all is watched and known."""
+        known = dict(self.tree.linked)
+        walk = Walk(
+            root=self.scanner.directory,
+            rules=self.scanner.rules,
+            tree=self.tree,
+            tick=looking.tick,
+            opened=self._opened,
+            waiting=looking.come,
+        )
+        try:
+            walk.advance(sys.maxsize, float("inf"))
+        finally:
+            walk.close()
+        return self._is_watchable and known == self.tree.linked
+
+    def _instance(self) -> Inotify:
+        assert self._inotify is not None
+        return self._inotify
+
+
+@attrs.frozen
+class _Looking:
+    """What is found out in one round."""
+
+    tick: int | None
+    gone: set[str] = attrs.field(factory=set)
+    come: list[str] = attrs.field(factory=list)

@@ -54,6 +54,7 @@ from runner.scopes.reaching import reaching
 from runner.scopes.safety import Lint, OnDangerous, Policy
 from runner.scopes.scope import Asker, Ground, Scope
 from runner.scopes.worker import WorkerAsker
+from runner.sessions.approving import Approvals
 from runner.sessions.changes import DEFAULT_IGNORE
 from runner.sessions.ledger import SessionLedger, ledger_of
 from runner.sessions.making import Sessions
@@ -144,6 +145,7 @@ class Runner:
         extra_args: Sequence[str] = (),
         extra_env: Mapping[str, str] = NO_ENV,
         ignore: Sequence[str] = DEFAULT_IGNORE,
+        approvals: Approvals | None = None,
     ) -> Session:
         """A session with an agent program in the directory of a scope; use it with `async with`.
 
@@ -162,20 +164,17 @@ class Runner:
             extra_args: more arguments for its program, after the record's.
             extra_env: more variables for it, on top of the record's.
             ignore: patterns of files whose changes do not count.
+            approvals: who decides what the agent asks for, where the scope's permissions do not;
+                None = nobody: it is refused, and the agent told.
 
         Raises:
             ConfigError: the agent, the id or the timeout cannot be used, or the agent does not have
                 an option; or the scope's permissions
-                do not allow programs.
+                do not allow all programs, and the agent does not ask before it runs some.
+            AgentUnavailable: there are approvals, and the agent never asks.
             Destroyed: the scope was destroyed.
         """
         scope.require_alive("session")
-        rules = [each.permissions.rules for each in scope.ground.permissions]
-        if any(each.default_of("execute") != "allow" for each in rules):
-            raise ConfigError(
-                f"the permissions of scope {scope.path!r} do not allow programs, and an agent is "
-                "one that they cannot hold: give the session a scope without them"
-            )
         options = {
             "sandbox": sandbox,
             "model": model,
@@ -195,6 +194,8 @@ class Runner:
             durable=durable,
             isolation=scope.ground.isolation,
             decided=scope.ground.reaching,
+            approvals=approvals,
+            grants=scope.ground.permissions,
         )
 
     async def run_batch(

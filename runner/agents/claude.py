@@ -39,15 +39,13 @@ import attrs
 from runner.agents.claude_stream import ClaudeConversation
 from runner.agents.driver import Ability, Access, ClaudeAgent, Launch, McpServer, Rung, Setting
 
-_SANDBOX = {
-    "disableAllHooks": True,
-    "sandbox": {
-        "enabled": True,
-        "autoAllowBashIfSandboxed": True,
-        "allowUnsandboxedCommands": False,
-        "failIfUnavailable": True,
-    },
+_HELD = {
+    "enabled": True,
+    "autoAllowBashIfSandboxed": True,
+    "allowUnsandboxedCommands": False,
+    "failIfUnavailable": True,
 }
+_SANDBOX = {"disableAllHooks": True, "sandbox": _HELD}
 
 # What of the directory itself is still to be read when its settings are not.
 _MEMORY = {"CLAUDE_CODE_ADDITIONAL_DIRECTORIES_CLAUDE_MD": "1"}
@@ -66,6 +64,14 @@ ACCESS: dict[Access, tuple[str, ...]] = {
     ),
     "danger-full-access": ("--dangerously-skip-permissions",),
 }
+
+# Where somebody is to be asked before every command and edit: its sandbox holds what is allowed.
+GUARDED = (
+    "--permission-mode=default",
+    "--setting-sources=user",
+    "--settings="
+    + json.dumps({**_SANDBOX, "sandbox": {**_HELD, "autoAllowBashIfSandboxed": False}}),
+)
 
 PROTOCOL = (
     "-p",
@@ -130,7 +136,7 @@ class ClaudeDriver:
             argv=(
                 agent.program,
                 *PROTOCOL,
-                *ACCESS[access],
+                *(GUARDED if setting.guarded and access == "workspace-write" else ACCESS[access]),
                 *_tools(access, setting),
                 *added,
                 *model,

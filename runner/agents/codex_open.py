@@ -24,7 +24,8 @@ SANDBOX: dict[Access, dict[str, object]] = {
 
 def policy(setting: Setting, access: Access) -> str:
     """Whether it asks."""
-    return "on-request" if _asks(setting, access) else "never"
+    asking = "untrusted" if setting.guarded else "on-request"
+    return asking if _asks(setting, access) else "never"
 
 
 def thread(setting: Setting, own: Access, model: str) -> tuple[str, dict[str, object]]:

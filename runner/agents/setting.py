@@ -99,6 +99,8 @@ class Setting:
         servers: what it may use, and no others than those and the agent record's.
         approvals: somebody decides what the program asks for. If not, the program is told to ask
             nobody, as far as it can be told; what it asks all the same has to be refused.
+        guarded: with `approvals`, it is to ask before every command that it does not take to be
+            harmless, also where its own sandbox would hold it.
     """
 
     cwd: str
@@ -111,3 +113,4 @@ class Setting:
     origin: Origin | None = None
     servers: tuple[McpServer, ...] = ()
     approvals: bool = False
+    guarded: bool = False

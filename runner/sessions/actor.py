@@ -56,25 +56,36 @@ import trio
 
 from runner.actors.child_spec import ChildSpec, Handle
 from runner.actors.lanes import Lane
-from runner.agents.driver import UNATTENDED
-from runner.agents.events import ApprovalAsked, ApprovalDecided, Decision, ErrorClass, Event
+from runner.agents.events import (
+    ApprovalAsked,
+    ApprovalClosed,
+    ApprovalDecided,
+    ErrorClass,
+    Event,
+)
 from runner.errors import NotFound, RunnerError, SessionClosed
 from runner.messages import Message
 from runner.sessions.answer import make_turn
 from runner.sessions.changes import Scanner
 from runner.sessions.flight import Flight
+from runner.sessions.floor import Floor
 from runner.sessions.keeping import READY, Keeper
 from runner.sessions.notes import Notes
-from runner.sessions.phases import Input
+from runner.sessions.phases import Do, Input
+from runner.sessions.program import Program
 from runner.sessions.starting import Starter
 from runner.sessions.state import SessionState
 from runner.sessions.trees import Trees
-from runner.sessions.turn import Close, Interrupt, Send, Turn
+from runner.sessions.turn import Close, Interrupt, Send, Steer, Turn, Warm
 from runner.sessions.turning import Turner
+
+MADE_WAY = "another prompt took its place"
 
 
 def _lane(message: Message[Any]) -> Lane:
-    return Lane.EFFECT if isinstance(message, Send) else Lane.CONTROL
+    if isinstance(message, Send):
+        return Lane.CONTROL if message.urgent else Lane.EFFECT
+    return Lane.EFFECT if isinstance(message, Warm) else Lane.CONTROL
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -98,6 +109,7 @@ class SessionActor:
     spec: ChildSpec = attrs.field(init=False)
     _nursery: trio.Nursery | None = None
     _flight: Flight | None = None
+    _floor: Floor = attrs.field(factory=Floor)
     _notes: Notes = attrs.field(init=False)
     _trees: Trees = attrs.field(init=False)
     _keeper: Keeper = attrs.field(init=False)
@@ -163,6 +175,10 @@ class SessionActor:
                 return self._send(message)
             case Interrupt():
                 return self._cut(ErrorClass.INTERRUPTED, "the turn was interrupted on request")
+            case Steer():
+                return self._steer(message)
+            case Warm():
+                return self._warm_up()
             case Close():
                 return self._close()
             case _:
@@ -192,14 +208,30 @@ class SessionActor:
     # ------------------------------------------------------------ a turn
 
     async def _send(self, message: Send) -> Turn:
+        if message.urgent:
+            self._cut(ErrorClass.INTERRUPTED, MADE_WAY)
+        await self._floor.take(urgent=message.urgent)
+        flight = Flight(
+            number=self.state.record.turns + 1, timeout=message.timeout, options=message.options
+        )
+        try:
+            flight.turn = await self._fly(flight, message)
+            return flight.turn
+        finally:
+            flight.answered.set()
+            self._trees.give_up()
+            self._floor.give()
+
+    async def _fly(self, flight: Flight, message: Send) -> Turn:
         self._check_closed()
         self._check_directory()
+        keeper = self._keeper
         before = await self._trees.before(message.asked)
         self._check_closed()  # what closes while we scan does not see a turn in flight
-        flight = Flight(number=self.state.record.turns + 1, timeout=message.timeout)
         self._notes.begun(flight, message.prompt)
         self._flight = flight
-        keeper = self._keeper
+        if self._floor.is_wanted and not message.urgent:  # since before this could be cut
+            self._cut(ErrorClass.INTERRUPTED, MADE_WAY)
         try:
             with flight.cancel_scope:
                 await self._turner.carry_out(flight, message.prompt)
@@ -213,13 +245,41 @@ class SessionActor:
                 with trio.CancelScope(shield=True, deadline=keeper.bound()):
                     await self._turner.put_down(flight)
             self._flight = None
-            flight.down.set()
+            flight.put_down()
+            self.state.approver.forget_all()
             self.state.step(Input.ENDED if keeper.living() is None else Input.OVER)
             self._notes.over(flight)
         changes = await self._trees.compare(before)
         turn = make_turn(self.state, flight, keeper.program, changes)
         self._notes.answered(turn)
         return turn
+
+    async def _steer(self, message: Steer) -> Turn | None:
+        """Give the turn in flight another prompt, as soon as it takes any."""
+        flight = self._flight
+        if flight is None:
+            return None
+        await flight.taken.wait()
+        program = self._keeper.living()
+        if flight is not self._flight or flight.over.is_set() or program is None:
+            return None
+        if self.state.step(Input.STEER) is not Do.STEER:
+            return None
+        if not program.conversation.steer(message.prompt):
+            return None
+        program.flush()
+        self._notes.steered(flight, message.prompt)
+        await flight.answered.wait()
+        return flight.turn
+
+    async def _warm_up(self) -> bool:
+        await self._floor.take(urgent=False)
+        try:
+            self._check_closed()
+            self._check_directory()
+            return await self._turner.warm_up()
+        finally:
+            self._floor.give()
 
     def _check_closed(self) -> None:
         if self.state.is_closed:
@@ -238,12 +298,29 @@ class SessionActor:
         self._notes.happened(self._flight, event)
         program = self._keeper.program
         if isinstance(event, ApprovalAsked) and program is not None:
-            decision = Decision(allow=False, message=UNATTENDED)
-            program.conversation.decide(event.id, decision)
+            self._ask(event, program)
+        elif isinstance(event, ApprovalClosed):
+            self.state.approver.forget(event.id)
+            self._is_decided()
+
+    def _ask(self, asked: ApprovalAsked, program: Program) -> None:
+        """Have it decided, and the program told."""
+        assert self._nursery is not None
+
+        def tell(decided: ApprovalDecided) -> None:
+            program.conversation.decide(asked.id, decided.decision)
             program.flush()
-            decided = ApprovalDecided(asked=event, decision=decision)
             self._notes.happened(self._flight, decided)
+            self._is_decided()
+
+        if self.state.approver.take(asked, self._nursery, tell):
+            self.state.step(Input.ASKED)
+
+    def _is_decided(self) -> None:
+        if not self.state.approver.open:
+            self.state.step(Input.DECIDED)
 
     def _program_ended(self) -> None:
+        self.state.approver.forget_all()
         if self._flight is not None:
             self._flight.process_ended()

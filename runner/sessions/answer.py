@@ -8,6 +8,7 @@ from runner.agents.events import ErrorClass
 from runner.sessions.changes import Changes
 from runner.sessions.flight import Flight
 from runner.sessions.program import Program
+from runner.sessions.schemas import keep_to
 from runner.sessions.state import SessionState
 from runner.sessions.turn import Turn
 
@@ -22,6 +23,10 @@ def make_turn(
     if exceeded is not None and error is not None:  # it did not crash: we, or the kernel, ended it
         error = ErrorClass.TIMEOUT if exceeded == "wall" else ErrorClass.FAILED
         error_text = f"its limit on {exceeded} was exceeded"
+    structured, schema = None, flight.options.schema
+    if schema is not None and error is None and ended is not None:
+        structured, error_text = keep_to(schema, ended.structured, ended.message)
+        error = ErrorClass.FAILED if error_text else None
     stdout_tail, stderr_tail = ("", "") if program is None else program.tails()
     return Turn(
         number=flight.number,
@@ -50,4 +55,7 @@ def make_turn(
         leftovers=0 if program is None else program.take_leftovers(),
         isolation=None if program is None else program.in_force,
         limit_exceeded=exceeded,
+        approvals=tuple(flight.approvals),
+        structured=structured,
+        marker="" if ended is None else ended.marker,
     )

@@ -19,7 +19,9 @@ from datetime import datetime
 import attrs
 import trio
 
+from runner.agents.driver import PLAIN, TurnOptions
 from runner.agents.events import (
+    ApprovalDecided,
     ErrorClass,
     Event,
     RateLimited,
@@ -31,6 +33,7 @@ from runner.agents.events import (
     Usage,
     UsageChanged,
 )
+from runner.sessions.turn import Turn
 
 # Errors that say that the program was ended, not that it came to an end.
 _CUT_OFF = frozenset({ErrorClass.CRASHED, ErrorClass.INTERRUPTED})
@@ -52,6 +55,10 @@ class Flight:
         cut: why it was cut; `cut_text` says it as a sentence.
         is_clean: it came to its end by itself, and what it left running was ended.
         never_began: something kept it from beginning, and its asker gets that as an error.
+        options: what holds for it.
+        taken: the program has taken the prompt, or never will.
+        approvals: what the program asked for, and what was decided.
+        turn: its answer, once it has been made; `answered` says that none other will be.
     """
 
     number: int
@@ -68,6 +75,11 @@ class Flight:
     cut_text: str = ""
     never_began: bool = False
     is_clean: bool = False
+    options: TurnOptions = PLAIN
+    taken: trio.Event = attrs.field(factory=trio.Event)
+    approvals: list[ApprovalDecided] = attrs.field(factory=list)
+    turn: Turn | None = None
+    answered: trio.Event = attrs.field(factory=trio.Event)
     _ids: set[str] = attrs.field(factory=set)
     _tools: set[str] = attrs.field(factory=set)
     _retry: Retry | None = None
@@ -94,6 +106,7 @@ class Flight:
         match event:
             case TurnStarted():
                 self.is_taken = True
+                self.taken.set()
                 self._ids.add(event.turn)
             case ToolCall():
                 self._tools.add(event.id)
@@ -105,6 +118,8 @@ class Flight:
                 self._resets_at = event.resets_at or self._resets_at
             case Retry():
                 self._take_retry(event)
+            case ApprovalDecided():
+                self.approvals.append(event)
             case TurnEnded() if event.turn in self._ids:
                 self.ended = event
                 self.over.set()
@@ -115,6 +130,11 @@ class Flight:
         """The program's process is gone: what it has not said about the prompt, it never will."""
         if self.is_sent:
             self.over.set()
+
+    def put_down(self) -> None:
+        """Nothing of it goes on any more."""
+        self.down.set()
+        self.taken.set()
 
     def cut_off(self, error: ErrorClass, text: str) -> bool:
         """End it before its time, unless it is over; whether it was not."""

@@ -16,6 +16,7 @@ from collections.abc import Callable
 import attrs
 import trio
 
+from runner.agents.driver import PLAIN, TurnOptions
 from runner.agents.events import Event
 from runner.sessions.phases import Input
 from runner.sessions.private import remove_files
@@ -65,13 +66,15 @@ class Keeper:
         program = self.program
         return None if program is None or program.ended.is_set() else program
 
-    def make(self, turn: int, prompt: str) -> Program:
+    def make(self, turn: int, prompt: str, options: TurnOptions = PLAIN) -> Program:
         """Prepare a program; nothing runs yet.
 
         Raises:
             RunnerError: see `Starter.make_program`.
         """
-        self.program = program = self.starter.make_program(self.state, turn, prompt, self._happened)
+        self.program = program = self.starter.make_program(
+            self.state, turn, prompt, self._happened, options
+        )
         return program
 
     async def start(self, program: Program) -> None:

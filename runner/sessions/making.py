@@ -13,25 +13,29 @@ import attrs
 import trio
 
 from runner.actors.supervisor import Supervisor
-from runner.agents.driver import Agent, Driver
+from runner.agents.driver import Access, Agent, Driver
 from runner.agents.registry import make_agent, make_driver
-from runner.errors import ConfigError
+from runner.errors import AgentUnavailable, ConfigError
 from runner.messages import Isolation
 from runner.messages.isolation import Decided
 from runner.processes.host import ProcessHost
+from runner.scopes.permissions import Grant
 from runner.sessions.actor import SessionActor
+from runner.sessions.approving import Approvals, Approver
 from runner.sessions.changes import DEFAULT_IGNORE, Scanner
 from runner.sessions.keeping import READY
 from runner.sessions.ledger import SessionLedger, ledger_of
 from runner.sessions.opening import make_setup
 from runner.sessions.passing import passing_name
 from runner.sessions.places import Places
+from runner.sessions.ruling import Ruling, allows_programs, is_guarded
 from runner.sessions.session import Session
 from runner.sessions.starting import Means, Starter
 from runner.sessions.state import SessionState
 from runner.sessions.store import Store
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+FULL: Access = "danger-full-access"
 
 
 @attrs.define(eq=False)
@@ -79,6 +83,8 @@ class Sessions:
         durable: bool = True,
         isolation: Isolation | None = None,
         decided: Decided | None = None,
+        approvals: Approvals | None = None,
+        grants: Sequence[Grant] = (),
     ) -> Session:
         """Make a session; nothing happens before its first use.
 
@@ -98,9 +104,14 @@ class Sessions:
                 Without, nothing of it is left when it is closed.
             isolation: what is to hold its program inside the directory; None = nothing.
             decided: told what the network's proxy decides, if the isolation lists hosts.
+            approvals: who decides what the agent asks for, where the grants do not; None = nobody:
+                it is refused.
+            grants: the permissions of the directory's scope.
 
         Raises:
-            ConfigError: the agent, the id or the timeout cannot be used.
+            ConfigError: the agent, the id or the timeout cannot be used; or the grants do not allow
+                all programs, and the agent's does not ask before it runs some.
+            AgentUnavailable: there are approvals, and the agent's program does not ask.
         """
         # Whatever else there is to give, a fork gets as well.
         given = {k: v for k, v in locals().items() if k not in ("self", "directory", "id")}
@@ -112,6 +123,7 @@ class Sessions:
                 f"{name!r} cannot be a session's id: it takes 1 to 100 letters, digits,"
                 " dots, underscores and dashes, and begins with a letter or a digit"
             )
+        approver = make_approver(record, used, approvals, grants, directory)
         starter = Starter(
             agent=record,
             driver=used,
@@ -119,6 +131,8 @@ class Sessions:
             env=dict(env or {}),
             isolation=isolation,
             decided=decided,
+            approvals=approver.is_attended and "approvals" in used.abilities,
+            guarded=is_guarded(grants),
         )
         scanner = Scanner(directory, self.means.scans, ignore, self._places)
         if durable or not used.process_per_turn:
@@ -126,6 +140,7 @@ class Sessions:
             if durable:
                 setup = make_setup(record if driver is None else None, env or {}, isolation)
             state = self._make_state(name, used, directory, setup, durable=durable)
+            state.approver, state.is_guarded = approver, not allows_programs(grants)
             actor = SessionActor(
                 state=state, starter=starter, scanner=scanner, idle_after=idle_after, ready=ready
             )
@@ -147,6 +162,7 @@ class Sessions:
             directory=directory,
             private=private,
             store=Store(name, private, self.ledger, run, setup) if durable else None,
+            abilities=driver.abilities,
             key=("session", name) if durable else ("session", name, serial),
         )
 
@@ -174,6 +190,7 @@ class Sessions:
             directory=scanner.directory,
             private=private,
             store=None,
+            abilities=starter.driver.abilities,
             key=key,
         )
         if actor is None:
@@ -187,3 +204,34 @@ class Sessions:
         actor.forget_files()
         self._spare.append(actor)
         return True
+
+
+def make_approver(
+    agent: Agent,
+    driver: Driver,
+    approvals: Approvals | None,
+    grants: Sequence[Grant],
+    directory: str,
+) -> Approver:
+    """Who has decided what an agent asks for.
+
+    Raises:
+        ConfigError, AgentUnavailable: see `Sessions.make_session`.
+    """
+    can_ask = "approvals" in driver.abilities
+    if approvals is not None and not can_ask:
+        raise AgentUnavailable(f"the agent {driver.name!r} never asks for anything")
+    if not allows_programs(grants):
+        what = "the permissions of the scope do not allow all programs, and"
+        if not can_ask:
+            raise ConfigError(
+                f"{what} the agent {driver.name!r} is one that they cannot hold: give the session a"
+                " scope without them"
+            )
+        if getattr(agent, "access", "") == FULL:
+            raise ConfigError(f"{what} an agent with the access {FULL!r} asks for nothing")
+    return Approver(
+        ruling=Ruling(tuple(grants), directory) if grants else None,
+        approvals=approvals,
+        can_rewrite="rewrite" in driver.abilities,
+    )

@@ -64,6 +64,11 @@ class Notes:
         if state.followers:
             state.followers.publish(SessionEvent(turn=number, event=event, cursor=cursor))
 
+    def steered(self, flight: Flight, prompt: str) -> None:
+        """A turn gets another prompt."""
+        if self.state.store is not None:
+            self.state.store.note(turn=flight.number, steer=prompt)
+
     def over(self, flight: Flight) -> None:
         """A turn is over; its answer is made afterwards."""
         record = self.state.record

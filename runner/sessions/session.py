@@ -12,9 +12,8 @@ What it does not do: own the program or start it (the actor does), or decide the
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Self
@@ -23,14 +22,17 @@ import trio
 
 from runner.actors.child_spec import ChildSpec
 from runner.actors.supervisor import Supervisor
-from runner.agents.driver import Driver
-from runner.errors import ActorError, ConfigError, RunnerError, SessionClosed
+from runner.agents.driver import Access, Driver
+from runner.agents.events import ApprovalAsked, Decision
+from runner.errors import ActorError, ConfigError, RunnerError, SessionBusy, SessionClosed
 from runner.messages import AnswerT, Message
+from runner.sessions.approving import REFUSED
 from runner.sessions.followers import FOLLOWER_BUFFER, Follower
 from runner.sessions.forking import prepare_fork
 from runner.sessions.phases import Input
+from runner.sessions.sending import check_seconds, make_options, make_send
 from runner.sessions.state import SessionState, SessionStatistics
-from runner.sessions.turn import Close, Interrupt, Send, Turn
+from runner.sessions.turn import Close, Interrupt, Steer, Turn, Warm, WhenBusy
 
 # How long closing may take: every rung of the longest ladder, and the force after it.
 CLOSING = 30.0
@@ -66,14 +68,23 @@ class Session:
         self._supervisor = supervisor
         self._spec = spec
         self._state = state
-        self._timeout = _check_timeout(timeout)
+        self._timeout = check_seconds("a timeout", timeout)
         self._was_asked = False
         self._asking = 0  # messages that have no answer yet
+        self._sending = 0  # turns of these
         self._is_closing = False
         self._driver: Driver | None = None
         self._make: Callable[[str, str | None], Session] | None = None
 
-    async def send(self, prompt: str, *, timeout: float | None = None) -> Turn:
+    async def send(
+        self,
+        prompt: str,
+        *,
+        timeout: float | None = None,
+        when_busy: WhenBusy = "queue",
+        access: Access | None = None,
+        schema: Mapping[str, object] | None = None,
+    ) -> Turn:
         """Carry out one turn.
 
         Args:
@@ -82,10 +93,19 @@ class Session:
             timeout: seconds for the whole turn, from the moment it is its turn (but for waiting
                 until the machine has room for another start); then it is ended, politely at first,
                 which may take some seconds more. None = the session's own.
+            when_busy: what to do if a turn is in flight or waits: "queue" behind all of them;
+                "steer": into the turn in flight, whose answer this is then as well, or else queue;
+                "interrupt" the turn in flight, and be next; or "refuse".
+            access: what the agent may do in this turn; None = as always. A program that does not
+                take it with a turn is ended, and another goes on.
+            schema: the JSON schema of the final answer, which `Turn.structured` then is. The agent
+                is told if its program knows schemas; kept to it is in any case.
 
         Raises:
-            ConfigError: there is no prompt, or the timeout is none.
-            AgentUnavailable: the agent's program is not there; nothing was started.
+            ConfigError: there is no prompt, or another value cannot be used.
+            SessionBusy: it was to be refused.
+            AgentUnavailable: the agent's program is not there, or cannot be steered or held to the
+                access; nothing was started.
             NotFound: the session's directory is gone; nothing was started.
             AgentError: another process owns the session, or its record cannot be used.
             SessionClosed: it was closed.
@@ -94,10 +114,54 @@ class Session:
         Cancellation: the turn is interrupted, and ended by force if that does not help, before this
         leaves. The next turn goes on with the conversation.
         """
-        if not prompt.strip():
-            raise ConfigError("the prompt is empty")
-        seconds = self._timeout if timeout is None else _check_timeout(timeout)
-        return await self._ask(Send(prompt=prompt, timeout=seconds, asked=trio.current_time()))
+        seconds = self._timeout if timeout is None else check_seconds("a timeout", timeout)
+        options = make_options(self._state, access, schema)
+        message = make_send(
+            self._state, prompt, timeout=seconds, when_busy=when_busy, options=options
+        )
+        if self._sending and when_busy == "refuse":
+            raise SessionBusy(f"the session {self.id!r} has a turn in flight")
+        is_steering = self._sending and when_busy == "steer"
+        self._sending += 1
+        try:
+            turn = await self._ask(Steer(prompt=prompt)) if is_steering else None
+            return await self._ask(message) if turn is None else turn
+        finally:
+            self._sending -= 1
+
+    async def prewarm(self) -> bool:
+        """Have the program wait for the next prompt, which then need not wait for its start.
+
+        Returns:
+            Whether one waits now; a program that lives for one turn only cannot.
+
+        Raises:
+            AgentUnavailable: it is not there, or did not get ready.
+            RunnerError: as for `send`.
+        """
+        return await self._ask(Warm())
+
+    def approvals(self) -> tuple[ApprovalAsked, ...]:
+        """What the agent has asked for that waits for a decision, the oldest first."""
+        return self._state.approver.open
+
+    async def decide(self, approval: str, decision: Decision | bool) -> bool:
+        """Decide what the agent has asked for.
+
+        Args:
+            approval: its id.
+            decision: whether it may, or more than that.
+
+        Returns:
+            Whether it still waited for that.
+
+        Raises:
+            AgentUnavailable: the program takes no other input than it asked for.
+        """
+        await trio.lowlevel.checkpoint()
+        if isinstance(decision, bool):
+            decision = Decision(allow=decision, message="" if decision else REFUSED)
+        return self._state.approver.decide(approval, decision)
 
     async def interrupt(self) -> bool:
         """End the turn in flight; `send` then gives what it came to.
@@ -105,7 +169,7 @@ class Session:
         Returns:
             Whether there was one to end. It may still be about to end when this returns.
         """
-        if not self._was_asked:
+        if not self._sending:
             await trio.lowlevel.checkpoint()
             return False
         return await self._ask(Interrupt())
@@ -266,9 +330,3 @@ class Session:
         now = self.statistics()
         pid = "" if now.pid is None else f", process {now.pid}"
         return f"<Session {self.id!r} with {now.agent}, {now.phase}: {now.turns} turns{pid}>"
-
-
-def _check_timeout(timeout: float | None) -> float | None:
-    if timeout is not None and not (timeout > 0.0 and math.isfinite(timeout)):
-        raise ConfigError(f"a timeout of {timeout} s: it must be a number above 0, or None")
-    return timeout

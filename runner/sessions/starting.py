@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 import attrs
 import trio
 
-from runner.agents.driver import Agent, Driver, Launch, Origin, Setting
+from runner.agents.driver import PLAIN, Agent, Driver, Launch, Origin, Setting, TurnOptions
 from runner.agents.events import Event
 from runner.errors import AgentError, AgentUnavailable
 from runner.messages import Isolation
@@ -60,6 +60,8 @@ class Starter:
         isolation: what is to hold the program inside that scope, and the session's private
             directory; None = nothing.
         decided: told what the network's proxy decides.
+        approvals: somebody decides what the program asks for.
+        guarded: it is to ask before every command.
     """
 
     agent: Agent
@@ -68,6 +70,8 @@ class Starter:
     env: Mapping[str, str]
     isolation: Isolation | None = None
     decided: Decided | None = None
+    approvals: bool = False
+    guarded: bool = False
 
     def make_program(
         self,
@@ -75,6 +79,7 @@ class Starter:
         turn: int,
         prompt: str,
         on_event: Callable[[Program, Event], None],
+        options: TurnOptions = PLAIN,
     ) -> Program:
         """Prepare a process; nothing runs yet.
 
@@ -96,6 +101,9 @@ class Starter:
             resume=record.resume,
             prompt=prompt,
             turn=turn,
+            options=options,
+            approvals=self.approvals,
+            guarded=self.guarded,
             origin=origin_of(record),
         )
         launch = driver.launch(setting)

@@ -11,9 +11,11 @@ from collections.abc import Hashable
 
 import attrs
 
+from runner.agents.driver import Ability
 from runner.agents.events import Usage
 from runner.errors import AgentError, SessionClosed
 from runner.sessions import phases
+from runner.sessions.approving import Approver
 from runner.sessions.followers import Followers
 from runner.sessions.phases import Do, Input, Phase
 from runner.sessions.record import Record
@@ -65,6 +67,9 @@ class SessionState:
         private: its private directory, absolute.
         store: what keeps it over the end of this process; None if nothing has to.
         key: of its actor.
+        abilities: of its agent's program.
+        is_guarded: its scope's permissions do not allow all programs.
+        approver: has decided what its agent asks for.
         phase: what it is about.
     """
 
@@ -75,6 +80,9 @@ class SessionState:
     store: Store | None
     key: Hashable
     followers: Followers = attrs.field(factory=Followers)
+    abilities: frozenset[Ability] = frozenset()
+    is_guarded: bool = False
+    approver: Approver = attrs.field(factory=Approver)
     phase: Phase = Phase.ABSENT
     pid: int | None = None
     starts: int = 0

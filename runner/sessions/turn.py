@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import PurePosixPath
+from typing import Literal, TypeAlias
 
 import attrs
 
-from runner.agents.events import CostSource, ErrorClass, Event, Usage
+from runner.agents.driver import PLAIN, TurnOptions
+from runner.agents.events import ApprovalDecided, CostSource, ErrorClass, Event, Usage
 from runner.messages import InForce, Limit, Message
 
 
@@ -45,6 +47,9 @@ class Turn:
         leftovers: processes that the turn left running and that were ended after it.
         isolation: what held the program; None = nothing was asked for, or none was started.
         limit_exceeded: which limit ended it, or one of its processes.
+        approvals: what the agent asked for, and what was decided.
+        structured: the answer as its schema has it; None if it had none.
+        marker: what the program needs to go back to the end of this turn; empty if it cannot.
     """
 
     number: int
@@ -73,6 +78,12 @@ class Turn:
     leftovers: int = 0
     isolation: InForce | None = None
     limit_exceeded: Limit | None = None
+    approvals: tuple[ApprovalDecided, ...] = ()
+    structured: object = None
+    marker: str = ""
+
+
+WhenBusy: TypeAlias = Literal["queue", "steer", "interrupt", "refuse"]
 
 
 @attrs.frozen(kw_only=True)
@@ -84,11 +95,27 @@ class Send(Message[Turn]):
         timeout: seconds for the whole turn, the start of the program included; None = no limit.
         asked: when it was asked for, on trio's clock here; None if that is not known. What was
             asked for while the turn before it ran follows that turn directly.
+        options: what holds for it.
+        urgent: the turn in flight is to make way, and this is next.
     """
 
     prompt: str
     timeout: float | None = None
     asked: float | None = attrs.field(default=None, eq=False)
+    options: TurnOptions = PLAIN
+    urgent: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Steer(Message[Turn | None]):
+    """Let the turn in flight have another prompt; what comes of it. None: it could not."""
+
+    prompt: str
+
+
+@attrs.frozen(kw_only=True)
+class Warm(Message[bool]):
+    """Have a program that waits for a prompt; whether there is one now."""
 
 
 @attrs.frozen(kw_only=True)

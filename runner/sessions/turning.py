@@ -14,11 +14,13 @@ from __future__ import annotations
 import attrs
 import trio
 
+from runner.agents.driver import TurnOptions
 from runner.agents.events import ErrorClass
+from runner.errors import AgentUnavailable
 from runner.sessions.flight import Flight
 from runner.sessions.forking import told_before
 from runner.sessions.keeping import Keeper
-from runner.sessions.phases import Do, Input
+from runner.sessions.phases import Do, Input, Phase
 from runner.sessions.private import remove_files
 from runner.sessions.program import Program
 from runner.sessions.state import SessionState
@@ -41,8 +43,12 @@ class Turner:
 
     async def carry_out(self, flight: Flight, prompt: str) -> None:
         """From the start of a program, if need be, to the end of the turn."""
+        await trio.lowlevel.checkpoint_if_cancelled()
         keeper = self.keeper
         keeper.program = program = keeper.living()
+        if program is not None and not program.conversation.takes(self._options(flight)):
+            await self._end_shielded()  # it holds to what it was started with
+            program = None
         if program is not None:
             flight.start_clock()
             self._send_prompt(flight, program, prompt)
@@ -62,6 +68,28 @@ class Turner:
                 await program.ended.wait()
         flight.is_clean = program.ended.is_set() or not keeper.is_per_turn
 
+    async def warm_up(self) -> bool:
+        """Have a program that waits for a prompt; whether there is one."""
+        keeper = self.keeper
+        if keeper.is_per_turn:
+            return False
+        if keeper.living() is None and self.state.step(Input.WARM) is Do.START:
+            try:
+                async with keeper.starter.means.starts:
+                    program = keeper.make(self.state.record.turns, "")
+                    is_ready = await keeper.get_ready(program)
+            finally:
+                if not (keeper.living() and self.state.phase is Phase.IDLE):
+                    await self._end_shielded()
+                    self.state.step(Input.ENDED)
+            if not is_ready:
+                raise AgentUnavailable(self._not_ready(program)[1])
+        return keeper.living() is not None
+
+    async def _end_shielded(self) -> None:
+        with trio.CancelScope(shield=True, deadline=self.keeper.bound()):
+            await self.keeper.end()
+
     def _send_prompt(self, flight: Flight, program: Program, prompt: str) -> None:
         # one synchronous block: nothing may come between the prompt and what it is known by
         if self.state.step(Input.TURN) is not Do.SEND:
@@ -70,7 +98,7 @@ class Turner:
         goes_on = (record.resume or record.origin) and not self.keeper.is_per_turn
         note = CUT_NOTE if record.cut and goes_on else told_before(record, self.state.private)
         program.begin_turn()
-        program.conversation.send_turn(flight.send(), note + prompt)
+        program.conversation.send_turn(flight.send(), note + prompt, self._options(flight))
         program.flush()
 
     async def _start(self, flight: Flight, prompt: str) -> Program:
@@ -81,7 +109,7 @@ class Turner:
             return await self._start_for_turn(flight, prompt)
         async with keeper.starter.means.starts:  # the wait for this is not of the turn's time
             flight.start_clock()
-            program = keeper.make(flight.number, prompt)
+            program = keeper.make(flight.number, prompt, self._options(flight))
             is_ready = await keeper.get_ready(program)
         if is_ready:
             self._send_prompt(flight, program, prompt)
@@ -115,6 +143,12 @@ class Turner:
         how = f"the program ended with exit code {program.exit_code} before a turn could be sent"
         stderr = program.tails()[1].strip()
         return ErrorClass.CRASHED, f"{how}: {stderr}" if stderr else how
+
+    def _options(self, flight: Flight) -> TurnOptions:
+        """What of the turn's options the program is told: a schema is ours, if it knows none."""
+        if "schema" in self.keeper.starter.driver.abilities:
+            return flight.options
+        return attrs.evolve(flight.options, schema=None)
 
     async def put_down(self, flight: Flight) -> None:
         """Nothing of the turn goes on after this; the caller shields it."""

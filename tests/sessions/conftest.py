@@ -18,9 +18,12 @@ import pytest
 import trio
 
 from runner.actors.supervisor import Supervisor, open_supervisor
-from runner.agents.driver import Launch, Rung, Setting
+from runner.agents.driver import PLAIN, Launch, Rung, Setting, TurnOptions
 from runner.agents.events import (
+    ApprovalAsked,
+    ApprovalClosed,
     ConversationStarted,
+    Decision,
     ErrorClass,
     Event,
     RateLimited,
@@ -90,6 +93,24 @@ while line := sys.stdin.readline():
         elif word == "write":
             name, _, text = rest.partition(" ")
             open(name, "w").write(text)
+        elif word == "ask":
+            tell(is_="ask", id="a1", tool=rest.partition(" ")[0], text=rest.partition(" ")[2])
+            answer = json.loads(sys.stdin.readline())
+            if "interrupt" in answer:
+                end(False, error="interrupted")
+                done = True
+                break
+            said = json.dumps(answer["decision"])
+            tell(is_="text", text=said)
+        elif word == "unask":
+            tell(is_="ask", id="a2", tool="Bash", text="rm -rf /")
+            tell(is_="unask", id="a2")
+        elif word == "options":
+            said = json.dumps(message["options"])
+        elif word == "steered":
+            said = json.loads(sys.stdin.readline())["steer"]
+            earlier[-1] += " + " + said
+            json.dump(earlier, open(history, "w"))
         elif word == "stderr":
             print(rest, file=sys.stderr, flush=True)
         elif word == "usage":
@@ -151,6 +172,8 @@ class FakeDriver:
         Rung(act="SIGTERM", wait=0.2),
     )
     name: str = "fake"
+    abilities: frozenset[str] = frozenset({"steer", "interrupt", "approvals", "access", "schema"})
+    keeps_history: bool = False
 
     def launch(self, setting: Setting) -> Launch:
         resume = "resume" if setting.resume else "new"
@@ -166,20 +189,39 @@ class FakeDriver:
         )
 
     def conversation(self, setting: Setting) -> FakeConversation:
-        return FakeConversation()
+        return FakeConversation(setting.options, "per turn" in self.abilities)
+
+    def history(self, private: str, conversation: str) -> str:
+        return f"{private}/history-{conversation}" if self.keeps_history else ""
 
 
 @attrs.define(eq=False)
 class FakeConversation:
+    options: TurnOptions = PLAIN
+    is_flexible: bool = False
     ready: bool = False
     turn: str = ""
     partial: bytes = b""
     out: bytes = b""
 
-    def send_turn(self, turn: str, prompt: str) -> None:
+    def takes(self, options: TurnOptions) -> bool:
+        return self.is_flexible or options == self.options
+
+    def send_turn(self, turn: str, prompt: str, options: TurnOptions = PLAIN) -> None:
         assert self.ready
+        assert self.takes(options)
         self.turn = turn
-        self.out += json.dumps({"turn": turn, "prompt": prompt}).encode() + b"\n"
+        self._say({"turn": turn, "prompt": prompt, "options": attrs.asdict(options)})
+
+    def steer(self, prompt: str) -> bool:
+        self._say({"steer": prompt})
+        return True
+
+    def decide(self, approval: str, decision: Decision) -> None:
+        self._say({"decision": attrs.asdict(decision)})
+
+    def _say(self, message: object) -> None:
+        self.out += json.dumps(message).encode() + b"\n"
 
     def interrupt(self) -> None:
         if self.turn:
@@ -208,7 +250,7 @@ class FakeConversation:
             )
         ]
 
-    def _event(self, message: dict[str, object]) -> list[Event]:
+    def _event(self, message: dict[str, object]) -> list[Event]:  # noqa: C901 - a table
         match message.pop("is_"):
             case "ready":
                 self.ready = True
@@ -227,6 +269,12 @@ class FakeConversation:
                 return [RateLimited(resets_at=None)]
             case "tool":
                 return [ToolCall(id=message["id"], name=message["name"], input={})]
+            case "ask":
+                kind = {"Bash": "command", "Write": "edit"}.get(message["tool"], "question")
+                paths = (message["text"],) if kind == "edit" else ()
+                return [ApprovalAsked(**message, input={}, kind=kind, paths=paths)]
+            case "unask":
+                return [ApprovalClosed(**message)]
             case "tooled":
                 return [ToolResult(id=message["id"], ok=True)]
             case "ended":

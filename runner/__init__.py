@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runner.agents.driver import PluginAgent as PluginAgent
     from runner.agents.driver import ReplayAgent as ReplayAgent
     from runner.agents.driver import ShellAgent as ShellAgent
+    from runner.agents.events import ApprovalAsked as ApprovalAsked
     from runner.agents.events import ErrorClass as ErrorClass
     from runner.agents.events import Usage as Usage
     from runner.backends.composite import CompositeBackend as CompositeBackend
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from runner.errors import Problem as Problem
     from runner.errors import ReadOnly as ReadOnly
     from runner.errors import RunnerError as RunnerError
+    from runner.errors import SessionBusy as SessionBusy
     from runner.errors import SessionClosed as SessionClosed
     from runner.errors import SupervisorClosed as SupervisorClosed
     from runner.errors import WrongType as WrongType
@@ -116,6 +118,7 @@ if TYPE_CHECKING:
     from runner.scopes.scope import Scope as Scope
     from runner.selection import make_session as make_session
     from runner.selection import pick_agent as pick_agent
+    from runner.sessions.approving import Approvals as Approvals
     from runner.sessions.session import Session as Session
     from runner.sessions.turn import Turn as Turn
 
@@ -189,6 +192,7 @@ _HOMES = {
     "runner.scopes.pool": ("BackendPool",),
     # sessions and agents
     "runner.sessions.session": ("Session",),
+    "runner.sessions.approving": ("Approvals",),
     "runner.sessions.turn": ("Turn",),
     # batches
     "runner.jobs.spec": ("Batch",),
@@ -202,7 +206,7 @@ _HOMES = {
         "ReplayAgent",
         "ShellAgent",
     ),
-    "runner.agents.events": ("ErrorClass", "Usage"),
+    "runner.agents.events": ("ApprovalAsked", "ErrorClass", "Usage"),
     # errors
     "runner.errors": (
         "ActorCrashed",
@@ -236,6 +240,7 @@ _HOMES = {
         "Problem",
         "ReadOnly",
         "RunnerError",
+        "SessionBusy",
         "SessionClosed",
         "SupervisorClosed",
         "WrongType",

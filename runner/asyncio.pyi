@@ -9,6 +9,8 @@ from runner import Agent as Agent
 from runner import AgentError as AgentError
 from runner import AgentUnavailable as AgentUnavailable
 from runner import AlreadyExists as AlreadyExists
+from runner import ApprovalAsked as ApprovalAsked
+from runner import Approvals as Approvals
 from runner import BackendPool as BackendPool
 from runner import Background as Background
 from runner import Batch as Batch
@@ -92,6 +94,7 @@ from runner import RunnerConfig as RunnerConfig
 from runner import RunnerError as RunnerError
 from runner import Scope as Scope
 from runner import Session as Session
+from runner import SessionBusy as SessionBusy
 from runner import SessionClosed as SessionClosed
 from runner import ShellAgent as ShellAgent
 from runner import Status as Status

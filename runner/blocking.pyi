@@ -16,6 +16,8 @@ from runner import Agent as Agent
 from runner import AgentError as AgentError
 from runner import AgentUnavailable as AgentUnavailable
 from runner import AlreadyExists as AlreadyExists
+from runner import ApprovalAsked as ApprovalAsked
+from runner import Approvals as Approvals
 from runner import BackendPool as _BackendPool
 from runner import Batch as Batch
 from runner import ClaudeAgent as ClaudeAgent
@@ -89,6 +91,7 @@ from runner import Ruleset as Ruleset
 from runner import RunnerConfig as RunnerConfig
 from runner import RunnerError as RunnerError
 from runner import Scope as _Scope
+from runner import SessionBusy as SessionBusy
 from runner import SessionClosed as SessionClosed
 from runner import ShellAgent as ShellAgent
 from runner import Status as Status
@@ -108,7 +111,6 @@ from runner.actors.child_spec import ChildSpec
 from runner.actors.supervisor import Supervisor
 from runner.agents.driver import Access
 from runner.agents.driver import Driver
-from runner.agents.events import ApprovalAsked
 from runner.backends.base import Backend as _Backend
 from runner.backends.base import Later
 from runner.backends.beneath import Opener
@@ -139,7 +141,6 @@ from runner.scopes.presets import PresetName
 from runner.scopes.safety import OnDangerous
 from runner.scopes.safety import Policy
 from runner.scopes.scope import Ground
-from runner.sessions.approving import Approvals
 from runner.sessions.state import SessionState
 from runner.sessions.state import SessionStatistics
 from runner.sessions.turn import SessionEvent

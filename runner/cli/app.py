@@ -24,6 +24,7 @@ The same command again resumes: what is finished stays finished.
 COMMANDS = {
     "batch": ("runner.cli.batch:batch", "Run a batch of jobs from a TOML file."),
     "run": ("runner.cli.run:run", "Run one prompt, here and now."),
+    "session": ("runner.cli.session:session", "Look at sessions that are kept; go on with them."),
     "check": ("runner.cli.check:check", "Say everything that is wrong with a batch file."),
     "doctor": ("runner.cli.doctor:doctor", "Say what works on this machine, and mend what not."),
     "schema": ("runner.cli.schema:schema", "Print the JSON Schema of a kind of file."),

@@ -58,7 +58,7 @@ def exit_code(exc: errors.RunnerError) -> Exit:
             return Exit.USAGE
         case errors.NotFound():
             return Exit.NOT_FOUND
-        case errors.LedgerBusy():
+        case errors.LedgerBusy() | errors.SessionOwned() | errors.SessionBusy():
             return Exit.TRY_LATER
         case errors.LedgerError() | errors.ActorError() | errors.NoSpace():
             return Exit.INFRA

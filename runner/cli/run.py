@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 import click
@@ -35,6 +35,7 @@ from runner.cli.streams import STDERR, STDOUT, discard_output
 from runner.cli.writer import Writer
 from runner.config import RunnerConfig, load_record
 from runner.errors import ConfigError, Problem, SessionClosed
+from runner.messages import Isolation
 from runner.runtime import open_runner
 from runner.scopes.scope import Scope
 from runner.sessions.followers import Follower
@@ -76,19 +77,24 @@ def run(
     """
     config = load_record(config_file, RunnerConfig) if config_file else RunnerConfig()
     order = Order(
-        prompt=_read(prompt),
-        agent=_agent(name or config.default_agent),
+        prompt=read_prompt(prompt),
+        agent=read_agent(name or config.default_agent),
         directory=_existing(directory),
         verify=verify,
-        timeout=_seconds(timeout),
+        timeout=read_seconds(timeout),
         as_json=as_json,
     )
-    return trio.run(_main, config, order)
+    return trio.run(main, config, order)
 
 
 @attrs.frozen(kw_only=True)
 class Order:
-    """What is to be done."""
+    """What is to be done.
+
+    Attributes:
+        session: the id of the one to go on with; empty = one that is not kept.
+        env: variables of its scope; `isolation` holds what runs there.
+    """
 
     prompt: str
     agent: Agent
@@ -96,12 +102,20 @@ class Order:
     verify: Sequence[str]
     timeout: float | None
     as_json: bool
+    session: str = ""
+    env: Mapping[str, str] = attrs.field(factory=dict)
+    isolation: Isolation | None = None
 
 
 # ---------------------------------------------------------------- what the user said
 
 
-def _read(prompt: str) -> str:
+def read_prompt(prompt: str) -> str:
+    """The prompt that a word of the command line stands for.
+
+    Raises:
+        ConfigError: it is empty.
+    """
     text = prompt
     if prompt == "-":
         text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
@@ -110,7 +124,12 @@ def _read(prompt: str) -> str:
     return text
 
 
-def _agent(name: str) -> Agent:
+def read_agent(name: str) -> Agent:
+    """The agent of a name, or of a TOML file.
+
+    Raises:
+        ConfigError: there is none, or its file cannot be used.
+    """
     if name.endswith(".toml") or "/" in name:
         return load_record(name, Agent)  # type: ignore[arg-type]  # a union of records
     return make_agent(name)
@@ -122,7 +141,12 @@ def _existing(directory: str) -> str:
     return directory
 
 
-def _seconds(text: str | None) -> float | None:
+def read_seconds(text: str | None) -> float | None:
+    """The seconds of a duration.
+
+    Raises:
+        ConfigError: it is none.
+    """
     if text is None:
         return None
     try:
@@ -134,7 +158,8 @@ def _seconds(text: str | None) -> float | None:
 # ---------------------------------------------------------------- carrying it out
 
 
-async def _main(config: RunnerConfig, order: Order) -> int:
+async def main(config: RunnerConfig, order: Order) -> int:
+    """Carry it out, its output streamed; the answer is the exit code."""
     out, err = Writer(STDOUT), Writer(STDERR)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(out.run)
@@ -153,8 +178,14 @@ async def _carry_out(config: RunnerConfig, order: Order, out: Writer, err: Write
     code: int = Exit.INTERRUPTED
     work, verifying = trio.CancelScope(), trio.CancelScope()
     async with trio.open_nursery() as nursery, open_runner(config) as runner:
-        scope = runner.scope(order.directory)
-        session = runner.session(scope, order.agent, timeout=order.timeout, durable=False)
+        scope = runner.scope(order.directory, env=order.env, isolation=order.isolation)
+        session = runner.session(
+            scope,
+            order.agent,
+            id=order.session or None,
+            timeout=order.timeout,
+            durable=bool(order.session),
+        )
 
         async def interrupt() -> None:
             with contextlib.suppress(SessionClosed):
@@ -337,4 +368,5 @@ def _record(turn: Turn, is_verified: bool, order: Order) -> dict[str, object]:
         "files_renamed": [list(map(str, pair)) for pair in turn.files_renamed],
         "usage": attrs.asdict(turn.usage),
         "cost_usd": turn.cost_usd,
+        **({"session": turn.session_id, "turn": turn.number} if order.session else {}),
     }

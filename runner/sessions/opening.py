@@ -48,7 +48,8 @@ class Opening:
         agent: the agent's record; None if its fields, or where it came from, are not kept.
         env: the variables of its scope.
         isolation: what holds its program.
-        withheld: what was left out: `env.NAME`, `agent.env.NAME`, `agent.FIELD`, `agent`.
+        withheld: what was left out: `env.NAME`, `agent.env.NAME`, `agent.FIELD`, `agent`,
+            `permissions`.
     """
 
     agent: Agent | None
@@ -57,15 +58,22 @@ class Opening:
     withheld: tuple[str, ...]
 
 
-def make_setup(agent: Agent | None, env: Mapping[str, str], isolation: Isolation | None) -> str:
+def make_setup(
+    agent: Agent | None,
+    env: Mapping[str, str],
+    isolation: Isolation | None,
+    *,
+    has_permissions: bool = False,
+) -> str:
     """The setup of a session, as JSON.
 
     Args:
         agent: its record; None = only a program of the user's own can make it.
         env: the variables of its scope.
         isolation: what holds its program.
+        has_permissions: whether its scope has some, which may ask functions.
     """
-    withheld: list[str] = []
+    withheld = ["permissions"] if has_permissions else []
     setup: dict[str, object] = {"env": _variables(env, "env", withheld)}
     if agent is None:
         withheld.append("agent")
@@ -83,13 +91,16 @@ def make_setup(agent: Agent | None, env: Mapping[str, str], isolation: Isolation
     return json.dumps(setup)
 
 
-def read_setup(setup: str, environ: Mapping[str, str], session: str) -> Opening:
+def read_setup(
+    setup: str, environ: Mapping[str, str], session: str, *, has_agent: bool = False
+) -> Opening:
     """What a setup says.
 
     Args:
         setup: as `make_setup` wrote it; empty = nothing is known.
         environ: where variables are taken from whose values were left out.
         session: the session's id, for errors.
+        has_agent: the agent is known from elsewhere: what was left out of it is not wanted.
 
     Raises:
         ConfigError: it is of another version, or a variable that was left out is not set here.
@@ -101,7 +112,7 @@ def read_setup(setup: str, environ: Mapping[str, str], session: str) -> Opening:
     env = dict(known.get("env", {}))
     for each in withheld:
         where, _, name = each.rpartition(".")
-        if where in ("env", "agent.env"):
+        if where == "env" or (where == "agent.env" and not has_agent):
             if name not in environ:
                 missing.append(name)
             else:
@@ -114,7 +125,7 @@ def read_setup(setup: str, environ: Mapping[str, str], session: str) -> Opening:
     is_whole = not any(each == "agent" or each.count(".") == 1 for each in _of_agent(withheld))
     try:
         return Opening(
-            agent=structure_value(fields, Agent) if is_whole and fields else None,  # type: ignore[arg-type]  # a union of records
+            agent=structure_value(fields, Agent) if is_whole and fields and not has_agent else None,  # type: ignore[arg-type]  # a union of records
             env=env,
             isolation=structure_value(known["isolation"], Isolation)
             if "isolation" in known

@@ -1,0 +1,18 @@
+"""`runner session`: the commands about sessions that are kept."""
+
+from __future__ import annotations
+
+from runner.cli.lazy import LazyGroup
+
+session = LazyGroup(
+    "session",
+    {
+        "ls": ("runner.cli.session_show:ls", "List the sessions, the last used first."),
+        "show": ("runner.cli.session_show:show", "Show a session and its turns."),
+        "send": ("runner.cli.session_send:send", "Go on with a session: one more turn."),
+        "log": ("runner.cli.session_log:log", "Print what happened in a session, or follow it."),
+        "fork": ("runner.cli.session_send:fork", "Make a session that goes on from a turn."),
+        "close": ("runner.cli.session_show:close", "Close sessions for good, or remove them."),
+    },
+    summary="Sessions that are kept: look at them, go on with them.",
+)

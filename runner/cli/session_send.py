@@ -1,0 +1,144 @@
+"""`runner session send | fork`: go on with a session that nobody else has open.
+
+The session is opened as it was made: agent, variables, isolation, from its setup in the ledger. Its
+credentials are not kept: they come from the environment, or the agent's own file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+import attrs
+import click
+import trio
+
+from runner.agents.driver import Agent
+from runner.cli import options
+from runner.cli.exits import Exit
+from runner.cli.run import Order, main, read_agent, read_prompt, read_seconds
+from runner.cli.session_finding import (
+    as_record,
+    find,
+    open_ledger,
+    read_config,
+    refuse_owned,
+    session_id,
+)
+from runner.cli.streams import put
+from runner.config import RunnerConfig
+from runner.errors import ConfigError
+from runner.runtime import open_runner
+from runner.sessions.opening import Opening, read_setup
+from runner.sessions.record import Record
+
+AGENT_FILE = click.option(
+    "-a", "--agent", "agent", metavar="FILE", help="The agent's TOML file.  [as it was made]"
+)
+
+
+@click.command(epilog=options.CODES)
+@session_id
+@click.argument("prompt")
+@AGENT_FILE
+@click.option("--timeout", metavar="TIME", help="For the turn, such as 90s or 30m.  [no limit]")
+@options.config
+@options.json
+def send(
+    *,
+    name: str,
+    prompt: str,
+    agent: str | None,
+    timeout: str | None,
+    config_file: str | None,
+    as_json: bool,
+) -> int:
+    """Send a session one more prompt; the agent's output goes to standard output.
+
+    PROMPT - reads it from standard input. A session that another process has open is refused.
+    """
+    text = read_prompt(prompt)
+    seconds = read_seconds(timeout)
+    config, record, opening, chosen = _open(name, agent, config_file)
+    order = Order(
+        prompt=text,
+        agent=chosen,
+        directory=record.directory,
+        verify=(),
+        timeout=seconds,
+        as_json=as_json,
+        session=record.id,
+        env=opening.env,
+        isolation=opening.isolation,
+    )
+    return trio.run(main, config, order)
+
+
+@click.command(epilog=options.CODES)
+@session_id
+@click.option("--at", metavar="N", type=int, help="The last turn that it has.  [the last one]")
+@click.option("-w", "--workspace", "directory", metavar="DIR", help="Where it works.  [the same]")
+@click.option("--id", "new", metavar="ID", help="Its id.  [a new one]")
+@AGENT_FILE
+@options.config
+@options.json
+def fork(
+    *,
+    name: str,
+    at: int | None,
+    directory: str | None,
+    new: str | None,
+    agent: str | None,
+    config_file: str | None,
+    as_json: bool,
+) -> int:
+    """Make a session that goes on from a turn of another, and print its id."""
+    if directory is not None and not os.path.isdir(directory):
+        raise ConfigError(f"{directory}: there is no such directory")
+    config, record, opening, chosen = _open(name, agent, config_file)
+
+    async def carry_out() -> str:
+        async with open_runner(config) as runner:
+            scope = runner.scope(record.directory, env=opening.env, isolation=opening.isolation)
+            async with runner.session(scope, chosen, id=record.id) as session:
+                made = await session.fork(at, directory, id=new)
+                await made.aclose()
+                return made.id
+
+    found = trio.run(carry_out)
+    made = open_ledger(config).load(found)
+    assert made is not None
+    put(json.dumps(as_record(made)) if as_json else found)
+    return Exit.OK
+
+
+def _open(
+    name: str, agent: str | None, config_file: str | None
+) -> tuple[RunnerConfig, Record, Opening, Agent]:
+    """What is known of a session, and its agent.
+
+    Raises:
+        NotFound: there is no such session, or its directory is gone.
+        SessionOwned: another process has it open.
+        ConfigError: it was closed, or cannot be opened with what is kept of it.
+    """
+    config = read_config(config_file)
+    record = find(open_ledger(config), name)
+    if record.standing == "closed":
+        raise ConfigError(f"the session {record.id!r} was closed")
+    refuse_owned(record)
+    given = None if agent is None else read_agent(agent)
+    environ = dict(os.environ)
+    opening = read_setup(record.setup, environ, record.id, has_agent=given is not None)
+    if "permissions" in opening.withheld:
+        raise ConfigError(
+            f"the session {record.id!r} is held by permissions of its scope, which only the program"
+            " that made it knows"
+        )
+    chosen = given or opening.agent
+    if chosen is None:
+        what = ", ".join(opening.withheld)
+        raise ConfigError(
+            f"the agent of the session {record.id!r} is not kept ({what}): name its file with -a"
+        )
+    return attrs.evolve(config), record, opening, chosen

@@ -138,7 +138,8 @@ class Sessions:
         if durable or not used.process_per_turn:
             setup = ""
             if durable:
-                setup = make_setup(record if driver is None else None, env or {}, isolation)
+                known = record if driver is None else None
+                setup = make_setup(known, env or {}, isolation, has_permissions=bool(grants))
             state = self._make_state(name, used, directory, setup, durable=durable)
             state.approver, state.is_guarded = approver, not allows_programs(grants)
             actor = SessionActor(

@@ -88,3 +88,10 @@ def test_a_setup_of_another_version_is_refused() -> None:
 
     with pytest.raises(ConfigError, match="setup of the session 'one' cannot be used"):
         read_setup(setup, {}, "one")
+
+
+def test_that_there_are_permissions_is_said() -> None:
+    setup = make_setup(ShellAgent(), {}, None, has_permissions=True)
+
+    assert ("permissions",) == read_setup(setup, {}, "one").withheld
+    assert ShellAgent() == read_setup(setup, {}, "one").agent

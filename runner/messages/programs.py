@@ -56,6 +56,7 @@ class Completed:
         outcome: whether it ended by itself or was ended by us, and why.
         duration: seconds from the start to the leader's end.
         leftovers: processes that it left behind: ended with it, or kept if that was asked for.
+        kept: names those that were kept, for `Kill`; "" = none were.
         unlogged: bytes of its output that could not be written to its log.
         isolation: what held it inside its scope; None = nothing was asked for.
         limit_exceeded: the limit that it was ended for, or that one of its processes was.
@@ -67,6 +68,7 @@ class Completed:
     err: Output
     duration: float
     leftovers: int = 0
+    kept: str = ""
     unlogged: int = 0
     isolation: InForce | None = None
     limit_exceeded: Limit | None = None

@@ -10,6 +10,7 @@ and ends it (`aclose`); a host that is closed ends it as everything else.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -22,6 +23,7 @@ class Kept:
     """Processes that a command has left behind, while any of them lives.
 
     Attributes:
+        id: names them.
         count: how many there were when the command's leader ended.
     """
 
@@ -43,6 +45,7 @@ class Kept:
             end: what sees to it that they are gone.
             drop: what becomes of the link then.
         """
+        self.id = secrets.token_hex(6)
         self._link, self._inside, self._end, self._drop = link, inside, end, drop
         self._is_over = False
         self.count = 0 if link.command.end is None else link.command.end.leftovers

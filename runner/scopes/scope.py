@@ -36,6 +36,7 @@ from runner.messages import (
     AnswerT,
     CloseStream,
     CommitStream,
+    Completed,
     Exec,
     Isolation,
     Kill,
@@ -115,7 +116,7 @@ class Resolving(Protocol):
 AskerOf = Callable[[Ground], Asker]
 
 # After these there is something that ends with the scope, or no more.
-_NOTED = frozenset((Start, OpenReader, OpenWriter, Kill, CloseStream, CommitStream))
+_NOTED = frozenset((Exec, Start, OpenReader, OpenWriter, Kill, CloseStream, CommitStream))
 
 
 @attrs.define(eq=False, repr=False)
@@ -261,10 +262,15 @@ class Scope(Operations):
         Other scopes on the same directory are untouched. May be called again.
         """
         self._life.become(Status.DESTROYED)
+        await self._end_left()
+
+    async def _end_left(self) -> None:
+        """End what was left open in it; what is not reached for a cancellation can be later."""
         while self._left:
-            (asker, _, _), ending = self._left.popitem()
+            key, ending = next(reversed(self._left.items()))
             with contextlib.suppress(RunnerError):  # it has ended, with its worker or without
-                await asker(ending)
+                await key[0](ending)
+            self._left.pop(key, None)
 
     def require_alive(self, op: str, about: str | None = None) -> None:
         """Raise Destroyed if it was destroyed."""
@@ -284,6 +290,8 @@ class Scope(Operations):
                     left[self._asker, Started, answer.id] = Kill(id=answer.id, forget=True)
                 case _, Opened():
                     left[self._asker, Opened, answer.id] = CloseStream(id=answer.id)
+                case _, Completed(kept=id) if id:
+                    left[self._asker, Started, id] = Kill(id=id, forget=True)
                 case Kill(forget=True), _:
                     left.pop((self._asker, Started, message.id), None)
                 case CloseStream() | CommitStream(), _:
@@ -324,6 +332,8 @@ class Scope(Operations):
             raise
         if type(message) in _NOTED:
             self._note(message, answer)
+            if self._life.is_over:  # destroyed meanwhile: what has come late ends as well
+                await self._end_left()
         return answer
 
     async def _with_leave(self, message: Message[AnswerT]) -> AnswerT:

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import trio
@@ -146,6 +147,53 @@ async def test_a_worker_is_not_reaped_while_what_was_kept_runs(tmp_path, token, 
 
         (tmp_path / "w/go").touch()
         await until(lambda: r.statistics().workers.reaped == 1)
+
+
+@pytest.mark.parametrize("inner", [False, True])
+async def test_what_a_command_has_left_running_ends_with_its_scope(tmp_path, token, alive, inner):
+    async with open_runner(tmp_path) as r:
+        scope = r.scope(tmp_path / "w")
+        done = await (scope.scope("in") if inner else scope).exec(
+            f"setsid sleep {token} & setsid sleep {token} &", leftover="keep"
+        )
+        assert done.leftovers == 2
+        await r.scope(tmp_path / "w").scope("in").destroy()  # another one on the same directory
+        assert len(alive()) == 2
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(scope.destroy)
+
+        assert alive() == []
+
+
+async def test_what_a_command_leaves_running_in_a_destroyed_scope_ends_as_well(
+    tmp_path, token, alive
+):
+    async with open_runner(tmp_path) as r, trio.open_nursery() as nursery:
+        scope = r.scope(tmp_path / "w")
+        script = f"touch up; while [ ! -e go ]; do sleep 0.01; done; setsid sleep {token} &"
+        nursery.start_soon(partial(scope.exec, script, leftover="keep"))
+        await until((tmp_path / "w/up").exists)
+        await scope.destroy()
+        (tmp_path / "w/go").touch()
+        await until(lambda: not nursery.child_tasks)
+
+        assert alive() == []
+
+
+@pytest.mark.parametrize("attempt", range(10))
+async def test_a_program_that_is_being_started_while_its_scope_is_destroyed_ends(
+    tmp_path, token, alive, attempt
+):
+    async with open_runner(tmp_path) as r:
+        scope = r.scope(tmp_path / "w")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(scope.start, f"sleep {token}")
+            for _ in range(attempt + 1):  # asked for already, at some point of its way
+                await trio.lowlevel.checkpoint()
+            nursery.start_soon(scope.destroy)
+
+        assert alive() == []
 
 
 @pytest.mark.parametrize("how", ["leaving", "error", "cancelled"])

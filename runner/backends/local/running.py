@@ -18,6 +18,7 @@ from runner.backends.beneath import DIRECTORY
 from runner.backends.local.logs import open_log
 from runner.backends.local.place import Place
 from runner.errors import ExecFailed, InvalidArgument
+from runner.processes.kept import Kept
 from runner.processes.reins import Reins
 
 
@@ -49,6 +50,7 @@ async def run(place: Place, message: m.Exec) -> m.Completed:
         _directory(place, "exec", message.cwd) as (directory, scope),
     ):
         log = open_log(place, "exec", message.log)
+        left: set[Kept] = set()
         try:
             completed = await place.programs().run(
                 _argv(message.command),
@@ -61,12 +63,15 @@ async def run(place: Place, message: m.Exec) -> m.Completed:
                 isolation=place.isolation,
                 decided=place.decided,
                 scope=scope,
-                kept=place.kept if message.leftover == "keep" else None,
+                kept=left if message.leftover == "keep" else None,
                 reins=None if log is None else Reins(log.feed),
             )
         finally:
+            place.kept |= left
             if log is not None:
                 log.close()
+        for each in left:
+            completed = attrs.evolve(completed, kept=each.id)
         return completed if log is None else attrs.evolve(completed, unlogged=log.unlogged)
 
 
@@ -129,8 +134,13 @@ def signal(place: Place, message: m.Signal) -> bool:
 
 
 async def kill(place: Place, message: m.Kill) -> bool:
-    """End a program."""
+    """End a program, or what one has left running."""
     with place.answers("kill", message.id):
+        for each in [each for each in place.kept if each.id == message.id]:
+            ran = not each.is_over()
+            await each.aclose()
+            place.kept.discard(each)
+            return ran
         ran = await place.backgrounds.get("kill", message.id).kill()
         if message.forget:
             place.backgrounds.forget(message.id)

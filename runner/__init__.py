@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from runner.errors import AgentUnavailable as AgentUnavailable
     from runner.errors import AlreadyExists as AlreadyExists
     from runner.errors import ConfigError as ConfigError
+    from runner.errors import ConversationLost as ConversationLost
     from runner.errors import DangerousCommand as DangerousCommand
     from runner.errors import DecodeFailed as DecodeFailed
     from runner.errors import Denied as Denied
@@ -240,6 +241,7 @@ _HOMES = {
         "Problem",
         "ReadOnly",
         "RunnerError",
+        "ConversationLost",
         "SessionBusy",
         "SessionClosed",
         "SupervisorClosed",

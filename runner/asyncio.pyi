@@ -21,6 +21,7 @@ from runner import CompositeBackend as CompositeBackend
 from runner import ConfigError as ConfigError
 from runner import Console as Console
 from runner import Control as Control
+from runner import ConversationLost as ConversationLost
 from runner import Danger as Danger
 from runner import DangerousCommand as DangerousCommand
 from runner import Decision as Decision

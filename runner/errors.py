@@ -285,6 +285,10 @@ class RemoteProtocolError(AgentError):
     """The agent program said something that its protocol does not allow: its fault."""
 
 
+class ConversationLost(AgentError):
+    """The agent's program does not have the session's conversation any more; nothing was done."""
+
+
 class SessionBusy(AgentError):
     """A turn is in flight, or waits, and was not to be waited for; nothing was done."""
 

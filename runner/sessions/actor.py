@@ -22,7 +22,8 @@ Its phases, and what leads from one to the other (phases.py, which draws this):
                   ended=fail → reaped, lost=fail → broken, gone=end → reaped
     closing       turn=refuse, steer=refuse, warm=refuse, close=wait, fresh=refuse, down → closed
     closed        turn=refuse, steer=refuse, warm=refuse, fresh=refuse
-    broken        turn=refuse, steer=refuse, warm=refuse, close=end → closing, fresh → absent
+    broken        turn=refuse, steer=refuse, warm=refuse, close=end → closing, fresh → absent,
+                  found → reaped
     else          turn=wait, steer=no, interrupt=no, asked=deny
 
 Rules:
@@ -226,6 +227,7 @@ class SessionActor:
         self._check_closed()
         self._check_directory()
         keeper = self._keeper
+        keeper.check_known()
         before = await self._trees.before(message.asked)
         self._check_closed()  # what closes while we scan does not see a turn in flight
         self._notes.begun(flight, message.prompt)
@@ -277,6 +279,7 @@ class SessionActor:
         try:
             self._check_closed()
             self._check_directory()
+            self._keeper.check_known()
             return await self._turner.warm_up()
         finally:
             self._floor.give()

@@ -11,6 +11,7 @@ before it starts (starting.py), and what it is used for (turning.py).
 from __future__ import annotations
 
 import contextvars
+import glob
 from collections.abc import Callable
 
 import attrs
@@ -18,6 +19,7 @@ import trio
 
 from runner.agents.driver import PLAIN, TurnOptions
 from runner.agents.events import Event
+from runner.errors import ConversationLost
 from runner.sessions.phases import Input
 from runner.sessions.private import remove_files
 from runner.sessions.program import Program
@@ -76,6 +78,32 @@ class Keeper:
             self.state, turn, prompt, self._happened, options
         )
         return program
+
+    def check_known(self) -> None:
+        """See whether the program can go on with the conversation: it has a file of it.
+
+        If it has none, and nothing good was in it, another is begun. So it is not looked for while
+        the program lives, nor where it is not known what file that is.
+
+        Raises:
+            ConversationLost: it has none.
+        """
+        record, state = self.state.record, self.state
+        if not record.resume or self.is_per_turn or self.living() is not None:
+            return
+        state.step(Input.FOUND)
+        pattern = self.starter.driver.history(state.private, record.conversation)
+        if not pattern or glob.glob(pattern):
+            return
+        if not record.last_good:
+            record.resume = False
+            return
+        state.step(Input.LOST)
+        raise ConversationLost(
+            f"the program of the session {state.id!r} does not have the conversation"
+            f" {record.conversation!r} any more: there is no file {pattern!r}; bring it back, or"
+            " begin another session, or a fork of this one"
+        )
 
     async def start(self, program: Program) -> None:
         """Give a program its task; it has been started when this returns.

@@ -180,6 +180,7 @@ _STEPS: Mapping[Phase, Mapping[Input, tuple[Do, Phase]]] = {
     P.BROKEN: {
         **dict.fromkeys((G.TURN, G.STEER, G.WARM), (D.REFUSE, P.BROKEN)),
         G.FRESH: (D.NOTHING, P.ABSENT),
+        G.FOUND: (D.NOTHING, P.REAPED),
         G.CLOSE: (D.END, P.CLOSING),
     },
 }

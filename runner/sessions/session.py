@@ -107,6 +107,7 @@ class Session:
             AgentUnavailable: the agent's program is not there, or cannot be steered or held to the
                 access; nothing was started.
             NotFound: the session's directory is gone; nothing was started.
+            ConversationLost: its program does not have the conversation any more.
             AgentError: another process owns the session, or its record cannot be used.
             SessionClosed: it was closed.
             ActorError: see `runner.errors`.

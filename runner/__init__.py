@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from runner.agents.events import ApprovalAsked as ApprovalAsked
     from runner.agents.events import ErrorClass as ErrorClass
     from runner.agents.events import Usage as Usage
+    from runner.agents.secret import Secret as Secret
     from runner.backends.composite import CompositeBackend as CompositeBackend
     from runner.backends.local import LocalBackend as LocalBackend
     from runner.backends.memory import MemoryBackend as MemoryBackend
@@ -208,6 +209,7 @@ _HOMES = {
         "ShellAgent",
     ),
     "runner.agents.events": ("ApprovalAsked", "ErrorClass", "Usage"),
+    "runner.agents.secret": ("Secret",),
     # errors
     "runner.errors": (
         "ActorCrashed",

@@ -94,6 +94,7 @@ from runner import Runner as Runner
 from runner import RunnerConfig as RunnerConfig
 from runner import RunnerError as RunnerError
 from runner import Scope as Scope
+from runner import Secret as Secret
 from runner import Session as Session
 from runner import SessionBusy as SessionBusy
 from runner import SessionClosed as SessionClosed

@@ -92,6 +92,7 @@ from runner import Ruleset as Ruleset
 from runner import RunnerConfig as RunnerConfig
 from runner import RunnerError as RunnerError
 from runner import Scope as _Scope
+from runner import Secret as Secret
 from runner import SessionBusy as SessionBusy
 from runner import SessionClosed as SessionClosed
 from runner import ShellAgent as ShellAgent
@@ -112,6 +113,7 @@ from runner.actors.child_spec import ChildSpec
 from runner.actors.supervisor import Supervisor
 from runner.agents.driver import Access
 from runner.agents.driver import Driver
+from runner.agents.secret import Value
 from runner.backends.base import Backend as _Backend
 from runner.backends.base import Later
 from runner.backends.beneath import Opener
@@ -537,7 +539,7 @@ class Runner:
         sandbox: str | None = ...,
         model: str | None = ...,
         extra_args: Sequence[str] = ...,
-        extra_env: Mapping[str, str] = ...,
+        extra_env: Mapping[str, Value] = ...,
         ignore: Sequence[str] = ...,
         approvals: Approvals | None = ...,
     ) -> Session: ...
@@ -830,7 +832,7 @@ def make_session(
     model: str | None = ...,
     timeout: float | None = ...,
     extra_args: Sequence[str] = ...,
-    extra_env: Mapping[str, str] = ...,
+    extra_env: Mapping[str, Value] = ...,
     isolation: Isolation | None = ...,
     id: str | None = ...,
     durable: bool = ...,

@@ -30,6 +30,7 @@ from runner.agents.driver import (
     ShellAgent,
 )
 from runner.agents.registry import make_agent
+from runner.agents.secret import Value
 from runner.agents.varying import vary
 from runner.backends.base import Backend
 from runner.backends.beneath import directory_named
@@ -55,10 +56,10 @@ from runner.scopes.safety import Lint, OnDangerous, Policy
 from runner.scopes.scope import Asker, Ground, Scope
 from runner.scopes.worker import WorkerAsker
 from runner.sessions.approving import Approvals
-from runner.sessions.changes import DEFAULT_IGNORE
 from runner.sessions.ledger import SessionLedger, ledger_of
 from runner.sessions.making import Sessions
 from runner.sessions.passing import sweep_passing
+from runner.sessions.patterns import DEFAULT_IGNORE
 from runner.sessions.session import Session
 
 NO_ENV: Mapping[str, str] = MappingProxyType({})
@@ -143,7 +144,7 @@ class Runner:
         sandbox: str | None = None,
         model: str | None = None,
         extra_args: Sequence[str] = (),
-        extra_env: Mapping[str, str] = NO_ENV,
+        extra_env: Mapping[str, Value] = NO_ENV,
         ignore: Sequence[str] = DEFAULT_IGNORE,
         approvals: Approvals | None = None,
     ) -> Session:

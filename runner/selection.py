@@ -21,11 +21,12 @@ from contextlib import asynccontextmanager
 
 from runner.agents.driver import Agent, ClaudeAgent, CodexAgent, Driver
 from runner.agents.registry import BUILT_IN, known_name
+from runner.agents.secret import Value
 from runner.agents.varying import NO_ENV
 from runner.errors import AgentUnavailable, ConfigError
 from runner.messages import Isolation
 from runner.runtime import open_runner
-from runner.sessions.changes import DEFAULT_IGNORE
+from runner.sessions.patterns import DEFAULT_IGNORE
 from runner.sessions.session import Session
 
 # What may be picked at random: each is of use without options, but for its program.
@@ -72,7 +73,7 @@ async def make_session(
     model: str | None = None,
     timeout: float | None = None,
     extra_args: Sequence[str] = (),
-    extra_env: Mapping[str, str] = NO_ENV,
+    extra_env: Mapping[str, Value] = NO_ENV,
     isolation: Isolation | None = None,
     id: str | None = None,  # noqa: A002 - the session's own word
     durable: bool = True,

@@ -286,6 +286,11 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
                 pass
         return None
 
+    @property
+    def credential(self) -> str:
+        """What the program says it uses towards its provider, as soon as it does."""
+        return self._credential
+
     def _on_opened(self) -> list[Event] | None:
         if self.state is not State.STARTING or not (self._initialized and self.version):
             return None

@@ -213,6 +213,11 @@ class CodexConversation(LiveConversation[CodexTurn]):
         )
         return [self._started, *self._opened(thread, "")]
 
+    @property
+    def credential(self) -> str:
+        """What the program says it uses towards its provider, as soon as it does."""
+        return self._credential
+
     def _on_account(self, credential: str) -> list[Event] | None:
         self._credential = credential
         if self._started is None or not credential:

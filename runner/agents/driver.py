@@ -14,7 +14,9 @@ from typing import Annotated, Literal, Protocol, TypeAlias
 
 import attrs
 
+from runner.agents.billing import Billing
 from runner.agents.events import Decision, Event
+from runner.agents.secret import Value
 from runner.agents.setting import PLAIN as PLAIN
 from runner.agents.setting import UNATTENDED as UNATTENDED
 from runner.agents.setting import Access as Access
@@ -54,7 +56,7 @@ class Launch:
 
     Attributes:
         argv: the program and its arguments; the program is looked up in the PATH of `env`.
-        env: the variables on top of the allow-listed ones.
+        env: the variables on top of the allow-listed ones; secrets by reference.
         pass_env: names of variables to pass on from our own environment, if they are set there.
         files: (absolute path inside `private`, content) to be written first, mode 0600.
         copies: (absolute path, absolute path inside `private`) of files, and of directories with
@@ -64,7 +66,7 @@ class Launch:
     """
 
     argv: tuple[str, ...]
-    env: tuple[tuple[str, str], ...] = ()
+    env: tuple[tuple[str, Value], ...] = ()
     pass_env: tuple[str, ...] = ()
     files: tuple[tuple[str, bytes], ...] = ()
     copies: tuple[tuple[str, str], ...] = ()
@@ -189,12 +191,13 @@ class ShellAgent:
 
     Attributes:
         shell: the program that carries the script out.
-        env: variables on top of the allow-listed ones.
+        env: variables on top of the allow-listed ones; a secret as `{ env = "NAME" }`,
+            `{ file = "path" }` or `{ command = ["program", …] }`.
     """
 
     kind: Literal["shell"] = "shell"
     shell: str = "sh"
-    env: dict[str, str] = attrs.field(factory=dict)
+    env: dict[str, Value] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)
@@ -206,7 +209,8 @@ class CommandAgent:
         prompt: how the program gets the prompt.
         output: how its standard output is to be read.
         message: for JSON and JSON lines, the dotted path of the final message.
-        env: variables on top of the allow-listed ones.
+        env: variables on top of the allow-listed ones; a secret as `{ env = "NAME" }`,
+            `{ file = "path" }` or `{ command = ["program", …] }`.
         pass_env: names of variables to pass on from our own environment.
     """
 
@@ -215,7 +219,7 @@ class CommandAgent:
     prompt: Literal["stdin", "argument", "file"] = "stdin"
     output: Literal["text", "json", "jsonl"] = "text"
     message: str = ""
-    env: dict[str, str] = attrs.field(factory=dict)
+    env: dict[str, Value] = attrs.field(factory=dict)
     pass_env: tuple[str, ...] = ()
 
 
@@ -228,12 +232,14 @@ class ClaudeAgent:
         model: as its `--model`; empty = its own default.
         access: what it may do.
         args: more arguments for the program, after ours.
-        env: variables on top of the allow-listed ones.
+        env: variables on top of the allow-listed ones; a secret as `{ env = "NAME" }`,
+            `{ file = "path" }` or `{ command = ["program", …] }`.
         pass_env: names of variables to pass on from our own environment (credentials).
         seed: a directory (such as `~/.claude`) whose credentials are copied into each session's
             private configuration; empty = none.
         max_retries: how often the program itself asks its provider again.
         request_timeout: seconds that the program waits for its provider to answer.
+        billing: which kind of credential it has to say that it uses.
     """
 
     kind: Literal["claude"] = "claude"
@@ -241,7 +247,7 @@ class ClaudeAgent:
     model: str = ""
     access: Access = "workspace-write"
     args: tuple[str, ...] = ()
-    env: dict[str, str] = attrs.field(factory=dict)
+    env: dict[str, Value] = attrs.field(factory=dict)
     pass_env: tuple[str, ...] = (
         "ANTHROPIC_API_KEY",
         "ANTHROPIC_AUTH_TOKEN",
@@ -251,6 +257,7 @@ class ClaudeAgent:
     seed: str = ""
     max_retries: int = 2
     request_timeout: Annotated[float, "seconds"] = 120.0  # as runner.strict.Seconds
+    billing: Billing = "any"
 
 
 @attrs.frozen(kw_only=True)
@@ -265,10 +272,12 @@ class CodexAgent:
         access: what it may do.
         args: more arguments for the program, after ours.
         config: lines for its private `config.toml`, as TOML text (providers, for example).
-        env: variables on top of the allow-listed ones.
+        env: variables on top of the allow-listed ones; a secret as `{ env = "NAME" }`,
+            `{ file = "path" }` or `{ command = ["program", …] }`.
         pass_env: names of variables to pass on from our own environment (credentials).
         seed: a directory (such as `~/.codex`) whose credentials are copied into each session's
             private configuration; empty = none.
+        billing: which kind of credential it has to say that it uses.
     """
 
     kind: Literal["codex"] = "codex"
@@ -278,9 +287,10 @@ class CodexAgent:
     access: Access = "workspace-write"
     args: tuple[str, ...] = ()
     config: str = ""
-    env: dict[str, str] = attrs.field(factory=dict)
+    env: dict[str, Value] = attrs.field(factory=dict)
     pass_env: tuple[str, ...] = ("OPENAI_API_KEY", "CODEX_API_KEY", "OPENAI_BASE_URL")
     seed: str = ""
+    billing: Billing = "any"
 
 
 @attrs.frozen(kw_only=True)

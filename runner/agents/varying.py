@@ -12,10 +12,11 @@ from typing import Any, get_args
 import attrs
 
 from runner.agents.driver import Access, Agent, PluginAgent
+from runner.agents.secret import Secret, Value
 from runner.errors import ConfigError
 from runner.strict import did_you_mean, kind_of
 
-NO_ENV: Mapping[str, str] = {}
+NO_ENV: Mapping[str, Value] = {}
 FULL = "danger-full-access"
 # What is wanted, and the options by which agents have it.
 _NAMES = {
@@ -32,7 +33,7 @@ def vary(
     sandbox: str | None = None,
     model: str | None = None,
     extra_args: Sequence[str] = (),
-    extra_env: Mapping[str, str] = NO_ENV,
+    extra_env: Mapping[str, Value] = NO_ENV,
 ) -> Agent:
     """The record with other options.
 
@@ -97,5 +98,5 @@ def _check(sandbox: object, model: object, extra_args: object, extra_env: object
     if not isinstance(extra_env, Mapping):
         raise ConfigError("`extra_env` must be a mapping of names to texts")
     for text in (*extra_args, *extra_env, *extra_env.values()):
-        if not isinstance(text, str) or "\0" in text:
+        if not isinstance(text, Secret) and (not isinstance(text, str) or "\0" in text):
             raise ConfigError(f"{text!r} can be no argument or variable of a program")

@@ -91,7 +91,8 @@ def _check_program(agent: Agent, document: Document) -> None:
         raise ConfigError(document.problem(at, "must name a program"))
     if "{" not in program and (os.path.isabs(program) or "/" not in program):
         # A relative path is the workspace's own program; that cannot be known before.
-        path = agent.env.get("PATH") or os.environ.get("PATH")
+        said = agent.env.get("PATH")
+        path = said if said and isinstance(said, str) else os.environ.get("PATH")
         if shutil.which(program, path=path) is None:
             what = f"the program {program!r} is not installed, or not in PATH"
             raise ConfigError(document.problem(at, what))

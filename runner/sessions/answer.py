@@ -27,6 +27,8 @@ def make_turn(
     if schema is not None and error is None and ended is not None:
         structured, error_text = keep_to(schema, ended.structured, ended.message)
         error = ErrorClass.FAILED if error_text else None
+    if program is not None and program.refusal:
+        error, error_text = ErrorClass.AUTH, program.refusal
     stdout_tail, stderr_tail = ("", "") if program is None else program.tails()
     return Turn(
         number=flight.number,

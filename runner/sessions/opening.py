@@ -144,7 +144,8 @@ def _of_agent(withheld: list[str]) -> list[str]:
 def _variables(values: Mapping[str, str], where: str, withheld: list[str]) -> dict[str, str]:
     kept = {}
     for name, value in values.items():
-        if _NAME.search(name) or _VALUE.search(str(value)):
+        is_reference = isinstance(value, dict)  # by which a secret is found, and none itself
+        if not is_reference and (_NAME.search(name) or _VALUE.search(str(value))):
             withheld.append(f"{where}.{name}")
         else:
             kept[name] = value

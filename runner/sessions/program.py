@@ -20,14 +20,17 @@ from collections.abc import Callable, Mapping
 import attrs
 import trio
 
+from runner.agents.billing import Billing, mismatch
 from runner.agents.driver import Conversation, Launch, Rung
 from runner.agents.events import Event
+from runner.agents.secret import Secret, Value
 from runner.errors import AgentUnavailable, ExecFailed
 from runner.messages import InForce, Isolation, Limit, Outcome
 from runner.messages.isolation import Decided
 from runner.processes.host import ProcessHost
 from runner.processes.output import Capture
 from runner.processes.process import Process
+from runner.sessions.credentials import Veil, look_up, plain_of
 
 # What is kept of each stream, at its end, for a turn's `stdout_tail` and `stderr_tail`.
 TAIL = 16 << 10
@@ -54,6 +57,10 @@ class Program:
     Attributes:
         isolation: what is to hold it inside its directory; None = nothing.
         decided: told what the network's proxy decides.
+        billing: which kind of credential it has to say that it uses.
+        hidden: secret values that are in `env` already; with those that it refers to, they are
+            taken out of all that the program says.
+        refusal: why it was ended: it says that it uses another kind.
         on_event: gets this and everything that the program says, in order; must not wait. It does
             not know this by itself: a cycle for every turn is much to collect.
         on_started: gets the pid of what was started.
@@ -69,13 +76,16 @@ class Program:
     launch: Launch
     ladder: tuple[Rung, ...]
     cwd: str
-    env: Mapping[str, str]
+    env: Mapping[str, Value]
     conversation: Conversation
     on_event: Callable[[Program, Event], None]
     on_started: Callable[[int], None] = ignore_pid
     on_gone: Callable[[], None] = ignore_end
     isolation: Isolation | None = None
     decided: Decided | None = None
+    billing: Billing = "any"
+    hidden: frozenset[str] = frozenset()
+    refusal: str = ""
     started: trio.Event = attrs.field(factory=trio.Event)
     ready: trio.Event = attrs.field(factory=trio.Event)
     ended: trio.Event = attrs.field(factory=trio.Event)
@@ -91,6 +101,7 @@ class Program:
     _unsent: trio.Event = attrs.field(factory=trio.Event)
     _out: Capture = attrs.field(factory=lambda: Capture(2 * TAIL))
     _err: Capture = attrs.field(factory=lambda: Capture(2 * TAIL))
+    _veil: Veil = attrs.field(factory=Veil)
 
     # ------------------------------------------------------------ its task
 
@@ -98,10 +109,11 @@ class Program:
         """Be the program's task, from its start to its end."""
         try:
             with self._cancel_scope:
+                env = await self._environment()
                 async with self.host.open_process(
                     self.launch.argv,
                     cwd=self.cwd,
-                    env=self.env,
+                    env=env,
                     stdin=self.launch.stdin,
                     isolation=self.isolation,
                     decided=self.decided,
@@ -111,6 +123,8 @@ class Program:
                     self.in_force = process.isolation
                     self.started.set()
                     await self._serve(process)
+        except AgentUnavailable as exc:
+            self.failure = exc
         except ExecFailed as exc:
             self.failure = AgentUnavailable(str(exc))
             self.failure.__cause__ = exc
@@ -140,11 +154,12 @@ class Program:
             Whether it was ended because of that.
         """
         stderr = b""
+        env = await self._environment()
         try:
             done = await self.host.run(
                 self.launch.argv,
                 cwd=self.cwd,
-                env=self.env,
+                env=env,
                 input=self.launch.stdin,
                 timeout=timeout,
                 max_output=QUIET,
@@ -185,19 +200,38 @@ class Program:
                 writers.cancel_scope.cancel(reason="the program has ended")
             readers.cancel_scope.deadline = trio.current_time() + DRAIN
 
+    async def _environment(self) -> dict[str, str]:
+        """The environment, with the values of secrets; from now on these are taken out."""
+        found = await look_up(self.env, self.host) if self._has_secrets() else {}
+        self._veil = Veil({*self.hidden, *found.values()})
+        return {**plain_of(self.env), **found}
+
+    def _has_secrets(self) -> bool:
+        return any(isinstance(value, Secret) for value in self.env.values())
+
     def _take(self, data: bytes) -> None:
         self._out.feed(data)
-        self._tell(self.conversation.receive(data))
+        events = self.conversation.receive(data)
+        if not self.refusal and self.billing != "any":
+            self._check_credential(getattr(self.conversation, "credential", ""))
+        self._tell(events)
+        if self.refusal:
+            return  # not a word more to it
         self.flush()
         if self.conversation.ready:
             self.ready.set()
+
+    def _check_credential(self, credential: str) -> None:
+        self.refusal = mismatch(self.billing, credential)
+        if self.refusal:
+            self._cancel_scope.cancel(reason=self.refusal)
 
     def _take_stderr(self, data: bytes) -> None:
         self._err.feed(data)  # not bound earlier: each turn has its own
 
     def _tell(self, events: list[Event]) -> None:
         for event in events:
-            self.on_event(self, event)
+            self.on_event(self, self._veil.event(event))
 
     async def _write(self, stdin: trio.abc.SendStream) -> None:
         try:
@@ -280,7 +314,7 @@ class Program:
 
     def _tail(self, capture: Capture) -> bytes:
         kept = capture.output()
-        return (kept.head + kept.tail)[-TAIL:]
+        return self._veil.data(kept.head + kept.tail)[-TAIL:]
 
 
 async def _read(stream: trio.abc.ReceiveStream, take: Callable[[bytes], None]) -> None:

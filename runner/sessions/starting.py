@@ -15,12 +15,15 @@ import trio
 
 from runner.agents.driver import PLAIN, Agent, Driver, Launch, Origin, Setting, TurnOptions
 from runner.agents.events import Event
+from runner.agents.secret import Value
 from runner.errors import AgentError, AgentUnavailable
 from runner.messages import Isolation
 from runner.messages.isolation import Decided
 from runner.processes.environment import base_environment
 from runner.processes.host import ProcessHost
 from runner.processes.sweep import SESSION_TAG
+from runner.scopes.redaction import secret_values
+from runner.sessions.credentials import plain_of
 from runner.sessions.forking import origin_of
 from runner.sessions.private import copy_files, make_private, seed, write_files
 from runner.sessions.program import Program, ignore_end, ignore_pid
@@ -44,7 +47,9 @@ class Means:
     scans: trio.CapacityLimiter
     _bases: dict[tuple[str, ...], dict[str, str]] = attrs.field(factory=dict, init=False)
 
-    def environment(self, pass_env: tuple[str, ...], extra: Mapping[str, str]) -> dict[str, str]:
+    def environment(
+        self, pass_env: tuple[str, ...], extra: Mapping[str, Value]
+    ) -> dict[str, Value]:
         """The environment of a program; `environ` is gone through once for the same names."""
         if pass_env not in self._bases:
             self._bases[pass_env] = base_environment(self.environ, pass_env=pass_env)
@@ -112,7 +117,7 @@ class Starter:
         if state.store is not None:
             env[SESSION_TAG] = state.id  # by which whoever comes after us finds what we leave
             on_started, on_gone = state.store.set_pid, state.store.end_process
-        self._prepare(state.private, launch, env)
+        self._prepare(state.private, launch, plain_of(env))
         if state.store is not None:
             record.program = launch.argv[0]
             state.store.begin_process()
@@ -122,6 +127,8 @@ class Starter:
             ladder=driver.ladder,
             cwd=state.directory,
             env=env,
+            billing=getattr(self.agent, "billing", "any"),
+            hidden=secret_values({name: str(env.get(name, "")) for name in launch.pass_env}),
             conversation=driver.conversation(setting),
             on_event=on_event,
             on_started=on_started,

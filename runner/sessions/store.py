@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from contextlib import suppress
 
 import attrs
@@ -30,6 +31,9 @@ from runner.sessions.ledger import SessionLedger
 from runner.sessions.private import make_private
 from runner.sessions.record import Record
 from runner.sessions.transcript import Transcript
+
+# How long a killed owner's lock may outlive it.
+SETTLE = 1.0
 
 
 @attrs.define(eq=False, repr=False)
@@ -79,7 +83,7 @@ class Store:
             where = f"the session's directory {self.private!r}"
             raise AgentError(f"{where} cannot be used: {exc.strerror}") from exc
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(lock)
         except OSError as exc:
             owner = _read_owner(lock) or "another process"
             os.close(lock)
@@ -198,8 +202,7 @@ def owner_of(private: str) -> str:
     owner = ""
     try:
         owner = _read_owner(lock)
-        pid = owner.removeprefix("process ")
-        if not (pid.isdigit() and os.path.exists(f"/proc/{pid}")):
+        if not _is_alive(owner):
             return ""  # given up, or left by one that was killed
         # Not tried before that: whoever claims it at this moment would find it taken.
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -209,6 +212,28 @@ def owner_of(private: str) -> str:
         return ""
     finally:
         os.close(lock)
+
+
+def _lock(lock: int) -> None:
+    """Lock it now, or fail; but wait a moment for what a killed owner was just about to start.
+
+    Between its fork and its exec, a child still has all that its parent had open.
+    """
+    until = time.monotonic() + SETTLE
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if _is_alive(_read_owner(lock)) or time.monotonic() > until:
+                raise
+            time.sleep(0.002)
+        else:
+            return
+
+
+def _is_alive(owner: str) -> bool:
+    pid = owner.removeprefix("process ")
+    return pid.isdigit() and os.path.exists(f"/proc/{pid}")
 
 
 def _read_owner(lock: int) -> str:

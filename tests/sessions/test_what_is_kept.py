@@ -118,6 +118,26 @@ async def test_a_session_that_is_open_has_one_owner(make: Make, state: Path) -> 
     assert "" == owner_of(str(state / "sessions" / "mine"))
 
 
+async def test_what_a_killed_owner_was_just_starting_holds_nobody_up(
+    make: Make, state: Path
+) -> None:
+    async with make() as session:
+        await session.send("say one")
+    path = state / "sessions" / "mine" / "lock"
+    path.write_text("process 999999999\n")
+    script = "import fcntl, sys, time; fcntl.flock(0, fcntl.LOCK_EX); print(flush=True)"
+    with path.open() as lock:
+        child = await trio.lowlevel.open_process(
+            [sys.executable, "-c", f"{script}; time.sleep(0.2)"], stdin=lock, stdout=-1
+        )
+    assert child.stdout is not None
+    await child.stdout.receive_some(1)
+    async with make() as session:
+        assert (await session.send("say two")).ok
+    await child.wait()
+    await child.stdout.aclose()
+
+
 async def test_a_turn_whose_supervisor_was_killed_is_told_to_the_next(
     make: Make, state: Path
 ) -> None:

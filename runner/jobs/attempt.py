@@ -36,6 +36,7 @@ from runner.jobs.progress import Phase
 from runner.jobs.workspace import Workspaces
 from runner.messages import NetworkDecision
 from runner.scopes.scope import Scope
+from runner.sessions.files import Tree
 from runner.sessions.session import Session
 from runner.sessions.turn import Turn
 
@@ -219,7 +220,7 @@ class Attempt:
         """Run the setup commands; the outcome if one fails."""
         patches = self.tools.patches
         scanner = patches.scanner(workspace)
-        before = await scanner.scan() if self._baseline is not None else {}
+        before = Tree() if self._baseline is None else await scanner.scan()
         for command in commands:
             check = await self._run(scope, command)
             if not check.ok:
@@ -236,7 +237,14 @@ class Attempt:
         """Take the turns, up to the first that is not good; the outcome if it decides."""
         timeout = self.tools.plan.batch.limits.turn_timeout or None
         bench, agent = self.tools.bench, self.tools.plan.agent
-        made = bench.session(scope, agent, id=self.session_id, timeout=timeout, durable=False)
+        made = bench.session(
+            scope,
+            agent,
+            id=self.session_id,
+            timeout=timeout,
+            ignore=self.tools.plan.batch.workspace.ignore,
+            durable=False,
+        )
         async with made as session:
             self.session = session
             await self.teller.opened(session)

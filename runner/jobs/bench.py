@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from runner.agents.driver import Agent
@@ -37,6 +37,7 @@ class Bench(Protocol):
         *,
         id: str | None = None,  # noqa: A002  # the session's own word
         timeout: float | None = None,
+        ignore: Sequence[str] = (),
         durable: bool = True,
     ) -> Session:
         """A session with an agent in the directory of a scope."""

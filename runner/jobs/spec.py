@@ -14,8 +14,10 @@ from typing import Annotated, Literal, TypeAlias
 import attrs
 
 from runner.agents.driver import Agent
+from runner.errors import ConfigError
 from runner.messages.isolation import Isolation, Mode
 from runner.messages.isolation import Limits as UsedUp
+from runner.sessions.patterns import DEFAULT_IGNORE, make_rules
 from runner.strict import AtLeast, Seconds
 
 AtLeastZero: TypeAlias = Annotated[int, AtLeast(0)]
@@ -72,6 +74,8 @@ class Workspace:
         empty: each attempt gets an empty directory.
         in_place: a directory in which all jobs work themselves. They share it: nothing is isolated,
             nothing is undone before another attempt, and there are no patches.
+        ignore: patterns of files whose changes a turn does not tell, as in a shell with globstar;
+            one without a slash is for names at any depth.
     """
 
     copy: str | None = None
@@ -79,11 +83,16 @@ class Workspace:
     ref: str = "HEAD"
     empty: bool = False
     in_place: str | None = None
+    ignore: tuple[str, ...] = DEFAULT_IGNORE
 
     def __attrs_post_init__(self) -> None:
         one_of(copy=self.copy, repo=self.repo, empty=self.empty or None, in_place=self.in_place)
         if self.ref != "HEAD" and self.repo is None:
             raise ValueError("ref is only for repo")
+        try:
+            make_rules(self.ignore)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
 
 
 @attrs.frozen(kw_only=True)

@@ -14,13 +14,14 @@ from __future__ import annotations
 import marshal
 import operator
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TypeAlias
 
 import attrs
 
 State: TypeAlias = tuple[int, int, int, int, int, int]
-INODE, CTIME, LINKS = 0, 3, 5
+INODE, CTIME, LINKS, WIDTH = 0, 3, 5, 6
 
 state_of: Callable[[os.stat_result], State] = operator.attrgetter(
     "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns", "st_mode", "st_nlink"
@@ -71,28 +72,33 @@ class Folder:
                 else:
                     files[name] = state
             count += len(files)
-            parts[at] = _dump(list(files), list(files.values()))
+            parts[at] = _dump(list(files), list(chain.from_iterable(files.values())))
         if count > 2 * PART * len(parts):
             files = _load(parts)
-            return make_folder(self.identity, changed, list(files), list(files.values()))
+            return make_folder_of(self.identity, changed, files)
         return attrs.evolve(self, changed=changed, count=count, parts=tuple(parts))
 
 
 def make_folder(
-    identity: tuple[int, int], changed: int, names: list[str], states: list[State]
+    identity: tuple[int, int], changed: int, names: Sequence[str], states: Iterable[int]
 ) -> Folder:
-    """Keep what was found in a directory."""
+    """Keep what was found in a directory: the states one after the other, without their tuples."""
     count = len(names)
     if count <= PART:
-        return Folder(identity, changed, count, (_dump(names, states),))
+        return Folder(identity, changed, count, (_dump(list(names), list(states)),))
     number = 1 << (2 * count // PART - 1).bit_length()
-    parts: list[tuple[list[str], list[State]]] = [([], []) for _ in range(number)]
+    parts: list[tuple[list[str], list[int]]] = [([], []) for _ in range(number)]
     last = number - 1
-    for name, state in zip(names, states, strict=True):
-        part = parts[hash(name) & last]
-        part[0].append(name)
-        part[1].append(state)
+    for name, state in zip(names, _states(states), strict=True):
+        of_part, numbers = parts[hash(name) & last]
+        of_part.append(name)
+        numbers += state
     return Folder(identity, changed, count, tuple(_dump(*part) for part in parts))
+
+
+def make_folder_of(identity: tuple[int, int], changed: int, files: dict[str, State]) -> Folder:
+    """The same of states by name."""
+    return make_folder(identity, changed, list(files), chain.from_iterable(files.values()))
 
 
 def differing(
@@ -109,7 +115,12 @@ def differing(
     return _load(old), _load(new)
 
 
-def _dump(names: list[str], states: list[State]) -> bytes:
+def _states(numbers: Iterable[int]) -> Iterator[State]:
+    one = iter(numbers)
+    return zip(one, one, one, one, one, one, strict=True)
+
+
+def _dump(names: list[str], states: list[int]) -> bytes:
     return marshal.dumps((names, states), _FORMAT)
 
 
@@ -117,7 +128,7 @@ def _load(parts: Iterable[bytes]) -> dict[str, State]:
     files: dict[str, State] = {}
     for part in parts:
         names, states = marshal.loads(part)  # noqa: S302 - our own bytes, which never left
-        files.update(zip(names, states, strict=True))
+        files.update(zip(names, _states(states), strict=True))
     return files
 
 

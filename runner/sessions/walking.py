@@ -14,7 +14,7 @@ from typing import Protocol
 
 import attrs
 
-from runner.sessions.files import CTIME, INODE, LINKS, State, Tree, make_folder, state_of
+from runner.sessions.files import CTIME, INODE, LINKS, WIDTH, Tree, make_folder, state_of
 from runner.sessions.patterns import Rules
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -40,7 +40,7 @@ class _Reading:
     descriptor: int
     entries: Entries
     names: list[str] = attrs.field(factory=list)
-    states: list[State] = attrs.field(factory=list)
+    states: list[int] = attrs.field(factory=list)  # six for each name
     is_whole: bool = True
 
     def close(self) -> None:
@@ -117,7 +117,7 @@ class Walk:
                         self.waiting.append(path + "/")
                 else:
                     try:
-                        states.append(state_of(entry.stat(follow_symlinks=False)))
+                        states += state_of(entry.stat(follow_symlinks=False))
                     except FileNotFoundError:
                         continue  # it has vanished since it was listed
                     names.append(entry.name)
@@ -146,10 +146,11 @@ class Walk:
         prefix, tick = reading.prefix, self.tick
         if tick is None and self.opened is None:
             return
-        found = list(zip(reading.names, reading.states, strict=True))
+        names = reading.names
         if tick is not None:
-            self.tree.fresh.update(prefix + name for name, state in found if state[CTIME] >= tick)
+            changed = zip(names, reading.states[CTIME::WIDTH], strict=True)
+            self.tree.fresh.update(prefix + name for name, ctime in changed if ctime >= tick)
         if self.opened is not None:
-            self.tree.linked.update(
-                (prefix + name, state[INODE]) for name, state in found if state[LINKS] > 1
-            )
+            links = reading.states[LINKS::WIDTH]
+            found = zip(names, reading.states[INODE::WIDTH], links, strict=True)
+            self.tree.linked.update((prefix + name, inode) for name, inode, n in found if n > 1)

@@ -255,6 +255,8 @@ class Watch:
 
     def _walk(self, looking: _Looking) -> bool:
         """Walk through directories that have come; False if not all is watched and known."""
+        if not looking.come:
+            return True
         known = dict(self.tree.linked)
         walk = Walk(
             root=self.scanner.directory,

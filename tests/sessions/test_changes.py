@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from runner.sessions import changes, walking
 from runner.sessions.changes import NOTHING, Changes, Scanner, compare
-from runner.sessions.files import State, Tree, make_folder
+from runner.sessions.files import State, Tree, make_folder_of
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ async def test_a_name_that_is_no_text_survives(scanner: Scanner, tmp_path: Path)
 
 
 def tree(files: Mapping[str, State]) -> Tree:
-    return Tree({"": make_folder((1, 1), 0, list(files), list(files.values()))})
+    return Tree({"": make_folder_of((1, 1), 0, dict(files))})
 
 
 async def test_a_reused_inode_is_no_rename() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
@@ -13,7 +14,7 @@ import trio
 from runner.agents.driver import Rung
 from runner.agents.events import ErrorClass, Retry, Text, Usage
 from runner.errors import AgentUnavailable, NotFound
-from runner.sessions import keeping, turning
+from runner.sessions import keeping, stamps, turning
 from runner.sessions.making import Sessions
 from runner.sessions.session import Session
 from runner.sessions.turn import Turn
@@ -275,24 +276,26 @@ async def test_a_good_turn_keeps_the_program_also_if_a_tools_end_was_not_told(ma
     assert 1 == session.statistics().starts
 
 
-async def test_a_large_tree_is_not_kept_when_nothing_follows_at_once(
-    make: Make, work: Path, monkeypatch: pytest.MonkeyPatch
+async def test_what_comes_between_two_turns_in_a_large_tree_does_not_count(
+    make: Make, work: Path, monkeypatch: pytest.MonkeyPatch, until: Until
 ) -> None:
-    monkeypatch.setattr("runner.sessions.trees.SMALL_TREE", 0)
+    monkeypatch.setattr("runner.sessions.trees.SMALL_TREE", -1)
     created = []
-    async with make() as session, trio.open_nursery() as nursery:
+    async with make() as session:
 
         async def send(name: str) -> None:
             turn = await session.send(f"write {name} x")
-            created.append(str(*turn.files_created))
+            created.append([str(path) for path in turn.files_created])
 
-        for name in "abc":  # the later ones follow directly
-            nursery.start_soon(send, name)
-        await trio.sleep(1.2)
+        async with trio.open_nursery() as nursery:
+            for name in "abc":  # the later ones follow directly
+                nursery.start_soon(send, name)
         (work / "mine").write_text("x")
-        nursery.start_soon(send, "d")
+        written = time.time_ns()
+        await until(lambda: stamps.now().stamp > written)  # which stamps are sharp enough to tell
+        await send("d")
 
-    assert ["a", "b", "c", "d"] == sorted(created)
+    assert [["a"], ["b"], ["c"], ["d"]] == sorted(created)
 
 
 async def test_what_a_tool_left_behind_is_ended_when_the_turn_is_over(

@@ -22,11 +22,12 @@ from runner.processes.host import ProcessHost
 from runner.scopes.permissions import Grant
 from runner.sessions.actor import SessionActor
 from runner.sessions.approving import Approvals, Approver
-from runner.sessions.changes import DEFAULT_IGNORE, Scanner
+from runner.sessions.changes import Scanner
 from runner.sessions.keeping import READY
 from runner.sessions.ledger import SessionLedger, ledger_of
 from runner.sessions.opening import make_setup
 from runner.sessions.passing import passing_name
+from runner.sessions.patterns import DEFAULT_IGNORE
 from runner.sessions.places import Places
 from runner.sessions.ruling import Ruling, allows_programs, is_guarded
 from runner.sessions.session import Session

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from runner.agents.driver import AcpAgent as AcpAgent
     from runner.agents.driver import Agent as Agent
     from runner.agents.driver import ClaudeAgent as ClaudeAgent
     from runner.agents.driver import CodexAgent as CodexAgent
@@ -200,6 +201,7 @@ _HOMES = {
     "runner.jobs.spec": ("Batch",),
     "runner.jobs.progress": ("Control", "Report"),
     "runner.agents.driver": (
+        "AcpAgent",
         "Agent",
         "ClaudeAgent",
         "CodexAgent",

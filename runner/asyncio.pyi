@@ -2,6 +2,7 @@
 
 # ruff: noqa
 
+from runner import AcpAgent as AcpAgent
 from runner import ActorCrashed as ActorCrashed
 from runner import ActorError as ActorError
 from runner import ActorGaveUp as ActorGaveUp

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from collections.abc import Mapping, Sequence
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from runner import AcpAgent as AcpAgent
 from runner import ActorCrashed as ActorCrashed
 from runner import ActorError as ActorError
 from runner import ActorGaveUp as ActorGaveUp

@@ -39,6 +39,18 @@ def codex_program() -> str:
     return find_program("codex", "RUNNER_TEST_CODEX", "@openai/codex")
 
 
+@pytest.fixture(scope="session")
+def gemini_program() -> str:
+    """The path of the real gemini program."""
+    return find_program("gemini", "RUNNER_TEST_GEMINI", "@google/gemini-cli")
+
+
+@pytest.fixture(scope="session")
+def opencode_program() -> str:
+    """The path of the real opencode program."""
+    return find_program("opencode", "RUNNER_TEST_OPENCODE", "opencode-ai")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
     """Where every part must be there, a test that is skipped has failed."""

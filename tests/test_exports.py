@@ -7,7 +7,7 @@ import sys
 import runner
 
 NAMES = """
-ActorCrashed ActorError ActorGaveUp Agent AgentError AgentUnavailable AlreadyExists ApprovalAsked Approvals BackendPool
+AcpAgent ActorCrashed ActorError ActorGaveUp Agent AgentError AgentUnavailable AlreadyExists ApprovalAsked Approvals BackendPool
 Background Batch ClaudeAgent CodexAgent CommandAgent CompositeBackend ConfigError Console Control ConversationLost
 Danger DangerousCommand Decision DecodeFailed Denied Destroyed Done Downloaded Drawing EditFailed
 Entry ErrorClass ExecFailed Failure FileChanged FileMatches FileStat Follower Found Fresh InForce

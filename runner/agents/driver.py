@@ -294,6 +294,34 @@ class CodexAgent:
 
 
 @attrs.frozen(kw_only=True)
+class AcpAgent:
+    """Any program that speaks the Agent Client Protocol: one live process over many turns.
+
+    Attributes:
+        argv: the program and its arguments.
+        model: one of those that it offers; empty = its own default.
+        access: what it may do. The protocol confines nothing: less than full access needs a mode.
+        modes: by access, the mode of the program that holds it; full access needs none.
+        auth: the method by which it is to authenticate; empty = it need not be asked to.
+        files: texts of files in its private home, by their paths there (its configuration).
+        seed: files on this machine (credentials) that are copied there, by their paths there.
+        env: variables on top of the allow-listed ones.
+        pass_env: names of variables to pass on from our own environment (credentials).
+    """
+
+    kind: Literal["acp"] = "acp"
+    argv: tuple[str, ...]
+    model: str = ""
+    access: Access = "danger-full-access"
+    modes: dict[str, str] = attrs.field(factory=dict)
+    auth: str = ""
+    files: dict[str, str] = attrs.field(factory=dict)
+    seed: dict[str, str] = attrs.field(factory=dict)
+    env: dict[str, str] = attrs.field(factory=dict)
+    pass_env: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
 class ReplayAgent:
     """A session's recording, played back: no program, no key, no cost.
 
@@ -321,7 +349,9 @@ class PluginAgent:
     options: dict[str, object] = attrs.field(factory=dict)
 
 
-Agent: TypeAlias = ShellAgent | CommandAgent | ClaudeAgent | CodexAgent | ReplayAgent | PluginAgent
+Agent: TypeAlias = (
+    ShellAgent | CommandAgent | ClaudeAgent | CodexAgent | AcpAgent | ReplayAgent | PluginAgent
+)
 
 
 def agent_name(agent: Agent) -> str:

@@ -33,7 +33,7 @@ from runner.agents.lines import decode, mapping_of, number_of, text_of
 from runner.errors import ConfigError
 
 VERSION = 1
-KEPT = ("kind", "model", "access", "protocol", "prompt", "output", "message")
+KEPT = ("kind", "model", "access", "protocol", "prompt", "output", "message", "modes", "auth")
 REMOVED = "[removed]"
 # Shorter values are found everywhere, and are no secrets.
 SHORTEST = 6

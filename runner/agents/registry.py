@@ -13,6 +13,7 @@ import difflib
 from typing import assert_never
 
 from runner.agents.driver import (
+    AcpAgent,
     Agent,
     ClaudeAgent,
     CodexAgent,
@@ -26,7 +27,7 @@ from runner.errors import ConfigError
 
 # ruff: noqa: PLC0415 - nobody has to import the agents that are not used
 
-BUILT_IN: tuple[str, ...] = ("shell", "command", "claude", "codex", "replay")
+BUILT_IN: tuple[str, ...] = ("shell", "command", "claude", "codex", "acp", "replay")
 
 
 def make_agent(agent: Agent | str) -> Agent:
@@ -44,6 +45,8 @@ def make_agent(agent: Agent | str) -> Agent:
             return CodexAgent()
         case "command":
             raise ConfigError('the agent "command" needs options: the argv of a program')
+        case "acp":
+            raise ConfigError('the agent "acp" needs options: the argv of a program')
         case "replay":
             raise ConfigError('the agent "replay" needs options: the path of a recording')
         case str():
@@ -103,6 +106,10 @@ def make_driver(agent: Agent | str) -> Driver:  # noqa: PLR0911 - one for each
             driver = CodexDriver(agent)
             exec_driver = CodexExecDriver(agent, driver.overrides)
             return driver if agent.protocol == "app-server" else exec_driver
+        case AcpAgent():
+            from runner.agents.acp import AcpDriver
+
+            return AcpDriver(agent)
         case ReplayAgent():
             from runner.agents.replay import ReplayDriver, recorded_agent
 

@@ -21,6 +21,7 @@ import attrs
 from runner.agents.driver import (
     Ability,
     Access,
+    AcpAgent,
     Agent,
     ClaudeAgent,
     CodexAgent,
@@ -33,7 +34,7 @@ from runner.agents.driver import (
     Setting,
     ShellAgent,
 )
-from runner.agents.lines import text_of
+from runner.agents.lines import mapping_of, text_of
 from runner.agents.recording import Recording
 from runner.errors import ConfigError
 
@@ -128,5 +129,14 @@ def recorded_agent(agent: ReplayAgent) -> Agent:
             model, is_exec = text_of(record, "model"), record.get("protocol") == "exec"
             protocol: Literal["app-server", "exec"] = "exec" if is_exec else "app-server"
             return CodexAgent(model=model, access=access, protocol=protocol)
+        case "acp":
+            modes = mapping_of(record, "modes")
+            return AcpAgent(
+                argv=("recorded",),
+                model=text_of(record, "model"),
+                access=access,
+                modes={key: text_of(modes, key) for key in modes},
+                auth=text_of(record, "auth"),
+            )
         case kind:
             raise ConfigError(f"{agent.recording}: line 1: {kind!r} cannot be played back")

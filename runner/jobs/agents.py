@@ -7,6 +7,7 @@ import shutil
 from typing import assert_never
 
 from runner.agents.driver import (
+    AcpAgent,
     Agent,
     ClaudeAgent,
     CodexAgent,
@@ -22,7 +23,7 @@ from runner.errors import ConfigError
 from runner.strict import Mistakes, did_you_mean, structure_value
 from runner.toml_lines import KeyPath
 
-AGENTS = ("shell", "command", "claude", "codex", "replay")
+AGENTS = ("shell", "command", "claude", "codex", "acp", "replay")
 
 
 def is_path(agent: str) -> bool:
@@ -77,7 +78,7 @@ def _check_program(agent: Agent, document: Document) -> None:
     match agent:
         case ShellAgent():
             key, program = "shell", agent.shell
-        case CommandAgent():
+        case CommandAgent() | AcpAgent():
             key, program = "argv", agent.argv[0] if agent.argv else ""
         case ClaudeAgent() | CodexAgent():
             key, program = "program", agent.program

@@ -10,9 +10,9 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from runner.agents.driver import Agent, ClaudeAgent, CodexAgent
+from runner.agents.driver import AcpAgent, Agent, ClaudeAgent, CodexAgent
 
 # Where a program's configuration is (a variable, or else below HOME), and what of it is a
 # credential. Only that is copied: settings, history and hooks that are shared get corrupted.
@@ -74,20 +74,27 @@ def seed(agent: Agent, env: Mapping[str, str]) -> None:
         agent: whose `seed` says where from.
         env: the program's environment, which says where its configuration is.
     """
-    if not isinstance(agent, ClaudeAgent | CodexAgent) or not agent.seed:
-        return
-    variable, default, names = CREDENTIALS[agent.kind]
-    directory = env.get(variable) or os.path.join(env["HOME"], default)
-    for name in names:
-        there = os.path.join(os.path.expanduser(agent.seed), name)
-        here = os.path.join(directory, name)
+    for there, here in _seeds(agent, env):
         with contextlib.suppress(FileNotFoundError):
             renewed = os.stat(there).st_mtime
             if not os.path.exists(here) or os.stat(here).st_mtime < renewed:
-                os.makedirs(directory, mode=0o700, exist_ok=True)
+                os.makedirs(os.path.dirname(here), mode=0o700, exist_ok=True)
                 shutil.copyfile(there, here + ".tmp")
                 os.chmod(here + ".tmp", stat.S_IRUSR | stat.S_IWUSR)
                 os.replace(here + ".tmp", here)
+
+
+def _seeds(agent: Agent, env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """What is copied, and where to."""
+    if isinstance(agent, AcpAgent):
+        for path, there in agent.seed.items():
+            yield os.path.expanduser(there), os.path.join(env["HOME"], path)
+    elif isinstance(agent, ClaudeAgent | CodexAgent) and agent.seed:
+        variable, default, names = CREDENTIALS[agent.kind]
+        directory = env.get(variable) or os.path.join(env["HOME"], default)
+        for name in names:
+            there = os.path.join(os.path.expanduser(agent.seed), name)
+            yield there, os.path.join(directory, name)
 
 
 def _make_parents(private: str, directory: str) -> None:

@@ -2,8 +2,9 @@
 
     python -m runner.testing.model_server [--port N] [--print-url]
 
-It speaks Anthropic's Messages API (`/v1/messages`, `/v1/messages/count_tokens`) and OpenAI's
-Responses API (`/v1/responses`), streaming and not, on 127.0.0.1 only. The prompt itself says what
+It speaks Anthropic's Messages API (`/v1/messages`, `/v1/messages/count_tokens`), OpenAI's
+Responses API (`/v1/responses`) and Google's (`/v1beta/models/MODEL:generateContent` and
+`:streamGenerateContent`), streaming and not, on 127.0.0.1 only. The prompt itself says what
 the model does: see `runner.testing.model.directives` for the lines that it understands.
 
     async with open_model_server() as server:       # in your nursery's world

@@ -23,6 +23,8 @@ from runner.agents.codex import CodexDriver
 from runner.agents.driver import (
     PLAIN,
     UNATTENDED,
+    AcpAgent,
+    Agent,
     ClaudeAgent,
     CodexAgent,
     Conversation,
@@ -32,6 +34,7 @@ from runner.agents.driver import (
     TurnOptions,
 )
 from runner.agents.events import ApprovalAsked, ConversationStarted, Decision, Event, TurnEnded
+from runner.agents.registry import make_driver as make_agent_driver
 from runner.sessions.private import copy_files
 
 RECORDINGS = sorted((pathlib.Path(__file__).parent / "recordings").glob("*.jsonl"))
@@ -63,10 +66,20 @@ class Recording:
             options=TurnOptions(schema=self.header.get("schema")),
             origin=None if origin is None else Origin(**origin),
         )
+        return make_agent_driver(self.agent).conversation(setting)
+
+    @property
+    def agent(self) -> Agent:
+        """The record of the agent that was recorded."""
         access = self.header["access"]
-        if self.header["agent"] == "claude":
-            return ClaudeDriver(ClaudeAgent(access=access)).conversation(setting)
-        return CodexDriver(CodexAgent(access=access)).conversation(setting)
+        match self.header["agent"]:
+            case "claude":
+                return ClaudeAgent(access=access)
+            case "codex":
+                return CodexAgent(access=access)
+            case _:
+                modes = self.header["modes"]
+                return AcpAgent(argv=("recorded",), access=access, modes=modes)
 
     def play(self, cut=lambda data: [data], between=b"") -> list[Event]:
         """Do what was done and hear what was said, in pieces as `cut` makes them.

@@ -42,5 +42,5 @@ def test_a_name_near_nothing_is_answered_with_the_list():
         make_driver("zzz")
 
     assert (
-        str(caught.value) == "unknown agent 'zzz' (there are shell, command, claude, codex, replay)"
+        str(caught.value) == "unknown agent 'zzz' (there are shell, command, claude, codex, acp, replay)"
     )

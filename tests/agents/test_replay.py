@@ -183,9 +183,8 @@ def test_a_recording_that_cannot_be_played_is_refused_before_anything_starts(tmp
 def converted(recording) -> bytes:
     """A program's recorded words as a recording, with what our side said to it."""
     recorder = Recorder()
-    kind = {"claude": ClaudeAgent, "codex": CodexAgent}[recording.header["agent"]]
     talk, now = recording.conversation(), 0.0
-    data = recorder.header(kind(access=recording.header["access"]))
+    data = recorder.header(recording.agent)
     data += recorder.start(now, talk.setting)
     for step in recording.steps:
         now += 0.001

@@ -150,7 +150,8 @@ class Answer:
             self._begun = True
             self._record.status = 200
             await self._connection.begin(200, _STREAM)
-            await self._connection.send(self._writer.begin())
+            if first := self._writer.begin():
+                await self._connection.send(first)
 
     async def _send(self, data: bytes) -> None:
         self._silent = False

@@ -1,7 +1,7 @@
-"""Anthropic's Messages API, as Claude Code speaks it.
+"""Anthropic's Messages API, as Claude Code and OpenCode speak it.
 
 It does not do: images, documents, caching (figures come from `!usage`), server tools, batches.
-Source: the requests of the real program (2.1.197), and the public API reference.
+Source: the requests of the real programs (2.1.197; 1.18.33), and the public API reference.
 """
 
 from __future__ import annotations
@@ -64,15 +64,18 @@ class AnthropicCodec:
         )
 
     def call(self, asked: Asked, step: ToolStep) -> Call | None:
-        """Carry the step out with Write and Bash."""
+        """Carry the step out with Write and Bash; OpenCode's are called write and bash."""
+        bash = "bash" if "bash" in asked.tools else "Bash"
         if isinstance(step, Tool):
             call = Call(name=step.name, input=step.input)
         elif isinstance(step, Run):
-            call = _bash(step.command)
+            call = _bash(bash, step.command)
         elif "Write" in asked.tools:
             call = Call(name="Write", input={"file_path": step.path, "content": step.content})
+        elif "write" in asked.tools:
+            call = Call(name="write", input={"filePath": step.path, "content": step.content})
         else:
-            call = _bash(write_command(step))
+            call = _bash(bash, write_command(step))
         return call if call.name in asked.tools else None
 
     def writer(self, asked: Asked, usage: Usage, stop: str) -> Writer:
@@ -89,10 +92,10 @@ class AnthropicCodec:
         return {"type": "error", "error": {"type": kind, "message": fail.message}}
 
 
-def _bash(command: str) -> Call:
+def _bash(name: str, command: str) -> Call:
     # Its own limit is two minutes; the longest that it takes is ten.
     return Call(
-        name="Bash",
+        name=name,
         input={"command": command, "description": "As the prompt says", "timeout": 600_000},
     )
 

@@ -25,7 +25,7 @@ DEFAULT_USAGE = Usage(input_tokens=100, output_tokens=10)
 _FURNITURE = re.compile(
     r"\s*(<(?:system-reminder|environment_context|user_instructions|permissions|skills_instructions"
     r"|turn_aborted|user_shell_command|task-notification|command-name|command-message"
-    r"|local-command-\w+|subagent_notification|collaboration_mode|recommended_plugins"
+    r"|local-command-\w+|subagent_notification|collaboration_mode|recommended_plugins|session_context"
     r"|INSTRUCTIONS)\b"
     r"|# AGENTS\.md instructions\b|\[Request interrupted by user"
     r"|Continue from where you left off\.\s*$|Output token limit hit\. Resume directly)"
@@ -74,7 +74,7 @@ class Writer(Protocol):
     """One answer."""
 
     def begin(self) -> bytes:
-        """The first events of the stream."""
+        """The first events of the stream; may be none."""
         ...
 
     def text(self, text: str) -> Iterable[bytes]:

@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias
 
 import attrs
 
+_KEYS = ("x-api-key", "x-goog-api-key", "authorization")
+
 Outcome: TypeAlias = Literal["open", "answered", "failed", "dropped", "reset", "malformed", "gone"]
 
 
@@ -44,4 +46,4 @@ class Record:
 
 def auth_kind(headers: Mapping[str, str]) -> str:
     """By which header a key came."""
-    return next((name for name in ("x-api-key", "authorization") if headers.get(name)), "none")
+    return next((name for name in _KEYS if headers.get(name)), "none")

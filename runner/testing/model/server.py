@@ -24,6 +24,7 @@ from runner.testing.model.answer import JSON, Answer, Ended, to_json
 from runner.testing.model.anthropic import AnthropicCodec
 from runner.testing.model.codec import DEFAULT_USAGE, Codec, NotUnderstood
 from runner.testing.model.directives import DirectiveError, parse
+from runner.testing.model.google import GoogleCodec
 from runner.testing.model.http import Connection, HttpError, Request
 from runner.testing.model.openai import OpenAICodec
 from runner.testing.model.record import Record, auth_kind
@@ -34,6 +35,7 @@ _CODECS: Mapping[str, Codec] = {
     "/v1/messages/count_tokens": AnthropicCodec(),
     "/v1/responses": OpenAICodec(),
 }
+_COUNTING = ("/count_tokens", ":countTokens")
 _SESSION_HEADERS = ("x-claude-code-session-id", "session-id")
 
 
@@ -78,7 +80,7 @@ class ModelServer:
             session=session,
         )
         self.requests.append(record)
-        codec = _CODECS.get(request.path)
+        codec = _codec_of(request.path)
         try:
             if codec is not None and request.method == "POST":
                 await self._answer_model(connection, request, record, codec)
@@ -104,10 +106,10 @@ class ModelServer:
             fail = Fail(status=400, error=ErrorClass.BAD_REQUEST, message=str(error))
             await connection.respond(400, to_json(codec.error(fail)), JSON)
             return
-        if request.path.endswith("/count_tokens"):
+        if request.path.endswith(_COUNTING):
             record.status, record.outcome = 200, "answered"
-            counted = {"input_tokens": DEFAULT_USAGE.input_tokens}
-            await connection.respond(200, to_json(counted), JSON)
+            key = "totalTokens" if codec.name == "google" else "input_tokens"
+            await connection.respond(200, to_json({key: DEFAULT_USAGE.input_tokens}), JSON)
             return
         prompt = hashlib.sha256(asked.prompt.encode("utf-8", "surrogatepass")).digest()
 
@@ -119,7 +121,7 @@ class ModelServer:
         await answer.play()
 
     def _page(self, method: str, path: str) -> tuple[int, dict[str, object]]:
-        if path in _CODECS or method not in {"GET", "HEAD"}:
+        if _codec_of(path) is not None or method not in {"GET", "HEAD"}:
             return 405, {"error": {"type": "invalid_request_error", "message": f"no {method} here"}}
         if path == "/":
             return 200, {"server": "runner.testing.model_server"}
@@ -130,6 +132,10 @@ class ModelServer:
             model |= {"created_at": "2025-01-01T00:00:00Z", "owned_by": "runner"}
             return 200, {"object": "list", "data": [model], "has_more": False, "models": []}
         return 404, {"error": {"type": "not_found_error", "message": "no such page"}}
+
+
+def _codec_of(path: str) -> Codec | None:
+    return _CODECS.get(path) or GoogleCodec.of_path(path)
 
 
 def _body(request: Request) -> Mapping[str, object]:

@@ -42,5 +42,6 @@ def test_a_name_near_nothing_is_answered_with_the_list():
         make_driver("zzz")
 
     assert (
-        str(caught.value) == "unknown agent 'zzz' (there are shell, command, claude, codex, acp, replay)"
+        str(caught.value)
+        == "unknown agent 'zzz' (there are shell, command, claude, codex, acp, replay)"
     )

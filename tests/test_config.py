@@ -157,7 +157,7 @@ def test_everything_wrong_is_reported_at_once_in_the_order_of_the_file(problems)
         (
             "agent = {}",
             "agent.kind",
-            "is missing: one of 'shell', 'command', 'claude', 'codex', 'replay', 'plugin'",
+            "is missing: one of 'shell', 'command', 'claude', 'codex', 'acp', 'replay', 'plugin'",
         ),
         ("agent = {kind = 1}", "agent.kind", "must be a text, not 1"),
         ("agent = {kind = []}", "agent.kind", "must be a text, not a list"),

@@ -147,6 +147,14 @@ def test_sigint_is_not_on_the_ladder():
 # ---------------------------------------------------------------- the opening
 
 
+def test_what_it_pays_with_is_known_as_soon_as_it_says_so():
+    pair = Pair()
+    assert pair.talk.credential == ""
+
+    pair.answer("account", {"account": {"type": "chatgpt", "planType": "plus"}})
+    assert pair.talk.credential == "chatgpt/plus"
+
+
 def test_a_new_thread_says_its_id():
     pair = Pair()
     initialize, initialized, account, start = pair.opening

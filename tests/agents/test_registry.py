@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runner.agents.driver import CommandAgent, ShellAgent
-from runner.agents.registry import make_agent, make_driver
+from runner.agents.registry import known_name, make_agent, make_driver
 from runner.errors import ConfigError
 
 
@@ -21,9 +21,16 @@ def test_a_record_makes_its_own_driver():
     assert make_driver(CommandAgent(argv=("true",))).name == "command"
 
 
-def test_the_command_agent_is_nothing_without_a_program():
-    with pytest.raises(ConfigError, match="needs options: the argv"):
-        make_driver("command")
+@pytest.mark.parametrize(
+    ("name", "needs"), [("command", "argv"), ("acp", "argv"), ("replay", "path")]
+)
+def test_an_agent_that_is_nothing_without_options_says_which(name, needs):
+    with pytest.raises(ConfigError, match=f"needs options: the {needs}"):
+        make_driver(name)
+
+
+def test_a_name_may_be_asked_for_before_anything_is_made_of_it():
+    assert known_name("claude") == "claude"
 
 
 @pytest.mark.parametrize(

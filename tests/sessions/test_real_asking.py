@@ -105,12 +105,10 @@ async def test_a_scope_that_does_not_allow_all_programs_is_asked_before_every_co
     assert [(True, "policy")] == [(each.decision.allow, each.by) for each in good.approvals]
 
 
+@pytest.mark.parametrize("kind", ["claude"], indirect=True)
 async def test_claude_gets_another_input_than_it_asked_for(
     make: Make, kind: str, tmp_path: Path
 ) -> None:
-    if kind != "claude":
-        pytest.skip("only claude takes another input")
-
     from runner.agents.events import Decision
 
     def ask(asked: ApprovalAsked) -> Decision:

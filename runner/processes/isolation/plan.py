@@ -201,7 +201,8 @@ def rlimits_of(isolation: Isolation, *, processes: bool, memory: bool) -> dict[i
     limits = isolation.limits
     found: dict[int, int] = {resource.RLIMIT_CORE: 0}
     if limits.cpu is not None:
-        found[resource.RLIMIT_CPU] = math.ceil(limits.cpu)
+        # The kernel counts in nanoseconds, of which 2**64 are 584 years: more would be few again.
+        found[resource.RLIMIT_CPU] = min(math.ceil(limits.cpu), 1 << 32)
     if limits.file_size is not None:
         found[resource.RLIMIT_FSIZE] = limits.file_size
     if limits.open_files is not None:

@@ -192,13 +192,13 @@ class Keepers:
         """See to it that a command is over and all of it gone, by harsher and harsher means."""
         command = link.command
         with trio.CancelScope(shield=True):  # each step is bounded
-            if command.settled and not command.gone:
-                await self._end_kept(link)
             if not command.over:
                 with suppress(LinkLost):
                     link.request(protocol.KILL)
                 with trio.move_on_after(PATIENCE):
                     await link.wait_until(lambda: command.over)
+            if command.settled and not command.gone:  # it may have ended before it heard of that
+                await self._end_kept(link)
             if command.settled or command.down:
                 return
             link.lose()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import select
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +14,10 @@ import pytest
 import trio
 
 from runner.messages import Isolation, Limits, Outcome
+from runner.processes import protocol
 from runner.processes.host import ProcessHost
 from runner.processes.kept import Kept
+from runner.processes.link import KeeperLink
 from runner.processes.tree import descendants
 
 Alive = Callable[..., list[int]]
@@ -168,6 +172,43 @@ async def test_nothing_is_kept_of_a_command_that_is_cancelled(
     for each in kept:  # it may have come to its end before
         await each.aclose()
     assert alive() == []
+
+
+@pytest.mark.parametrize("attempt", range(5))
+async def test_a_command_that_ends_just_before_it_hears_of_its_cancellation_leaves_nothing(
+    attempt: int,
+    host: ProcessHost,
+    env: dict[str, str],
+    tmp_path: Path,
+    token: str,
+    alive: Alive,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept: set[Kept] = set()
+    request = KeeperLink.request
+
+    def late(link: KeeperLink, kind: int, *args: Any, **how: Any) -> None:
+        if kind != protocol.KILL or link.command.over:
+            request(link, kind, *args, **how)
+            return
+        (tmp_path / "go").touch()
+        while not link.command.over:
+            assert select.select([link.sock], [], [], 20)[0]
+            link.take()
+        assert link.pid is not None
+        os.kill(link.pid, signal.SIGSTOP)  # it does not come to reading this one, for now
+
+    monkeypatch.setattr(KeeperLink, "request", late)
+    hang = "while [ ! -e go ]; do sleep 0.01; done"
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(
+            functools.partial(run, host, env, tmp_path, f"sleep {token} & : >up; {hang}", kept=kept)
+        )
+        await until((tmp_path / "up").exists)
+        nursery.cancel_scope.cancel()
+
+    assert (alive(), kept) == ([], set())
 
 
 async def test_what_kills_its_keeper_is_ended_by_the_guardian(

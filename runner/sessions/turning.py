@@ -80,7 +80,7 @@ class Turner:
                     is_ready = await keeper.get_ready(program)
             finally:
                 if not (keeper.living() and self.state.phase is Phase.IDLE):
-                    await self._end_shielded()
+                    await self._end_shielded()  # noqa: ASYNC102 - shielded there, and bounded
                     self.state.step(Input.ENDED)
             if not is_ready:
                 raise AgentUnavailable(self._not_ready(program)[1])

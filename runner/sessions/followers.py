@@ -24,7 +24,8 @@ class Follower(trio.abc.ReceiveChannel[SessionEvent]):
 
     Attributes:
         dropped: how many events there was no room for since it was too slow. Of these, one that
-            follows from a cursor misses only partial texts.
+            follows from a cursor misses only what is in no transcript: partial texts, and what
+            the disk had no room for.
     """
 
     _sender: trio.MemorySendChannel[SessionEvent]
@@ -83,8 +84,8 @@ class Followers:
     ) -> Follower:
         """Let somebody follow from a cursor of the transcript on."""
         follower = self.add(buffer)
-        receive = follower._receiver.receive  # noqa: SLF001 - one room
-        follower._replay = Replay(cursor, transcript, receive, lambda: follower.dropped)  # noqa: SLF001
+        live = follower._receiver  # noqa: SLF001 - one room
+        follower._replay = Replay(cursor, transcript, live, lambda: follower.dropped)  # noqa: SLF001
         return follower
 
     def remove(self, follower: Follower) -> None:

@@ -5,18 +5,21 @@
          └───────────────────────────────────────────────────────────────┘
 
 There is no gap and no double: an event is noted and told to followers in one synchronous block, and
-where the buffer had no room, the transcript is read on from the last event that was received. Only
-partial texts are in no transcript: of those, what is not received live is left out.
+so is what ends the transcript's part: from then on all is live. Where the buffer had no room, what
+is in it is let go, and the transcript is read on from the last event that was received. Partial
+texts, and what there was no room for on the disk, are in no transcript: of those, what is not
+received live is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import attrs
 import trio
 
-from runner.agents.events import Text
+from runner.errors import AgentError
 from runner.sessions.transcript import Line, Transcript, event_of, read_lines
 from runner.sessions.turn import SessionEvent
 
@@ -31,10 +34,9 @@ class Replay:
 
     cursor: int
     _transcript: Transcript
-    _receive_live: Callable[[], Awaitable[SessionEvent]]
+    _live: trio.MemoryReceiveChannel[SessionEvent]
     _dropped: Callable[[], int]
     _lines: Iterator[Line] | None = None
-    _end: int = 0
     _seen: int = 0
 
     def __attrs_post_init__(self) -> None:
@@ -45,6 +47,7 @@ class Replay:
 
         Raises:
             trio.EndOfChannel: the session is closed, and this was all.
+            AgentError: the transcript cannot be read.
         """
         while True:
             if self._lines is None:
@@ -58,30 +61,25 @@ class Replay:
 
     def _next_line(self) -> SessionEvent | None:
         assert self._lines is not None
-        line = next(self._lines, None)
+        try:
+            line = next(self._lines, None)
+        except OSError as exc:
+            raise AgentError(f"the transcript cannot be read: {exc}") from exc
         if line is None:
             self._lines = None
             return None
         return event_of(line)
 
     async def _next_live(self) -> SessionEvent | None:
-        try:
-            happened = await self._receive_live()
-        except trio.EndOfChannel:
-            if self._dropped() == self._seen:
-                raise
-            self._read_on()
-            return None
-        # one synchronous block: what was noted up to here is in the transcript
         if self._dropped() > self._seen:
             self._read_on()
             return None
-        # What was told before the transcript was looked at has been read there.
-        is_partial = isinstance(happened.event, Text) and happened.event.partial
-        is_read = happened.cursor < self._end or (happened.cursor == self._end and not is_partial)
-        return None if is_read else happened
+        return await self._live.receive()
 
     def _read_on(self) -> None:
+        # one synchronous block: what has happened is in the transcript, what comes is in the buffer
         self._seen = self._dropped()
-        self._end = self._transcript.cursor
-        self._lines = read_lines(self._transcript.path, self.cursor, self._end)
+        with suppress(trio.WouldBlock, trio.EndOfChannel):
+            while True:
+                self._live.receive_nowait()
+        self._lines = read_lines(self._transcript.path, self.cursor, self._transcript.cursor)

@@ -191,7 +191,8 @@ class Session:
             buffer: how many events may wait.
 
         Raises:
-            ConfigError: a cursor is no number of 0 or more, or the session is not kept.
+            ConfigError: the cursor is none of this session, or the session is not kept; or the
+                buffer cannot be had.
             AgentError: with a cursor, when another process owns the session.
         """
         await trio.lowlevel.checkpoint()
@@ -203,6 +204,8 @@ class Session:
 
     def _follower(self, since: int | None, buffer: int) -> Follower:
         followers, store = self._state.followers, self._state.store
+        if isinstance(buffer, bool) or not isinstance(buffer, int) or buffer < 0:
+            raise ConfigError(f"a buffer is a number of events of 0 or more, not {buffer!r}")
         if since is None:
             return followers.add(buffer)
         if isinstance(since, bool) or not isinstance(since, int) or since < 0:
@@ -210,6 +213,11 @@ class Session:
         if store is None:
             raise ConfigError("a session that is not kept has no events but those to come")
         store.claim()
+        if since > store.transcript.cursor:
+            raise ConfigError(
+                f"since={since}: the session {self.id!r} has events up to cursor"
+                f" {store.transcript.cursor} only; is it a cursor of another session?"
+            )
         return followers.add_from(since, store.transcript, buffer)
 
     def fork_with(self, driver: Driver, make: Callable[[str, str | None], Session]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import trio
 
 from runner.agents.events import Text, ToolResult, TurnEnded
-from runner.errors import ConfigError, SessionOwned
+from runner.errors import AgentError, ConfigError, SessionOwned
 from runner.sessions.followers import Follower, Followers
 from runner.sessions.making import Sessions
 from runner.sessions.session import Session
@@ -149,6 +150,78 @@ async def test_what_is_no_cursor_is_refused(make: Make, since: object) -> None:
     with pytest.raises(ConfigError, match="a cursor is a number of 0 or more"):
         async with make() as session, session.events(since=since):
             pass
+
+
+async def test_a_cursor_beyond_the_end_is_one_of_another_session(make: Make) -> None:
+    async with make() as session:
+        turn_events = await read_turn(session, "say one")
+        last = turn_events[-1].cursor
+        end = session._state.store.transcript.cursor
+        with pytest.raises(ConfigError, match=f"up to cursor {end} only; is it a cursor of anoth"):
+            async with session.events(since=end + 1):
+                pass
+        async with session.events(since=end) as events:
+            await session.send("say two")
+            assert ["two"] == said([await events.receive() for _ in range(2)])
+
+    assert 0 < last < end
+
+
+async def read_turn(session: Session, prompt: str) -> list[SessionEvent]:
+    await session.send(prompt)
+    return await read(session, 0, 1)
+
+
+@pytest.mark.parametrize("buffer", [-1, True, 1.5, "0", None])
+@pytest.mark.parametrize("since", [None, 0])
+async def test_what_is_no_buffer_is_refused(make: Make, buffer: object, since: int | None) -> None:
+    with pytest.raises(ConfigError, match="a buffer is a number of events"):
+        async with make() as session, session.events(since=since, buffer=buffer):
+            pass
+
+
+async def test_with_no_buffer_at_all_who_follows_from_a_cursor_still_misses_nothing(
+    make: Make,
+) -> None:
+    async with make() as session:
+        async with session.events(since=0, buffer=0) as events:
+            await session.send("\n".join(f"say {number}" for number in range(20)))
+            found = []
+            with trio.fail_after(5):
+                while not found or not isinstance(found[-1].event, TurnEnded):
+                    found.append(await events.receive())
+
+    assert list(map(str, range(20))) == said(found)
+
+
+async def test_on_a_full_disk_who_follows_from_a_cursor_still_gets_what_happens(
+    tmp_path: Path,
+) -> None:
+    transcript, followers = Transcript(str(tmp_path / "t")), Followers()
+    publish(followers, transcript, 0)
+    end = transcript.cursor
+    follower = followers.add_from(0, transcript)
+    assert transcript._file is not None
+    descriptor = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(descriptor, transcript._file.fileno())
+    os.close(descriptor)
+    for number in (1, 2):
+        event = a_result(number)
+        transcript.note(turn=1, event="ToolResult", data=event)
+        followers.publish(SessionEvent(turn=1, event=event, cursor=end))
+
+    assert ["0", "1", "2"] == await drained(follower, 3)
+    assert 2 == transcript.lost
+    transcript.rest()
+
+
+async def test_a_transcript_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
+    follower = Followers().add_from(0, Transcript(str(tmp_path / "t")))
+
+    with pytest.raises(AgentError, match="the transcript cannot be read"):
+        await follower.receive()
+    follower.close()
 
 
 async def test_a_session_that_is_not_kept_has_no_past(make: Make) -> None:

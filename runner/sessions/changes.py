@@ -80,7 +80,7 @@ class Scanner:
     rules: Rules = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.rules = make_rules(tuple(self.ignore))
+        self.rules = make_rules(self.ignore)
 
     async def scan(self) -> Tree:
         """The tree as it is now.

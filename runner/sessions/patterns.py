@@ -2,7 +2,8 @@
 
     `*`, `?`, `[...]`, `{a,b}` and `**` are as in a shell with globstar
     a pattern without a slash is one for names at any depth
-    `name/**` leaves out all that is below, and `name` also the directory of that name
+    `name/**` leaves out all that is below, `name` also the directory of that name, and `name/`
+    only directories
 
 What is left out as a directory is not even looked into. What is not here: looking.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import attrs
 
@@ -44,33 +45,48 @@ class Rules:
         return self.files is not None and self.files.fullmatch(path) is not None
 
 
-@functools.lru_cache(maxsize=64)  # most sessions have the same
-def make_rules(patterns: tuple[str, ...]) -> Rules:
+def make_rules(patterns: Sequence[str]) -> Rules:
     """Read patterns.
 
     Raises:
-        ConfigError: one of them cannot be meant.
+        ConfigError: one of them cannot be meant, or they are not several.
     """
-    for pattern in patterns:
+    if isinstance(patterns, str):  # each letter would be a pattern
+        raise ConfigError(f"ignore: it is a list of patterns: did you mean [{patterns!r}]?")
+    if not isinstance(patterns, Iterable):
+        raise ConfigError(f"ignore: {patterns!r} is no list of patterns")
+    given = tuple(patterns)
+    for pattern in given:
         _check(pattern)
+    return _make_rules(given)
+
+
+@functools.lru_cache(maxsize=64)  # most sessions have the same
+def _make_rules(patterns: tuple[str, ...]) -> Rules:
     below = [pattern.removesuffix("/**") for pattern in patterns if pattern.endswith("/**")]
     plain = [path for path in below if not set(path) & set("*?[\\{!")]
     others = [pattern for pattern in patterns if not pattern.endswith("/**")]
     return Rules(
         below=frozenset(plain),
-        directories=_make_regex([path for path in below if path not in plain] + others),
-        files=_make_regex(others),
+        directories=_make_regex(
+            [path for path in below if path not in plain]
+            + [pattern.removesuffix("/") for pattern in others]
+        ),
+        files=_make_regex([pattern for pattern in others if not pattern.endswith("/")]),
     )
 
 
 def _check(pattern: object) -> None:
     if not isinstance(pattern, str) or not pattern or "\0" in pattern:
         raise ConfigError(f"ignore: {pattern!r} is no pattern of paths")
-    if pattern.startswith("/"):
-        raise ConfigError(
-            f"ignore: {pattern!r}: patterns are relative to the session's directory; "
-            f"did you mean {pattern.lstrip('/')!r}?"
-        )
+    parts = pattern.removesuffix("/").split("/")
+    if not {"", ".", ".."} & set(parts):
+        return
+    meant = "/".join(part for part in parts if part not in ("", "."))
+    hint = f"; did you mean {meant!r}?" if meant and ".." not in parts else ""
+    raise ConfigError(
+        f"ignore: {pattern!r}: patterns are relative to the session's directory{hint}"
+    )
 
 
 def _make_regex(patterns: Sequence[str]) -> re.Pattern[str] | None:
@@ -79,5 +95,8 @@ def _make_regex(patterns: Sequence[str]) -> re.Pattern[str] | None:
     from wcmatch import glob  # noqa: PLC0415 - not needed for the default patterns
 
     flags = glob.GLOBSTAR | glob.DOTGLOB | glob.BRACE | glob.MATCHBASE
-    found, _ = glob.translate(list(patterns), flags=flags)
+    try:
+        found, _ = glob.translate(list(patterns), flags=flags)
+    except Exception as exc:  # noqa: BLE001 - what it raises has no public name
+        raise ConfigError(f"ignore: patterns that cannot be used: {exc}") from None
     return re.compile("|".join(f"(?:{each})" for each in found))

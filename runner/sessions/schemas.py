@@ -23,8 +23,10 @@ def check_schema(schema: Mapping[str, object]) -> None:
         raise ConfigError(f"a schema is a mapping, not {type(schema).__name__}")
     import jsonschema  # noqa: PLC0415 - costs 60 ms, and few need it
 
+    if not isinstance(schema.get("$schema", ""), str):
+        raise ConfigError(f"the schema is none: $schema: {schema['$schema']!r} is no text")
     try:
-        json.dumps(schema)
+        json.dumps(schema, allow_nan=False)
         validator = jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)
         validator.check_schema(dict(schema))
     except (TypeError, ValueError, RecursionError) as exc:
@@ -46,14 +48,14 @@ def keep_to(schema: Mapping[str, object], value: object, message: str) -> tuple[
 
     if value is None:
         try:
-            value = json.loads(message)
+            value = json.loads(message, parse_constant=_refuse)
         except (ValueError, RecursionError) as exc:
             return None, f"the answer is no JSON, as its schema wants it: {exc}"
     cls: Any = jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)
     try:
         checker = cls(schema, registry=referencing.Registry())
         error = jsonschema.exceptions.best_match(checker.iter_errors(value))
-    except (referencing.exceptions.Unresolvable, RecursionError) as exc:
+    except (referencing.exceptions.Unresolvable, RecursionError, ArithmeticError) as exc:
         return value, f"the answer cannot be checked by its schema: {exc}"
     if error is not None:
         return (
@@ -61,3 +63,7 @@ def keep_to(schema: Mapping[str, object], value: object, message: str) -> tuple[
             f"the answer is not as its schema wants it: {error.json_path}: {error.message}",
         )
     return value, ""
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")

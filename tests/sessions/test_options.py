@@ -11,7 +11,7 @@ import pytest
 from runner.agents.events import ErrorClass
 from runner.errors import AgentUnavailable, ConfigError
 from runner.sessions.making import Sessions
-from runner.sessions.schemas import keep_to
+from runner.sessions.schemas import check_schema, keep_to
 from runner.sessions.session import Session
 
 Make = Callable[..., Session]
@@ -85,6 +85,9 @@ async def test_the_program_is_told_the_schema_if_it_knows_schemas(make: Make) ->
         ({"schema": {"type": "text"}}, ConfigError, "the schema is none: .*type"),
         ({"schema": {"x": object()}}, ConfigError, "no JSON"),
         ({"schema": "{}"}, ConfigError, "mapping"),
+        ({"schema": {"$schema": 5}}, ConfigError, r"\$schema: 5 is no text"),
+        ({"schema": {"minimum": float("nan")}}, ConfigError, "no JSON"),
+        ({"schema": {"pattern": "["}}, ConfigError, r"\$.pattern"),
     ],
 )
 async def test_what_cannot_be_is_refused_before_anything_is_started(
@@ -101,3 +104,23 @@ def test_no_reference_leads_out_of_a_schema() -> None:
     value, wrong = keep_to({"$ref": "http://127.0.0.1:1/x"}, {"a": 1}, "")
 
     assert ({"a": 1}, True) == (value, "cannot be checked" in wrong)
+
+
+@pytest.mark.parametrize(
+    ("schema", "message", "wrong"),
+    [
+        ({}, "NaN", "is no JSON, as its schema wants it: NaN is no number of JSON"),
+        ({"multipleOf": 0.1}, "1e400", "cannot be checked by its schema: cannot convert Inf"),
+        ({"$ref": "#"}, "1", "cannot be checked by its schema: maximum recursion"),
+        ({"$ref": "#/nope"}, "1", "cannot be checked by its schema: PointerToNowhere"),
+        ({}, "[" * 10**5, "is no JSON"),
+        ({}, "", "is no JSON"),
+        ({}, "1" * 5000, "is no JSON"),
+    ],
+)
+def test_whatever_the_answer_is_it_is_checked_or_said_why_not(
+    schema: dict[str, object], message: str, wrong: str
+) -> None:
+    check_schema(schema)
+
+    assert wrong in keep_to(schema, None, message)[1]

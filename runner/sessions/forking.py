@@ -5,7 +5,8 @@
     else (shell, command: each turn is by itself anyway) ──► a session with nothing before it
 
 What was decided is in the fork's record before anything is started. The fork's own turns count from
-1. What the files of the directory were after that turn is not known here.
+1. The turns so far stand as text in its directory in any case, for forks of the fork. What the
+files of the directory were after that turn is not known here.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from runner.errors import AgentError, ConfigError
 from runner.sessions.private import write_files
 from runner.sessions.record import PastTurn, Record
 from runner.sessions.store import Store
-from runner.sessions.transcript import context_of
+from runner.sessions.transcript import CONTEXT_LIMIT, context_of
 
 # How long after its end a turn may not yet be in the program's own file: claude took 0.1 s.
 SETTLE = 3.0
@@ -48,6 +49,8 @@ async def prepare_fork(
         ConfigError: there is no such turn, or it has not ended; or the fork is there already.
         RunnerError: it cannot be written.
     """
+    if at is not None and (isinstance(at, bool) or not isinstance(at, int)):
+        raise ConfigError(f"at={at!r}: it is the number of a turn")
     turn = _turn(store.ledger.turns(store.session), at, store.session)
     fork.claim()
     if fork.load() is not None:
@@ -65,12 +68,11 @@ async def prepare_fork(
     )
     if not driver.process_per_turn:
         history = await _history(store, record, driver, turn)
+        has_earlier = await trio.to_thread.run_sync(_write_context, store, turn, fork.private)
         if history:
             made.origin, made.history, made.marker = record.conversation, history, turn.marker
         else:
-            text = context_of(store.transcript.path, turn.number)
-            made.context = bool(text)
-            await trio.to_thread.run_sync(_write_context, fork.private, text)
+            made.context = has_earlier
     fork.save(made)
 
 
@@ -87,7 +89,7 @@ def _turn(turns: list[PastTurn], at: int | None, session: str) -> PastTurn:
 
 async def _history(store: Store, record: Record, driver: Driver, turn: PastTurn) -> str:
     """The program's own file of the conversation, once the turn is in it; empty if it never is."""
-    pattern = driver.history(store.private, record.conversation)
+    pattern = driver.history(glob.escape(store.private), record.conversation)
     if "fork at turn" not in driver.abilities or not (turn.marker and record.resume and pattern):
         return ""
     with trio.move_on_after(SETTLE):
@@ -100,15 +102,35 @@ async def _history(store: Store, record: Record, driver: Driver, turn: PastTurn)
 
 
 def _contains(path: str, word: bytes) -> bool:
-    with open(path, "rb") as file:
-        return any(word in line for line in file)
-
-
-def _write_context(private: str, text: str) -> None:
     try:
+        with open(path, "rb") as file:
+            return any(word in line for line in file)
+    except OSError:  # then it cannot be forked by that
+        return False
+
+
+def _write_context(store: Store, turn: PastTurn, private: str) -> bool:
+    """Write the turns so far as text, those that the session itself began with too; if any."""
+    try:
+        own = context_of(store.transcript.path, turn.number)
+        text = "\n\n".join(filter(None, (_read_context(store.private), own)))
+        if len(text) > CONTEXT_LIMIT:
+            text = (
+                f"[{len(text) - CONTEXT_LIMIT} characters are left out]\n\n{text[-CONTEXT_LIMIT:]}"
+            )
         write_files(private, [(os.path.join(private, CONTEXT), text.encode("utf-8", "replace"))])
     except OSError as exc:
-        raise AgentError(f"the session's directory {private!r} cannot be used: {exc}") from exc
+        what = f"a fork of the session {store.session!r} cannot be written"
+        raise AgentError(f"{what}: {exc}") from exc
+    return bool(text)
+
+
+def _read_context(private: str) -> str:
+    try:
+        with open(os.path.join(private, CONTEXT), encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:  # it is no fork
+        return ""
 
 
 # ---------------------------------------------------------------- when the fork is started
@@ -133,7 +155,9 @@ def told_before(record: Record, private: str) -> str:
     if not record.context:
         return ""
     try:
-        with open(os.path.join(private, CONTEXT), encoding="utf-8") as file:
-            return TOLD.format(file.read())
+        earlier = _read_context(private)
     except OSError as exc:
         raise AgentError(f"the earlier turns of {record.id!r} cannot be read: {exc}") from exc
+    if not earlier:
+        raise AgentError(f"the earlier turns of {record.id!r} are gone: they stood in {CONTEXT!r}")
+    return TOLD.format(earlier)

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from runner.agents.driver import ShellAgent
-from runner.errors import AgentError, ConfigError
+from runner.errors import AgentError, ConfigError, SessionClosed
 from runner.sessions.forking import TOLD
 from runner.sessions.making import Sessions
 from runner.sessions.session import Session
@@ -86,6 +86,98 @@ async def test_a_fork_is_there_for_who_comes_later(make: Make, state: Path) -> N
     assert TOLD.split("\n", 1)[0] in prompts(state, "fork")
 
 
+async def test_a_fork_of_a_fork_has_all_turns_before_both(make: Make, state: Path) -> None:
+    async with make() as session:
+        await session.send("!say one")
+        await session.send("!say two")
+        fork = await session.fork(at=1, id="fork")
+    async with fork:
+        await fork.send("!say three")
+        again = await fork.fork(id="again")
+    async with again:
+        await again.send("!say four")
+        last = await again.fork(id="last")
+    async with last:
+        await last.send("!say five")
+
+    for name, words in (("again", ("one", "three")), ("last", ("one", "three", "four"))):
+        earlier = "\\n\\n".join(f"User: !say {word}\\n\\nAgent: {word}" for word in words)
+        assert 1 == prompts(state, name).count(f"<earlier>\\n{earlier}\\n</earlier>")
+
+
+async def test_of_earlier_turns_without_end_the_latest_are_told(
+    make: Make, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.sessions.forking.CONTEXT_LIMIT", 20)
+    async with make() as session:
+        await session.send("!say one")
+        fork = await session.fork(id="fork")
+    async with fork:
+        await fork.send("!say two")
+
+    assert "<earlier>\\n[6 characters are left out]\\n\\n!say one" in prompts(state, "fork")
+
+
+async def test_the_earlier_turns_of_a_fork_that_are_gone_are_said(make: Make, state: Path) -> None:
+    async with make() as session:
+        await session.send("!say one")
+        fork = await session.fork(id="fork")
+    (state / "sessions" / "fork" / "context.txt").unlink()
+    async with fork:
+        with pytest.raises(AgentError, match="the earlier turns of 'fork' are gone"):
+            await fork.send("!say two")
+
+
+async def test_a_fork_that_cannot_be_written_is_said_and_is_none(
+    make: Make, state: Path, sessions: Sessions
+) -> None:
+    (state / "sessions" / "fork" / "context.txt").mkdir(parents=True)
+    async with make() as session:
+        await session.send("!say one")
+        with pytest.raises(AgentError, match="a fork of the session 'mine' cannot be written"):
+            await session.fork(id="fork")
+        assert sessions.ledger.load("fork") is None
+        (state / "sessions" / "fork" / "context.txt").rmdir()
+        async with await session.fork(id="fork") as fork:
+            assert (await fork.send("!say two")).ok
+
+
+@pytest.mark.parametrize("attempt", range(10))
+async def test_a_fork_that_is_cancelled_is_none_and_can_be_made_again(
+    make: Make, sessions: Sessions, attempt: int
+) -> None:
+    async with make() as session:
+        await session.send("!say one")
+        with trio.CancelScope() as cancel_scope:
+            async with trio.open_nursery() as nursery:
+
+                async def cancel() -> None:
+                    for _ in range(attempt):
+                        await trio.lowlevel.checkpoint()
+                    cancel_scope.cancel()
+
+                nursery.start_soon(cancel)
+                await (await session.fork(id="fork")).aclose()
+        if sessions.ledger.load("fork") is None:
+            await (await session.fork(id="fork")).aclose()
+    async with make("fork") as fork:
+        assert (await fork.send("!say two")).ok
+
+
+async def test_a_session_that_was_closed_for_good_is_not_forked(
+    make: Make, sessions: Sessions
+) -> None:
+    async with make() as session:
+        await session.send("!say one")
+    record = sessions.ledger.load("mine")
+    assert record is not None
+    record.standing = "closed"
+    sessions.ledger.save(record)
+    async with make() as session:
+        with pytest.raises(SessionClosed, match="'mine' was closed"):
+            await session.fork()
+
+
 async def test_the_turns_of_a_shell_are_each_by_itself(sessions: Sessions, work: Path) -> None:
     async with sessions.make_session(str(work), ShellAgent(), id="mine") as session:
         await session.send("echo one")
@@ -99,6 +191,14 @@ async def test_the_turns_of_a_shell_are_each_by_itself(sessions: Sessions, work:
 async def test_what_has_no_such_turn_is_not_forked(make: Make, at: int | None) -> None:
     async with make() as session:
         with pytest.raises(ConfigError, match="that has ended: there is nothing to fork"):
+            await session.fork(at=at)
+
+
+@pytest.mark.parametrize("at", [True, "1", 1.0])
+async def test_what_is_no_number_of_a_turn_is_refused(make: Make, at: object) -> None:
+    async with make() as session:
+        await session.send("!say one")
+        with pytest.raises(ConfigError, match="it is the number of a turn"):
             await session.fork(at=at)
 
 

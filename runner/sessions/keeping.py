@@ -92,7 +92,8 @@ class Keeper:
         if not record.resume or self.is_per_turn or self.living() is not None:
             return
         state.step(Input.FOUND)
-        pattern = self.starter.driver.history(state.private, record.conversation)
+        private = glob.escape(state.private)
+        pattern = self.starter.driver.history(private, record.conversation)
         if not pattern or glob.glob(pattern):
             return
         if not record.last_good:

@@ -54,3 +54,17 @@ async def test_another_is_begun_if_nothing_good_was_in_it(make: Make, tmp_path: 
         turn = await session.send("recall")
 
     assert (True, "") == (turn.ok, turn.final_message)
+
+
+class TestInAnOddPlace:
+    """A state directory whose name would mean something in a pattern."""
+
+    @pytest.fixture
+    def state(self, tmp_path: Path) -> Path:
+        return tmp_path / "st[a]te*"
+
+    async def test_a_conversation_is_found_wherever_it_is_kept(self, make: Make) -> None:
+        async with make() as session:
+            await session.send("say one")
+        async with make() as session:
+            assert "say one" == (await session.send("recall")).final_message

@@ -272,7 +272,7 @@ async def test_access_holds_when_the_agent_tries_to_break_it(
 
 
 async def test_a_conversation_is_forked_by_the_program_at_any_turn(
-    make: Make, tmp_path: Path, sessions: Sessions
+    make: Make, tmp_path: Path, sessions: Sessions, work: Path, until: Until
 ) -> None:
     other = tmp_path / "other"
     other.mkdir()
@@ -296,6 +296,19 @@ async def test_a_conversation_is_forked_by_the_program_at_any_turn(
         turn = await session.send("!recall")
         assert "fourth answer" in turn.final_message
         assert "only here" not in turn.final_message
+        async with trio.open_nursery() as nursery:  # in a turn, which a fork is to know nothing of
+            nursery.start_soon(session.send, "!run echo in flight && touch begun && sleep 60")
+            await until(lambda: (work / "begun").exists())
+            async with await session.fork(at=1) as in_flight:
+                turn = await in_flight.send("!recall")
+                assert "first answer" in turn.final_message, turn
+                assert "second answer" not in turn.final_message
+            async with await session.fork() as latest:
+                turn = await latest.send("!recall")
+                assert turn.ok, turn
+                assert "fourth answer" in turn.final_message
+                assert "in flight" not in turn.final_message
+            assert await session.interrupt()
     async with make(directory=str(other), id="middle") as middle:
         async with await middle.fork(at=1, id="again") as again:  # a fork of a fork
             turn = await again.send("!recall")

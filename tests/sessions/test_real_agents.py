@@ -298,7 +298,7 @@ async def test_a_conversation_is_forked_by_the_program_at_any_turn(
         assert "only here" not in turn.final_message
         async with trio.open_nursery() as nursery:  # in a turn, which a fork is to know nothing of
             nursery.start_soon(session.send, "!run echo in flight && touch begun && sleep 60")
-            await until(lambda: (work / "begun").exists())
+            await until((work / "begun").exists)
             async with await session.fork(at=1) as in_flight:
                 turn = await in_flight.send("!recall")
                 assert "first answer" in turn.final_message, turn

@@ -25,7 +25,7 @@ from runner.sessions import stamps
 from runner.sessions.changes import Changes, Scanner, advance_inline, finish
 from runner.sessions.files import CTIME, State, Tree, state_of
 from runner.sessions.places import Stay
-from runner.sessions.watching import Watch
+from runner.sessions.watching import Steps, Watch
 
 # A tree that takes more than this many bytes is not kept: about a million files.
 LARGE_TREE = 64 << 20
@@ -126,16 +126,15 @@ class Trees:
         watch = self._watch
         if watch is None:
             return await self._walk()
-        is_true = False
+        steps = watch.look()
         try:
-            if watch.pending() <= INLINE_HINTS:
-                is_true = watch.look()
-            else:
-                is_true = await trio.to_thread.run_sync(watch.look, limiter=self.scanner.limiter)
+            if watch.pending() > INLINE_HINTS or has_more(steps):
+                await trio.to_thread.run_sync(go_on, steps, limiter=self.scanner.limiter)
         finally:
-            if not is_true:
+            steps.close()
+            if not watch.is_true:
                 self._unwatch()
-        return watch.tree if is_true else await self._walk()
+        return watch.tree if watch.is_true else await self._walk()
 
     async def _walk(self) -> Tree:
         walk = self.scanner.start_walk()
@@ -177,6 +176,17 @@ class Trees:
                 return
             _look_again(self.scanner.directory, tree, tick)
             await trio.sleep(0.001 if tree.fresh else 0)
+
+
+def has_more(steps: Steps[None]) -> bool:
+    """Take the first step; whether there are more."""
+    return next(steps, True) is None
+
+
+def go_on(steps: Steps[None]) -> None:
+    """Take all steps that there are, in a thread of trio's."""
+    for _ in steps:
+        trio.from_thread.check_cancelled()
 
 
 def _look_again(directory: str, tree: Tree, tick: int) -> None:

@@ -19,7 +19,8 @@ through another hard link that was made outside of the directory, or was made an
 between two looks.
 
 Everything that changes a watched tree lives here; it is synchronous, for trio's thread or another,
-one at a time. What is not here: which changes count (changes.py), and when to look (trees.py).
+one at a time. `look` stops where a large directory has come: it goes on in another thread. What is
+not here: which changes count (changes.py), and when to look (trees.py).
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ from __future__ import annotations
 import os
 import stat as modes
 import sys
+from collections.abc import Generator
 from contextlib import suppress
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import attrs
 
-from runner.sessions.changes import Scanner
+from runner.sessions.changes import CHUNK, Scanner, advance_inline
 from runner.sessions.files import CTIME, INODE, LINKS, State, Tree, is_below, parent, state_of
 from runner.sessions.inotify import (
     CREATE,
@@ -53,6 +55,9 @@ from runner.sessions.walking import Walk
 
 # Names to look at, by directory; True: a directory of that name is not the one that was there.
 Hints: TypeAlias = dict[str, dict[str, bool]]
+# Work in steps, each but the first of which is one for a thread; and what comes of it.
+ResultT = TypeVar("ResultT")
+Steps: TypeAlias = Generator[None, None, ResultT]
 
 _ANOTHER = CREATE | DELETE | MOVED_FROM | MOVED_TO
 # How often to look again because of what came meanwhile, before that is faster than we look.
@@ -83,8 +88,8 @@ class Watch:
         if not self.places.take_instance():
             return None
         try:
-            self._inotify = Inotify()
             self._device = os.stat(self.scanner.directory).st_dev
+            self._inotify = Inotify()
         except OSError:
             self.places.give_back(instances=1)
             return None
@@ -111,13 +116,12 @@ class Watch:
         """How much there is to look at, about: in bytes of hints."""
         return self._instance().pending() + 32 * len(self.tree.linked)
 
-    def look(self) -> bool:
-        """Look at what is hinted at; whether the tree is now true. If not, close this."""
+    def look(self) -> Steps[None]:
+        """Look at what is hinted at, in steps: `is_true` after the last. If not so, close this."""
         known, self._is_true = self._is_true, False  # so that one that was cut short is not
-        self._is_true = known and self._look()
+        self._is_true = known and (yield from self._look())
         self.places.give_back(watches=self._taken - len(self._prefixes))
         self._taken = len(self._prefixes)
-        return self._is_true
 
     # ------------------------------------------------------------ watches
 
@@ -146,7 +150,7 @@ class Watch:
 
     # ------------------------------------------------------------ looking
 
-    def _look(self) -> bool:
+    def _look(self) -> Steps[bool]:
         hints = self._read()
         if hints is None:
             return False
@@ -158,7 +162,7 @@ class Watch:
         rounds = ROUNDS
         while hints:
             rounds -= 1
-            if not rounds or not self._look_at(hints):
+            if not rounds or not (yield from self._look_at(hints)):
                 return False
             hints = self._read()
             if hints is None:
@@ -199,7 +203,7 @@ class Watch:
             names[notice.name] = another or names.get(notice.name, False)
         return True
 
-    def _look_at(self, hints: Hints) -> bool:
+    def _look_at(self, hints: Hints) -> Steps[bool]:
         looking = _Looking(self.scanner.tick())
         for prefix, names in hints.items():
             if prefix in self.tree.folders and not self._look_in(prefix, names, looking):
@@ -207,7 +211,7 @@ class Watch:
         had = set(self._prefixes)
         if looking.gone:
             self._forget(looking.gone)
-        if not self._walk(looking):
+        if not (yield from self._walk(looking)):
             return False
         for watch in had - self._prefixes.keys():  # of those that have moved out, or have ended
             self._instance().remove(watch)
@@ -253,7 +257,7 @@ class Watch:
             return False
         return os.access(f"{self.scanner.directory}/{child}", os.R_OK | os.X_OK)
 
-    def _walk(self, looking: _Looking) -> bool:
+    def _walk(self, looking: _Looking) -> Steps[bool]:
         """Walk through directories that have come; False if not all is watched and known."""
         if not looking.come:
             return True
@@ -267,7 +271,10 @@ class Watch:
             waiting=looking.come,
         )
         try:
-            walk.advance(sys.maxsize, float("inf"))
+            is_done = advance_inline(walk)
+            while not is_done:
+                yield
+                is_done = walk.advance(CHUNK, float("inf"))
         finally:
             walk.close()
         return self._is_watchable and known == self.tree.linked

@@ -147,6 +147,7 @@ class Runner:
         extra_env: Mapping[str, Value] = NO_ENV,
         ignore: Sequence[str] = DEFAULT_IGNORE,
         approvals: Approvals | None = None,
+        recording: str | os.PathLike[str] | None = None,
     ) -> Session:
         """A session with an agent program in the directory of a scope; use it with `async with`.
 
@@ -167,11 +168,13 @@ class Runner:
             ignore: patterns of files whose changes do not count.
             approvals: who decides what the agent asks for, where the scope's permissions do not;
                 None = nobody: it is refused, and the agent told.
+            recording: the path of a file that is to be made: all that is said between the session
+                and its program, without secrets, for the agent `replay`.
 
         Raises:
-            ConfigError: the agent, the id or the timeout cannot be used, or the agent does not have
-                an option; or the scope's permissions
-                do not allow all programs, and the agent does not ask before it runs some.
+            ConfigError: the agent, the id, the timeout or the recording cannot be used, or the
+                agent does not have an option; or the scope's permissions do not allow all programs,
+                and the agent does not ask before it runs some.
             AgentUnavailable: there are approvals, and the agent never asks.
             Destroyed: the scope was destroyed.
         """
@@ -197,6 +200,7 @@ class Runner:
             decided=scope.ground.reaching,
             approvals=approvals,
             grants=scope.ground.permissions,
+            recording=recording,
         )
 
     async def run_batch(

@@ -12,8 +12,9 @@ has the seconds since then in `at`:
 
 A piece is a line, with its newline if it has one; what is no UTF-8 stands as base64 in "in64",
 "out64" or "err64". A `Recorder` makes the lines and takes out what is secret, which only works on
-whole lines; a `Recording` reads them. The agent's record is kept as far as it decides how the
-program's words are read (`KEPT`): no arguments, variables, paths.
+whole lines, and not on what is encoded otherwise than as JSON; a `Recording` reads them. The
+agent's record is kept as far as it decides how the program's words are read (`KEPT`): no arguments,
+variables, paths.
 
 No I/O, no clock: the caller says what time it is, and writes.
 """
@@ -29,7 +30,7 @@ import attrs
 import msgspec
 
 from runner.agents.driver import Agent, Setting
-from runner.agents.lines import decode, mapping_of, number_of, text_of
+from runner.agents.lines import LINE_LIMIT, decode, mapping_of, number_of, text_of
 from runner.errors import ConfigError
 
 VERSION = 1
@@ -44,7 +45,9 @@ Redact: TypeAlias = Callable[[str], str]
 
 def redactor(secrets: Iterable[str]) -> Redact:
     """What takes secret values out of a text, also where they stand in JSON."""
-    known = {form for each in secrets if len(each) >= SHORTEST for form in _forms(each)}
+    # Those of several lines (a private key) are taken out line by line as well.
+    parts = {part for each in secrets for part in (each, *each.splitlines())}
+    known = {form for each in parts if len(each) >= SHORTEST for form in _forms(each)}
     longest_first = sorted(known, key=len, reverse=True)
 
     def redact(text: str) -> str:
@@ -66,6 +69,32 @@ def _forms(secret: str) -> set[str]:
 
 
 @attrs.define(eq=False)
+class _Line:
+    """A line that has not ended: nothing of it may be written before all of it was looked through.
+
+    So memory bounds its length. Of a longer one only that is kept: agents do not read it either.
+    """
+
+    pieces: list[bytes] = attrs.field(factory=list)
+    size: int = 0
+
+    def add(self, piece: bytes) -> None:
+        if not piece:
+            return
+        self.size += len(piece)
+        if self.size > LINE_LIMIT:
+            self.pieces.clear()
+        else:
+            self.pieces.append(piece)
+
+    def take(self) -> bytes:
+        line, size = b"".join(self.pieces), self.size
+        self.pieces.clear()
+        self.size = 0
+        return line if size <= LINE_LIMIT else b"[a line of %d bytes]\n" % size
+
+
+@attrs.define(eq=False)
 class Recorder:
     """Makes the lines of a recording; each is to be written as soon as it is made.
 
@@ -75,7 +104,7 @@ class Recorder:
 
     redact: Redact = attrs.field(factory=lambda: redactor(()))
     _began: float = attrs.field(default=0.0, init=False)
-    _pieces: dict[Stream, bytes] = attrs.field(factory=dict, init=False)
+    _pieces: dict[Stream, _Line] = attrs.field(factory=dict, init=False)
 
     def header(self, agent: Agent) -> bytes:
         """The first line."""
@@ -104,10 +133,14 @@ class Recorder:
 
     def data(self, now: float, stream: Stream, data: bytes) -> bytes:
         """A piece of a stream has passed: the lines that it ends."""
-        *ended, rest = (self._pieces.pop(stream, b"") + data).split(b"\n")
-        if rest:
-            self._pieces[stream] = rest
-        return b"".join(self._said(now, stream, line + b"\n") for line in ended)
+        line = self._pieces.setdefault(stream, _Line())
+        *ended, rest = data.split(b"\n")
+        said = []
+        for piece in ended:
+            line.add(piece + b"\n")
+            said.append(self._said(now, stream, line.take()))
+        line.add(rest)
+        return b"".join(said)
 
     def closed(self, now: float) -> bytes:
         """The program's input was closed."""
@@ -119,13 +152,15 @@ class Recorder:
 
     def _rest(self, now: float) -> bytes:
         pieces, self._pieces = self._pieces, {}
-        return b"".join(self._said(now, stream, rest) for stream, rest in pieces.items())
+        rests = [(stream, line.take()) for stream, line in pieces.items()]
+        return b"".join(self._said(now, stream, rest) for stream, rest in rests if rest)
 
     def _said(self, now: float, stream: Stream, line: bytes) -> bytes:
         try:
             text = line.decode()
         except UnicodeDecodeError:
-            kept = base64.b64encode(self.redact(line.decode("latin-1")).encode("latin-1"))
+            text = self.redact(line.decode("utf-8", "surrogateescape"))
+            kept = base64.b64encode(text.encode("utf-8", "surrogateescape"))
             return _line({"at": self._at(now), f"{stream}64": kept.decode()})
         return self._step({"at": self._at(now), stream: text})
 
@@ -137,7 +172,9 @@ class Recorder:
         if isinstance(value, str):
             return self.redact(value)
         if isinstance(value, Mapping):
-            return {key: self._redacted(each) for key, each in value.items()}
+            return {self.redact(key): self._redacted(each) for key, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._redacted(each) for each in value]
         return value
 
     def _at(self, now: float) -> float:

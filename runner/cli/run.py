@@ -77,9 +77,9 @@ def run(
     """
     config = load_record(config_file, RunnerConfig) if config_file else RunnerConfig()
     order = Order(
-        prompt=read_prompt(prompt),
+        prompts=(read_prompt(prompt),),
         agent=read_agent(name or config.default_agent),
-        directory=_existing(directory),
+        directory=existing(directory),
         verify=verify,
         timeout=read_seconds(timeout),
         as_json=as_json,
@@ -92,11 +92,13 @@ class Order:
     """What is to be done.
 
     Attributes:
+        prompts: a turn for each; one that is interrupted is the last.
         session: the id of the one to go on with; empty = one that is not kept.
         env: variables of its scope; `isolation` holds what runs there.
+        recording: the path of the recording that is to be made; empty = none.
     """
 
-    prompt: str
+    prompts: tuple[str, ...]
     agent: Agent
     directory: str
     verify: Sequence[str]
@@ -105,6 +107,7 @@ class Order:
     session: str = ""
     env: Mapping[str, str] = attrs.field(factory=dict)
     isolation: Isolation | None = None
+    recording: str = ""
 
 
 # ---------------------------------------------------------------- what the user said
@@ -135,7 +138,12 @@ def read_agent(name: str) -> Agent:
     return make_agent(name)
 
 
-def _existing(directory: str) -> str:
+def existing(directory: str) -> str:
+    """The directory, which is there.
+
+    Raises:
+        ConfigError: it is not.
+    """
     if not os.path.isdir(directory):
         raise ConfigError(Problem(directory, None, "", "there is no such directory"))
     return directory
@@ -185,6 +193,7 @@ async def _carry_out(config: RunnerConfig, order: Order, out: Writer, err: Write
             id=order.session or None,
             timeout=order.timeout,
             durable=bool(order.session),
+            recording=order.recording or None,
         )
 
         async def interrupt() -> None:
@@ -206,27 +215,31 @@ async def _carry_out(config: RunnerConfig, order: Order, out: Writer, err: Write
         )
         await nursery.start(ladder.watch)
         with work:  # not around the runner: it has to end what is put down here
-            turn = await _follow(session, order, out, err)
+            turns = await _follow(session, order, out, err)
             is_verified = False
             with verifying:
-                is_verified = turn.ok and await _verify(scope, order.verify, err)
-            _report(turn, is_verified, order, out, err)
-            code = _code(turn, is_verified)
+                is_verified = turns[-1].ok and await _verify(scope, order.verify, err)
+            for turn in turns:
+                _report(turn, is_verified, order, out, err)
+            code = _code(turns, is_verified)
         nursery.cancel_scope.cancel()
     return code if ladder.last is None else ended_by(ladder.last)
 
 
-async def _follow(session: Session, order: Order, out: Writer, err: Writer) -> Turn:
-    """Carry out the turn, and let its events be seen as they come."""
+async def _follow(session: Session, order: Order, out: Writer, err: Writer) -> list[Turn]:
+    """Carry out the turns, and let their events be seen as they come."""
+    turns: list[Turn] = []
     is_stream = order.agent.kind in ONE_PROCESS_PER_TURN
     voice = Voice(out=err if order.as_json else out, err=err, is_stream=is_stream)
     async with session.events() as events, trio.open_nursery() as nursery:
         nursery.start_soon(_show, events, voice)
         async with session:
-            turn = await session.send(order.prompt)
+            for prompt in order.prompts:
+                if not turns or turns[-1].error is not ErrorClass.INTERRUPTED:
+                    turns.append(await session.send(prompt))
         # The session is closed: the events come to their end.
     voice.end()
-    return turn
+    return turns
 
 
 async def _show(events: Follower, voice: Voice) -> None:
@@ -315,9 +328,11 @@ CODES = {
 }
 
 
-def _code(turn: Turn, is_verified: bool) -> Exit:
-    if turn.error is not None:
-        return CODES.get(turn.error, Exit.FAILED)
+def _code(turns: Sequence[Turn], is_verified: bool) -> Exit:
+    """That of the first turn that failed."""
+    errors = [turn.error for turn in turns if turn.error is not None]
+    if errors:
+        return CODES.get(errors[0], Exit.FAILED)
     return Exit.OK if is_verified else Exit.UNVERIFIED
 
 

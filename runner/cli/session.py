@@ -12,6 +12,7 @@ session = LazyGroup(
         "send": ("runner.cli.session_send:send", "Go on with a session: one more turn."),
         "log": ("runner.cli.session_log:log", "Print what happened in a session, or follow it."),
         "fork": ("runner.cli.session_send:fork", "Make a session that goes on from a turn."),
+        "record": ("runner.cli.session_record:record", "Record a session, for tests of your own."),
         "close": ("runner.cli.session_show:close", "Close sessions for good, or remove them."),
     },
     summary="Sessions that are kept: look at them, go on with them.",

@@ -61,7 +61,7 @@ def send(
     seconds = read_seconds(timeout)
     config, record, opening, chosen = _open(name, agent, config_file)
     order = Order(
-        prompt=text,
+        prompts=(text,),
         agent=chosen,
         directory=record.directory,
         verify=(),

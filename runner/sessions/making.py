@@ -29,6 +29,7 @@ from runner.sessions.opening import make_setup
 from runner.sessions.passing import passing_name
 from runner.sessions.patterns import DEFAULT_IGNORE
 from runner.sessions.places import Places
+from runner.sessions.recording_file import RecordingFile
 from runner.sessions.ruling import Ruling, allows_programs, is_guarded
 from runner.sessions.session import Session
 from runner.sessions.starting import Means, Starter
@@ -37,6 +38,7 @@ from runner.sessions.store import Store
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 FULL: Access = "danger-full-access"
+OWN = ("self", "directory", "id", "recording")  # what a fork does not get
 
 
 @attrs.define(eq=False)
@@ -86,6 +88,7 @@ class Sessions:
         decided: Decided | None = None,
         approvals: Approvals | None = None,
         grants: Sequence[Grant] = (),
+        recording: str | os.PathLike[str] | None = None,
     ) -> Session:
         """Make a session; nothing happens before its first use.
 
@@ -108,14 +111,16 @@ class Sessions:
             approvals: who decides what the agent asks for, where the grants do not; None = nobody:
                 it is refused.
             grants: the permissions of the directory's scope.
+            recording: the path of a file that is to be made, for the agent `replay`; forks are not
+                in it.
 
         Raises:
-            ConfigError: the agent, the id or the timeout cannot be used; or the grants do not allow
-                all programs, and the agent's does not ask before it runs some.
+            ConfigError: the agent, the id, the timeout or the recording cannot be used; or the
+                grants do not allow all programs, and the agent's does not ask before it runs some.
             AgentUnavailable: there are approvals, and the agent's program does not ask.
         """
         # Whatever else there is to give, a fork gets as well.
-        given = {k: v for k, v in locals().items() if k not in ("self", "directory", "id")}
+        given = {k: v for k, v in locals().items() if k not in OWN}
         record = make_agent(agent) if isinstance(agent, str) else agent
         used = make_driver(record) if driver is None else driver
         name = str(uuid.uuid4()) if id is None else id
@@ -136,6 +141,7 @@ class Sessions:
             guarded=is_guarded(grants),
         )
         scanner = Scanner(directory, self.means.scans, ignore, self._places)
+        recorded = make_recording(recording, record, driver)
         if durable or not used.process_per_turn:
             setup = ""
             if durable:
@@ -143,6 +149,7 @@ class Sessions:
                 setup = make_setup(known, env or {}, isolation, has_permissions=bool(grants))
             state = self._make_state(name, used, directory, setup, durable=durable)
             state.approver, state.is_guarded = approver, not allows_programs(grants)
+            state.recording = recorded
             actor = SessionActor(
                 state=state, starter=starter, scanner=scanner, idle_after=idle_after, ready=ready
             )
@@ -150,6 +157,7 @@ class Sessions:
             session.fork_with(used, lambda where, name: self.make_session(where, id=name, **given))
             return session
         actor = self._passing_actor(name, starter, scanner)
+        actor.state.recording = recorded
         pass_on = partial(self._pass_on, actor)
         return Session(self.supervisor, actor.spec, actor.state, timeout=timeout, pass_on=pass_on)
 
@@ -206,6 +214,21 @@ class Sessions:
         actor.forget_files()
         self._spare.append(actor)
         return True
+
+
+def make_recording(
+    path: str | os.PathLike[str] | None, agent: Agent, driver: Driver | None
+) -> RecordingFile | None:
+    """What a session is recorded to.
+
+    Raises:
+        ConfigError: see `RecordingFile`.
+    """
+    if path is None:
+        return None
+    if driver is not None:
+        raise ConfigError(f"a session of the agent {driver.name!r} cannot be played back")
+    return RecordingFile(os.path.abspath(path), agent)
 
 
 def make_approver(

@@ -28,12 +28,10 @@ from runner.errors import AgentUnavailable, ExecFailed
 from runner.messages import InForce, Isolation, Limit, Outcome
 from runner.messages.isolation import Decided
 from runner.processes.host import ProcessHost
-from runner.processes.output import Capture
 from runner.processes.process import Process
-from runner.sessions.credentials import Veil, look_up, plain_of
+from runner.sessions.credentials import look_up, plain_of
+from runner.sessions.traffic import Traffic
 
-# What is kept of each stream, at its end, for a turn's `stdout_tail` and `stderr_tail`.
-TAIL = 16 << 10
 # How long reading what is in the pipes may take after the whole tree has ended.
 DRAIN = 2.0
 CHUNK = 1 << 16
@@ -60,6 +58,7 @@ class Program:
         billing: which kind of credential it has to say that it uses.
         hidden: secret values that are in `env` already; with those that it refers to, they are
             taken out of all that the program says.
+        traffic: what passes between it and us.
         refusal: why it was ended: it says that it uses another kind.
         on_event: gets this and everything that the program says, in order; must not wait. It does
             not know this by itself: a cycle for every turn is much to collect.
@@ -85,6 +84,7 @@ class Program:
     decided: Decided | None = None
     billing: Billing = "any"
     hidden: frozenset[str] = frozenset()
+    traffic: Traffic = attrs.field(factory=Traffic)
     refusal: str = ""
     started: trio.Event = attrs.field(factory=trio.Event)
     ready: trio.Event = attrs.field(factory=trio.Event)
@@ -92,6 +92,7 @@ class Program:
     failure: AgentUnavailable | None = None
     exit_code: int | None = None
     in_force: InForce | None = None
+    _secrets: frozenset[str] = frozenset()
     _process: Process | None = None
     _left: int = 0
     _counted: int = 0
@@ -99,9 +100,6 @@ class Program:
     _told: Limit | None = None
     _cancel_scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _unsent: trio.Event = attrs.field(factory=trio.Event)
-    _out: Capture = attrs.field(factory=lambda: Capture(2 * TAIL))
-    _err: Capture = attrs.field(factory=lambda: Capture(2 * TAIL))
-    _veil: Veil = attrs.field(factory=Veil)
 
     # ------------------------------------------------------------ its task
 
@@ -120,6 +118,7 @@ class Program:
                 ) as process:
                     self._process = process
                     self.on_started(process.pid)
+                    self.traffic.begin(env, self._secrets)
                     self.in_force = process.isolation
                     self.started.set()
                     await self._serve(process)
@@ -135,7 +134,9 @@ class Program:
                 if self._process is not None:
                     if self.exit_code is None:
                         self.exit_code = KILLED
-                    self._tell(self.conversation.receive_end(self.exit_code, self._tail(self._err)))
+                    self.traffic.end(self.exit_code)
+                    stderr = self.traffic.stderr_tail()
+                    self._tell(self.conversation.receive_end(self.exit_code, stderr))
             finally:  # also when who is told cannot take it: nobody may wait for ever
                 self.started.set()
                 self.ready.set()
@@ -153,7 +154,6 @@ class Program:
         Returns:
             Whether it was ended because of that.
         """
-        stderr = b""
         env = await self._environment()
         try:
             done = await self.host.run(
@@ -170,9 +170,9 @@ class Program:
             self.exit_code = done.exit_code
             self._left = done.leftovers
             self.in_force, self._exceeded = done.isolation, done.limit_exceeded
-            output, stderr = done.out.data(), done.err.data()
-            self._out.feed(output)
-            self._err.feed(stderr)
+            output = done.out.data()
+            self.traffic.take(output)
+            self.traffic.take_stderr(done.err.data())
             self._tell(self.conversation.receive(output))
         except ExecFailed as exc:
             raise AgentUnavailable(str(exc)) from exc
@@ -182,14 +182,15 @@ class Program:
             raise
         finally:
             if self.exit_code is not None:
-                self._tell(self.conversation.receive_end(self.exit_code, stderr[-TAIL:]))
+                stderr = self.traffic.stderr_tail()
+                self._tell(self.conversation.receive_end(self.exit_code, stderr))
             self.ended.set()
         return done.outcome is Outcome.TIMEOUT
 
     async def _serve(self, process: Process) -> None:
         async with trio.open_nursery() as readers:
             readers.start_soon(_read, process.stdout, self._take)
-            readers.start_soon(_read, process.stderr, self._take_stderr)
+            readers.start_soon(_read, process.stderr, self.traffic.take_stderr)
             async with trio.open_nursery() as writers:
                 if process.stdin is not None:
                     writers.start_soon(self._write, process.stdin)
@@ -203,14 +204,15 @@ class Program:
     async def _environment(self) -> dict[str, str]:
         """The environment, with the values of secrets; from now on these are taken out."""
         found = await look_up(self.env, self.host) if self._has_secrets() else {}
-        self._veil = Veil({*self.hidden, *found.values()})
+        self._secrets = self.hidden.union(found.values())
+        self.traffic.hide(self._secrets)
         return {**plain_of(self.env), **found}
 
     def _has_secrets(self) -> bool:
         return any(isinstance(value, Secret) for value in self.env.values())
 
     def _take(self, data: bytes) -> None:
-        self._out.feed(data)
+        self.traffic.take(data)
         events = self.conversation.receive(data)
         if not self.refusal and self.billing != "any":
             self._check_credential(getattr(self.conversation, "credential", ""))
@@ -226,17 +228,15 @@ class Program:
         if self.refusal:
             self._cancel_scope.cancel(reason=self.refusal)
 
-    def _take_stderr(self, data: bytes) -> None:
-        self._err.feed(data)  # not bound earlier: each turn has its own
-
     def _tell(self, events: list[Event]) -> None:
         for event in events:
-            self.on_event(self, self._veil.event(event))
+            self.on_event(self, self.traffic.event(event))
 
     async def _write(self, stdin: trio.abc.SendStream) -> None:
         try:
             while True:
                 while data := self.conversation.data_to_send():
+                    self.traffic.send(data)
                     await stdin.send_all(data)
                 self._unsent = trio.Event()
                 await self._unsent.wait()
@@ -256,13 +256,11 @@ class Program:
 
     def begin_turn(self) -> None:
         """Keep the tails of what is written from now on."""
-        if self._out.size or self._err.size:
-            self._out, self._err = Capture(2 * TAIL), Capture(2 * TAIL)
+        self.traffic.begin_turn()
 
     def tails(self) -> tuple[str, str]:
         """The ends of what was written since `begin_turn`."""
-        out, err = self._tail(self._out), self._tail(self._err)
-        return out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+        return self.traffic.tails()
 
     async def sweep(self) -> None:
         """End what the program's dead children left behind, while it lives."""
@@ -310,11 +308,8 @@ class Program:
         if rung.act != "eof":
             process.send_signal(signal.Signals[rung.act])
         elif process.stdin is not None:
+            self.traffic.close()
             await process.stdin.aclose()
-
-    def _tail(self, capture: Capture) -> bytes:
-        kept = capture.output()
-        return self._veil.data(kept.head + kept.tail)[-TAIL:]
 
 
 async def _read(stream: trio.abc.ReceiveStream, take: Callable[[bytes], None]) -> None:

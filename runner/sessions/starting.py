@@ -28,6 +28,7 @@ from runner.sessions.forking import origin_of
 from runner.sessions.private import copy_files, make_private, seed, write_files
 from runner.sessions.program import Program, ignore_end, ignore_pid
 from runner.sessions.state import SessionState
+from runner.sessions.traffic import Traffic
 
 
 @attrs.frozen(kw_only=True)
@@ -91,7 +92,7 @@ class Starter:
         Raises:
             AgentUnavailable: there is no such program.
             AgentError: the private directory cannot be used.
-            ConfigError: the prompt cannot be given to the program.
+            ConfigError: the prompt cannot be given to the program, or the recording not be made.
             LedgerError: that it is about to be started cannot be written.
         """
         driver, record = self.driver, state.record
@@ -118,6 +119,8 @@ class Starter:
             env[SESSION_TAG] = state.id  # by which whoever comes after us finds what we leave
             on_started, on_gone = state.store.set_pid, state.store.end_process
         self._prepare(state.private, launch, plain_of(env))
+        if state.recording is not None:
+            state.recording.prepare(setting)
         if state.store is not None:
             record.program = launch.argv[0]
             state.store.begin_process()
@@ -130,6 +133,7 @@ class Starter:
             billing=getattr(self.agent, "billing", "any"),
             hidden=secret_values({name: str(env.get(name, "")) for name in launch.pass_env}),
             conversation=driver.conversation(setting),
+            traffic=Traffic(state.recording),
             on_event=on_event,
             on_started=on_started,
             on_gone=on_gone,

@@ -19,6 +19,7 @@ from runner.sessions.approving import Approver
 from runner.sessions.followers import Followers
 from runner.sessions.phases import Do, Input, Phase
 from runner.sessions.record import Record
+from runner.sessions.recording_file import RecordingFile
 from runner.sessions.store import Store
 from runner.sessions.turn import Turn
 
@@ -70,6 +71,7 @@ class SessionState:
         abilities: of its agent's program.
         is_guarded: its scope's permissions do not allow all programs.
         approver: has decided what its agent asks for.
+        recording: where all that passes between it and its programs goes; None = nowhere.
         phase: what it is about.
     """
 
@@ -83,6 +85,7 @@ class SessionState:
     abilities: frozenset[Ability] = frozenset()
     is_guarded: bool = False
     approver: Approver = attrs.field(factory=Approver)
+    recording: RecordingFile | None = None
     phase: Phase = Phase.ABSENT
     pid: int | None = None
     starts: int = 0
@@ -126,7 +129,7 @@ class SessionState:
     @property
     def is_followed(self) -> bool:
         """Whether its events are of interest as they happen."""
-        return self.store is not None or bool(self.followers)
+        return self.store is not None or self.recording is not None or bool(self.followers)
 
     def save(self) -> None:
         """Write the record, if it is kept."""

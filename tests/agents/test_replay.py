@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -107,11 +108,55 @@ def test_no_secret_is_in_a_recording_however_it_passed(cuts):
 
 def test_a_secret_in_what_a_process_was_started_with_is_taken_out():
     recorder = Recorder(redact=redactor(["sesame"]))
-    options = TurnOptions(schema={"description": "open sesame", "enum": [1]})
+    options = TurnOptions(schema={"description": "open sesame", "enum": [1, "open sesame"]})
     data = recorder.start(0.0, Setting(**{**vars_of(SETTING), "options": options}))
 
     assert b"sesame" not in data
-    assert b'"enum":[1]' in data
+    assert b'"enum":[1,"open [removed]"]' in data
+
+
+def test_a_secret_of_several_lines_is_taken_out_of_each_of_them():
+    recorder = Recorder(redact=redactor(["-----BEGIN-----\nabcdefgh\r\nx"]))
+    data = recorder.start(0.0, SETTING)
+    data += recorder.data(0.0, "err", b"-----BEGIN-----\nabcd")
+    data += recorder.data(0.0, "err", b"efgh\r\nx\n")
+
+    assert [step["err"] for step in lines_of(data)[1:]] == ["[removed]\n", "[removed]\r\n", "x\n"]
+
+
+def test_a_secret_is_taken_out_of_a_line_that_is_no_text_as_well():
+    recorder = Recorder(redact=redactor([SECRET]))
+    data = recorder.start(0.0, SETTING)
+    data += recorder.data(0.0, "out", b"\xff " + SECRET.encode() + b"\n")
+
+    assert base64.b64decode(lines_of(data)[1]["out64"]) == b"\xff [removed]\n"
+
+
+def test_of_a_line_that_is_too_long_to_be_looked_through_only_the_length_is_kept(monkeypatch):
+    monkeypatch.setattr("runner.agents.recording.LINE_LIMIT", 100)
+    recorder = Recorder(redact=redactor(["longer-secret"]))
+    data = recorder.start(0.0, SETTING)
+    for piece in (b"x" * 90, b"longer-", b"secret", b"\nnext\n", b"y" * 101):
+        data += recorder.data(0.0, "out", piece)
+    data += recorder.exit(0.0, 0)
+
+    assert [step["out"] for step in lines_of(data)[1:-1]] == [
+        "[a line of 104 bytes]\n",
+        "next\n",
+        "[a line of 101 bytes]\n",
+    ]
+
+
+def test_a_line_of_64_mib_in_pieces_costs_its_length_once():
+    recorder, piece = Recorder(redact=redactor(["longer-secret"])), b"x" * (1 << 16)
+    recorder.start(0.0, SETTING)
+    began = time.process_time()
+    for _ in range((64 << 20) // len(piece) - 1):
+        assert recorder.data(0.0, "out", piece) == b""
+    data = recorder.data(0.0, "out", b"\n")
+
+    assert len(data) > (63 << 20)
+    assert time.process_time() - began < 10
 
 
 # ---------------------------------------------------------------- reading one

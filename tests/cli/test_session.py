@@ -209,6 +209,42 @@ def test_what_cannot_be_done_is_one_clear_message(
     assert "Traceback" not in ended.err
 
 
+def test_a_session_is_recorded_turn_by_turn_and_played_back(runner) -> None:
+    prompts = ("echo one $MY_TOKEN", "exit 3", "echo two")
+    args = ("r.jsonl", *prompts, "-a", "made.toml", "--json")
+    agent = 'kind = "shell"\nenv.MY_TOKEN = { env = "MY_TOKEN" }\n'
+    (runner.cwd / "made.toml").write_text(agent)
+    made = runner("session", "record", *args, env={"MY_TOKEN": "t0ken-t0ken"})
+    turns = records(made.out)
+
+    assert (1, [True, False, True]) == (made.code, [turn["ok"] for turn in turns])
+    assert ["one [removed]", "", "two"] == [turn["final_message"].strip() for turn in turns]
+    recording = (runner.cwd / "r.jsonl").read_bytes()
+    assert b"t0ken" not in recording
+    (runner.cwd / "a.toml").write_text('kind = "replay"\nrecording = "r.jsonl"\n')
+    played = runner("run", "-a", "a.toml", "anything")
+    assert (0, "one [removed]\n") == (played.code, played.out)
+
+    again = runner("session", "record", *args)
+    assert (2, "") == (again.code, again.out)
+    assert "is there already: name another file" in again.err
+    assert recording == (runner.cwd / "r.jsonl").read_bytes()
+    assert not (runner.home / "state" / "runner" / "sessions.db").exists()
+
+
+def test_a_turn_that_is_interrupted_is_the_last_of_a_recording(runner) -> None:
+    process = runner.start("session", "record", "r.jsonl", "echo one; sleep 300", "echo two")
+    assert process.stdout is not None
+    assert b"one\n" == process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+
+    assert (130, b"") == (process.returncode, out)
+    steps = records((runner.cwd / "r.jsonl").read_text())
+    assert 1 == sum("start" in step for step in steps)
+    assert "exit" in steps[-1]
+
+
 def test_a_session_whose_agent_is_not_kept_asks_for_its_file(runner) -> None:
     secret = "import sys; sys.argv[2:2] = ['x']\n" + KEEPER.replace(
         'runner.CommandAgent(argv=("sh",))',

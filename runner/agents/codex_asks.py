@@ -82,8 +82,7 @@ def of_request(number: object, method: str, params: Record, item: Record) -> App
     if method == "mcpServer/elicitation/request":
         return _of_elicitation(str(number), params)
     changes = {key: item[key] for key in ("changes",) if key in item}
-    paths = [text_of(each, "path") for each in list_of(item, "changes") if isinstance(each, dict)]
-    paths += mapping_of(params, "fileChanges")
+    paths = _paths(item, params)
     questions = tuple(_questions(params))
     return ApprovalAsked(
         id=str(number),
@@ -91,9 +90,23 @@ def of_request(number: object, method: str, params: Record, item: Record) -> App
         input={**params, **changes},
         kind=request.kind,
         text=_text(params, questions, paths),
-        paths=tuple(path for path in paths if path),
+        paths=tuple(paths),
         questions=questions,
     )
+
+
+def _paths(item: Record, params: Record) -> list[str]:
+    """What an edit is to change; a file that is moved, and where to."""
+    paths: list[str] = []
+    for each in list_of(item, "changes"):
+        if isinstance(each, dict):
+            paths += [text_of(each, "path"), text_of(mapping_of(each, "kind"), "move_path")]
+    edits = mapping_of(params, "fileChanges")
+    for path in edits:
+        paths += [path, text_of(mapping_of(edits, path), "move_path")]
+    # A root that it wants for the rest of the session: given with the first of its edits.
+    paths.append(text_of(params, "grantRoot"))
+    return [path for path in dict.fromkeys(paths) if path]
 
 
 def _of_elicitation(number: str, params: Record) -> ApprovalAsked:

@@ -130,6 +130,7 @@ class CodexExecConversation(OneShot):
     _lines: LineSplitter = attrs.field(factory=LineSplitter, init=False)
     _last: str = attrs.field(default="", init=False)
     _retry: Retry | None = attrs.field(default=None, init=False)
+    _retries: int = attrs.field(default=0, init=False)
     _end: Record = attrs.field(factory=dict, init=False)
 
     def takes(self, options: TurnOptions) -> bool:
@@ -172,8 +173,8 @@ class CodexExecConversation(OneShot):
                 return of_started(item)
             case "item.completed":
                 return self._hear(of_completed(item))
-            case "error" if found := re.search(r"(\d+)/(\d+)", text_of(message, "message")):
-                return self._retried(int(found[1]), int(found[2]), text_of(message, "message"))
+            case "error" if text_of(message, "message").startswith("Reconnecting..."):
+                return self._retried(text_of(message, "message"))
             case "turn.completed" | "turn.failed":
                 self._end = message
                 return None
@@ -186,10 +187,17 @@ class CodexExecConversation(OneShot):
                 self._last = event.text
         return events
 
-    def _retried(self, attempt: int, of: int, sentence: str) -> list[Event]:
-        status = _status(sentence)
-        error = _class_of(sentence) or ErrorClass.NETWORK
-        self._retry = Retry(attempt=attempt, of=of, status=status, error=error, message=sentence)
+    def _retried(self, sentence: str) -> list[Event]:
+        """It asks its provider again; it counts how often, but not while it waits for a network."""
+        counted = re.match(r"\D*(\d+)/(\d+)", sentence)
+        self._retries += 1
+        self._retry = Retry(
+            attempt=int(counted[1]) if counted else self._retries,
+            of=int(counted[2]) if counted else None,
+            status=_status(sentence),
+            error=_class_of(sentence) or ErrorClass.NETWORK,
+            message=sentence,
+        )
         return [self._retry]
 
     def _turn_ended(self, exit_code: int, stderr: bytes) -> TurnEnded:
@@ -226,7 +234,7 @@ def _class_of(sentence: str) -> ErrorClass | None:
 
 
 def _status(sentence: str) -> int | None:
-    found = re.search(r"status (\d{3})\b", sentence)
+    found = re.search(r"status:? (\d{3})\b", sentence)
     return int(found[1]) if found else None
 
 

@@ -48,8 +48,8 @@ class Approvals:
 
     Attributes:
         ask: decides: True, False, a `Decision` (another input, a message, answers), or None: a
-            person may (`Session.approvals`, `Session.decide`). May be async. If it fails, that is
-            a refusal.
+            person may (`Session.approvals`, `Session.decide`). May be async. If it fails, or gives
+            anything else, that is a refusal.
         deadline: seconds for all of it; None = as long as the turn lasts.
         default: what is decided when nobody has by then; the agent is told its message.
 
@@ -175,4 +175,6 @@ async def _answer(asked: ApprovalAsked, ask: Callback | None) -> Decision | None
         return Decision(allow=False, message=f"Refused: asking for it failed ({error!r}).")
     if answer is None or isinstance(answer, Decision):
         return answer
-    return Decision(allow=bool(answer), message="" if answer else REFUSED)
+    if answer is not True and answer is not False:  # "no" is true for Python, and no leave
+        log.error("a session's callback for approvals gave %r, which decides nothing", answer)
+    return Decision(allow=answer is True, message="" if answer is True else REFUSED)

@@ -439,6 +439,20 @@ def test_an_edit_that_is_asked_for_is_the_one_that_has_begun():
     assert pair.says(id=1, **asking)[0].paths == ()
 
 
+def test_an_edit_that_moves_a_file_is_asked_for_by_both_of_its_places():
+    pair = Pair()
+    pair.turn()
+    moved = {"path": "/a", "kind": {"type": "update", "move_path": "/secret/a"}}
+    pair.tells("item/started", item={"type": "fileChange", "id": "i", "changes": [moved, "odd"]})
+    params = {"itemId": "i", "grantRoot": "/w"}
+    asked = pair.says(id=0, method="item/fileChange/requestApproval", params=params)
+    edits = {"fileChanges": {"/a": {"update": {}, "move_path": "/b"}, "/c": "odd"}}
+    old = pair.says(id=1, method="applyPatchApproval", params=edits)
+
+    assert asked[0].paths == ("/a", "/secret/a", "/w")
+    assert old[0].paths == ("/a", "/b", "/c")
+
+
 def test_any_other_question_is_answered_too():
     pair = Pair()
 

@@ -145,7 +145,7 @@ def test_the_answer_to_a_schema_is_read():
     ("sentence", "error"),
     [
         ("unexpected status 401 Unauthorized: no", ErrorClass.AUTH),
-        ("exceeded retry limit, last status 429 Too Many Requests", ErrorClass.RATE_LIMITED),
+        ("exceeded retry limit, last status: 429 Too Many Requests", ErrorClass.RATE_LIMITED),
         ("Codex ran out of room in the model's context window.", ErrorClass.CONTEXT_OVERFLOW),
         ("Selected model is at capacity.", ErrorClass.OVERLOADED),
         ("You've hit your usage limit.", ErrorClass.BUDGET),
@@ -171,6 +171,16 @@ def test_a_retry_is_an_event_and_explains_a_failure_without_words():
     assert events[-1].error is ErrorClass.OVERLOADED
     lost = hear({"type": "error", "message": "Reconnecting... 1/3"}, failed, exit_code=1)
     assert lost[-1].error is ErrorClass.NETWORK
+
+
+def test_waiting_for_a_network_is_a_retry_that_has_no_last():
+    sentence = "Reconnecting... waiting for network (Connection failed: error sending request)"
+    said = {"type": "error", "message": sentence}
+    events = hear({"type": "error", "message": "Reconnecting... 1/3"}, said, said, exit_code=-9)
+
+    retries = [event for event in events if isinstance(event, Retry)]
+    assert [(each.attempt, each.of) for each in retries] == [(1, 3), (2, None), (3, None)]
+    assert {each.error for each in retries} == {ErrorClass.NETWORK}
 
 
 def test_an_end_without_a_word_about_the_turn_is_no_good_one():

@@ -16,6 +16,7 @@ from runner.scopes.permissions import Grant, Permissions, Rule, Rules, Ruleset
 from runner.sessions.approving import NO_REWRITE, REFUSED, UNANSWERED, Approvals
 from runner.sessions.making import Sessions
 from runner.sessions.phases import Phase
+from runner.sessions.ruling import Ruling
 from runner.sessions.session import Session
 
 Make = Callable[..., Session]
@@ -84,6 +85,22 @@ async def test_the_rules_of_the_scope_decide_first(
         assert "Refused by the permissions" in said(turn)[1]
 
 
+def test_an_edit_is_judged_by_every_path_that_it_names(work: Path) -> None:
+    ruling = Ruling((Grant(permissions=Permissions(rules=RULES)),), str(work))
+
+    def rule_on(*paths: str) -> bool | None:
+        asked = ApprovalAsked(id="1", tool="fileChange", input={}, kind="edit", paths=paths)
+        decision = ruling.rule_on(asked)
+        return None if decision is None else decision.allow
+
+    assert [True, False, False, None] == [
+        rule_on("a"),
+        rule_on("a", "secret/a"),  # it is moved there
+        rule_on("../a", "secret/a"),
+        rule_on(),
+    ]
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
@@ -91,6 +108,8 @@ async def test_the_rules_of_the_scope_decide_first(
         (False, (False, REFUSED)),
         (Decision(allow=False, message="not today"), (False, "not today")),
         (Decision(allow=True, input={"command": "ls"}), (False, NO_REWRITE)),
+        ("no", (False, REFUSED)),
+        (1, (False, REFUSED)),
         (
             ZeroDivisionError("oh"),
             (False, "Refused: asking for it failed (ZeroDivisionError('oh'))."),

@@ -543,6 +543,7 @@ class Runner:
         extra_env: Mapping[str, Value] = ...,
         ignore: Sequence[str] = ...,
         approvals: Approvals | None = ...,
+        recording: str | os.PathLike[str] | None = ...,
     ) -> Session: ...
     def run_batch(
         self,

@@ -166,6 +166,7 @@ async def _answer(asked: ApprovalAsked, ask: Callback | None) -> Decision | None
     """What a callback says; None = nothing."""
     if ask is None:
         return None
+    answer: object
     try:
         answer = ask(asked)
         if inspect.isawaitable(answer):
@@ -175,6 +176,7 @@ async def _answer(asked: ApprovalAsked, ask: Callback | None) -> Decision | None
         return Decision(allow=False, message=f"Refused: asking for it failed ({error!r}).")
     if answer is None or isinstance(answer, Decision):
         return answer
-    if answer is not True and answer is not False:  # "no" is true for Python, and no leave
+    decided: object = answer
+    if not isinstance(decided, bool):  # "no" is true for Python, and no leave
         log.error("a session's callback for approvals gave %r, which decides nothing", answer)
     return Decision(allow=answer is True, message="" if answer is True else REFUSED)

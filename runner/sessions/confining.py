@@ -1,0 +1,71 @@
+"""Whether an agent's program can be held to an access here: found out before anything is started.
+
+claude and codex hold the commands that they run by a sandbox of their own, which is made of
+namespaces, as ours is. Where it cannot be made, neither of them says so: the program starts, and
+every command fails, which only the model gets to know (tried with both). It cannot be made
+
+* where the machine does not let them;
+* inside an isolation of ours, unless that says `nesting`, and by claude not even then (it would
+  mount a /proc of its own, which the kernel refuses there);
+* inside rules on files only (landlock), under which nothing can be mounted.
+
+What is not here: what holds a program (agents/, processes/isolation/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from runner.agents.driver import Access, Agent, TurnOptions
+from runner.errors import AgentUnavailable, ExecFailed
+from runner.messages import Isolation
+from runner.processes.host import ProcessHost
+
+# For which access which program needs a sandbox of its own. claude only reads by tools that can do
+# nothing else; codex reads by commands.
+_BY_SANDBOX: Mapping[str, tuple[Access, ...]] = {
+    "claude": ("workspace-write",),
+    "codex": ("read-only", "workspace-write"),
+}
+
+
+async def check_confinement(
+    agent: Agent, options: TurnOptions, isolation: Isolation | None, host: ProcessHost
+) -> None:
+    """See whether a turn's access can be held.
+
+    Args:
+        agent: its record.
+        options: the turn's.
+        isolation: what is to hold the program in any case.
+        host: which knows what works here.
+
+    Raises:
+        AgentUnavailable: it cannot be; it says why not, and what would help.
+    """
+    access = options.access or getattr(agent, "access", None)
+    if access not in _BY_SANDBOX.get(agent.kind, ()):
+        return
+    what = f"the agent {agent.kind!r} cannot be held to {access!r}"
+    try:
+        around = None if isolation is None else await host.choose(isolation)
+        if around is None or around.mode == "none":
+            await host.choose(Isolation(mode="bwrap", required=True))
+            return
+    except ExecFailed as exc:
+        hint = f" ({exc.hint})" if exc.hint else ""
+        raise AgentUnavailable(f"{what}: {exc.reason}{hint}") from exc
+    assert isolation is not None
+    if around.mode == "landlock":
+        raise AgentUnavailable(
+            f"{what} inside an isolation of mode 'landlock', in which it cannot make its sandbox:"
+            " ask for mode='bwrap'"
+        )
+    alone = "leave it to the isolation alone (the access 'danger-full-access')"
+    if agent.kind == "claude":
+        raise AgentUnavailable(f"{what} inside an isolation: {alone}")
+    if not isolation.nesting:
+        raise AgentUnavailable(
+            f"{what} inside an isolation that lets nobody make another one:"
+            f" allow it (nesting=True), or {alone}"
+        )

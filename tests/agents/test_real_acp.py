@@ -158,14 +158,18 @@ def test_an_interrupt_at_any_moment_ends_the_turn(kind, make, start):
     assert not running("sleep 47.0")
 
 
-def test_a_killed_program_ends_the_turn_and_the_conversation_is_loaded(kind, make, start):
+def test_a_killed_program_ends_the_turn_and_the_conversation_is_loaded(
+    kind, make, start, model_server
+):
     driver = make()
     first = start(driver)
     first.turn("!say one")
     first.talk.send_turn("t", "!sleep 30\n!say never")
     first.process.stdin.write(first.talk.data_to_send())
     first.process.stdin.flush()
-    time.sleep(0.5)
+    until = time.monotonic() + 30
+    while "!sleep 30" not in str(model_server.requests) and time.monotonic() < until:
+        time.sleep(0.01)
     first.process.kill()
     (end,) = [e for e in first.talk.receive_end(-9, b"") if hasattr(e, "ok")]
     begun_long_ago(first)

@@ -428,6 +428,22 @@ def test_the_program_reads_and_writes_its_standard_streams(tmp_path, monkeypatch
     assert replay_program.main(*arguments) == 1
 
 
+@pytest.mark.parametrize("code", [0, 3])
+def test_it_ends_with_the_exit_code_of_then(code):
+    with pytest.raises(SystemExit) as ended:
+        replay_program.end(code)
+
+    assert ended.value.code == code
+
+
+@pytest.mark.parametrize("code", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_it_ends_by_the_signal_of_then(code, tmp_path):
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(HEADER + START + b'{"at":0,"exit":-%d}\n' % code)
+
+    assert start_replay(path, tmp_path).returncode == -code
+
+
 def test_a_replay_is_ready_as_the_program_was(load_recording, tmp_path):
     recording = load_recording("codex-0.169.0-turns")
     events = played(recording, tmp_path / "r", tmp_path / "p", timing="recorded")

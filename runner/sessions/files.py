@@ -3,7 +3,9 @@
 A `Tree` has a `Folder` for each directory, by its path with a slash at the end ("" is the top). A
 folder keeps its files' names and states as bytes; folders of which nothing has changed have equal
 bytes, so that two trees are compared without a look at a single file. A folder of many files is
-in parts, by the hash of a name, so that one changed file leaves the other parts equal.
+in parts, so that one changed file leaves the other parts equal: in the order in which the files
+were listed, cut where the hash of a name says so, as that is made fastest; or by the hash of each
+name, where single files will be looked for (watching.py).
 
 A state is (inode, size, mtime, ctime, mode, links). Links are themselves, directories only lead to
 files. What is not here: looking (walking.py), and what has changed (changes.py).
@@ -15,7 +17,7 @@ import marshal
 import operator
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, zip_longest
 from typing import TypeAlias
 
 import attrs
@@ -41,13 +43,15 @@ class Folder:
         identity: (device, inode) of the directory.
         changed: its ctime.
         count: of its files.
-        parts: their names and states; a power of two.
+        parts: their names and states.
+        by_hash: whether each is in the part that the hash of its name says: a power of two of them.
     """
 
     identity: tuple[int, int]
     changed: int
     count: int
     parts: tuple[bytes, ...]
+    by_hash: bool = True
 
     def files(self) -> dict[str, State]:
         """Its files by name."""
@@ -62,7 +66,8 @@ class Folder:
         """
         parts = list(self.parts)
         count = self.count
-        for at, names in _by_part(found, len(parts)).items():
+        places = _by_hash(found, len(parts)) if self.by_hash else _by_search(found, parts)
+        for at, names in places.items():
             files = _load(parts[at : at + 1])
             count -= len(files)
             for name in names:
@@ -73,32 +78,50 @@ class Folder:
                     files[name] = state
             count += len(files)
             parts[at] = _dump(list(files), list(chain.from_iterable(files.values())))
-        if count > 2 * PART * len(parts):
-            files = _load(parts)
-            return make_folder_of(self.identity, changed, files)
+        if self.by_hash and count > 2 * PART * len(parts):
+            return make_folder_of(self.identity, changed, _load(parts))
         return attrs.evolve(self, changed=changed, count=count, parts=tuple(parts))
 
 
 def make_folder(
-    identity: tuple[int, int], changed: int, names: Sequence[str], states: Iterable[int]
+    identity: tuple[int, int],
+    changed: int,
+    names: list[str],
+    states: list[int],
+    *,
+    by_hash: bool = False,
 ) -> Folder:
     """Keep what was found in a directory: the states one after the other, without their tuples."""
     count = len(names)
     if count <= PART:
-        return Folder(identity, changed, count, (_dump(list(names), list(states)),))
-    number = 1 << (2 * count // PART - 1).bit_length()
+        return Folder(identity, changed, count, (_dump(names, states),))
+    parts = _parts_by_hash(names, states) if by_hash else _parts_as_listed(names, states)
+    return Folder(identity, changed, count, tuple(parts), by_hash)
+
+
+def _parts_as_listed(names: list[str], states: list[int]) -> Iterator[bytes]:
+    last = 0
+    for at in [at for at, name in enumerate(names, 1) if not hash(name) % PART] + [len(names)]:
+        if at > last:
+            yield _dump(names[last:at], states[WIDTH * last : WIDTH * at])
+        last = at
+
+
+def _parts_by_hash(names: list[str], states: list[int]) -> Iterator[bytes]:
+    number = 1 << (2 * len(names) // PART - 1).bit_length()
     parts: list[tuple[list[str], list[int]]] = [([], []) for _ in range(number)]
     last = number - 1
     for name, state in zip(names, _states(states), strict=True):
         of_part, numbers = parts[hash(name) & last]
         of_part.append(name)
         numbers += state
-    return Folder(identity, changed, count, tuple(_dump(*part) for part in parts))
+    return (_dump(*part) for part in parts)
 
 
 def make_folder_of(identity: tuple[int, int], changed: int, files: dict[str, State]) -> Folder:
     """The same of states by name."""
-    return make_folder(identity, changed, list(files), chain.from_iterable(files.values()))
+    states = list(chain.from_iterable(files.values()))
+    return make_folder(identity, changed, list(files), states, by_hash=True)
 
 
 def differing(
@@ -107,12 +130,9 @@ def differing(
     """The files of those parts of a directory that are not equal, by name, before and after."""
     old = () if before is None else before.parts
     new = () if after is None else after.parts
-    if old is new:
-        return {}, {}
-    if len(old) == len(new):
-        pairs = [(x, y) for x, y in zip(old, new, strict=True) if x != y]
-        return _load(x for x, _ in pairs), _load(y for _, y in pairs)
-    return _load(old), _load(new)
+    pairs = [(x, y) for x, y in zip_longest(old, new, fillvalue=b"") if x != y]
+    gone, come = {x for x, _ in pairs if x}, {y for _, y in pairs if y}
+    return _load(gone - come), _load(come - gone)
 
 
 def _states(numbers: Iterable[int]) -> Iterator[State]:
@@ -132,10 +152,20 @@ def _load(parts: Iterable[bytes]) -> dict[str, State]:
     return files
 
 
-def _by_part(names: Iterable[str], number: int) -> dict[int, list[str]]:
+def _by_hash(names: Iterable[str], number: int) -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
     for name in names:
         found.setdefault(hash(name) & (number - 1), []).append(name)
+    return found
+
+
+def _by_search(names: Iterable[str], parts: Sequence[bytes]) -> dict[int, list[str]]:
+    """Likewise, where that has to be looked for; a new name goes into the last part."""
+    found: dict[int, list[str]] = {}
+    for name in names:
+        word = name.encode("utf-8", "surrogatepass")
+        places = (at for at, part in enumerate(parts) if word in part and name in _load([part]))
+        found.setdefault(next(places, len(parts) - 1), []).append(name)
     return found
 
 

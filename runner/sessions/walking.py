@@ -136,8 +136,9 @@ class Walk:
             self.tree.closed.add(reading.prefix)
             return
         identity = (stat.st_dev, stat.st_ino)
+        by_hash = self.opened is not None
         self.tree.folders[reading.prefix] = make_folder(
-            identity, stat.st_ctime_ns, reading.names, reading.states
+            identity, stat.st_ctime_ns, reading.names, reading.states, by_hash=by_hash
         )
         self._note(reading)
 

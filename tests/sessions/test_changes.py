@@ -13,11 +13,9 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.errors import ConfigError
 from runner.sessions import changes, walking
 from runner.sessions.changes import NOTHING, Changes, Scanner, compare
 from runner.sessions.files import State, Tree, differing, make_folder, make_folder_of
-from runner.sessions.patterns import make_rules
 
 
 @pytest.fixture
@@ -234,86 +232,6 @@ async def test_what_cannot_be_read_or_is_not_there_is_left_out(
 
     assert {} == (await gone.scan()).files()
     assert {"seen"} == (await scanner.scan()).files().keys()
-
-
-@pytest.mark.parametrize(
-    ("ignore", "left"),
-    [
-        (
-            (),
-            {
-                "a.pyc",
-                "a.py",
-                "sub/b.pyc",
-                "sub/c/d.py",
-                "node_modules/x/y.js",
-                "sub/node_modules/z",
-            },
-        ),
-        (("*.pyc",), {"a.py", "sub/c/d.py", "node_modules/x/y.js", "sub/node_modules/z"}),
-        (
-            ("sub/*.pyc",),
-            {"a.pyc", "a.py", "sub/c/d.py", "node_modules/x/y.js", "sub/node_modules/z"},
-        ),
-        (("sub/**",), {"a.pyc", "a.py", "node_modules/x/y.js"}),
-        (("**/node_modules/**",), {"a.pyc", "a.py", "sub/b.pyc", "sub/c/d.py"}),
-        (("node_modules",), {"a.pyc", "a.py", "sub/b.pyc", "sub/c/d.py"}),
-        (("node_modules/", "a.py/"), {"a.pyc", "a.py", "sub/b.pyc", "sub/c/d.py"}),
-        (
-            ("sub/c/",),
-            {"a.pyc", "a.py", "sub/b.pyc", "node_modules/x/y.js", "sub/node_modules/z"},
-        ),
-        (("**/*.py", "*.{pyc,js}"), {"sub/node_modules/z"}),
-    ],
-)
-async def test_what_the_caller_does_not_care_for_is_left_out(
-    tmp_path: Path, ignore: tuple[str, ...], left: set[str]
-) -> None:
-    for name in (
-        "a.pyc",
-        "a.py",
-        "sub/b.pyc",
-        "sub/c/d.py",
-        "node_modules/x/y.js",
-        "sub/node_modules/z",
-    ):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-
-    scanner = Scanner(str(tmp_path), trio.CapacityLimiter(1), ignore)
-    nothing = compare(Tree(), await scanner.scan(), rules=scanner.rules)
-
-    assert left == set(map(str, nothing.created))
-
-
-@pytest.mark.parametrize(
-    ("ignore", "message"),
-    [
-        ("*.pyc", r"did you mean \['\*.pyc'\]"),
-        (None, "None is no list of patterns"),
-        (5, "5 is no list of patterns"),
-        ((b"x",), "b'x' is no pattern of paths"),
-        (("",), "'' is no pattern of paths"),
-        (("a\0",), "is no pattern of paths"),
-        (("/a/**",), "relative to the session's directory; did you mean 'a/\\*\\*'"),
-        (("./a",), "did you mean 'a'"),
-        (("a//b",), "did you mean 'a/b'"),
-        (("../a",), "relative to the session's directory$"),
-        (("/",), "relative to the session's directory$"),
-        (("{1..5000}",), "cannot be used: Pattern limit"),
-    ],
-)
-def test_patterns_that_cannot_be_meant_are_refused(ignore: object, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        Scanner("/", trio.CapacityLimiter(1), ignore)
-
-
-def test_patterns_are_of_whole_names_whatever_is_in_them() -> None:
-    rules = make_rules(("a\nb*", "\udcff?"))
-
-    assert rules.omits_file("sub/a\nb\nc")
-    assert rules.omits_file("\udcff\n")
-    assert not rules.omits_file("a")
 
 
 _states = st.tuples(*[st.integers(0, 3)] * 6)

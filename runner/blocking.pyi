@@ -536,6 +536,7 @@ class Runner:
         *,
         id: str | None = ...,
         timeout: float | None = ...,
+        silence: float | None = ...,
         durable: bool = ...,
         sandbox: str | None = ...,
         model: str | None = ...,
@@ -772,6 +773,7 @@ class Session:
         state: SessionState,
         *,
         timeout: float | None = ...,
+        silence: float | None = ...,
         pass_on: Callable[[], bool] | None = ...,
     ) -> None: ...
     def send(
@@ -779,6 +781,7 @@ class Session:
         prompt: str,
         *,
         timeout: float | None = ...,
+        silence: float | None = ...,
         when_busy: WhenBusy = ...,
         access: Access | None = ...,
         schema: Mapping[str, object] | None = ...,

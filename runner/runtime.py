@@ -140,6 +140,7 @@ class Runner:
         *,
         id: str | None = None,  # noqa: A002 - the session's own word
         timeout: float | None = None,
+        silence: float | None = None,
         durable: bool = True,
         sandbox: str | None = None,
         model: str | None = None,
@@ -159,6 +160,7 @@ class Runner:
                 record, or a driver of your own; None = the configuration's `default_agent`.
             id: of a session to go on with, or for a new one; None = a new one.
             timeout: seconds for a turn that does not say otherwise; None = no limit.
+            silence: seconds that its program may be silent, likewise (see `Session.send`).
             durable: whether it is kept, so that it can be gone on with after this run.
             sandbox: what the agent may do, instead of what its record says: "read-only",
                 "workspace-write" or "danger-full-access".
@@ -192,6 +194,7 @@ class Runner:
             driver=driver,
             id=id,
             timeout=timeout,
+            silence=silence,
             env=scope.env,
             ignore=ignore,
             idle_after=self.config.idle_after_session,

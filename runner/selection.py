@@ -72,6 +72,7 @@ async def make_session(
     sandbox: str | None = None,
     model: str | None = None,
     timeout: float | None = None,
+    silence: float | None = None,
     extra_args: Sequence[str] = (),
     extra_env: Mapping[str, Value] = NO_ENV,
     isolation: Isolation | None = None,
@@ -92,6 +93,7 @@ async def make_session(
             = as its record says.
         model: as the program calls it; None = as its record says.
         timeout: seconds for a turn that does not say otherwise; None = no limit.
+        silence: seconds that its program may be silent, likewise (see `Session.send`).
         extra_args: more arguments for the program.
         extra_env: more variables for it, on top of the allow-listed ones.
         isolation: what is to hold the program inside the directory besides; None = nothing.
@@ -117,6 +119,7 @@ async def make_session(
             chosen,
             id=id,
             timeout=timeout,
+            silence=silence,
             durable=durable,
             sandbox=sandbox,
             model=model,

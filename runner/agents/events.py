@@ -21,6 +21,10 @@ from runner.agents.asking import ApprovalKind as ApprovalKind
 from runner.agents.asking import Decider as Decider
 from runner.agents.asking import Decision as Decision
 from runner.agents.asking import Question as Question
+from runner.agents.silence import Parked as Parked
+from runner.agents.silence import RungAct as RungAct
+from runner.agents.silence import Signs as Signs
+from runner.agents.silence import SilenceRung as SilenceRung
 
 
 class ErrorClass(enum.StrEnum):
@@ -239,6 +243,8 @@ Event: TypeAlias = (
     | ApprovalAsked
     | ApprovalClosed
     | ApprovalDecided
+    | SilenceRung
+    | Parked
     | FileChange
     | TurnEnded
     | Raw

@@ -17,6 +17,7 @@ from runner.processes import protocol
 from runner.processes.isolation.inside import Inside
 from runner.processes.launch import Launch, set_pipe_size
 from runner.processes.link import KeeperLink, LinkLost
+from runner.processes.usage import TreeUsage, tree_usage
 
 
 class Process:
@@ -82,6 +83,14 @@ class Process:
         """How many processes were left and ended when the leader had ended, and by sweeps."""
         end = self._command.end
         return self._command.swept + (end.leftovers if end else 0)
+
+    def usage(self) -> TreeUsage | None:
+        """What its whole tree has used so far, with what it left behind; None if not known."""
+        keeper = self._link.pid
+        if keeper is None or self._command.over:
+            return None
+        found = tree_usage(keeper)
+        return found if found.processes else None
 
     async def wait(self) -> int:
         """Wait for the leader's end, with which the rest of its tree is ended.

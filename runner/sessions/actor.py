@@ -133,7 +133,7 @@ class SessionActor:
             on_end=self._program_ended,
             ready=self.ready,
         )
-        self._turner = Turner(state=self.state, keeper=self._keeper)
+        self._turner = Turner(state=self.state, keeper=self._keeper, tell=self._tell)
 
     @property
     def is_at_rest(self) -> bool:
@@ -215,7 +215,10 @@ class SessionActor:
             self._cut(ErrorClass.INTERRUPTED, MADE_WAY)
         await self._floor.take(urgent=message.urgent)
         flight = Flight(
-            number=self.state.record.turns + 1, timeout=message.timeout, options=message.options
+            number=self.state.record.turns + 1,
+            timeout=message.timeout,
+            silence=message.silence,
+            options=message.options,
         )
         try:
             flight.turn = await self._fly(flight, message)
@@ -312,6 +315,10 @@ class SessionActor:
         elif isinstance(event, ApprovalClosed):
             self.state.approver.forget(event.id)
             self._is_decided()
+
+    def _tell(self, flight: Flight, event: Event) -> None:
+        """The session itself says something about a turn."""
+        self._notes.happened(flight, event)
 
     def _ask(self, asked: ApprovalAsked, program: Program) -> None:
         """Have it decided, and the program told."""

@@ -1,7 +1,9 @@
 """A turn in flight: what has happened in it so far, and what it comes to.
 
     begun ──► sent ──► over ──► (a Turn)
-       └─ cut ─┴─ cut ──▲
+       │  ▲    │        ▲
+       │  └─ again      │      the same prompt, to a program that died before it had taken it, was
+       └─ cut ─┴─ cut ──┘      silent for too long, or had to wait until its provider allows more
 
 Over is a turn when the program says so, or when its process has ended. Cut is a turn that *we* end:
 its time is up, somebody interrupted it, or the program goes on asking a provider that refuses our
@@ -25,7 +27,9 @@ from runner.agents.events import (
     ErrorClass,
     Event,
     RateLimited,
+    Raw,
     Retry,
+    SilenceRung,
     ToolCall,
     ToolResult,
     TurnEnded,
@@ -35,6 +39,8 @@ from runner.agents.events import (
 )
 from runner.sessions.turn import Turn
 
+# What is no message at all.
+_NOISE = frozenset({"garbage", "partial"})
 # Errors that say that the program was ended, not that it came to an end.
 _CUT_OFF = frozenset({ErrorClass.CRASHED, ErrorClass.INTERRUPTED})
 
@@ -58,6 +64,13 @@ class Flight:
         options: what holds for it.
         taken: the program has taken the prompt, or never will.
         approvals: what the program asked for, and what was decided.
+        silence: seconds that its program may be silent; None = as long as it likes.
+        rungs: what was done about its silence.
+        messages: how many came, since the prompt was sent last.
+        heard: when the last one came, on trio's clock; a program that says that it is going to wait
+            is heard of when it has.
+        again: why the prompt is sent again, as a part of a sentence; empty = it was not taken.
+        leftovers: how many processes were left by programs that were there before the last one.
         turn: its answer, once it has been made; `answered` says that none other will be.
     """
 
@@ -78,10 +91,21 @@ class Flight:
     options: TurnOptions = PLAIN
     taken: trio.Event = attrs.field(factory=trio.Event)
     approvals: list[ApprovalDecided] = attrs.field(factory=list)
+    silence: float | None = None
+    rungs: list[SilenceRung] = attrs.field(factory=list)
+    messages: int = 0
+    heard: float = attrs.field(factory=trio.current_time)
+    again: str = ""
+    leftovers: int = 0
     turn: Turn | None = None
     answered: trio.Event = attrs.field(factory=trio.Event)
     _ids: set[str] = attrs.field(factory=set)
-    _tools: set[str] = attrs.field(factory=set)
+    _tools: dict[str, str] = attrs.field(factory=dict)
+    _has_clock: bool = False
+    _was_taken: bool = False
+    _was_cut: bool = False
+    _earlier_usage: Usage = attrs.field(factory=Usage)
+    _earlier_cost: float | None = None
     _retry: Retry | None = None
     _resets_at: datetime | None = None
     _usage: Usage | None = None
@@ -89,29 +113,38 @@ class Flight:
     # ------------------------------------------------------------ what happens
 
     def start_clock(self) -> None:
-        """Let its time run."""
-        if self.timeout is not None:
+        """Let its time run, if it does not yet."""
+        if self.timeout is not None and not self._has_clock:
+            self._has_clock = True
             self.cancel_scope.deadline = trio.current_time() + self.timeout
 
     def send(self) -> str:
         """The prompt goes to the program now; by which id."""
         self.is_sent = True
         self._ids = {"", self.id}
+        self.heard = trio.current_time()
         return self.id
 
     def take(self, event: Event) -> None:
-        """Note what the program said."""
-        if not self.is_sent or self.over.is_set():
-            return
+        """Note what the program said, or what was said of it."""
+        if isinstance(event, SilenceRung):
+            self.rungs.append(event)
+        elif self.is_sent and not self.over.is_set():
+            if not (isinstance(event, Raw) and event.kind in _NOISE):
+                self.messages += 1
+                self.heard = trio.current_time()
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
         match event:
             case TurnStarted():
                 self.is_taken = True
                 self.taken.set()
                 self._ids.add(event.turn)
             case ToolCall():
-                self._tools.add(event.id)
+                self._tools[event.id] = event.name
             case ToolResult():
-                self._tools.discard(event.id)
+                self._tools.pop(event.id, None)
             case UsageChanged():
                 self._usage = event.usage
             case RateLimited():
@@ -151,14 +184,23 @@ class Flight:
             self.cut = ErrorClass.TIMEOUT
             self.cut_text = f"the turn was not over within {self.timeout} s"
 
-    def begin_again(self) -> None:
-        """Forget the process that ended before it had taken the prompt."""
+    def begin_again(self, why: str = "") -> None:
+        """The prompt is going to be sent once more; what has come to an end is not the turn's."""
+        self._was_cut = self.was_cut_off
+        self._was_taken |= self.is_taken
+        self._earlier_usage, self._earlier_cost = self.usage, self.cost_usd
+        self._resets_at = self.resets_at
+        self._usage = self._retry = self.ended = None
+        self._tools.clear()
+        self.id = str(uuid.uuid4())  # what is still said about the other does not count
         self.over = trio.Event()
-        self.is_sent = False
-        self.ended = None
+        self.is_sent = self.is_taken = False
+        self.messages = 0
+        self.again = why
 
     def _take_retry(self, retry: Retry) -> None:
         self._retry = retry
+        self.heard += retry.delay or 0.0
         late = trio.current_time() + (retry.delay or 0.0) > self.cancel_scope.deadline
         if retry.error is ErrorClass.AUTH or late:
             self.cut_off(retry.error, _sentence(retry))
@@ -171,6 +213,21 @@ class Flight:
         return bool(self._tools)
 
     @property
+    def open_tools(self) -> tuple[str, ...]:
+        """The names of these."""
+        return tuple(self._tools.values())
+
+    @property
+    def has_reached(self) -> bool:
+        """Whether the conversation has the prompt, or may have it."""
+        return self.is_sent or self._was_taken
+
+    @property
+    def was_taken(self) -> bool:
+        """Whether a program has said that it took the prompt."""
+        return self.is_taken or self._was_taken
+
+    @property
     def died_untaken(self) -> bool:
         """Whether the process ended before it had taken the prompt."""
         lost = self.ended is None or self.ended.error is ErrorClass.CRASHED
@@ -179,8 +236,10 @@ class Flight:
     @property
     def was_cut_off(self) -> bool:
         """Whether the conversation now has a prompt in it whose turn did not come to its end."""
+        if not self.is_sent:
+            return self._was_cut
         if self.ended is None or self.cut is not None:
-            return self.is_sent and not self.is_ok
+            return not self.is_ok
         return self.ended.error in _CUT_OFF
 
     @property
@@ -191,9 +250,16 @@ class Flight:
     @property
     def usage(self) -> Usage:
         """Its tokens, as far as they are known."""
-        if self.ended is not None and self.ended.usage != Usage():
-            return self.ended.usage
-        return self._usage or Usage()
+        ended = Usage() if self.ended is None else self.ended.usage
+        return self._earlier_usage + (self._usage or ended if ended == Usage() else ended)
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What it costs; None if nobody says it."""
+        cost = None if self.ended is None else self.ended.cost_usd
+        if cost is None or self._earlier_cost is None:
+            return self._earlier_cost if cost is None else cost
+        return self._earlier_cost + cost
 
     @property
     def resets_at(self) -> datetime | None:

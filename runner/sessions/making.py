@@ -79,6 +79,7 @@ class Sessions:
         driver: Driver | None = None,
         id: str | None = None,  # noqa: A002 - the session's own word
         timeout: float | None = None,
+        silence: float | None = None,
         env: Mapping[str, str] | None = None,
         ignore: Sequence[str] = DEFAULT_IGNORE,
         idle_after: float = 300.0,
@@ -99,6 +100,7 @@ class Sessions:
             id: of a session to go on with, or for a new one: letters, digits, `.`, `_` and `-`;
                 None = a new one.
             timeout: seconds for a turn that does not say otherwise; None = no limit.
+            silence: seconds that its program may be silent, likewise (see `Session.send`).
             env: variables of the directory's scope.
             ignore: patterns of files whose changes do not count, as in a shell with globstar; one
                 without a slash is for names at any depth.
@@ -153,13 +155,20 @@ class Sessions:
             actor = SessionActor(
                 state=state, starter=starter, scanner=scanner, idle_after=idle_after, ready=ready
             )
-            session = Session(self.supervisor, actor.spec, state, timeout=timeout)
+            session = Session(self.supervisor, actor.spec, state, timeout=timeout, silence=silence)
             session.fork_with(used, lambda where, name: self.make_session(where, id=name, **given))
             return session
         actor = self._passing_actor(name, starter, scanner)
         actor.state.recording = recorded
         pass_on = partial(self._pass_on, actor)
-        return Session(self.supervisor, actor.spec, actor.state, timeout=timeout, pass_on=pass_on)
+        return Session(
+            self.supervisor,
+            actor.spec,
+            actor.state,
+            timeout=timeout,
+            silence=silence,
+            pass_on=pass_on,
+        )
 
     def _make_state(
         self, name: str, driver: Driver, directory: str, setup: str, *, durable: bool

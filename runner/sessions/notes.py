@@ -75,12 +75,12 @@ class Notes:
         record.in_flight = 0
         if flight.never_began:
             record.turns = flight.number - 1
-        elif flight.is_taken:
+        elif flight.was_taken:
             record.context = False
         elif not record.last_good:
             # It may be that the program has kept nothing of it, and nothing good was in it.
             record.resume = False
-        if flight.is_sent and not flight.never_began:
+        if flight.has_reached and not flight.never_began:
             record.cut = flight.was_cut_off
         if flight.is_ok:
             record.last_good = flight.number
@@ -121,5 +121,5 @@ def _end_turn(store: Store, record: Record, flight: Flight) -> None:
         error_text=text[:ERROR_LIMIT],
         marker="" if ended is None else ended.marker,
         tokens=usage.input_tokens + usage.cached_tokens + usage.output_tokens,
-        cost_usd=None if ended is None else ended.cost_usd,
+        cost_usd=flight.cost_usd,
     )

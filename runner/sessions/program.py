@@ -29,6 +29,7 @@ from runner.messages import InForce, Isolation, Limit, Outcome
 from runner.messages.isolation import Decided
 from runner.processes.host import ProcessHost
 from runner.processes.process import Process
+from runner.processes.usage import TreeUsage
 from runner.sessions.credentials import look_up, plain_of
 from runner.sessions.traffic import Traffic
 
@@ -257,6 +258,15 @@ class Program:
     def begin_turn(self) -> None:
         """Keep the tails of what is written from now on."""
         self.traffic.begin_turn()
+
+    @property
+    def written(self) -> int:
+        """How many bytes it has written since then."""
+        return self.traffic.written
+
+    def usage(self) -> TreeUsage | None:
+        """What its processes have used so far; None if that is not known."""
+        return None if self._process is None else self._process.usage()
 
     def tails(self) -> tuple[str, str]:
         """The ends of what was written since `begin_turn`."""

@@ -47,6 +47,7 @@ def make_send(
     prompt: str,
     *,
     timeout: float | None,
+    silence: float | None,
     when_busy: WhenBusy,
     options: TurnOptions,
 ) -> Send:
@@ -70,6 +71,7 @@ def make_send(
         asked=trio.current_time(),
         options=options,
         urgent=when_busy == "interrupt",
+        silence=silence,
     )
 
 

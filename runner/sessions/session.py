@@ -52,6 +52,7 @@ class Session:
         state: SessionState,
         *,
         timeout: float | None = None,
+        silence: float | None = None,
         pass_on: Callable[[], bool] | None = None,
     ) -> None:
         """Make a handle; nothing happens yet.
@@ -61,6 +62,7 @@ class Session:
             spec: of that actor.
             state: what the two share.
             timeout: seconds for a turn that does not say otherwise; None = no limit.
+            silence: seconds that its program may be silent, likewise.
             pass_on: gives the actor to another session, if it is at rest; whether it was.
         """
         self._pass_on = pass_on
@@ -69,6 +71,7 @@ class Session:
         self._spec = spec
         self._state = state
         self._timeout = check_seconds("a timeout", timeout)
+        self._silence = check_seconds("a silence", silence)
         self._was_asked = False
         self._asking = 0  # messages that have no answer yet
         self._sending = 0  # turns of these
@@ -81,6 +84,7 @@ class Session:
         prompt: str,
         *,
         timeout: float | None = None,
+        silence: float | None = None,
         when_busy: WhenBusy = "queue",
         access: Access | None = None,
         schema: Mapping[str, object] | None = None,
@@ -93,6 +97,11 @@ class Session:
             timeout: seconds for the whole turn, from the moment it is its turn (but for waiting
                 until the machine has room for another start); then it is ended, politely at first,
                 which may take some seconds more. None = the session's own.
+            silence: seconds that its program may give no sign of life; then the turn is interrupted
+                and begun again, the next time the program is ended and another goes on, and at last
+                the turn fails as `stalled` (`Turn.rungs` has what was done). Five times as long for
+                a tool at work that uses no processor time, and for a program that does but says
+                nothing; waiting for a decision is no silence. None = the session's own.
             when_busy: what to do if a turn is in flight or waits: "queue" behind all of them;
                 "steer": into the turn in flight, whose answer this is then as well, or else queue;
                 "interrupt" the turn in flight, and be next; or "refuse".
@@ -116,9 +125,15 @@ class Session:
         leaves. The next turn goes on with the conversation.
         """
         seconds = self._timeout if timeout is None else check_seconds("a timeout", timeout)
+        quiet = self._silence if silence is None else check_seconds("a silence", silence)
         options = make_options(self._state, access, schema)
         message = make_send(
-            self._state, prompt, timeout=seconds, when_busy=when_busy, options=options
+            self._state,
+            prompt,
+            timeout=seconds,
+            silence=quiet,
+            when_busy=when_busy,
+            options=options,
         )
         if self._sending and when_busy == "refuse":
             raise SessionBusy(f"the session {self.id!r} has a turn in flight")

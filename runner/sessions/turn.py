@@ -14,7 +14,14 @@ from typing import Literal, TypeAlias
 import attrs
 
 from runner.agents.driver import PLAIN, TurnOptions
-from runner.agents.events import ApprovalDecided, CostSource, ErrorClass, Event, Usage
+from runner.agents.events import (
+    ApprovalDecided,
+    CostSource,
+    ErrorClass,
+    Event,
+    SilenceRung,
+    Usage,
+)
 from runner.messages import InForce, Limit, Message
 
 
@@ -48,6 +55,7 @@ class Turn:
         isolation: what held the program; None = nothing was asked for, or none was started.
         limit_exceeded: which limit ended it, or one of its processes.
         approvals: what the agent asked for, and what was decided.
+        rungs: what was done about silences of its program, and what was seen of it then.
         structured: the answer as its schema has it; None if it had none.
         marker: what the program needs to go back to the end of this turn; empty if it cannot.
     """
@@ -79,6 +87,7 @@ class Turn:
     isolation: InForce | None = None
     limit_exceeded: Limit | None = None
     approvals: tuple[ApprovalDecided, ...] = ()
+    rungs: tuple[SilenceRung, ...] = ()
     structured: object = None
     marker: str = ""
 
@@ -97,6 +106,7 @@ class Send(Message[Turn]):
             asked for while the turn before it ran follows that turn directly.
         options: what holds for it.
         urgent: the turn in flight is to make way, and this is next.
+        silence: seconds that its program may be silent; None = as long as it likes.
     """
 
     prompt: str
@@ -104,6 +114,7 @@ class Send(Message[Turn]):
     asked: float | None = attrs.field(default=None, eq=False)
     options: TurnOptions = PLAIN
     urgent: bool = False
+    silence: float | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -5,18 +5,24 @@ has it from its launch. Whatever ends a turn early is felt as a cancellation, by
 out; then it is put down: interrupted, and if its end is not seen soon, or a tool of it may still be
 at work, the program is ended by the driver's ladder and then by force.
 
+A prompt is sent again, in the same turn, where the program had died between the turns and nobody
+had noticed, and where the ladder of silences says so (climbing.py): then the program is told why.
+
 What is not here: whose turn it is and what came of it (actor.py), and what is known of it meanwhile
 (flight.py).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 import trio
 
 from runner.agents.driver import TurnOptions
-from runner.agents.events import ErrorClass
-from runner.errors import AgentUnavailable
+from runner.agents.events import ErrorClass, Event
+from runner.errors import AgentUnavailable, RunnerError
+from runner.sessions.climbing import Climber
 from runner.sessions.flight import Flight
 from runner.sessions.forking import told_before
 from runner.sessions.keeping import Keeper
@@ -29,6 +35,10 @@ CUT_NOTE = (
     "(Note: the previous turn was cut off before it had ended; its last command or edit may have"
     " been carried out only in part.)\n\n"
 )
+AGAIN_NOTE = (
+    "(Note: this message was sent before, but {} before it had come to its end; its last command or"
+    " edit may have been carried out only in part. Go on with it.)\n\n"
+)
 
 # How long a per-turn program may stay after its result.
 LINGER = 5.0
@@ -36,37 +46,51 @@ LINGER = 5.0
 
 @attrs.define(eq=False, kw_only=True)
 class Turner:
-    """Who carries out the turns of a session, one at a time."""
+    """Who carries out the turns of a session, one at a time.
+
+    Attributes:
+        tell: a session's own events, and in which turn they happened.
+    """
 
     state: SessionState
     keeper: Keeper
+    tell: Callable[[Flight, Event], None]
 
     async def carry_out(self, flight: Flight, prompt: str) -> None:
         """From the start of a program, if need be, to the end of the turn."""
         await trio.lowlevel.checkpoint_if_cancelled()
         keeper = self.keeper
-        keeper.program = program = keeper.living()
-        if program is not None and not program.conversation.takes(self._options(flight)):
-            await self._end_shielded()  # it holds to what it was started with
-            program = None
-        if program is not None:
-            flight.start_clock()
-            self._send_prompt(flight, program, prompt)
-            await flight.over.wait()
-            if not flight.died_untaken:
-                await program.sweep()
-                flight.is_clean = True
-                return
-            await program.ended.wait()  # it had died between the turns, and nobody had noticed
-            flight.begin_again()
-        program = await self._start(flight, prompt)
-        await flight.over.wait()
+        keeper.program = program = await self._usable(flight)
+        climber = Climber(state=self.state, keeper=keeper, flight=flight, tell=self.tell)
+        was_there = program is not None
+        while True:
+            if program is None:
+                program = await self._start(flight, prompt)
+            else:
+                flight.start_clock()
+                self._send_prompt(flight, program, prompt)
+            is_again = await climber.wait(program)
+            if was_there and flight.died_untaken:
+                # It had died between the turns, and nobody had noticed.
+                await program.ended.wait()
+                flight.begin_again()
+            elif not is_again:
+                break
+            was_there, program = False, keeper.living()
         if not keeper.is_per_turn:
             await program.sweep()
         elif not program.ended.is_set():
             with trio.move_on_after(LINGER):
                 await program.ended.wait()
         flight.is_clean = program.ended.is_set() or not keeper.is_per_turn
+
+    async def _usable(self, flight: Flight) -> Program | None:
+        """The program that there is, if it can carry out the turn; else it is ended."""
+        program = self.keeper.living()
+        if program is not None and not program.conversation.takes(self._options(flight)):
+            await self._end_shielded()  # it holds to what it was started with
+            return None
+        return program
 
     async def warm_up(self) -> bool:
         """Have a program that waits for a prompt; whether there is one."""
@@ -94,16 +118,36 @@ class Turner:
         # one synchronous block: nothing may come between the prompt and what it is known by
         if self.state.step(Input.TURN) is not Do.SEND:
             return  # it was cut at the last moment, which is about to be felt
-        record = self.state.record
-        goes_on = (record.resume or record.origin) and not self.keeper.is_per_turn
-        note = CUT_NOTE if record.cut and goes_on else told_before(record, self.state.private)
         program.begin_turn()
+        note = self._note(flight)
         program.conversation.send_turn(flight.send(), note + prompt, self._options(flight))
         program.flush()
 
+    def _note(self, flight: Flight) -> str:
+        """What stands before the prompt."""
+        record = self.state.record
+        if (record.resume or record.origin) and not self.keeper.is_per_turn:
+            if flight.again:
+                return AGAIN_NOTE.format(flight.again)
+            if record.cut:
+                return CUT_NOTE
+        return told_before(record, self.state.private)
+
     async def _start(self, flight: Flight, prompt: str) -> Program:
-        """Start a program and send it the prompt."""
+        """Start a program and send it the prompt; raises what keeps it from the first time."""
+        try:
+            return await self._start_one(flight, prompt)
+        except RunnerError as exc:
+            if not flight.again:
+                raise
+            flight.cut_off(ErrorClass.CRASHED, f"it could not be gone on with: {exc}")
+            await trio.lowlevel.checkpoint()  # where that cut is felt
+            raise
+
+    async def _start_one(self, flight: Flight, prompt: str) -> Program:
         keeper = self.keeper
+        if flight.again:
+            keeper.check_known()
         self.state.step(Input.TURN)
         if keeper.is_per_turn:
             return await self._start_for_turn(flight, prompt)
@@ -123,7 +167,7 @@ class Turner:
         program = self.keeper.make(flight.number, prompt)
         self.state.step(Input.READY)
         self._send_prompt(flight, program, prompt)
-        if self.state.is_followed:
+        if self.state.is_followed or flight.silence is not None:
             flight.start_clock()
             await self.keeper.start(program)
             return program

@@ -135,6 +135,25 @@ while line := sys.stdin.readline():
                 sys.exit(0)
             end(False, error="interrupted")
             done = True
+        elif word in ("hush", "deaf", "spin", "noise") and len(earlier) <= int(rest):
+            while word == "deaf":
+                time.sleep(300)
+            while word == "spin":
+                pass
+            while word == "noise":
+                print("noise", file=sys.stderr, flush=True)
+                time.sleep(0.02)
+            wait_for_interrupt()
+            end(False, error="interrupted")
+            done = True
+            break
+        elif word == "work":
+            tell(is_="tool", id="t2", name="Make")
+            spin = "import time\nwhile time.process_time() < " + rest + ": pass"
+            subprocess.run([sys.executable, "-I", "-S", "-c", spin])
+            tell(is_="tooled", id="t2")
+        elif word == "pause":
+            time.sleep(float(rest))
         elif word == "unheard":
             time.sleep(300)
         elif word == "stubborn":

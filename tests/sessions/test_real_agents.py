@@ -322,3 +322,19 @@ async def test_a_conversation_is_forked_by_the_program_at_any_turn(
 
     assert all(record is not None and record.origin for record in records.values()), records
     assert not any(record.context for record in records.values() if record is not None)
+
+
+async def test_a_provider_that_never_answers_is_a_silence_which_ends(
+    make: Make,
+) -> None:
+    async with make() as session:
+        first = await session.send("!say one")
+        turn = await session.send("!hang", silence=2.0)
+        after = await session.send("!say on")
+
+    assert first.ok
+    assert (False, ErrorClass.STALLED) == (turn.ok, turn.error)
+    assert ["note", "interrupt", "note", "revive", "note", "fail"] == [
+        rung.act for rung in turn.rungs
+    ]
+    assert (True, "on") == (after.ok, after.final_message)

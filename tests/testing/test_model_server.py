@@ -74,6 +74,14 @@ def test_earlier_prompts_are_recalled(client: Any) -> None:
     assert client.text(client.post("!recall 1")) == "!recall"
 
 
+def test_a_summary_has_every_prompt_quoted_so_that_none_is_played_again(client: Any) -> None:
+    client.post("one\n!say x")
+    client.post("!fail 500")
+    got = client.post("Your task is to create a detailed summary of the conversation so far.")
+
+    assert client.text(got) == "> one\n> !say x\n> !fail 500"
+
+
 def test_prompts_that_claude_has_joined_are_told_apart(connect: Callable[..., Any]) -> None:
     client = connect("anthropic")
     texts = ["<system-reminder>x</system-reminder>", "one\n", "!recall"]

@@ -17,7 +17,7 @@ from typing import Protocol
 import attrs
 
 from runner.agents.events import Usage
-from runner.testing.model.steps import Fail, ToolStep
+from runner.testing.model.steps import Fail, Say, Step, ToolStep
 
 DEFAULT_USAGE = Usage(input_tokens=100, output_tokens=10)
 
@@ -30,6 +30,8 @@ _FURNITURE = re.compile(
     r"|# AGENTS\.md instructions\b|\[Request interrupted by user"
     r"|Continue from where you left off\.\s*$|Output token limit hit\. Resume directly)"
 )
+# In which words claude asks for a summary, to go on with that instead of all that was said.
+_SUMMARY = "create a detailed summary of the conversation"
 
 
 class NotUnderstood(ValueError):
@@ -138,6 +140,17 @@ class Codec(Protocol):
 def is_furniture(text: str) -> bool:
     """Whether a text in the user's role comes from the program and not from the user."""
     return not text.strip() or _FURNITURE.match(text) is not None
+
+
+def is_asking_for_summary(prompt: str) -> bool:
+    """Whether a prompt is the program's own, which is about to make the conversation shorter."""
+    return _SUMMARY in prompt
+
+
+def summed_up(prompts: tuple[str, ...]) -> tuple[Step, ...]:
+    """What a model says that is to sum up; the last of `prompts` is the one that asks."""
+    quoted = "\n".join(f"> {line}" for each in prompts[:-1] for line in each.splitlines())
+    return (Say(text=quoted or "Nothing has been said."),)
 
 
 def event(kind: str, data: Mapping[str, object]) -> bytes:

@@ -34,6 +34,9 @@ character are counted apart. Only a ScriptedAgent knows
     !line TEXT                  write a line to standard output, as it is
     !cost USD                   what the turn costs
 
+Asked to sum up the conversation, as claude does when it is too long, the model says all prompts so
+far, quoted: their directives are not played again.
+
 An unknown or misspelt directive is an error that says so, never a silent nothing.
 This module only parses: no I/O.
 """

@@ -22,7 +22,13 @@ import trio
 from runner.agents.events import ErrorClass
 from runner.testing.model.answer import JSON, Answer, Ended, to_json
 from runner.testing.model.anthropic import AnthropicCodec
-from runner.testing.model.codec import DEFAULT_USAGE, Codec, NotUnderstood
+from runner.testing.model.codec import (
+    DEFAULT_USAGE,
+    Codec,
+    NotUnderstood,
+    is_asking_for_summary,
+    summed_up,
+)
 from runner.testing.model.directives import DirectiveError, parse
 from runner.testing.model.google import GoogleCodec
 from runner.testing.model.http import Connection, HttpError, Request
@@ -100,7 +106,8 @@ class ModelServer:
             asked = codec.read(_body(request))
             record.prompt, record.done = asked.prompt, asked.done
             record.stream, record.model = asked.stream, asked.model
-            steps = parse(asked.prompt)
+            is_summary = is_asking_for_summary(asked.prompt)
+            steps = summed_up(asked.prompts) if is_summary else parse(asked.prompt)
         except (NotUnderstood, DirectiveError) as error:
             record.status, record.outcome = 400, "failed"
             fail = Fail(status=400, error=ErrorClass.BAD_REQUEST, message=str(error))

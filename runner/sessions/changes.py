@@ -28,7 +28,7 @@ import attrs
 import trio
 
 from runner.sessions import stamps
-from runner.sessions.files import CTIME, State, Tree, differing, is_below, parent
+from runner.sessions.files import CTIME, Folder, State, Tree, differing, is_below, parent
 from runner.sessions.patterns import DEFAULT_IGNORE, Rules, make_rules
 from runner.sessions.places import Places
 from runner.sessions.walking import Walk
@@ -97,11 +97,7 @@ class Scanner:
 
     def start_walk(self, opened: Callable[[str, int], None] | None = None) -> Walk:
         """A walk that has not begun; `opened` is told of each directory before it is read."""
-        return Walk(self.directory, self.rules, tick=self.tick(), opened=opened)
-
-    def tick(self) -> int | None:
-        """The time from which on a file is fresh; None where stamps are fine."""
-        return None if stamps.file_system(self.directory).fine else stamps.coarse()
+        return Walk(self.directory, self.rules, opened=opened)
 
     async def compare(
         self, before: Tree, after: Tree, since: stamps.Moment | None = None
@@ -215,7 +211,9 @@ class _Told:
         above it is renamed, so that has to be asked too.
         """
         prefix = path[: path.rfind("/") + 1]
-        return self.files[path][CTIME] >= self.since or not self._was_here(prefix)
+        if self.files[path][CTIME] >= self.since:
+            return True
+        return not (self._is_ours(self.after.folders.get(prefix)) and self._was_here(prefix))
 
     def counts_gone(self, path: str) -> bool:
         """Whether a file that is not there may have gone since then."""
@@ -223,7 +221,14 @@ class _Told:
         while prefix and prefix not in self.after.folders:
             prefix = parent(prefix)  # gone with its directory, of which this one has lost the name
         folder = self.after.folders.get(prefix)
-        return folder is None or folder.changed >= self.since or not self._was_here(prefix)
+        if folder is None or folder.changed >= self.since:
+            return True
+        return not (self._is_ours(folder) and self._was_here(prefix))
+
+    def _is_ours(self, folder: Folder | None) -> bool:
+        """Whether it was this machine that stamped it."""
+        system = None if folder is None else self.after.systems.get(folder.identity[0])
+        return system is None or system.local
 
     def _was_here(self, prefix: str) -> bool:
         """Whether a directory had this path before the moment."""
@@ -232,4 +237,9 @@ class _Told:
             return False
         if earlier is not None and earlier.identity == folder.identity:
             return True
-        return bool(prefix) and folder.changed < self.since and self._was_here(parent(prefix))
+        if not prefix or folder.changed >= self.since:
+            return False
+        above = self.after.folders.get(parent(prefix))
+        devices = {each.identity[0] for each in (earlier, folder, above) if each is not None}
+        # What is mounted somewhere, or is no more, has no stamp of that.
+        return len(devices) == 1 and self._was_here(parent(prefix))

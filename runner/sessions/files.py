@@ -22,6 +22,8 @@ from typing import TypeAlias
 
 import attrs
 
+from runner.sessions.stamps import FileSystem
+
 State: TypeAlias = tuple[int, int, int, int, int, int]
 INODE, CTIME, LINKS, WIDTH = 0, 3, 5, 6
 
@@ -179,12 +181,14 @@ class Tree:
         fresh: files that were changed so shortly before they were looked at that their next change
             may look the same; only where stamps are not fine.
         linked: files that have other names too, with their inodes; only of a watched tree.
+        systems: what is known of the file systems in it, by device.
     """
 
     folders: dict[str, Folder] = attrs.field(factory=dict)
     closed: set[str] = attrs.field(factory=set)
     fresh: set[str] = attrs.field(factory=set)
     linked: dict[str, int] = attrs.field(factory=dict)
+    systems: dict[int, FileSystem] = attrs.field(factory=dict)
 
     @property
     def count(self) -> int:

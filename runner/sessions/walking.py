@@ -14,6 +14,7 @@ from typing import Protocol
 
 import attrs
 
+from runner.sessions import stamps
 from runner.sessions.files import CTIME, INODE, LINKS, WIDTH, Tree, make_folder, state_of
 from runner.sessions.patterns import Rules
 
@@ -56,7 +57,8 @@ class Walk:
         root: absolute.
         rules: which directories are not walked through.
         tree: what has been found.
-        tick: files that were changed at this time or later are fresh; None = none is.
+        tick: when it began: files that were changed then or later are fresh, where stamps are not
+            fine.
         opened: told of each directory, its path and descriptor, before it is read.
         waiting: directories that are still to be walked through.
     """
@@ -64,7 +66,7 @@ class Walk:
     root: str
     rules: Rules
     tree: Tree = attrs.field(factory=Tree, kw_only=True)
-    tick: int | None = attrs.field(default=None, kw_only=True)
+    tick: int = attrs.field(factory=stamps.coarse, kw_only=True)
     opened: Callable[[str, int], None] | None = attrs.field(default=None, kw_only=True)
     waiting: list[str] = attrs.field(factory=lambda: [""], kw_only=True)
     _reading: _Reading | None = None
@@ -135,20 +137,21 @@ class Walk:
         if not reading.is_whole:
             self.tree.closed.add(reading.prefix)
             return
-        identity = (stat.st_dev, stat.st_ino)
+        device = stat.st_dev
+        if device not in self.tree.systems:
+            where = f"{self.root}/{reading.prefix}"
+            self.tree.systems[device] = stamps.file_system(where)
+        identity = (device, stat.st_ino)
         by_hash = self.opened is not None
         self.tree.folders[reading.prefix] = make_folder(
             identity, stat.st_ctime_ns, reading.names, reading.states, by_hash=by_hash
         )
-        self._note(reading)
+        self._note(reading, is_fine=self.tree.systems[device].fine)
 
-    def _note(self, reading: _Reading) -> None:
+    def _note(self, reading: _Reading, *, is_fine: bool) -> None:
         """Note what is special about files: few are."""
-        prefix, tick = reading.prefix, self.tick
-        if tick is None and self.opened is None:
-            return
-        names = reading.names
-        if tick is not None:
+        prefix, names, tick = reading.prefix, reading.names, self.tick
+        if not is_fine:
             changed = zip(names, reading.states[CTIME::WIDTH], strict=True)
             self.tree.fresh.update(prefix + name for name, ctime in changed if ctime >= tick)
         if self.opened is not None:

@@ -16,7 +16,7 @@ scanned.
 What the kernel does not tell, so that it is seen only with the next hint for the same file, or by
 a scan: a write through a shared mapping that was made before the watch and is still there, and one
 through another hard link that was made outside of the directory, or was made and removed again
-between two looks.
+between two looks; and that something was mounted in the directory, or no longer is.
 
 Everything that changes a watched tree lives here; it is synchronous, for trio's thread or another,
 one at a time. `look` stops where a large directory has come: it goes on in another thread. What is
@@ -34,6 +34,7 @@ from typing import TypeAlias, TypeVar
 
 import attrs
 
+from runner.sessions import stamps
 from runner.sessions.changes import CHUNK, Scanner, advance_inline
 from runner.sessions.files import CTIME, INODE, LINKS, State, Tree, is_below, parent, state_of
 from runner.sessions.inotify import (
@@ -204,7 +205,8 @@ class Watch:
         return True
 
     def _look_at(self, hints: Hints) -> Steps[bool]:
-        looking = _Looking(self.scanner.tick())
+        is_fine = self.tree.systems[self._device].fine
+        looking = _Looking(sys.maxsize if is_fine else stamps.coarse())
         for prefix, names in hints.items():
             if prefix in self.tree.folders and not self._look_in(prefix, names, looking):
                 return False
@@ -244,9 +246,9 @@ class Watch:
         self.tree.folders[prefix] = self.tree.folders[prefix].with_files(found, changed)
         return True
 
-    def _is_known(self, path: str, state: State, tick: int | None) -> bool:
+    def _is_known(self, path: str, state: State, tick: int) -> bool:
         """Whether all names of a file are known, if it has several."""
-        if tick is not None and state[CTIME] >= tick:
+        if state[CTIME] >= tick:
             self.tree.fresh.add(path)
         return state[LINKS] == 1 or self.tree.linked.get(path) == state[INODE]
 
@@ -266,7 +268,6 @@ class Watch:
             root=self.scanner.directory,
             rules=self.scanner.rules,
             tree=self.tree,
-            tick=looking.tick,
             opened=self._opened,
             waiting=looking.come,
         )
@@ -288,6 +289,6 @@ class Watch:
 class _Looking:
     """What is found out in one round."""
 
-    tick: int | None
+    tick: int  # what was changed then or later is fresh
     gone: set[str] = attrs.field(factory=set)
     come: list[str] = attrs.field(factory=list)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -178,43 +177,3 @@ async def test_a_directory_that_is_replaced_is_looked_at_anew(trees: Trees, work
 
     assert paths("new") == found.created
     assert 5 == len(found.deleted)
-
-
-@pytest.fixture
-def coarse(tmp_path: Path) -> Iterator[Path]:
-    """A directory whose files are stamped with the clock's last tick."""
-    place = tmp_path / "coarse"
-    place.mkdir()
-    mount = ["mount", "-t", "ramfs", "none", str(place)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("needs the right to mount a ramfs: run it as root")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
-
-
-@pytest.mark.parametrize("attempt", range(10))
-async def test_an_edit_within_the_tick_in_which_a_file_was_looked_at_is_seen(
-    coarse: Path, attempt: int
-) -> None:
-    trees = Trees(Scanner(str(coarse), LIMITER))
-    (coarse / "file").write_text("a")
-
-    before = await trees.before()
-    (coarse / "file").write_text("b")
-
-    assert Changes(modified=paths("file")) == await trees.compare(before)
-
-
-async def test_without_waiting_for_the_tick_it_would_be_missed(
-    coarse: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("runner.sessions.trees.TICKS", 0)
-    trees = Trees(Scanner(str(coarse), LIMITER))
-    missed = 0
-    for number in range(20):
-        (coarse / "file").write_text("a")
-        before = await trees.before()
-        (coarse / "file").write_text(str(number % 10))
-        missed += NOTHING == await trees.compare(before)
-
-    assert missed

@@ -41,7 +41,11 @@ class RunnerConfig:
         idle_after_session: seconds without a prompt after which an agent's process is ended; the
             next prompt resumes the conversation.
         grace: seconds that running work gets to end by itself at shutdown.
-        max_sessions: agent processes that live at a time; 0 = no limit.
+        max_sessions: agent processes that live at a time; where another is wanted, the session
+            that has been idle longest gives its own up until its next prompt. 0 = as many as there
+            is memory for.
+        free_memory: MiB that have to be free for another agent process to be started; 0 = it is
+            started in any case.
     """
 
     state: str = ""
@@ -50,6 +54,7 @@ class RunnerConfig:
     idle_after_session: Seconds = 300.0
     grace: Seconds = 5.0
     max_sessions: Annotated[int, AtLeast(0)] = 0
+    free_memory: Annotated[int, AtLeast(0)] = 256
 
 
 @attrs.frozen(kw_only=True)

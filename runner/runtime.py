@@ -55,6 +55,7 @@ from runner.scopes.reaching import reaching
 from runner.scopes.safety import Lint, OnDangerous, Policy
 from runner.scopes.scope import Asker, Ground, Scope
 from runner.scopes.worker import WorkerAsker
+from runner.sessions.admission import Admission, AdmissionStatistics
 from runner.sessions.approving import Approvals
 from runner.sessions.ledger import SessionLedger, ledger_of
 from runner.sessions.making import Sessions
@@ -67,10 +68,17 @@ NO_ENV: Mapping[str, str] = MappingProxyType({})
 
 @attrs.frozen(kw_only=True)
 class RunnerStatistics:
-    """A runner at one moment."""
+    """A runner at one moment.
+
+    Attributes:
+        workers: the actors of scopes.
+        sessions: the actors of sessions.
+        programs: of those sessions: which live, and which wait for room.
+    """
 
     workers: SupervisorStatistics
     sessions: SupervisorStatistics
+    programs: AdmissionStatistics
 
 
 @attrs.define(eq=False, repr=False)
@@ -256,7 +264,9 @@ class Runner:
     def statistics(self) -> RunnerStatistics:
         """The runner at this moment."""
         return RunnerStatistics(
-            workers=self._workers.statistics(), sessions=self._sessions.statistics()
+            workers=self._workers.statistics(),
+            sessions=self._sessions.statistics(),
+            programs=self._making.admission.statistics(),
         )
 
     def __repr__(self) -> str:
@@ -305,11 +315,12 @@ async def open_runner(
     try:
         async with (
             open_supervisor(name="workers", grace=options.grace) as workers,
-            open_supervisor(
-                name="sessions", grace=options.grace, max_children=options.max_sessions or None
-            ) as sessions,
+            open_supervisor(name="sessions", grace=options.grace) as sessions,
         ):
-            making = Sessions(sessions, host, home, ledger=ledger)
+            admission = Admission(
+                most=options.max_sessions or None, reserve=options.free_memory << 20
+            )
+            making = Sessions(sessions, host, home, ledger=ledger, admission=admission)
             yield Runner(options, home, host, workers, sessions, making)
     finally:
         with trio.CancelScope(shield=True):  # bounded by the host itself

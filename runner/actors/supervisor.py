@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Hashable
+from collections.abc import AsyncGenerator, Callable, Hashable
 from contextlib import asynccontextmanager
 from math import inf
 from typing import TypeVar
@@ -49,14 +49,23 @@ AnswerT = TypeVar("AnswerT")
 log = logging.getLogger("runner.actors")
 
 
+def nobody_cares() -> None:
+    """What is called if nobody wants to know."""
+
+
 @attrs.define(eq=False, repr=False)
 class Supervisor:
-    """Owner of a nursery of actors. Made by `open_supervisor`."""
+    """Owner of a nursery of actors. Made by `open_supervisor`.
+
+    Attributes:
+        on_quiet: called when an actor has nothing more to do; must not wait.
+    """
 
     _nursery: trio.Nursery
     grace: float
     max_children: int | None
     name: str
+    on_quiet: Callable[[], None] = nobody_cares
     _registry: dict[Hashable, Mailbox] = attrs.field(factory=dict)
     _starting: OrderedDict[Mailbox, None] = attrs.field(factory=OrderedDict)
     _actors: dict[Hashable, Mailbox] = attrs.field(factory=dict)  # those with a task
@@ -145,6 +154,20 @@ class Supervisor:
         leaving = self._actors.get(key)
         while leaving is not None and self._actors.get(key) is leaving:
             await self._wait_for_progress()
+
+    def idle_since(self, key: Hashable) -> float | None:
+        """Since when, on trio's clock, an actor has nothing to do; None if it must not be reaped.
+
+        That is: it has something to do or holds something, it is leaving already, or is not there.
+        """
+        mailbox = self._registry.get(key)
+        if mailbox is None or self._actors.get(key) is not mailbox:
+            return None
+        return None if mailbox.is_busy or mailbox.is_held else mailbox.last_used
+
+    def reap(self, key: Hashable) -> None:
+        """End an idle actor now; the next message brings it back, once what it owned is free."""
+        self._reap(self._registry[key])
 
     def statistics(self) -> SupervisorStatistics:
         """The supervisor at this moment."""
@@ -249,6 +272,7 @@ class Supervisor:
         if self._starting:
             self._wake.set()
         self._has_progressed()
+        self.on_quiet()
         is_idle = not mailbox.is_busy and mailbox.is_open and mailbox not in self._starting
         if is_idle and self._idle.watch(mailbox):
             self._wake.set()  # the timer is set for a later one

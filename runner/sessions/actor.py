@@ -5,8 +5,8 @@ Its phases, and what leads from one to the other (phases.py, which draws this):
     absent        turn=start → starting, warm=start → starting, close=end → closing, found → reaped
     starting      interrupt=cut → interrupting, close=end → closing, ready → idle,
                   ended=fail → absent, gone=end → absent
-    idle          turn=send → in turn, close=end → closing, asked=ask, ended → reaped,
-                  gone=end → reaped
+    idle          turn=send → in turn, close=end → closing, reap=end → reaped, asked=ask,
+                  ended → reaped, gone=end → reaped
     in turn       steer=steer, interrupt=cut → interrupting, close=end → closing,
                   asked=ask → approving, silent=climb, limited=park → parked, over=finish → idle,
                   ended=finish → reaped, gone=end → reaped
@@ -24,7 +24,7 @@ Its phases, and what leads from one to the other (phases.py, which draws this):
     closed        turn=refuse, steer=refuse, warm=refuse, fresh=refuse
     broken        turn=refuse, steer=refuse, warm=refuse, close=end → closing, fresh → absent,
                   found → reaped
-    else          turn=wait, steer=no, interrupt=no, asked=deny
+    else          turn=wait, steer=no, interrupt=no, reap=no, asked=deny
 
 Rules:
 

@@ -114,6 +114,7 @@ class Keeper:
         """
         assert self._nursery is not None
         assert self._context is not None
+        self.starter.means.admission.lives(self.state)
         self._context.run(self._nursery.start_soon, self._be_program, program)
         await program.started.wait()
         if program.failure is not None:
@@ -151,6 +152,7 @@ class Keeper:
         try:
             await program.run()
         finally:
+            self.starter.means.admission.gone(self.state.key)
             if self.is_per_turn:
                 remove_files(program.launch.files)
             if self.program is program:

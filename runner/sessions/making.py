@@ -21,6 +21,7 @@ from runner.messages.isolation import Decided
 from runner.processes.host import ProcessHost
 from runner.scopes.permissions import Grant
 from runner.sessions.actor import SessionActor
+from runner.sessions.admission import Admission
 from runner.sessions.approving import Approvals, Approver
 from runner.sessions.changes import Scanner
 from runner.sessions.keeping import READY
@@ -47,7 +48,8 @@ class Sessions:
 
     Attributes:
         state: below it, in `sessions/<id>/`, is what is kept of each session.
-        means: what they share; by default a start per core at a time, and two scans.
+        admission: who of them may start a program.
+        means: what they share; among it two scans at a time.
         ledger: of the sessions that are kept.
     """
 
@@ -58,16 +60,18 @@ class Sessions:
     ledger: SessionLedger = attrs.field(
         default=attrs.Factory(lambda self: SessionLedger(ledger_of(self.state)), takes_self=True)
     )
+    admission: Admission = attrs.field(factory=Admission)
     means: Means = attrs.field(init=False)
     _serial: Iterator[int] = attrs.field(factory=itertools.count)
     _spare: list[SessionActor] = attrs.field(factory=list)
     _places: Places = attrs.field(factory=Places)
 
     def __attrs_post_init__(self) -> None:
+        self.admission.attend(self.supervisor)
         self.means = Means(
             host=self.host,
             environ=self.environ,
-            starts=trio.CapacityLimiter(os.cpu_count() or 1),
+            admission=self.admission,
             scans=trio.CapacityLimiter(2),
         )
 

@@ -51,7 +51,8 @@ class Input(enum.StrEnum):
     """What is asked of a session, and what happens to it.
 
     Asked: a TURN whose turn has come, to STEER the one in flight, to INTERRUPT it, to WARM up, to
-    CLOSE, to begin FRESH after the conversation was lost.
+    CLOSE, to begin FRESH after the conversation was lost, to be put down as its room is wanted for
+    others (REAP).
 
     Happened: a conversation was FOUND in its record; its program is READY for a prompt, has ASKED
     for leave, for which it does not wait any more (DECIDED), is SILENT for too long; its provider
@@ -65,6 +66,7 @@ class Input(enum.StrEnum):
     WARM = "warm"
     CLOSE = "close"
     FRESH = "fresh"
+    REAP = "reap"
     FOUND = "found"
     READY = "ready"
     ASKED = "asked"
@@ -114,8 +116,9 @@ _ELSE: Mapping[Input, Do] = {
     G.TURN: D.WAIT,
     G.STEER: D.NO,
     G.INTERRUPT: D.NO,
+    G.REAP: D.NO,
     G.ASKED: D.DENY,
-    **dict.fromkeys(set(G) - {G.TURN, G.STEER, G.INTERRUPT, G.ASKED}, D.NOTHING),
+    **dict.fromkeys(set(G) - {G.TURN, G.STEER, G.INTERRUPT, G.REAP, G.ASKED}, D.NOTHING),
 }
 
 _AT_REST = {G.CLOSE: (D.END, P.CLOSING)}
@@ -145,6 +148,7 @@ _STEPS: Mapping[Phase, Mapping[Input, tuple[Do, Phase]]] = {
     P.IDLE: {
         **_LIVING,
         G.TURN: (D.SEND, P.IN_TURN),
+        G.REAP: (D.END, P.REAPED),
         G.ASKED: (D.ASK, P.IDLE),
         G.ENDED: (D.NOTHING, P.REAPED),
     },

@@ -23,6 +23,7 @@ from runner.processes.environment import base_environment
 from runner.processes.host import ProcessHost
 from runner.processes.sweep import SESSION_TAG
 from runner.scopes.redaction import secret_values
+from runner.sessions.admission import Admission
 from runner.sessions.credentials import plain_of
 from runner.sessions.forking import origin_of
 from runner.sessions.private import copy_files, make_private, seed, write_files
@@ -37,14 +38,13 @@ class Means:
 
     Attributes:
         environ: where allow-listed variables are taken from, such as `os.environ`.
-        starts: limits how many live programs start at the same time: a start is half a second of
-            pure work, and many at once only make each other late (32 claudes on two cores: 22 s).
+        admission: who may start.
         scans: limits the threads that look at directories.
     """
 
     host: ProcessHost
     environ: Mapping[str, str]
-    starts: trio.CapacityLimiter
+    admission: Admission
     scans: trio.CapacityLimiter
     _bases: dict[tuple[str, ...], dict[str, str]] = attrs.field(factory=dict, init=False)
 

@@ -99,7 +99,7 @@ class Turner:
             return False
         if keeper.living() is None and self.state.step(Input.WARM) is Do.START:
             try:
-                async with keeper.starter.means.starts:
+                async with keeper.starter.means.admission.start(self.state.key):
                     program = keeper.make(self.state.record.turns, "")
                     is_ready = await keeper.get_ready(program)
             finally:
@@ -151,7 +151,8 @@ class Turner:
         self.state.step(Input.TURN)
         if keeper.is_per_turn:
             return await self._start_for_turn(flight, prompt)
-        async with keeper.starter.means.starts:  # the wait for this is not of the turn's time
+        # The wait for this is not of the turn's time.
+        async with keeper.starter.means.admission.start(self.state.key):
             flight.start_clock()
             program = keeper.make(flight.number, prompt, self._options(flight))
             is_ready = await keeper.get_ready(program)
@@ -164,13 +165,19 @@ class Turner:
 
     async def _start_for_turn(self, flight: Flight, prompt: str) -> Program:
         """Start a program that serves this turn only: its launch carries the prompt."""
-        program = self.keeper.make(flight.number, prompt)
-        self.state.step(Input.READY)
-        self._send_prompt(flight, program, prompt)
-        if self.state.is_followed or flight.silence is not None:
-            flight.start_clock()
-            await self.keeper.start(program)
-            return program
+        admission = self.keeper.starter.means.admission
+        async with admission.start(self.state.key, is_quick=True):
+            program = self.keeper.make(flight.number, prompt)
+            self.state.step(Input.READY)
+            self._send_prompt(flight, program, prompt)
+            if self.state.is_followed or flight.silence is not None:
+                flight.start_clock()
+                await self.keeper.start(program)
+            else:
+                await self._run_quietly(flight, program)
+        return program
+
+    async def _run_quietly(self, flight: Flight, program: Program) -> None:
         self.state.starts += 1
         try:
             if await program.run_quietly(flight.timeout):
@@ -178,7 +185,6 @@ class Turner:
         finally:
             remove_files(program.launch.files)
             flight.process_ended()
-        return program
 
     def _not_ready(self, program: Program) -> tuple[ErrorClass, str]:
         if not program.ended.is_set():

@@ -265,3 +265,28 @@ async def test_a_shutdown_and_an_end_do_not_ask_what_is_held(autojump_clock, act
 
     assert other.closed == 1
     assert trio.current_time() == 0
+
+
+@repeated
+async def test_one_that_is_idle_can_be_reaped_at_once_and_says_since_when(
+    autojump_clock, actor, do, attempt
+):
+    it = actor(idle_after=1000)
+    held = actor("held", idle_after=1000, holds=lambda _handle: True)
+    quiet = []
+    async with open_supervisor() as supervisor, trio.open_nursery() as nursery:
+        supervisor.on_quiet = lambda: quiet.append(trio.current_time())
+        assert supervisor.idle_since(it.spec.key) is None
+        await supervisor.ask(held.spec, do(lambda: None))
+        nursery.start_soon(supervisor.ask, it.spec, do(partial(trio.sleep, 7)))
+        await trio.sleep(3)
+        assert supervisor.idle_since(it.spec.key) is None
+        await trio.sleep(30)
+        assert supervisor.idle_since(it.spec.key) == 7
+        assert supervisor.idle_since(held.spec.key) is None
+
+        supervisor.reap(it.spec.key)
+        assert supervisor.idle_since(it.spec.key) is None
+        await supervisor.ask(it.spec, do(lambda: None))
+        assert (it.opened, it.closed) == (2, 1)
+        assert 7 in quiet

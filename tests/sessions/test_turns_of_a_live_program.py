@@ -390,16 +390,16 @@ async def test_waiting_for_others_to_start_is_not_of_the_turns_time(
         async def send() -> None:
             turns.append(await session.send("say on", timeout=5))
 
-        for n in range(int(sessions.means.starts.total_tokens)):
-            sessions.means.starts.acquire_on_behalf_of_nowait(n)
+        for n in range(int(sessions.admission.slots.total_tokens)):
+            sessions.admission.slots.acquire_on_behalf_of_nowait(n)
         nursery.start_soon(send)
         await trio.testing.wait_all_tasks_blocked(0.01)
         interrupted = await session.interrupt()
         await until(lambda: turns)
         nursery.start_soon(send)
         await trio.testing.wait_all_tasks_blocked(0.01)
-        for n in range(int(sessions.means.starts.total_tokens)):
-            sessions.means.starts.release_on_behalf_of(n)
+        for n in range(int(sessions.admission.slots.total_tokens)):
+            sessions.admission.slots.release_on_behalf_of(n)
 
     assert interrupted
     assert [ErrorClass.INTERRUPTED, None] == [turn.error for turn in turns]

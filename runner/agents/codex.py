@@ -8,8 +8,8 @@ gives up its own sandbox when its home is below the directory for temporary file
 place beside the directory where a confined command may write, instead of a `/tmp` for everybody.
 
 *Bounded.* Its retries are bounded for the provider that the user's configuration has, unless it
-says otherwise. A connection that is refused it tries for ever, and an answer that never begins it
-waits for without end: only the turn's deadline ends those.
+says otherwise. A connection that is refused it tries for ever, which the session ends (its
+flight.py); an answer that never begins it waits for without end: only the turn's deadlines end it.
 
 What is not here: credentials (the session copies them), the lives of processes, the protocol.
 """

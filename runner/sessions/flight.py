@@ -30,6 +30,7 @@ from runner.agents.events import (
     Raw,
     Retry,
     SilenceRung,
+    Text,
     ToolCall,
     ToolResult,
     TurnEnded,
@@ -43,6 +44,9 @@ from runner.sessions.turn import Turn
 _NOISE = frozenset({"garbage", "partial"})
 # Errors that say that the program was ended, not that it came to an end.
 _CUT_OFF = frozenset({ErrorClass.CRASHED, ErrorClass.INTERRUPTED})
+# How often in a row a program may ask its provider again that does not say how often it will at
+# most: codex waits for a network without end, the fifth time after more than a minute (measured).
+RETRIES = 5
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -107,6 +111,7 @@ class Flight:
     _earlier_usage: Usage = attrs.field(factory=Usage)
     _earlier_cost: float | None = None
     _retry: Retry | None = None
+    _retries: int = 0
     _resets_at: datetime | None = None
     _usage: Usage | None = None
 
@@ -137,11 +142,14 @@ class Flight:
 
     def _take(self, event: Event) -> None:
         match event:
+            case Text():
+                self._retries = 0
             case TurnStarted():
                 self.is_taken = True
                 self.taken.set()
                 self._ids.add(event.turn)
             case ToolCall():
+                self._retries = 0
                 self._tools[event.id] = event.name
             case ToolResult():
                 self._tools.pop(event.id, None)
@@ -200,9 +208,11 @@ class Flight:
 
     def _take_retry(self, retry: Retry) -> None:
         self._retry = retry
+        self._retries += 1
         self.heard += retry.delay or 0.0
         late = trio.current_time() + (retry.delay or 0.0) > self.cancel_scope.deadline
-        if retry.error is ErrorClass.AUTH or late:
+        is_endless = retry.of is None and self._retries > RETRIES
+        if retry.error is ErrorClass.AUTH or late or is_endless:
             self.cut_off(retry.error, _sentence(retry))
 
     # ------------------------------------------------------------ what it comes to

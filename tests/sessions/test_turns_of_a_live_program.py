@@ -15,6 +15,7 @@ from runner.agents.driver import Rung
 from runner.agents.events import ErrorClass, Retry, Text, Usage
 from runner.errors import AgentUnavailable, NotFound
 from runner.sessions import keeping, stamps, turning
+from runner.sessions.flight import RETRIES
 from runner.sessions.making import Sessions
 from runner.sessions.session import Session
 from runner.sessions.turn import Turn
@@ -257,6 +258,17 @@ async def test_a_retry_that_would_come_too_late_ends_the_turn_at_once(make: Make
 
     assert (False, ErrorClass.RATE_LIMITED) == (turn.ok, turn.error)
     assert turn.duration < 5
+
+
+async def test_a_program_that_asks_its_provider_without_end_is_ended(make: Make) -> None:
+    async with make() as session:
+        often = "\n".join(["retry network"] * RETRIES)
+        turn = await session.send(f"{often}\nretry network\nwait")
+        assert (False, ErrorClass.NETWORK) == (turn.ok, turn.error)
+        assert "about to ask its provider again" in turn.error_text
+
+        turn = await session.send(f"{often}\nsay once\n{often}\ntool done\n{often}\nsay twice")
+        assert (True, "twice") == (turn.ok, turn.final_message)
 
 
 async def test_time_that_is_up_in_retries_is_what_the_retries_were_about(make: Make) -> None:

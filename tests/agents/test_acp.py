@@ -700,6 +700,7 @@ KINDS = ["tool_call", "tool_call_update", "agent_message_chunk", "usage_update",
 KINDS += ["config_option_update", "current_mode_update", "agent_thought_chunk"]
 
 
+# An example costs 3 ms at most, but the clock of a deadline also runs while others have the machine.
 @settings(deadline=None)
 @given(
     kind=st.sampled_from(KINDS),

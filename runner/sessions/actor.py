@@ -257,7 +257,7 @@ class SessionActor:
             self.state.approver.forget_all()
             self.state.step(Input.ENDED if keeper.living() is None else Input.OVER)
             self._notes.over(flight)
-        changes = await self._trees.compare(before)
+        changes = self._notes.compared(flight, await self._trees.compare(before))
         turn = make_turn(self.state, flight, keeper.program, changes)
         self._notes.answered(turn)
         return turn

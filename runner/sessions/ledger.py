@@ -50,6 +50,7 @@ CREATE TABLE sessions (
     origin TEXT NOT NULL, history TEXT NOT NULL, marker TEXT NOT NULL, context INTEGER NOT NULL,
     created TEXT NOT NULL, updated TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX by_directory ON sessions (directory);
 CREATE TABLE turns (
     session TEXT NOT NULL, number INTEGER NOT NULL, state TEXT NOT NULL, prompt TEXT,
     began TEXT NOT NULL, ended TEXT, error_text TEXT NOT NULL DEFAULT '',
@@ -66,10 +67,11 @@ CREATE TABLE processes (
 
 
 _COLUMNS = tuple(each.name for each in attrs.fields(Record))
+_FIXED = ("id", "directory", "created")  # what has an index is not to be written again and again
 _UPSERT = (
     f"INSERT INTO sessions ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
     " ON CONFLICT DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name not in ("id", "created"))
+    + ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name not in _FIXED)
 )
 _SESSIONS = f"SELECT {', '.join(_COLUMNS)} FROM sessions"  # noqa: S608
 _TURN = tuple(each.name for each in attrs.fields(PastTurn))
@@ -134,6 +136,32 @@ class SessionLedger:
         """
         sql = f"SELECT {', '.join(_PROCESS)} FROM processes WHERE session = ?"  # noqa: S608
         return self._records(PastProcess, _PROCESS, sql, session)
+
+    def neighbours(self, session: str, number: int, directory: str) -> list[tuple[str, bool]]:
+        """Whose last turn was not over when a turn began, at work where that one can see it.
+
+        Returns:
+            Of each other session in the directory, in one inside it or around it: its private
+            directory, and whether that turn is over by now.
+
+        Raises:
+            LedgerError: as above.
+        """
+        below = directory.rstrip("/") + "/"
+        around = [below[:at] or "/" for at, each in enumerate(below) if each == "/"]
+        sql = (
+            "SELECT s.private, t.ended IS NOT NULL FROM sessions s"  # noqa: S608 - marks only
+            " JOIN turns t ON t.session = s.id AND t.number = s.turns"
+            f" WHERE (s.directory IN ({', '.join('?' * len(around))})"
+            " OR (s.directory > ? AND s.directory < ?)) AND s.id != ? AND (t.ended IS NULL"
+            " OR t.ended >= (SELECT began FROM turns WHERE session = ? AND number = ?))"
+        )
+        values = (*map(_text, (*around, below, below[:-1] + "0")), session, session, number)
+        try:
+            rows = self._opened().execute(sql, values).fetchall()
+        except sqlite3.Error as exc:
+            raise LedgerError(f"the sessions' ledger {self.path!r} cannot be read: {exc}") from exc
+        return [(str(_read(private)), bool(is_over)) for private, is_over in rows]
 
     # ------------------------------------------------------------ writing, each before its act
 

@@ -12,6 +12,7 @@ import attrs
 
 from runner.agents.events import ConversationStarted, ErrorClass, Event, Text
 from runner.errors import LedgerError
+from runner.sessions.changes import Changes
 from runner.sessions.flight import Flight
 from runner.sessions.record import Record
 from runner.sessions.state import SessionState
@@ -87,6 +88,13 @@ class Notes:
         if self.state.store is not None:
             with suppress(LedgerError):  # the turn was carried out: its answer counts more
                 _end_turn(self.state.store, record, flight)
+
+    def compared(self, flight: Flight, changes: Changes) -> Changes:
+        """The changes of a turn, with what the ledger knows of sessions of other processes."""
+        state = self.state
+        if state.store is None or not state.store.had_company(state.record, flight.number):
+            return changes
+        return attrs.evolve(changes, shared=True)
 
     def answered(self, turn: Turn) -> None:
         """A turn has its answer."""

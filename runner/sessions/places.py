@@ -2,6 +2,7 @@
 
 Two turns in one directory, or in one inside the other, see each other's changes: nobody can say
 whose a change was. So both say that they share it, from the moment on at which both are at work.
+Of sessions of other processes the ledger tells (ledger.py).
 
 The system's limit on watches is for everything that its user runs: we take an eighth at most, of
 instances and of watches. Everything that changes either lives here.

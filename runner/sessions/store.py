@@ -149,6 +149,16 @@ class Store:
         """
         self.ledger.begin_turn(record, prompt, self.transcript.cursor)
 
+    def had_company(self, record: Record, number: int) -> bool:
+        """Whether another session was at work in its directory, or in one inside the other.
+
+        A turn that was left in flight by one that was killed is none: nobody is its owner.
+        """
+        with suppress(LedgerError):  # then it is not known
+            found = self.ledger.neighbours(self.session, number, record.directory)
+            return any(is_over or owner_of(private) for private, is_over in found)
+        return False
+
     def begin_process(self) -> None:
         """A program is about to be started.
 

@@ -21,7 +21,6 @@ from runner.agents.asking import ApprovalKind as ApprovalKind
 from runner.agents.asking import Decider as Decider
 from runner.agents.asking import Decision as Decision
 from runner.agents.asking import Question as Question
-from runner.agents.silence import Parked as Parked
 from runner.agents.silence import RungAct as RungAct
 from runner.agents.silence import Signs as Signs
 from runner.agents.silence import SilenceRung as SilenceRung
@@ -244,7 +243,6 @@ Event: TypeAlias = (
     | ApprovalClosed
     | ApprovalDecided
     | SilenceRung
-    | Parked
     | FileChange
     | TurnEnded
     | Raw

@@ -1,4 +1,4 @@
-"""What a session says of a turn whose program is silent, or whose provider makes it wait: values.
+"""What a session says of a turn whose program is silent, as values.
 
 `runner.agents.events` passes their names on. What is done is decided by the session.
 """
@@ -50,14 +50,3 @@ class SilenceRung:
     act: RungAct
     at: datetime
     signs: Signs
-
-
-@attrs.frozen(kw_only=True)
-class Parked:
-    """The turn waits until the provider allows more, and is then gone on with.
-
-    Attributes:
-        until: when that is, a little later than the provider says.
-    """
-
-    until: datetime

@@ -71,7 +71,7 @@ def test_what_a_program_uses_by_waiting_is_no_work(ladder: Ladder) -> None:
     ladder = Ladder(800.0, ACTS)
     ladder.begin(Look(at=0.0, heard=0.0, usage=TreeUsage(1.0, 3)))
     acts = [
-        ladder.look(Look(at=now, heard=0.0, usage=TreeUsage(1.0 + now * 0.005, 3)))
+        ladder.look(Look(at=now, heard=0.0, usage=TreeUsage(1.0 + now * 0.012, 3)))
         for now in range(10, 801, 10)
     ]
 

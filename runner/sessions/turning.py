@@ -141,7 +141,7 @@ class Turner:
             if not flight.again:
                 raise
             flight.cut_off(ErrorClass.CRASHED, f"it could not be gone on with: {exc}")
-            await trio.lowlevel.checkpoint()  # where that cut is felt
+            await trio.lowlevel.checkpoint()  # noqa: ASYNC120 - the cut is felt here, in its place
             raise
 
     async def _start_one(self, flight: Flight, prompt: str) -> Program:

@@ -140,9 +140,10 @@ class Turner:
         except RunnerError as exc:
             if not flight.again:
                 raise
-            flight.cut_off(ErrorClass.CRASHED, f"it could not be gone on with: {exc}")
-            await trio.lowlevel.checkpoint()  # noqa: ASYNC120 - the cut is felt here, in its place
-            raise
+            failure = exc
+        flight.cut_off(ErrorClass.CRASHED, f"it could not be gone on with: {failure}")
+        await trio.lowlevel.checkpoint()  # where that cut is felt
+        raise failure
 
     async def _start_one(self, flight: Flight, prompt: str) -> Program:
         keeper = self.keeper

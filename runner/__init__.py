@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from runner.agents.events import ErrorClass as ErrorClass
     from runner.agents.events import Usage as Usage
     from runner.agents.secret import Secret as Secret
+    from runner.agents.servers import McpServer as McpServer
     from runner.backends.composite import CompositeBackend as CompositeBackend
     from runner.backends.local import LocalBackend as LocalBackend
     from runner.backends.memory import MemoryBackend as MemoryBackend
@@ -212,6 +213,7 @@ _HOMES = {
     ),
     "runner.agents.events": ("ApprovalAsked", "ErrorClass", "Usage"),
     "runner.agents.secret": ("Secret",),
+    "runner.agents.servers": ("McpServer",),
     # errors
     "runner.errors": (
         "ActorCrashed",

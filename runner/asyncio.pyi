@@ -61,6 +61,7 @@ from runner import LocalBackend as LocalBackend
 from runner import LogEntry as LogEntry
 from runner import Match as Match
 from runner import Matches as Matches
+from runner import McpServer as McpServer
 from runner import MemoryBackend as MemoryBackend
 from runner import MemoryLimits as MemoryLimits
 from runner import NetworkDecision as NetworkDecision

@@ -64,6 +64,7 @@ from runner import Listing as Listing
 from runner import LogEntry as LogEntry
 from runner import Match as Match
 from runner import Matches as Matches
+from runner import McpServer as McpServer
 from runner import MemoryLimits as MemoryLimits
 from runner import NetworkDecision as NetworkDecision
 from runner import NoSpace as NoSpace
@@ -544,6 +545,8 @@ class Runner:
         extra_env: Mapping[str, Value] = ...,
         ignore: Sequence[str] = ...,
         approvals: Approvals | None = ...,
+        isolation: Isolation | None = ...,
+        servers: Iterable[McpServer] = ...,
         recording: str | os.PathLike[str] | None = ...,
     ) -> Session: ...
     def run_batch(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from types import MappingProxyType
@@ -31,6 +31,7 @@ from runner.agents.driver import (
 )
 from runner.agents.registry import make_agent
 from runner.agents.secret import Value
+from runner.agents.servers import McpServer
 from runner.agents.varying import vary
 from runner.backends.base import Backend
 from runner.backends.beneath import directory_named
@@ -42,7 +43,7 @@ from runner.jobs.prepare import prepare
 from runner.jobs.progress import Control, Observer, Report
 from runner.jobs.spec import Batch
 from runner.messages import InForce, Isolation
-from runner.messages.isolation import Decided
+from runner.messages.isolation import Decided, narrowed
 from runner.processes.host import ProcessHost
 from runner.processes.isolation.trial import try_isolation
 from runner.processes.sweep import RunMarker, sweep_stale_runs
@@ -156,6 +157,8 @@ class Runner:
         extra_env: Mapping[str, Value] = NO_ENV,
         ignore: Sequence[str] = DEFAULT_IGNORE,
         approvals: Approvals | None = None,
+        isolation: Isolation | None = None,
+        servers: Iterable[McpServer] = (),
         recording: str | os.PathLike[str] | None = None,
     ) -> Session:
         """A session with an agent program in the directory of a scope; use it with `async with`.
@@ -178,14 +181,19 @@ class Runner:
             ignore: patterns of files whose changes do not count.
             approvals: who decides what the agent asks for, where the scope's permissions do not;
                 None = nobody: it is refused, and the agent told.
+            isolation: what is to hold its program, within what holds the scope's; None = only that.
+                It sees its private directory besides. `Turn.isolation` says what is in force.
+            servers: of tools (MCP), which its program is handed besides those of its record; they
+                end with it.
             recording: the path of a file that is to be made: all that is said between the session
                 and its program, without secrets, for the agent `replay`.
 
         Raises:
-            ConfigError: the agent, the id, the timeout or the recording cannot be used, or the
-                agent does not have an option; or the scope's permissions do not allow all programs,
-                and the agent does not ask before it runs some.
-            AgentUnavailable: there are approvals, and the agent never asks.
+            ConfigError: the agent, the id, the timeout, a server or the recording cannot be used,
+                or the agent does not have an option; or the scope's permissions do not allow all
+                programs, and the agent does not ask before it runs some.
+            AgentUnavailable: there are approvals, and the agent never asks; or servers, and it
+                takes none.
             Destroyed: the scope was destroyed.
         """
         scope.require_alive("session")
@@ -207,10 +215,11 @@ class Runner:
             ignore=ignore,
             idle_after=self.config.idle_after_session,
             durable=durable,
-            isolation=scope.ground.isolation,
+            isolation=narrowed(scope.ground.isolation, isolation),
             decided=scope.ground.reaching,
             approvals=approvals,
             grants=scope.ground.permissions,
+            servers=servers,
             recording=recording,
         )
 

@@ -16,12 +16,13 @@ from __future__ import annotations
 import os
 import random
 import shutil
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from runner.agents.driver import Agent, ClaudeAgent, CodexAgent, Driver
 from runner.agents.registry import BUILT_IN, known_name
 from runner.agents.secret import Value
+from runner.agents.servers import McpServer
 from runner.agents.varying import NO_ENV
 from runner.errors import AgentUnavailable, ConfigError
 from runner.messages import Isolation
@@ -80,6 +81,7 @@ async def make_session(
     durable: bool = True,
     state: str | os.PathLike[str] | None = None,
     ignore: Sequence[str] = DEFAULT_IGNORE,
+    servers: Iterable[McpServer] = (),
 ) -> AsyncGenerator[Session, None]:
     """A session with an agent in a directory, and all that it needs, for as long as a block lasts.
 
@@ -101,10 +103,11 @@ async def make_session(
         durable: whether it is kept, so that it can be gone on with later.
         state: where it is kept; None = the platform's directory for application state.
         ignore: patterns of files whose changes do not count.
+        servers: of tools (MCP), which the program is handed; they end with it.
 
     Raises:
         ConfigError: there is no such agent, or an option cannot be used.
-        AgentUnavailable: none was named, and none is installed.
+        AgentUnavailable: none was named, and none is installed; or it takes no servers.
     """
     if agent is not None and backend is not None:
         raise ConfigError("`agent` and `backend` are two words for the same: give one of them")
@@ -126,6 +129,7 @@ async def make_session(
             extra_args=extra_args,
             extra_env=extra_env,
             ignore=ignore,
+            servers=servers,
         )
         async with made as session:
             yield session

@@ -26,6 +26,7 @@ from cattrs import Converter
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn
 
+from runner.errors import ConfigError
 from runner.toml_lines import KeyPath
 
 RecordT = TypeVar("RecordT")
@@ -134,7 +135,7 @@ def _flat(exc: BaseException, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
             known = [field.name for field in attrs.fields(exc.cl)]
             for name in sorted(exc.extra_fields):
                 yield (*path, name), f"there is no such key{did_you_mean(name, known)}"
-        case ValueError():
+        case ValueError() | ConfigError():
             yield path, str(exc)
         case _:
             raise exc

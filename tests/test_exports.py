@@ -13,7 +13,7 @@ Danger DangerousCommand Decision DecodeFailed Denied Destroyed Done Downloaded D
 Entry ErrorClass ExecFailed Failure FileChanged FileMatches FileStat Follower Found Fresh InForce
 InvalidArgument InvalidPath InvalidPattern Isolation JsonLines LedgerBusy LedgerError Limits Line
 LineChange Lines
-Lint Listing LocalBackend LogEntry Match Matches MemoryBackend MemoryLimits NetworkDecision NoSpace NotEmpty
+Lint Listing LocalBackend LogEntry Match Matches McpServer MemoryBackend MemoryLimits NetworkDecision NoSpace NotEmpty
 NotFound OperationError OperationLog Outcome PRESETS PathEscapes PermissionDenied Permissions
 PermittedBackend PluginAgent PoolClosed PoolError PoolFull Problem ProcessInfo Question ReadOnly
 ReadOnlyBackend ReadingStream ReplayAgent Replacement Report Rule Rules Ruleset Runner RunnerConfig RunnerError

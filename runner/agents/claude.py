@@ -17,7 +17,8 @@ asking (edits in the directory, commands in its sandbox) nobody is asked for.
     danger-full-access  everything
 
 *MCP.* Of the servers that the session is given all tools may be used; where somebody decides, they
-are asked for. Its own and the directory's are not read.
+are asked for. They are named over its pipes: neither an argument nor a file has what is secret of
+them. Its own and the directory's are not read.
 
 *Fork.* A conversation can be begun as a copy of another one's file, in whatever directory that is,
 up to any message in it (`--resume-session-at`, the marker).
@@ -37,7 +38,7 @@ from typing import ClassVar
 import attrs
 
 from runner.agents.claude_stream import ClaudeConversation
-from runner.agents.driver import Ability, Access, ClaudeAgent, Launch, McpServer, Rung, Setting
+from runner.agents.driver import Ability, Access, ClaudeAgent, Launch, Rung, Setting
 
 _HELD = {
     "enabled": True,
@@ -131,7 +132,6 @@ class ClaudeDriver:
         confined = access != "danger-full-access"
         added = (f"--add-dir={setting.cwd}",) if confined else ()
         model = (f"--model={agent.model}",) if agent.model else ()
-        servers = f"{setting.private}/mcp.json"
         return Launch(
             argv=(
                 agent.program,
@@ -140,14 +140,13 @@ class ClaudeDriver:
                 *_tools(access, setting),
                 *added,
                 *model,
-                *((f"--mcp-config={servers}",) if setting.servers else ()),
                 *_which(setting),
                 *agent.args,
             ),
             env=(*self._environment(setting).items(), *agent.env.items()),
             pass_env=agent.pass_env,
-            # A file, as an argument can be seen by all who may list processes.
-            files=((servers, _config(setting.servers)),) if setting.servers else (),
+            # Where 2.1.197 would make a directory for logs, with the headers of servers in them.
+            files=((f"{setting.private}/home/.cache/claude-cli-nodejs", b""),),
         )
 
     def conversation(self, setting: Setting) -> ClaudeConversation:
@@ -206,14 +205,3 @@ def _which(setting: Setting) -> tuple[str, ...]:
         return (f"--session-id={conversation}",)
     at = (f"--resume-session-at={origin.marker}",) if origin.marker else ()
     return (f"--resume={origin.history}", "--fork-session", f"--session-id={conversation}", *at)
-
-
-def _config(servers: tuple[McpServer, ...]) -> bytes:
-    return json.dumps({"mcpServers": {server.name: _server(server) for server in servers}}).encode()
-
-
-def _server(server: McpServer) -> dict[str, object]:
-    if server.url:
-        return {"type": "http", "url": server.url, "headers": server.headers}
-    program, *args = server.command
-    return {"type": "stdio", "command": program, "args": args, "env": server.env}

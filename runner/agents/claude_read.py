@@ -12,6 +12,7 @@ from runner.agents.events import (
     Event,
     FileChange,
     RateLimited,
+    ServerFailed,
     Text,
     Thinking,
     ToolCall,
@@ -19,6 +20,7 @@ from runner.agents.events import (
     Usage,
 )
 from runner.agents.lines import list_of, mapping_of, number_of, text_of, whole_of
+from runner.agents.servers import McpServer
 
 Record: TypeAlias = Mapping[str, object]
 
@@ -124,3 +126,27 @@ def version_of(text: str) -> tuple[int, ...]:
     """The numbers of a version such as `2.1.197`; none if it has none."""
     found = re.match(r"(\d+)\.(\d+)\.(\d+)", text)
     return tuple(int(part) for part in found.groups()) if found else ()
+
+
+# ---------------------------------------------------------------- servers of tools
+
+
+def servers_of(servers: tuple[McpServer, ...]) -> dict[str, object]:
+    """Servers as it is told of them."""
+    return {each.name: _server(each) for each in servers}
+
+
+def _server(server: McpServer) -> dict[str, object]:
+    if server.url:
+        return {"type": "http", "url": server.url, "headers": server.headers}
+    program, *args = server.command
+    return {"type": "stdio", "command": program, "args": args, "env": server.env}
+
+
+def of_servers(servers: tuple[McpServer, ...], response: Record) -> list[Event]:
+    """Which of them it cannot use, by its answer; an old version does not know the request."""
+    refused = text_of(response, "error")
+    if refused:
+        return [ServerFailed(name=each.name, reason=refused) for each in servers]
+    failed = mapping_of(mapping_of(response, "response"), "errors")
+    return [ServerFailed(name=name, reason=text_of(failed, name)) for name in failed]

@@ -1,6 +1,6 @@
 """The protocol of Claude Code's `stream-json`: the state of one process, many turns.
 
-    STARTING --initialize and version answered--> IDLE --send_turn--> IN TURN --its result--> IDLE
+    STARTING --its opening answered--> IDLE --send_turn--> IN TURN --its result--> IDLE
     any --receive_end--> ENDED
 
 Everything that changes this state lives here. Messages to the program and results from it are
@@ -45,6 +45,8 @@ from runner.agents.claude_read import (
     of_change,
     of_rate_limit,
     of_results,
+    of_servers,
+    servers_of,
 )
 from runner.agents.claude_turn import ClaudeTurn
 from runner.agents.driver import PLAIN, Access, Setting, TurnOptions
@@ -74,6 +76,7 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
     _credential: str = attrs.field(default="", init=False)
     _open: dict[str, tuple[Record, ApprovalAsked]] = attrs.field(factory=dict, init=False)
     _initialized: bool = attrs.field(default=False, init=False)
+    _has_servers: bool = attrs.field(default=False, init=False)  # all that it is to have
     _asked: int = attrs.field(default=0, init=False)
     _cost: float | None = attrs.field(default=None, init=False)  # counted before this turn
     _told: ConversationStarted | None = attrs.field(default=None, init=False)
@@ -84,6 +87,10 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
             opening["jsonSchema"] = self.setting.options.schema
         self._request("initialize", opening)
         self._request("version", {"subtype": "get_binary_version"})
+        if self.setting.servers:
+            named = servers_of(self.setting.servers)
+            self._request("servers", {"subtype": "mcp_set_servers", "servers": named})
+        self._has_servers = not self.setting.servers
         if self.setting.resume or self.setting.origin is not None:
             self._request("usage", {"subtype": "get_usage"})
         else:
@@ -278,6 +285,9 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
             case "version":
                 self.version = text_of(answer, "version") or self.version or "unknown"
                 return self._on_opened()
+            case "servers":
+                self._has_servers = True
+                return [*of_servers(self.setting.servers, response), *(self._on_opened() or [])]
             case "usage" if self._cost is None and not (self._turn and self._turn.begun):
                 self._cost = number_of(mapping_of(answer, "session"), "total_cost_usd")
             case name if self._turn is not None:
@@ -292,7 +302,9 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
         return self._credential
 
     def _on_opened(self) -> list[Event] | None:
-        if self.state is not State.STARTING or not (self._initialized and self.version):
+        if self.state is not State.STARTING or not (
+            self._initialized and self.version and self._has_servers
+        ):
             return None
         self.state = State.IDLE
         return [Ready()]

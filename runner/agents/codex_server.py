@@ -50,6 +50,7 @@ from runner.agents.events import (
     Event,
     RateLimited,
     Ready,
+    ServerFailed,
     Text,
     TurnEnded,
     TurnStarted,
@@ -254,6 +255,9 @@ class CodexConversation(LiveConversation[CodexTurn]):
                 return None if self._limit is None else [self._limit]
             case "thread/tokenUsage/updated":
                 return self._on_usage(params)
+            case "mcpServer/startupStatus/updated" if params.get("status") == "failed":
+                reason = text_of(params, "error") or "it did not start"
+                return [ServerFailed(name=text_of(params, "name"), reason=reason)]
             case "serverRequest/resolved":
                 closed = str(params.get("requestId"))
                 return [ApprovalClosed(id=closed)] if self._open.pop(closed, None) else None

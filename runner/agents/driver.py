@@ -17,10 +17,10 @@ import attrs
 from runner.agents.billing import Billing
 from runner.agents.events import Decision, Event
 from runner.agents.secret import Value
+from runner.agents.servers import McpServer as McpServer
 from runner.agents.setting import PLAIN as PLAIN
 from runner.agents.setting import UNATTENDED as UNATTENDED
 from runner.agents.setting import Access as Access
-from runner.agents.setting import McpServer as McpServer
 from runner.agents.setting import Origin as Origin
 from runner.agents.setting import Setting as Setting
 from runner.agents.setting import TurnOptions as TurnOptions
@@ -240,6 +240,7 @@ class ClaudeAgent:
         max_retries: how often the program itself asks its provider again.
         request_timeout: seconds that the program waits for its provider to answer.
         billing: which kind of credential it has to say that it uses.
+        servers: of tools (MCP) that it gets, besides those that its session is given.
     """
 
     kind: Literal["claude"] = "claude"
@@ -258,6 +259,7 @@ class ClaudeAgent:
     max_retries: int = 2
     request_timeout: Annotated[float, "seconds"] = 120.0  # as runner.strict.Seconds
     billing: Billing = "any"
+    servers: tuple[McpServer, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -278,6 +280,7 @@ class CodexAgent:
         seed: a directory (such as `~/.codex`) whose credentials are copied into each session's
             private configuration; empty = none.
         billing: which kind of credential it has to say that it uses.
+        servers: of tools (MCP) that it gets, besides those that its session is given.
     """
 
     kind: Literal["codex"] = "codex"
@@ -291,6 +294,7 @@ class CodexAgent:
     pass_env: tuple[str, ...] = ("OPENAI_API_KEY", "CODEX_API_KEY", "OPENAI_BASE_URL")
     seed: str = ""
     billing: Billing = "any"
+    servers: tuple[McpServer, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -307,6 +311,7 @@ class AcpAgent:
         seed: files on this machine (credentials) that are copied there, by their paths there.
         env: variables on top of the allow-listed ones.
         pass_env: names of variables to pass on from our own environment (credentials).
+        servers: of tools (MCP) that it gets, besides those that its session is given.
     """
 
     kind: Literal["acp"] = "acp"
@@ -319,6 +324,7 @@ class AcpAgent:
     seed: dict[str, str] = attrs.field(factory=dict)
     env: dict[str, str] = attrs.field(factory=dict)
     pass_env: tuple[str, ...] = ()
+    servers: tuple[McpServer, ...] = ()
 
 
 @attrs.frozen(kw_only=True)

@@ -175,6 +175,19 @@ class RateLimited:
 
 
 @attrs.frozen(kw_only=True)
+class ServerFailed:
+    """A server of tools (MCP) that the program was handed cannot be used; it goes on without.
+
+    Attributes:
+        name: the server's.
+        reason: the program's own words.
+    """
+
+    name: str
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
 class FileChange:
     """The program says that it changed a file with a tool of its own; commands do not say it.
 
@@ -239,6 +252,7 @@ Event: TypeAlias = (
     | UsageChanged
     | Retry
     | RateLimited
+    | ServerFailed
     | ApprovalAsked
     | ApprovalClosed
     | ApprovalDecided

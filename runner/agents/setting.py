@@ -5,13 +5,12 @@ Values only, checked where they are made; `runner.agents.driver` passes their na
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 import attrs
 
-from runner.errors import ConfigError
+from runner.agents.servers import McpServer
 
 Access: TypeAlias = Literal["read-only", "workspace-write", "danger-full-access"]
 
@@ -20,36 +19,6 @@ UNATTENDED = (
     "Refused: this session runs unattended and nobody can be asked for permission."
     " Do not try this again; go on without it, or say at the end what could not be done."
 )
-
-
-@attrs.frozen(kw_only=True)
-class McpServer:
-    """A server of tools (Model Context Protocol), started or reached by the agent's program.
-
-    Attributes:
-        name: letters, digits, "_" and "-"; what its tools are called after.
-        command: the program and its arguments, for one that is spoken to over its pipes.
-        url: for one that is spoken to over HTTP.
-        env: variables for the program.
-        headers: for each request.
-
-    Raises:
-        ConfigError: the name is none, or not exactly one of `command` and `url` is given.
-    """
-
-    name: str
-    command: tuple[str, ...] = ()
-    url: str = ""
-    env: dict[str, str] = attrs.field(factory=dict)
-    headers: dict[str, str] = attrs.field(factory=dict)
-
-    def __attrs_post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9_-]+", self.name):
-            raise ConfigError(
-                f"an MCP server's name is letters, digits, '_' and '-', not {self.name!r}"
-            )
-        if bool(self.command) == bool(self.url):
-            raise ConfigError(f"the MCP server {self.name!r} needs either a command or a url")
 
 
 @attrs.frozen(kw_only=True)

@@ -16,7 +16,7 @@ import attrs
 import click
 import trio
 
-from runner.agents.driver import Agent
+from runner.agents.driver import Agent, McpServer
 from runner.agents.events import (
     ApprovalDecided,
     ErrorClass,
@@ -95,6 +95,7 @@ class Order:
         prompts: a turn for each; one that is interrupted is the last.
         session: the id of the one to go on with; empty = one that is not kept.
         env: variables of its scope; `isolation` holds what runs there.
+        servers: of tools (MCP), for its agent.
         recording: the path of the recording that is to be made; empty = none.
     """
 
@@ -107,6 +108,7 @@ class Order:
     session: str = ""
     env: Mapping[str, str] = attrs.field(factory=dict)
     isolation: Isolation | None = None
+    servers: Sequence[McpServer] = ()
     recording: str = ""
 
 
@@ -193,6 +195,7 @@ async def _carry_out(config: RunnerConfig, order: Order, out: Writer, err: Write
             id=order.session or None,
             timeout=order.timeout,
             durable=bool(order.session),
+            servers=order.servers,
             recording=order.recording or None,
         )
 

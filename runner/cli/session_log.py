@@ -98,5 +98,7 @@ def _event(event: str, data: Mapping[str, object]) -> str:
             return f"- {data.get('name')} {words.one_line(given, 120)}"
         case "Retry":
             return f"- it asks its provider again {data.get('message', '')}".rstrip()
+        case "ServerFailed":
+            return f"- no server {data.get('name')}: {words.one_line(str(data.get('reason', '')))}"
         case _:
             return ""

@@ -70,6 +70,7 @@ def send(
         session=record.id,
         env=opening.env,
         isolation=opening.isolation,
+        servers=opening.servers,
     )
     return trio.run(main, config, order)
 
@@ -100,7 +101,9 @@ def fork(
     async def carry_out() -> str:
         async with open_runner(config) as runner:
             scope = runner.scope(record.directory, env=opening.env, isolation=opening.isolation)
-            async with runner.session(scope, chosen, id=record.id) as session:
+            async with runner.session(
+                scope, chosen, id=record.id, servers=opening.servers
+            ) as session:
                 made = await session.fork(at, directory, id=new)
                 await made.aclose()
                 return made.id

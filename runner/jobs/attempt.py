@@ -243,6 +243,7 @@ class Attempt:
             id=self.session_id,
             timeout=timeout,
             ignore=self.tools.plan.batch.workspace.ignore,
+            servers=self.tools.plan.batch.servers,
             durable=False,
         )
         async with made as session:

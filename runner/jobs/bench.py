@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from runner.agents.driver import Agent
+from runner.agents.driver import Agent, McpServer
 from runner.messages import InForce, Isolation
 from runner.messages.isolation import Decided
 from runner.scopes.scope import Scope
@@ -38,6 +38,7 @@ class Bench(Protocol):
         id: str | None = None,  # noqa: A002  # the session's own word
         timeout: float | None = None,
         ignore: Sequence[str] = (),
+        servers: Sequence[McpServer] = (),
         durable: bool = True,
     ) -> Session:
         """A session with an agent in the directory of a scope."""

@@ -16,8 +16,9 @@ from typing import TypeVar
 import attrs
 
 from runner.agents.driver import Agent
+from runner.agents.registry import make_driver
 from runner.config import Document, override, override_keys, read_document, read_text
-from runner.errors import ConfigError, Problem
+from runner.errors import AgentUnavailable, ConfigError, Problem
 from runner.jobs.agents import find_agent, is_path
 from runner.jobs.data import load_rows
 from runner.jobs.make import make_jobs, select_jobs
@@ -27,6 +28,7 @@ from runner.jobs.salvage import salvage
 from runner.jobs.spec import Batch, Holding, limits_of
 from runner.jobs.template import VARIABLES, Template, TemplateFailed, make_template
 from runner.messages import Isolation
+from runner.sessions.making import make_servers
 from runner.strict import did_you_mean
 from runner.toml_lines import KeyPath
 
@@ -106,6 +108,8 @@ class _Preparation:
         if named is None:
             named, said_by = default_agent, Document(where="default_agent", data={}, lines={})
         agent = self._try(lambda: find_agent(named, self.base, said_by))
+        if agent is not None and self.batch.servers:
+            self._servers(agent)
         source = self._source()
         isolation = None if self.batch.isolation is None else self._isolation(self.batch.isolation)
         texts = Texts(
@@ -179,6 +183,14 @@ class _Preparation:
         if not os.path.isdir(path):
             self._problem(("workspace", key), f"there is no directory {path!r}")
         return path
+
+    # -------------------------------------------------------- servers
+
+    def _servers(self, agent: Agent) -> None:
+        try:
+            make_servers(agent, make_driver(agent), self.batch.servers)
+        except (ConfigError, AgentUnavailable) as exc:
+            self._problem(("servers",), str(exc))
 
     # -------------------------------------------------------- isolation
 
@@ -264,6 +276,8 @@ class _Preparation:
             "env": digest(self.batch.env),
             "templates": digest([template.source for template in texts.all()]),
         }
+        if self.batch.servers:
+            common["servers"] = digest([attrs.asdict(each) for each in self.batch.servers])
         if self.batch.isolation is not None:  # but for its limits, which may differ
             held = attrs.asdict(self.batch.isolation)
             common["isolation"] = digest({**held, "limits": None})

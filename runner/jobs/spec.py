@@ -13,7 +13,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import attrs
 
-from runner.agents.driver import Agent
+from runner.agents.driver import Agent, McpServer
 from runner.errors import ConfigError
 from runner.messages.isolation import Isolation, Mode
 from runner.messages.isolation import Limits as UsedUp
@@ -228,6 +228,7 @@ class Batch:
         env: environment variables for the workspace: setup, agent and verify.
         isolation: what holds the programs of a workspace inside it, setup, agent and verify;
             without it nothing does.
+        servers: of tools (MCP), which the agent's program is handed besides those of its record.
         limits: timeouts and concurrency.
         retry: how often to try again.
         keep: which attempts' workspaces are kept: all, those of jobs that are not ok, none.
@@ -246,6 +247,7 @@ class Batch:
     verify: tuple[str, ...] = ()
     env: dict[str, str] = attrs.field(factory=dict)
     isolation: Holding | None = attrs.field(default=None, converter=holding_of)
+    servers: tuple[McpServer, ...] = ()
     limits: Limits = Limits()
     retry: Retry = Retry()
     keep: Keep = "failed"

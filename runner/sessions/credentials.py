@@ -1,23 +1,26 @@
 """Secrets by reference: looked up when a program starts, taken out of all that is kept of it.
 
-A value goes from where it is into the program's environment and nowhere else: no argument, no file,
-no record. What the program says is looked through for the values before anybody gets to see it;
-shorter ones than `SHORTEST` are left, as they are found everywhere. What the agent itself writes to
-its directory is its own.
+A value goes from where it is into the program's environment, or for a server of tools into the
+message that names the server, and nowhere else: no argument, no file, no record. What the program
+says is looked through for the values before anybody gets to see it; shorter ones than `SHORTEST`
+are left, as they are found everywhere. What the agent itself writes to its directory is its own.
 """
 
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 import attrs
+import msgspec
 import trio
 
 from runner.agents.events import Event
 from runner.agents.recording import redactor
 from runner.agents.secret import Secret, Value
+from runner.agents.servers import McpServer
 from runner.errors import AgentUnavailable, RunnerError
 from runner.processes.host import ProcessHost
 
@@ -83,6 +86,61 @@ def _where(secret: Secret) -> str:
     if secret.env:
         return f"the variable {secret.env}"
     return f"the file {secret.file}" if secret.file else f"the command {secret.command[0]}"
+
+
+# ---------------------------------------------------------------- putting them in
+
+
+class Blanks:
+    """Words in messages to a program that stand for secrets; filled in as a message is written.
+
+    So nothing that makes messages, keeps or records them has a value. A word is a JSON text, made
+    anew for each process: nobody else can have it in a prompt.
+    """
+
+    def __init__(self) -> None:
+        self._secrets: dict[str, tuple[str, Secret]] = {}
+        self._values: dict[bytes, bytes] = {}
+
+    def leave(self, servers: Iterable[McpServer]) -> tuple[McpServer, ...]:
+        """The servers with words for their secrets."""
+        return tuple(
+            attrs.evolve(
+                each,
+                env=self._words(each.env, f"env of the server {each.name!r}"),
+                headers=self._words(each.headers, f"headers of the server {each.name!r}"),
+            )
+            for each in servers
+        )
+
+    def _words(self, values: Mapping[str, Value], where: str) -> dict[str, Value]:
+        words: dict[str, Value] = {}
+        for name, value in values.items():
+            words[name] = value
+            if isinstance(value, Secret):
+                words[name] = word = f"blank-{uuid.uuid4().hex}"
+                self._secrets[word] = (f"{name} in the {where}", value)
+        return words
+
+    async def look_up(self, host: ProcessHost) -> frozenset[str]:
+        """Look up what belongs there; the values.
+
+        Raises:
+            AgentUnavailable: see `look_up`.
+        """
+        found = {}
+        for word, (name, secret) in self._secrets.items():
+            found[word] = (await look_up({name: secret}, host))[name]
+        self._values = {
+            word.encode(): msgspec.json.encode(value)[1:-1] for word, value in found.items()
+        }
+        return frozenset(found.values())
+
+    def fill(self, data: bytes) -> bytes:
+        """The messages with the values; whole ones, so that no word is cut."""
+        for word, value in self._values.items():
+            data = data.replace(word, value)
+        return data
 
 
 # ---------------------------------------------------------------- taking them out

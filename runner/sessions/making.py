@@ -6,7 +6,7 @@ import itertools
 import os
 import re
 import uuid
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import attrs
@@ -15,6 +15,7 @@ import trio
 from runner.actors.supervisor import Supervisor
 from runner.agents.driver import Access, Agent, Driver
 from runner.agents.registry import make_agent, make_driver
+from runner.agents.servers import McpServer, check_servers
 from runner.errors import AgentUnavailable, ConfigError
 from runner.messages import Isolation
 from runner.messages.isolation import Decided
@@ -93,6 +94,7 @@ class Sessions:
         decided: Decided | None = None,
         approvals: Approvals | None = None,
         grants: Sequence[Grant] = (),
+        servers: Iterable[McpServer] = (),
         recording: str | os.PathLike[str] | None = None,
     ) -> Session:
         """Make a session; nothing happens before its first use.
@@ -117,14 +119,18 @@ class Sessions:
             approvals: who decides what the agent asks for, where the grants do not; None = nobody:
                 it is refused.
             grants: the permissions of the directory's scope.
+            servers: of tools (MCP), which its program is handed besides those of its record.
             recording: the path of a file that is to be made, for the agent `replay`; forks are not
                 in it.
 
         Raises:
-            ConfigError: the agent, the id, the timeout or the recording cannot be used; or the
-                grants do not allow all programs, and the agent's does not ask before it runs some.
-            AgentUnavailable: there are approvals, and the agent's program does not ask.
+            ConfigError: the agent, the id, the timeout, a server or the recording cannot be used;
+                or the grants do not allow all programs, and the agent's does not ask before it runs
+                some.
+            AgentUnavailable: there are approvals, and the agent's program does not ask; or servers,
+                and it takes none.
         """
+        servers = check_servers(servers)
         # Whatever else there is to give, a fork gets as well.
         given = {k: v for k, v in locals().items() if k not in OWN}
         record = make_agent(agent) if isinstance(agent, str) else agent
@@ -143,6 +149,7 @@ class Sessions:
             env=dict(env or {}),
             isolation=isolation,
             decided=decided,
+            servers=make_servers(record, used, servers),
             approvals=approver.is_attended and "approvals" in used.abilities,
             guarded=is_guarded(grants),
         )
@@ -152,7 +159,9 @@ class Sessions:
             setup = ""
             if durable:
                 known = record if driver is None else None
-                setup = make_setup(known, env or {}, isolation, has_permissions=bool(grants))
+                setup = make_setup(
+                    known, env or {}, isolation, servers, has_permissions=bool(grants)
+                )
             state = self._make_state(name, used, directory, setup, durable=durable)
             state.approver, state.is_guarded = approver, not allows_programs(grants)
             state.recording = recorded
@@ -227,6 +236,21 @@ class Sessions:
         actor.forget_files()
         self._spare.append(actor)
         return True
+
+
+def make_servers(
+    agent: Agent, driver: Driver, servers: tuple[McpServer, ...]
+) -> tuple[McpServer, ...]:
+    """The servers of an agent's record, and those that a session is given.
+
+    Raises:
+        ConfigError, AgentUnavailable: see `Sessions.make_session`.
+    """
+    every = check_servers((*getattr(agent, "servers", ()), *servers))
+    if every and "mcp" not in driver.abilities:
+        names = ", ".join(each.name for each in every)
+        raise AgentUnavailable(f"the agent {driver.name!r} takes no MCP servers: {names}")
+    return every
 
 
 def make_recording(

@@ -19,7 +19,7 @@ from typing import Any
 
 import attrs
 
-from runner.agents.driver import Agent
+from runner.agents.driver import Agent, McpServer
 from runner.errors import ConfigError
 from runner.messages import Isolation
 from runner.strict import Mistakes, structure_value
@@ -48,13 +48,15 @@ class Opening:
         agent: the agent's record; None if its fields, or where it came from, are not kept.
         env: the variables of its scope.
         isolation: what holds its program.
+        servers: of tools, that it was given.
         withheld: what was left out: `env.NAME`, `agent.env.NAME`, `agent.FIELD`, `agent`,
-            `permissions`.
+            `servers`, `permissions`.
     """
 
     agent: Agent | None
     env: Mapping[str, str]
     isolation: Isolation | None
+    servers: tuple[McpServer, ...]
     withheld: tuple[str, ...]
 
 
@@ -62,6 +64,7 @@ def make_setup(
     agent: Agent | None,
     env: Mapping[str, str],
     isolation: Isolation | None,
+    servers: tuple[McpServer, ...] = (),
     *,
     has_permissions: bool = False,
 ) -> str:
@@ -71,6 +74,7 @@ def make_setup(
         agent: its record; None = only a program of the user's own can make it.
         env: the variables of its scope.
         isolation: what holds its program.
+        servers: of tools, that it was given.
         has_permissions: whether its scope has some, which may ask functions.
     """
     withheld = ["permissions"] if has_permissions else []
@@ -87,6 +91,12 @@ def make_setup(
         setup["agent"] = {key: fields[key] for key in fields if f"agent.{key}" not in withheld}
     if isolation is not None:
         setup["isolation"] = _said(attrs.asdict(isolation))
+    if servers:
+        said = [attrs.asdict(each) for each in servers]
+        if _has_secret("servers", said):
+            withheld.append("servers")
+        else:
+            setup["servers"] = said
     setup["withheld"] = withheld
     return json.dumps(setup)
 
@@ -122,6 +132,11 @@ def read_setup(
             f"the session {session!r} was made with {', '.join(missing)}, which is not kept as it"
             " may be secret: set it in the environment"
         )
+    if "servers" in withheld:
+        raise ConfigError(
+            f"the session {session!r} was made with MCP servers that are not kept, as a value of"
+            " theirs may be secret: only the program that made it knows them"
+        )
     is_whole = not any(each == "agent" or each.count(".") == 1 for each in _of_agent(withheld))
     try:
         return Opening(
@@ -130,6 +145,7 @@ def read_setup(
             isolation=structure_value(known["isolation"], Isolation)
             if "isolation" in known
             else None,
+            servers=structure_value(known.get("servers", []), tuple[McpServer, ...]),
             withheld=tuple(withheld),
         )
     except Mistakes as exc:
@@ -159,8 +175,17 @@ def _has_secret(name: str, value: object) -> bool:
             return _table_has_secret(tomllib.loads(value))
         except tomllib.TOMLDecodeError:
             return True
+    if name == "servers" and isinstance(value, tuple | list):
+        return any(map(_server_has_secret, value))
     texts = value if isinstance(value, tuple | list) else [value]
     return any(isinstance(each, str) and _VALUE.search(each) is not None for each in texts)
+
+
+def _server_has_secret(server: Mapping[str, Any]) -> bool:
+    withheld: list[str] = []
+    for name in ("env", "headers"):
+        _variables(server[name], name, withheld)
+    return bool(withheld) or _has_secret("", server["command"]) or _has_secret("", server["url"])
 
 
 def _table_has_secret(table: Mapping[str, object]) -> bool:

@@ -17,6 +17,7 @@ from runner.agents.driver import PLAIN, Agent, Driver, Launch, Origin, Setting, 
 from runner.agents.events import Event
 from runner.agents.secret import Value
 from runner.errors import AgentError, AgentUnavailable
+from runner.agents.servers import McpServer
 from runner.messages import Isolation
 from runner.messages.isolation import Decided
 from runner.processes.environment import base_environment
@@ -24,7 +25,7 @@ from runner.processes.host import ProcessHost
 from runner.processes.sweep import SESSION_TAG
 from runner.scopes.redaction import secret_values
 from runner.sessions.admission import Admission
-from runner.sessions.credentials import plain_of
+from runner.sessions.credentials import Blanks, plain_of
 from runner.sessions.forking import origin_of
 from runner.sessions.private import copy_files, make_private, seed, write_files
 from runner.sessions.program import Program, ignore_end, ignore_pid
@@ -70,6 +71,7 @@ class Starter:
         guarded: it is to ask before every command.
     """
 
+        servers: of tools, which the program is handed.
     agent: Agent
     driver: Driver
     means: Means
@@ -80,6 +82,7 @@ class Starter:
     guarded: bool = False
 
     def make_program(
+    servers: tuple[McpServer, ...] = ()
         self,
         state: SessionState,
         turn: int,
@@ -104,6 +107,7 @@ class Starter:
             cwd=state.directory,
             private=state.private,
             conversation=record.conversation,
+        blanks = Blanks()
             resume=record.resume,
             prompt=prompt,
             turn=turn,
@@ -112,6 +116,7 @@ class Starter:
             guarded=self.guarded,
             origin=origin_of(record),
         )
+            servers=blanks.leave(self.servers),
         launch = driver.launch(setting)
         env = self.means.environment(launch.pass_env, {**self.env, **dict(launch.env)})
         on_started, on_gone = ignore_pid, ignore_end
@@ -137,6 +142,7 @@ class Starter:
             on_event=on_event,
             on_started=on_started,
             on_gone=on_gone,
+            blanks=blanks,
             isolation=self._isolation(state.private, setting.origin),
             decided=self.decided,
         )

@@ -22,8 +22,16 @@ from runner.agents.driver import (
     ShellAgent,
     TurnOptions,
 )
-from runner.agents.events import ApprovalAsked, Decision, FileChange, Question
+from runner.agents.events import (
+    ApprovalAsked,
+    Decision,
+    FileChange,
+    Question,
+    Ready,
+    ServerFailed,
+)
 from runner.agents.registry import make_driver
+from runner.agents.servers import check_servers
 from runner.errors import ConfigError, LocalProtocolError
 from runner.testing.scripted import ScriptedAgent
 
@@ -59,11 +67,47 @@ def codex(**changes):
         ({"name": "", "url": "http://x"}, "letters, digits"),
         ({"name": "a"}, "either a command or a url"),
         ({"name": "a", "command": ("x",), "url": "http://x"}, "either a command or a url"),
+        ({"name": 5, "url": "http://x"}, "letters, digits"),
+        ({"name": "a", "command": "npx x"}, "its command must be a list of texts"),
+        ({"name": "a", "command": ("x", 5)}, "its command must be a list of texts"),
+        ({"name": "a", "command": 5}, "its command must be a list of texts"),
+        ({"name": "a", "url": 5}, "its url must be a text, not a whole number"),
+        ({"name": "a", "url": "ftp://x"}, "is no http:// or https:// address"),
+        ({"name": "a", "command": ("x",), "headers": {"A": "b"}}, "no headers for one with a com"),
+        ({"name": "a", "url": "http://x", "env": {"A": "b"}}, "no env for one with a url"),
+        ({"name": "a", "command": ("x",), "env": ["A"]}, "env must be a table of texts, not a li"),
+        ({"name": "a", "command": ("x",), "env": {"": "b"}}, "env: '' can be no name"),
+        ({"name": "a", "command": ("x",), "env": {"A": 5}}, "env.A must be a text or a Secret"),
+        ({"name": "a", "url": "http://x", "headers": {"A": "b\0"}}, "headers.A must be a text or"),
     ],
 )
 def test_a_server_that_cannot_be_is_refused_where_it_is_made(fields, said):
     with pytest.raises(ConfigError, match=said):
         McpServer(**fields)
+
+
+def test_what_stands_in_a_server_that_cannot_be_is_not_shown():
+    with pytest.raises(ConfigError) as caught:
+        McpServer(name="a", command=("x",), env={"A": "secret\0"})
+
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("servers", "said"),
+    [
+        ([STDIO, STDIO], "two MCP servers of the name 'a'"),
+        (["a"], "a list of McpServer, not of str"),
+        ("a", "must be a list of McpServer"),
+        (STDIO, "must be a list of McpServer"),
+        ({"a": STDIO}, "must be a list of McpServer"),
+        (5, "must be a list of McpServer"),
+    ],
+)
+def test_what_is_no_list_of_servers_with_different_names_is_refused(servers, said):
+    assert (STDIO, HTTP) == check_servers(iter([STDIO, HTTP]))
+    with pytest.raises(ConfigError, match=said):
+        check_servers(servers)
 
 
 @pytest.mark.parametrize("agent", [ShellAgent(), CommandAgent(argv=("x",)), ScriptedAgent()])
@@ -93,16 +137,29 @@ def test_the_programs_own_files_of_a_conversation_are_private_and_bear_its_id(ag
 # ---------------------------------------------------------------- claude: the launch
 
 
-def test_claude_is_handed_servers_in_a_file_that_is_private():
-    launch = claude(servers=(STDIO, HTTP))
+def claude_talk(**changes):
+    """Claude's conversation for a setting with changes, and what it says first, by name."""
+    talk = ClaudeDriver(ClaudeAgent()).conversation(attrs.evolve(SETTING, **changes))
+    said = map(json.loads, talk.data_to_send().splitlines())
+    return talk, {each["request_id"]: each["request"] for each in said}
 
-    assert "--mcp-config=/p/mcp.json" in launch.argv
+
+def claude_answer(talk, request, **response):
+    """Let it answer; what comes of it."""
+    body = {"subtype": "success", "request_id": request, **response}
+    return talk.receive(json.dumps({"type": "control_response", "response": body}).encode() + b"\n")
+
+
+def test_claude_is_handed_servers_over_its_pipe_and_neither_by_a_file_nor_an_argument():
+    launch, (_, said) = claude(servers=(STDIO, HTTP)), claude_talk(servers=(STDIO, HTTP))
+
+    assert "--strict-mcp-config" in launch.argv
     assert "--allowedTools=mcp__a,mcp__b" in launch.argv
+    assert [b""] == [content for _, content in launch.files]
     assert not any("secret" in word for word in launch.argv)
-    ((path, content),) = launch.files
-    assert path == "/p/mcp.json"
-    assert json.loads(content) == {
-        "mcpServers": {
+    assert said["servers"] == {
+        "subtype": "mcp_set_servers",
+        "servers": {
             "a": {
                 "type": "stdio",
                 "command": "serve",
@@ -114,8 +171,44 @@ def test_claude_is_handed_servers_in_a_file_that_is_private():
                 "url": "http://127.0.0.1/mcp",
                 "headers": {"Authorization": "secret"},
             },
-        }
+        },
     }
+    assert "servers" not in claude_talk()[1]
+
+
+def test_claude_gets_no_turn_before_its_servers_are_there_or_have_failed():
+    talk, _ = claude_talk(servers=(STDIO, HTTP))
+    claude_answer(talk, "initialize", response={})
+    claude_answer(talk, "version", response={"version": "2.1.197"})
+    assert not talk.ready
+    failed = {"added": ["a", "b"], "errors": {"b": "it is down"}}
+
+    assert claude_answer(talk, "servers", response=failed) == [
+        ServerFailed(name="b", reason="it is down"),
+        Ready(),
+    ]
+    assert talk.ready
+
+
+def test_a_claude_that_knows_no_servers_says_so_of_each():
+    talk, _ = claude_talk(servers=(STDIO, HTTP))
+
+    assert claude_answer(talk, "servers", subtype="error", error="no such request") == [
+        ServerFailed(name=name, reason="no such request") for name in ("a", "b")
+    ]
+
+
+def test_a_server_that_codex_cannot_start_is_said():
+    talk = CodexDriver(CodexAgent()).conversation(attrs.evolve(SETTING, servers=(STDIO,)))
+
+    def told(status, **more):
+        params = {"name": "a", "status": status, **more}
+        notice = {"method": "mcpServer/startupStatus/updated", "params": params}
+        return talk.receive(json.dumps(notice).encode() + b"\n")
+
+    assert told("failed", error="no such file") == [ServerFailed(name="a", reason="no such file")]
+    assert told("failed", error=None) == [ServerFailed(name="a", reason="it did not start")]
+    assert not any(isinstance(each, ServerFailed) for each in told("ready"))
 
 
 def test_claude_asks_for_the_tools_of_a_server_where_somebody_decides():

@@ -271,6 +271,10 @@ def test_a_session_whose_agent_is_not_kept_asks_for_its_file(runner) -> None:
         ({"steer": "also this"}, "\n[1, in mid-turn] also this\n"),
         ({"event": "ToolCall", "data": {"name": "Bash", "input": {"a": 1}}}, '- Bash {"a": 1}'),
         ({"event": "Retry", "data": {"message": "busy"}}, "- it asks its provider again busy"),
+        (
+            {"event": "ServerFailed", "data": {"name": "gh", "reason": "it is\ndown"}},
+            "- no server gh: it is down",
+        ),
         ({"event": "Ready", "data": {}}, ""),
         ({"event": "Ready"}, ""),
     ],

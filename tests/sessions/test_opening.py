@@ -6,7 +6,15 @@ import json
 
 import pytest
 
-from runner.agents.driver import Agent, ClaudeAgent, CodexAgent, CommandAgent, ShellAgent
+from runner.agents.driver import (
+    Agent,
+    ClaudeAgent,
+    CodexAgent,
+    CommandAgent,
+    McpServer,
+    ShellAgent,
+)
+from runner.agents.secret import Secret
 from runner.errors import ConfigError
 from runner.messages import Isolation, Limits
 from runner.sessions.opening import make_setup, read_setup
@@ -76,6 +84,41 @@ def test_a_credential_is_left_out_and_that_is_said(
         assert {name: "given again"} == opening.agent.env
     else:
         assert opening.agent is None
+
+
+def test_servers_come_back_with_their_references() -> None:
+    env = {"TOKEN": Secret(env="T"), "MODE": "ro"}
+    servers = (
+        McpServer(name="a", command=("serve",), env=env),
+        McpServer(name="b", url="https://b/mcp", headers={"Authorization": Secret(file="f")}),
+    )
+    agent = ClaudeAgent(servers=servers[:1])
+    opening = read_setup(make_setup(agent, {}, None, servers[1:]), {}, "one")
+
+    assert (agent, servers[1:], ()) == (opening.agent, opening.servers, opening.withheld)
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        McpServer(name="a", command=("serve",), env={"TOKEN": SECRET}),
+        McpServer(name="a", url="http://a", headers={"Authorization": SECRET}),
+        McpServer(name="a", url=f"http://me:{SECRET}@a"),
+        McpServer(name="a", command=("serve", f"--token={SECRET}")),
+    ],
+)
+def test_servers_with_a_credential_are_left_out_and_that_is_said(server: McpServer) -> None:
+    setup = make_setup(ShellAgent(), {}, None, (server,))
+
+    assert SECRET not in setup
+    with pytest.raises(ConfigError, match="'one' was made with MCP servers that are not kept"):
+        read_setup(setup, {}, "one")
+
+    setup = make_setup(ClaudeAgent(servers=(server,)), {}, None)
+
+    assert SECRET not in setup
+    opening = read_setup(setup, {}, "one")
+    assert (None, ("agent.servers",)) == (opening.agent, opening.withheld)
 
 
 @pytest.mark.parametrize("setup", ["", make_setup(None, {}, None)])

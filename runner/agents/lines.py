@@ -41,8 +41,10 @@ class LineSplitter:
         *ended, rest = data.split(b"\n")
         lines = []
         for piece in ended:
-            self._keep(piece)
-            lines.append(self.take_tail().removesuffix(b"\r"))
+            if self._pieces or len(piece) > self.limit:
+                self._keep(piece)
+                piece = self.take_tail()  # noqa: PLW2901
+            lines.append(piece.removesuffix(b"\r"))
         self._keep(rest)
         return lines
 

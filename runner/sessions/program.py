@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import attrs
 import trio
@@ -30,12 +31,12 @@ from runner.messages.isolation import Decided
 from runner.processes.host import ProcessHost
 from runner.processes.process import Process
 from runner.processes.usage import TreeUsage
-from runner.sessions.credentials import look_up, plain_of
+from runner.sessions.credentials import Blanks, look_up, plain_of
+from runner.sessions.reading import Pace, read_all
 from runner.sessions.traffic import Traffic
 
 # How long reading what is in the pipes may take after the whole tree has ended.
 DRAIN = 2.0
-CHUNK = 1 << 16
 # How much output of a program that is run quietly is kept at most; as much as a message may be.
 QUIET = 128 << 20
 KILLED = -int(signal.SIGKILL)
@@ -60,6 +61,9 @@ class Program:
         hidden: secret values that are in `env` already; with those that it refers to, they are
             taken out of all that the program says.
         traffic: what passes between it and us.
+        blanks: what is filled into what is written to it, and is not in the traffic.
+        pace: how often is read what it says.
+        together: entered around what was read at once.
         refusal: why it was ended: it says that it uses another kind.
         on_event: gets this and everything that the program says, in order; must not wait. It does
             not know this by itself: a cycle for every turn is much to collect.
@@ -86,6 +90,9 @@ class Program:
     billing: Billing = "any"
     hidden: frozenset[str] = frozenset()
     traffic: Traffic = attrs.field(factory=Traffic)
+    blanks: Blanks = attrs.field(factory=Blanks)
+    pace: Pace = attrs.field(factory=Pace)
+    together: AbstractContextManager[None] = attrs.field(factory=nullcontext)
     refusal: str = ""
     started: trio.Event = attrs.field(factory=trio.Event)
     ready: trio.Event = attrs.field(factory=trio.Event)
@@ -101,6 +108,7 @@ class Program:
     _told: Limit | None = None
     _cancel_scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _unsent: trio.Event = attrs.field(factory=trio.Event)
+    _outgoing: list[bytes] = attrs.field(factory=list)
 
     # ------------------------------------------------------------ its task
 
@@ -190,8 +198,8 @@ class Program:
 
     async def _serve(self, process: Process) -> None:
         async with trio.open_nursery() as readers:
-            readers.start_soon(_read, process.stdout, self._take)
-            readers.start_soon(_read, process.stderr, self.traffic.take_stderr)
+            readers.start_soon(read_all, process.stdout, self._take, self.pace)
+            readers.start_soon(read_all, process.stderr, self.traffic.take_stderr, self.pace)
             async with trio.open_nursery() as writers:
                 if process.stdin is not None:
                     writers.start_soon(self._write, process.stdin)
@@ -205,7 +213,8 @@ class Program:
     async def _environment(self) -> dict[str, str]:
         """The environment, with the values of secrets; from now on these are taken out."""
         found = await look_up(self.env, self.host) if self._has_secrets() else {}
-        self._secrets = self.hidden.union(found.values())
+        filled = await self.blanks.look_up(self.host)
+        self._secrets = self.hidden.union(found.values(), filled)
         self.traffic.hide(self._secrets)
         return {**plain_of(self.env), **found}
 
@@ -230,17 +239,20 @@ class Program:
             self._cancel_scope.cancel(reason=self.refusal)
 
     def _tell(self, events: list[Event]) -> None:
-        for event in events:
-            self.on_event(self, self.traffic.event(event))
+        with self.together:
+            for event in events:
+                self.on_event(self, self.traffic.event(event))
 
     async def _write(self, stdin: trio.abc.SendStream) -> None:
         try:
+            self.flush()
             while True:
-                while data := self.conversation.data_to_send():
-                    self.traffic.send(data)
-                    await stdin.send_all(data)
-                self._unsent = trio.Event()
                 await self._unsent.wait()
+                self._unsent = trio.Event()
+                data = b"".join(self._outgoing)
+                self._outgoing.clear()
+                self.traffic.send(data)
+                await stdin.send_all(self.blanks.fill(data))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # it has closed its input: its end is seen elsewhere
 
@@ -252,8 +264,10 @@ class Program:
         return None if self._process is None or self.ended.is_set() else self._process.pid
 
     def flush(self) -> None:
-        """Let the writer look for what the conversation has to send."""
-        self._unsent.set()
+        """Let the writer send what the conversation has to say."""
+        if data := self.conversation.data_to_send():  # mostly nothing: then nobody is woken
+            self._outgoing.append(data)
+            self._unsent.set()
 
     def begin_turn(self) -> None:
         """Keep the tails of what is written from now on."""
@@ -320,11 +334,3 @@ class Program:
         elif process.stdin is not None:
             self.traffic.close()
             await process.stdin.aclose()
-
-
-async def _read(stream: trio.abc.ReceiveStream, take: Callable[[bytes], None]) -> None:
-    try:
-        while data := await stream.receive_some(CHUNK):
-            take(bytes(data))
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
-        pass  # as good as its end

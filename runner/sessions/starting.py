@@ -9,6 +9,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 
 import attrs
 import trio
@@ -16,8 +17,8 @@ import trio
 from runner.agents.driver import PLAIN, Agent, Driver, Launch, Origin, Setting, TurnOptions
 from runner.agents.events import Event
 from runner.agents.secret import Value
-from runner.errors import AgentError, AgentUnavailable
 from runner.agents.servers import McpServer
+from runner.errors import AgentError, AgentUnavailable
 from runner.messages import Isolation
 from runner.messages.isolation import Decided
 from runner.processes.environment import base_environment
@@ -29,6 +30,7 @@ from runner.sessions.credentials import Blanks, plain_of
 from runner.sessions.forking import origin_of
 from runner.sessions.private import copy_files, make_private, seed, write_files
 from runner.sessions.program import Program, ignore_end, ignore_pid
+from runner.sessions.reading import Pace
 from runner.sessions.state import SessionState
 from runner.sessions.traffic import Traffic
 
@@ -41,12 +43,14 @@ class Means:
         environ: where allow-listed variables are taken from, such as `os.environ`.
         admission: who may start.
         scans: limits the threads that look at directories.
+        pace: how often is read what programs say.
     """
 
     host: ProcessHost
     environ: Mapping[str, str]
     admission: Admission
     scans: trio.CapacityLimiter
+    pace: Pace = attrs.field(factory=Pace)
     _bases: dict[tuple[str, ...], dict[str, str]] = attrs.field(factory=dict, init=False)
 
     def environment(
@@ -67,22 +71,22 @@ class Starter:
         isolation: what is to hold the program inside that scope, and the session's private
             directory; None = nothing.
         decided: told what the network's proxy decides.
+        servers: of tools, which the program is handed.
         approvals: somebody decides what the program asks for.
         guarded: it is to ask before every command.
     """
 
-        servers: of tools, which the program is handed.
     agent: Agent
     driver: Driver
     means: Means
     env: Mapping[str, str]
     isolation: Isolation | None = None
     decided: Decided | None = None
+    servers: tuple[McpServer, ...] = ()
     approvals: bool = False
     guarded: bool = False
 
     def make_program(
-    servers: tuple[McpServer, ...] = ()
         self,
         state: SessionState,
         turn: int,
@@ -103,20 +107,20 @@ class Starter:
             # An id that the program may have begun a conversation with cannot begin another.
             record.conversation = str(uuid.uuid4())
             state.save()
+        blanks = Blanks()
         setting = Setting(
             cwd=state.directory,
             private=state.private,
             conversation=record.conversation,
-        blanks = Blanks()
             resume=record.resume,
             prompt=prompt,
             turn=turn,
             options=options,
+            servers=blanks.leave(self.servers),
             approvals=self.approvals,
             guarded=self.guarded,
             origin=origin_of(record),
         )
-            servers=blanks.leave(self.servers),
         launch = driver.launch(setting)
         env = self.means.environment(launch.pass_env, {**self.env, **dict(launch.env)})
         on_started, on_gone = ignore_pid, ignore_end
@@ -138,11 +142,13 @@ class Starter:
             billing=getattr(self.agent, "billing", "any"),
             hidden=secret_values({name: str(env.get(name, "")) for name in launch.pass_env}),
             conversation=driver.conversation(setting),
+            blanks=blanks,
             traffic=Traffic(state.recording),
+            pace=self.means.pace,
+            together=nullcontext() if state.store is None else state.store.transcript,
             on_event=on_event,
             on_started=on_started,
             on_gone=on_gone,
-            blanks=blanks,
             isolation=self._isolation(state.private, setting.origin),
             decided=self.decided,
         )

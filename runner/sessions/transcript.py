@@ -17,18 +17,29 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import IO, Any, get_args
 
 import attrs
 import msgspec
 
-from runner.agents.events import Event, Raw
+from runner.agents.events import (
+    Event,
+    Raw,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    UsageChanged,
+)
 from runner.sessions.turn import SessionEvent
 
 # What a transcript keeps of one untranslated line of the program: its start.
 RAW_LIMIT = 16 << 10
 CHUNK = 1 << 18
+# Events of which there are many; none has bytes or a time in it, which msgspec says in its own way.
+_SIMPLE = (Text, Thinking, ToolCall, ToolResult, UsageChanged)
 # How much of earlier turns a new conversation is told; some 25,000 tokens.
 CONTEXT_LIMIT = 100_000
 
@@ -36,6 +47,8 @@ CONTEXT_LIMIT = 100_000
 @attrs.define(eq=False)
 class Transcript:
     """A transcript that is written.
+
+    Lines that are added `with` it, in one synchronous block, are written together at its end.
 
     Attributes:
         path: of its file, made at the first line.
@@ -45,6 +58,9 @@ class Transcript:
     path: str
     lost: int = 0
     _file: IO[bytes] | None = None
+    _end: int = 0  # of that file and what is held; nobody else adds to it
+    _held: list[bytes] | None = None
+    _at: str = ""  # when that is held
 
     def note(self, **what: object) -> int:
         """Add a line: what happened, and when. One that cannot be is counted.
@@ -52,29 +68,48 @@ class Transcript:
         Returns:
             The cursor after it.
         """
-        at = datetime.now(UTC).isoformat()
+        at = self._at or datetime.now(UTC).isoformat()
         try:
-            line = json.dumps({"at": at, **what}, default=_plain).encode() + b"\n"
-        except RecursionError:  # a program may nest as deep as can just be read
-            self.lost += 1
-            return self.cursor
-        try:
+            line = _json_of({"at": at, **what}) + b"\n"
             if self._file is None:
                 self._file = _open_lines(self.path)
-            written = self._file.write(line)
+                self._end = self._file.tell()
+        except (RecursionError, OSError):  # a program may nest as deep as can just be read
+            self.lost += 1
+            return self.cursor
+        self._end += len(line)
+        if self._held is None:
+            self._write([line])
+        else:
+            self._held.append(line)
+        return self.cursor
+
+    def __enter__(self) -> None:
+        self._held, self._at = [], datetime.now(UTC).isoformat()
+
+    def __exit__(self, *_: object) -> None:
+        held, self._held, self._at = self._held, None, ""
+        if held:
+            self._write(held)
+
+    def _write(self, lines: list[bytes]) -> None:
+        assert self._file is not None
+        data = b"".join(lines)
+        try:
+            written = self._file.write(data)
         except OSError:
             written = 0
-        if written != len(line):
-            self.lost += 1
+        if written != len(data):
+            self.lost += len(lines) - data[:written].count(b"\n")
+            self._end -= len(data) - written
             if written:  # what there was room for; opening it anew ends that line
                 self.rest()
-        return self.cursor
 
     @property
     def cursor(self) -> int:
         """Where it ends now."""
         if self._file is not None:
-            return self._file.tell()
+            return self._end
         try:
             return os.stat(self.path).st_size
         except OSError:  # nothing was noted yet
@@ -82,6 +117,9 @@ class Transcript:
 
     def rest(self) -> None:
         """Let go of the file until there is something to add."""
+        if self._held:
+            held, self._held = self._held, []
+            self._write(held)
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -109,6 +147,14 @@ def _is_whole(path: str, size: int) -> bool:
 
 def _owner_only(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
+def _json_of(line: Mapping[str, object]) -> bytes:
+    """A line as JSON, in the quick way for most events: a tenth of the time."""
+    if isinstance(line.get("data"), _SIMPLE):
+        with suppress(ValueError, OverflowError):  # half a character, a number of many digits
+            return msgspec.json.encode(line, enc_hook=_plain)
+    return json.dumps(line, default=_plain).encode()
 
 
 def _plain(value: Any) -> object:

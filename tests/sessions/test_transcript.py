@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +24,7 @@ from runner.sessions.transcript import (
     read_lines,
 )
 
+TEXT = events.Text(text="some text")
 EVERY_EVENT: tuple[Event, ...] = (
     events.Ready(),
     events.ConversationStarted(conversation="c", model="m", version="1"),
@@ -192,3 +195,51 @@ def test_of_turns_that_are_too_long_the_latest_are_told(transcript: Transcript) 
     assert "[5 earlier messages are left out]\n\nAgent: thr [...]" == context_of(
         transcript.path, limit=10
     )
+
+
+def test_lines_that_are_added_together_are_there_at_the_end_with_the_cursors_that_were_said(
+    transcript: Transcript,
+) -> None:
+    transcript.note(turn=1, prompt="before")
+    before = Path(transcript.path).read_bytes()
+    with transcript:
+        cursors = [transcript.note(turn=1, event="Text", data=each) for each in (TEXT, TEXT)]
+        assert before == Path(transcript.path).read_bytes()
+    transcript.note(turn=1, result={"ok": True})
+    lines = list(read_lines(transcript.path))
+
+    assert cursors == [line.cursor for line in lines[1:3]]
+    assert [TEXT, TEXT] == [event.event for event in map(event_of, lines[1:3]) if event]
+    assert 4 == len(lines)
+
+
+def test_who_lets_go_of_the_file_meanwhile_has_written_what_was_added(
+    transcript: Transcript,
+) -> None:
+    with transcript:
+        transcript.note(turn=1, event="Text", data=TEXT)
+        transcript.rest()
+        transcript.note(turn=1, event="Text", data=TEXT)
+
+    assert 2 == len(list(read_lines(transcript.path)))
+
+
+def test_of_lines_that_are_added_together_those_that_there_was_no_room_for_are_counted(
+    transcript: Transcript,
+) -> None:
+    first = transcript.note(turn=1, event="Text", data=TEXT)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (first * 5 // 2, hard))
+    try:
+        with transcript:
+            for _ in range(3):
+                transcript.note(turn=1, event="Text", data=TEXT)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    after = transcript.note(turn=2, event="Text", data=TEXT)
+
+    assert 2 == transcript.lost
+    assert [1, 1, 2] == [line.turn for line in read_lines(transcript.path)]
+    assert after == Path(transcript.path).stat().st_size

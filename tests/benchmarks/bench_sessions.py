@@ -6,20 +6,26 @@
 - A turn in a directory of 100,000 files, of a program that ends at once.
 - Thirty-two sessions started at once, with and without a limit on how many may start at a time.
 - The supervisor's CPU while 200 sessions stream 50 events a second each.
+- The memory of a session whose program was ended to make room for another.
 
 `claude` is found as the tests find it (RUNNER_TEST_CLAUDE); without it, the rows about it are not.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
 import importlib
+import itertools
 import math
+import multiprocessing
 import os
 import shutil
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +36,7 @@ from runner.agents.driver import ClaudeAgent
 from runner.testing.model_server import Served, model_server_thread
 from runner.testing.scripted import ScriptedAgent
 from tests.benchmarks.bench_changes import DIRECTORIES, FILES, make
+from tests.benchmarks.bench_memory import resident, traced
 from tests.benchmarks.measure import CannotRun, Row, ratios, times
 
 HOW = "pip install agent-session==0.1.0 claude-agent-sdk"
@@ -37,7 +44,8 @@ FULL = "danger-full-access"
 TURNS = 5  # in each round, of those that keep their process
 STARTED = 32
 STREAMING, RATE = 200, 50
-WARM, SECONDS = 6.0, 4.0
+SECONDS = 4.0
+REAPED, BLOCK, LIVING = 600, 100, 8
 PROGRAM = """#!/bin/sh
 echo '{"type": "result", "result": "done", "is_error": false}'
 """
@@ -184,44 +192,52 @@ async def files(place: Path) -> list[Row]:
 async def starts(place: Path, program: str, server: Served) -> list[Row]:
     agent = ClaudeAgent(program=program, access=FULL, env=server.claude_env())
     rounds = iter(range(100))
+    cpu: dict[str, list[float]] = {"limited": [], "unlimited": []}
 
-    async def start_all(unlimited: bool) -> None:
+    async def start_all(how: str) -> None:
         here = place / f"round{next(rounds)}"
-        async with runner.open_runner(state=here / "state") as r:
-            if unlimited:
-                r._making.means.starts = trio.CapacityLimiter(math.inf)
-            async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
+        async with AsyncExitStack() as stack:
+            r = await stack.enter_async_context(runner.open_runner(state=here / "state"))
+            if how == "unlimited":
+                r._making.means.admission.slots.total_tokens = math.inf
+            sessions = []
+            async with trio.open_nursery() as nursery:
                 for number in range(STARTED):
                     (here / f"{number}").mkdir()
                     session = r.session(r.scope(here / f"{number}"), agent=agent)
-                    nursery.start_soon(first, await stack.enter_async_context(session))
-                began = time.perf_counter()
-                nursery.start_soon(trio.sleep, 0)
-            taken.append(time.perf_counter() - began)
+                    sessions.append(await stack.enter_async_context(session))
+                    nursery.start_soon(first, session)
+            cpu[how].append(sum(map(cpu_of, sessions)))
 
     async def first(session: Any) -> None:
         assert (await session.send("!say up")).ok
 
-    taken: list[float] = []
-    found = await times(
-        {"limited": lambda: start_all(False), "unlimited": lambda: start_all(True)}, rounds=3
-    )
+    found = await times({how: partial(start_all, how) for how in cpu}, rounds=3)
+    used = {how: values[-3:] for how, values in cpu.items()}
+    what = f"{STARTED} claudes at once, to their first answers and closed"
     return [
         Row(
-            "32 claudes at once: limited ÷ unlimited starts",
-            ratios(found["limited"], found["unlimited"]),
-            0.7,
+            f"{what}: limited ÷ unlimited starts", ratios(found["limited"], found["unlimited"]), 0.7
         ),
-        Row("32 claudes at once, to their first answers", found["limited"], unit="s"),
-        Row("32 claudes at once, without a limit", found["unlimited"], unit="s"),
+        Row(f"{what}, limited", found["limited"], unit="s"),
+        Row(f"{what}, unlimited", found["unlimited"], unit="s"),
+        Row("their CPU time: limited ÷ unlimited", ratios(used["limited"], used["unlimited"])),
+        Row("their CPU time, each, limited", [s / STARTED for s in used["limited"]], unit="s"),
     ]
+
+
+def cpu_of(session: Any) -> float:
+    """CPU seconds of a session's program so far."""
+    stat = Path(f"/proc/{session.statistics().pid}/stat").read_text()
+    user, system = stat.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 # ---------------------------------------------------------------- many that stream
 
 
 async def streaming(place: Path) -> list[Row]:
-    count = int((WARM + SECONDS + 10) * RATE)
+    count = int((SECONDS + 15) * RATE)  # they are not over before all have begun and been measured
     prompt = f"!say a word or two of what the agent is about\n!sleep {1 / RATE}\n" * count
     agent = ScriptedAgent(turns=(prompt,))
     async with runner.open_runner(state=place / "state") as r, AsyncExitStack() as stack:
@@ -256,6 +272,46 @@ async def streaming(place: Path) -> list[Row]:
     ]
 
 
+# ---------------------------------------------------------------- many that are reaped
+
+
+async def reaped(place: Path, how: str) -> list[Row]:
+    size = traced if how == "traced" else resident
+    if how == "traced":
+        tracemalloc.start()
+    sizes = []
+    config = runner.RunnerConfig(max_sessions=LIVING)
+    async with runner.open_runner(config, state=place / "state") as r, AsyncExitStack() as stack:
+        for first in range(0, REAPED, BLOCK):
+            async with trio.open_nursery() as nursery:
+                limit = trio.CapacityLimiter(LIVING)
+                for number in range(first, first + BLOCK):
+                    (place / f"{number}").mkdir()
+                    session = r.session(r.scope(place / f"{number}"), agent=ScriptedAgent())
+                    await stack.enter_async_context(session)
+                    nursery.start_soon(one_turn, session, limit)
+            sizes.append(size())
+    each = [(b - a) / BLOCK / 1024 for a, b in itertools.pairwise(sizes)]
+    return [Row(f"a session that was reaped, {how}", each, 20.0, unit="KiB")]
+
+
+async def one_turn(session: Any, limit: trio.CapacityLimiter) -> None:
+    async with limit:
+        assert (await session.send("!say one turn")).ok
+
+
+def measure_reaped(how: str) -> list[Row]:
+    with tempfile.TemporaryDirectory() as place:
+        return trio.run(reaped, Path(place), how)
+
+
+def apart(how: str) -> list[Row]:
+    """In a process of its own: memory that another measurement has given back would be reused."""
+    own = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=own) as process:
+        return process.submit(measure_reaped, how).result()
+
+
 def run() -> list[Row]:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as top, model_server_thread() as server:
@@ -272,6 +328,7 @@ def run() -> list[Row]:
             rows += trio.run(starts, place / "starts", program, server)
         rows += trio.run(files, place / "files")
         rows += trio.run(streaming, place / "streaming")
+    rows += apart("resident") + apart("traced")
     if not all(map(peer, ("agent_session", "claude_agent_sdk"))):
         print(f"sessions: without a peer: {HOW}")
     if not rows:

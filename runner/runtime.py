@@ -182,7 +182,8 @@ class Runner:
             approvals: who decides what the agent asks for, where the scope's permissions do not;
                 None = nobody: it is refused, and the agent told.
             isolation: what is to hold its program, within what holds the scope's; None = only that.
-                It sees its private directory besides. `Turn.isolation` says what is in force.
+                It sees its private directory besides, but neither its program's, if that is not in
+                /usr, nor its provider's host: name them. `Turn.isolation` says what is in force.
             servers: of tools (MCP), which its program is handed besides those of its record; they
                 end with it.
             recording: the path of a file that is to be made: all that is said between the session
@@ -215,7 +216,7 @@ class Runner:
             ignore=ignore,
             idle_after=self.config.idle_after_session,
             durable=durable,
-            isolation=narrowed(scope.ground.isolation, isolation),
+            isolation=narrowed(scope.ground.isolation, _isolation(isolation)),
             decided=scope.ground.reaching,
             approvals=approvals,
             grants=scope.ground.permissions,
@@ -337,6 +338,12 @@ async def open_runner(
         ledger.close()
         marker.close()
         sweep_passing(home)
+
+
+def _isolation(isolation: Isolation | None) -> Isolation | None:
+    if isolation is None or isinstance(isolation, Isolation):
+        return isolation
+    raise ConfigError(f"`isolation` must be an Isolation, not {isolation!r}")
 
 
 def _chosen(agent: Agent | Driver | str, options: Mapping[str, Any]) -> tuple[Agent, Driver | None]:

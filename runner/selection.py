@@ -115,7 +115,7 @@ async def make_session(
     if chosen is None:
         chosen = pick_agent(env_var=env_var, rng=rng)
     async with open_runner(state=state) as runner:
-        scope = runner.scope(cwd, isolation=isolation)
+        scope = runner.scope(cwd)
         await scope.mkdir(".")
         made = runner.session(
             scope,
@@ -129,6 +129,7 @@ async def make_session(
             extra_args=extra_args,
             extra_env=extra_env,
             ignore=ignore,
+            isolation=isolation,
             servers=servers,
         )
         async with made as session:

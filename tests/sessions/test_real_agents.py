@@ -76,6 +76,8 @@ def kill(state: Path, until: Until) -> Callable[[Session, str], Awaitable[None]]
         pid = session.statistics().pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
+        # Its end takes a moment: a turn that begins before that is cut by it.
+        await until(lambda: session.statistics().pid != pid)
 
     return kill
 

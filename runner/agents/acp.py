@@ -24,7 +24,7 @@ from typing import ClassVar, get_args
 import attrs
 
 from runner.agents.acp_talk import FULL, AcpConversation
-from runner.agents.driver import Ability, Access, AcpAgent, Launch, Rung, Setting
+from runner.agents.driver import MAX_PROMPT, Ability, Access, AcpAgent, Launch, Rung, Setting
 from runner.errors import ConfigError
 
 _ACCESS: tuple[Access, ...] = get_args(Access)
@@ -43,6 +43,7 @@ class AcpDriver:
 
     name: ClassVar[str] = "acp"
     process_per_turn: ClassVar[bool] = False
+    max_prompt: ClassVar[int] = MAX_PROMPT
     ladder: ClassVar[tuple[Rung, ...]] = (
         Rung(act="interrupt", wait=3.0),
         Rung(act="eof", wait=5.0),

@@ -38,7 +38,7 @@ from typing import ClassVar
 import attrs
 
 from runner.agents.claude_stream import ClaudeConversation
-from runner.agents.driver import Ability, Access, ClaudeAgent, Launch, Rung, Setting
+from runner.agents.driver import MAX_PROMPT, Ability, Access, ClaudeAgent, Launch, Rung, Setting
 
 _HELD = {
     "enabled": True,
@@ -100,6 +100,7 @@ class ClaudeDriver:
 
     name: ClassVar[str] = "claude"
     process_per_turn: ClassVar[bool] = False
+    max_prompt: ClassVar[int] = MAX_PROMPT
     abilities: ClassVar[frozenset[Ability]] = frozenset(
         {
             "steer",

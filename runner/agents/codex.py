@@ -22,6 +22,7 @@ from typing import ClassVar
 
 import attrs
 
+from runner.agents.codex_open import MAX_PROMPT
 from runner.agents.codex_server import CodexConversation
 from runner.agents.driver import Ability, CodexAgent, Launch, Rung, Setting
 from runner.agents.lines import mapping_of, text_of
@@ -52,6 +53,7 @@ class CodexDriver:
 
     name: ClassVar[str] = "codex"
     process_per_turn: ClassVar[bool] = False
+    max_prompt: ClassVar[int] = MAX_PROMPT
     abilities: ClassVar[frozenset[Ability]] = frozenset(
         {
             "steer",

@@ -21,6 +21,7 @@ from typing import ClassVar
 import attrs
 
 from runner.agents import codex_errors
+from runner.agents.codex_open import MAX_PROMPT
 from runner.agents.codex_read import Record, of_completed, of_started, usage_of
 from runner.agents.driver import (
     PLAIN,
@@ -73,6 +74,7 @@ class CodexExecDriver:
 
     name: ClassVar[str] = "codex"
     process_per_turn: ClassVar[bool] = True
+    max_prompt: ClassVar[int] = MAX_PROMPT
     abilities: ClassVar[frozenset[Ability]] = frozenset({"schema", "access"})
     # SIGINT first, other than for the server: here it ends the running commands, too.
     ladder: ClassVar[tuple[Rung, ...]] = (

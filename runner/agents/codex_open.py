@@ -21,6 +21,9 @@ SANDBOX: dict[Access, dict[str, object]] = {
     "danger-full-access": {"type": "dangerFullAccess"},
 }
 
+# It takes 1 MiB of characters with a turn; a note of the session's may come before the prompt.
+MAX_PROMPT = (1 << 20) - (1 << 17)
+
 
 def policy(setting: Setting, access: Access) -> str:
     """Whether it asks."""

@@ -22,7 +22,7 @@ from typing import ClassVar, Literal
 import attrs
 import msgspec
 
-from runner.agents.driver import Ability, CommandAgent, Launch, Rung, Setting
+from runner.agents.driver import MAX_PROMPT, Ability, CommandAgent, Launch, Rung, Setting
 from runner.agents.events import Event, Raw, Text
 from runner.agents.lines import LINE_LIMIT, LineSplitter, decode, decode_value, text_of
 from runner.agents.oneshot import OneShot, Said, encode_prompt
@@ -60,6 +60,7 @@ class CommandDriver:
 
     name: ClassVar[str] = "command"
     process_per_turn: ClassVar[bool] = True
+    max_prompt: ClassVar[int] = MAX_PROMPT
     abilities: ClassVar[frozenset[Ability]] = frozenset()
     # What any program understands.
     ladder: ClassVar[tuple[Rung, ...]] = (

@@ -18,6 +18,7 @@ from runner.agents.billing import Billing
 from runner.agents.events import Decision, Event
 from runner.agents.secret import Value
 from runner.agents.servers import McpServer as McpServer
+from runner.agents.setting import MAX_PROMPT as MAX_PROMPT
 from runner.agents.setting import PLAIN as PLAIN
 from runner.agents.setting import UNATTENDED as UNATTENDED
 from runner.agents.setting import Access as Access
@@ -159,6 +160,11 @@ class Driver(Protocol):
     @property
     def abilities(self) -> frozenset[Ability]:
         """What its program can do."""
+        ...
+
+    @property
+    def max_prompt(self) -> int:
+        """How many characters a prompt may have; a note of the session's may come before it."""
         ...
 
     @property

@@ -26,6 +26,7 @@ _NEEDED = (
     "name",
     "process_per_turn",
     "abilities",
+    "max_prompt",
     "ladder",
     "launch",
     "conversation",

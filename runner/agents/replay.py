@@ -71,6 +71,11 @@ class ReplayDriver:
         return self.recorded.process_per_turn
 
     @property
+    def max_prompt(self) -> int:
+        """As the agent that was recorded."""
+        return self.recorded.max_prompt
+
+    @property
     def abilities(self) -> frozenset[Ability]:
         """As the agent that was recorded, but that there is nothing to fork."""
         return self.recorded.abilities - {"fork", "fork at turn"}

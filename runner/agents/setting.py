@@ -51,6 +51,9 @@ class TurnOptions:
 
 PLAIN = TurnOptions()
 
+# How many characters a prompt may have where the program knows no limit of its own: below 10 MB.
+MAX_PROMPT = 9_999_999
+
 
 @attrs.frozen(kw_only=True)
 class Setting:

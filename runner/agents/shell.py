@@ -24,7 +24,7 @@ from typing import ClassVar
 
 import attrs
 
-from runner.agents.driver import Ability, Launch, Rung, Setting, ShellAgent
+from runner.agents.driver import MAX_PROMPT, Ability, Launch, Rung, Setting, ShellAgent
 from runner.agents.events import Event, Text
 from runner.agents.lines import LineSplitter
 from runner.agents.oneshot import OneShot, Said, encode_prompt
@@ -58,6 +58,7 @@ class ShellDriver:
 
     name: ClassVar[str] = "shell"
     process_per_turn: ClassVar[bool] = True
+    max_prompt: ClassVar[int] = MAX_PROMPT
     abilities: ClassVar[frozenset[Ability]] = frozenset()
     # As a terminal and an init system would end it; a script may clean up after both.
     ladder: ClassVar[tuple[Rung, ...]] = (

@@ -26,7 +26,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 import attrs
 
-from runner.agents.driver import PLAIN, Ability, Launch, Rung, Setting, TurnOptions
+from runner.agents.driver import MAX_PROMPT, PLAIN, Ability, Launch, Rung, Setting, TurnOptions
 from runner.agents.events import (
     ConversationStarted,
     ErrorClass,
@@ -68,6 +68,7 @@ class ScriptedAgent:
 
     name: ClassVar[str] = "scripted"
     process_per_turn: ClassVar[bool] = False
+    max_prompt: ClassVar[int] = MAX_PROMPT
     abilities: ClassVar[frozenset[Ability]] = frozenset({"interrupt"})
     # It finishes its turn at the end of its input; SIGTERM ends it at once.
     ladder: ClassVar[tuple[Rung, ...]] = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.agents.driver import CommandAgent, ShellAgent
+from runner.agents.driver import AcpAgent, CodexAgent, CommandAgent, ShellAgent
 from runner.agents.registry import known_name, make_agent, make_driver
 from runner.errors import ConfigError
 
@@ -52,3 +52,18 @@ def test_a_name_near_nothing_is_answered_with_the_list():
         str(caught.value)
         == "unknown agent 'zzz' (there are shell, command, claude, codex, acp, replay)"
     )
+
+
+@pytest.mark.parametrize(
+    ("agent", "most"),
+    [
+        ("shell", 9_999_999),
+        (CommandAgent(argv=("cat",)), 9_999_999),
+        ("claude", 9_999_999),
+        ("codex", (1 << 20) - (1 << 17)),
+        (CodexAgent(protocol="exec"), (1 << 20) - (1 << 17)),
+        (AcpAgent(argv=("gemini",)), 9_999_999),
+    ],
+)
+def test_each_driver_says_how_long_a_prompt_may_be(agent, most):
+    assert make_driver(agent).max_prompt == most

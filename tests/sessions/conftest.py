@@ -18,7 +18,7 @@ import pytest
 import trio
 
 from runner.actors.supervisor import Supervisor, open_supervisor
-from runner.agents.driver import PLAIN, Launch, Rung, Setting, TurnOptions
+from runner.agents.driver import MAX_PROMPT, PLAIN, Launch, Rung, Setting, TurnOptions
 from runner.agents.events import (
     ApprovalAsked,
     ApprovalClosed,
@@ -185,6 +185,7 @@ class FakeDriver:
     program: str
     options: tuple[str, ...] = ()
     process_per_turn: bool = False
+    max_prompt: int = MAX_PROMPT
     ladder: tuple[Rung, ...] = (
         Rung(act="interrupt", wait=0.5),
         Rung(act="eof", wait=0.5),

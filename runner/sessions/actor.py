@@ -234,6 +234,7 @@ class SessionActor:
         keeper = self._keeper
         keeper.check_known()
         await self._check_confinement(message.options)
+        await keeper.check_program(flight.number, message.prompt, message.options)
         before = await self._trees.before(message.asked)
         self._check_closed()  # what closes while we scan does not see a turn in flight
         self._notes.begun(flight, message.prompt)
@@ -286,6 +287,7 @@ class SessionActor:
             self._check_closed()
             self._check_directory()
             self._keeper.check_known()
+            await self._keeper.check_program(self.state.record.turns, "")
             return await self._turner.warm_up()
         finally:
             self._floor.give()

@@ -79,6 +79,15 @@ class Keeper:
         )
         return program
 
+    async def check_program(self, turn: int, prompt: str, options: TurnOptions = PLAIN) -> None:
+        """See whether a program could be started now, unless one lives.
+
+        Raises:
+            RunnerError: see `Starter.check_program`.
+        """
+        if self.living() is None:
+            await self.starter.check_program(self.state, turn, prompt, options)
+
     def check_known(self) -> None:
         """See whether the program can go on with the conversation: it has a file of it.
 

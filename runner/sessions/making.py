@@ -195,6 +195,7 @@ class Sessions:
             private=private,
             store=Store(name, private, self.ledger, run, setup) if durable else None,
             abilities=driver.abilities,
+            max_prompt=driver.max_prompt,
             key=("session", name) if durable else ("session", name, serial),
         )
 
@@ -223,6 +224,7 @@ class Sessions:
             private=private,
             store=None,
             abilities=starter.driver.abilities,
+            max_prompt=starter.driver.max_prompt,
             key=key,
         )
         if actor is None:

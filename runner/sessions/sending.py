@@ -30,16 +30,26 @@ def check_seconds(what: str, seconds: float | None) -> float | None:
     return seconds
 
 
-def check_prompt(prompt: str) -> None:
-    """See whether there is a prompt.
+def check_prompt(prompt: str, longest: int, agent: str) -> None:
+    """See whether there is a prompt, and whether the agent's program would take it.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is none, or it is too long.
     """
     if not isinstance(prompt, str):
         raise ConfigError(f"a prompt is text, not {type(prompt).__name__}")
     if not prompt.strip():
         raise ConfigError("the prompt is empty")
+    if len(prompt) > longest:
+        raise ConfigError(too_long(prompt, longest, agent))
+
+
+def too_long(prompt: str, longest: int, agent: str) -> str:
+    """The sentence about a prompt that an agent's program would not take."""
+    return (
+        f"the prompt has {len(prompt)} characters, and the agent {agent!r} takes {longest}: let it"
+        " name a file in the directory, which has the rest"
+    )
 
 
 def make_send(
@@ -57,7 +67,7 @@ def make_send(
         ConfigError: one of the values cannot be used.
         AgentUnavailable: the agent's program cannot do that.
     """
-    check_prompt(prompt)
+    check_prompt(prompt, state.max_prompt, state.agent)
     if when_busy not in get_args(WhenBusy):
         allowed = ", ".join(map(repr, get_args(WhenBusy)))
         raise ConfigError(f"when_busy={when_busy!r}: it is one of {allowed}")

@@ -6,7 +6,6 @@ Everything that can be wrong is found here, before anything is started.
 from __future__ import annotations
 
 import os
-import shutil
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -18,7 +17,7 @@ from runner.agents.driver import PLAIN, Agent, Driver, Launch, Origin, Setting, 
 from runner.agents.events import Event
 from runner.agents.secret import Value
 from runner.agents.servers import McpServer
-from runner.errors import AgentError, AgentUnavailable
+from runner.errors import AgentError
 from runner.messages import Isolation
 from runner.messages.isolation import Decided
 from runner.processes.environment import base_environment
@@ -33,6 +32,7 @@ from runner.sessions.program import Program, ignore_end, ignore_pid
 from runner.sessions.reading import Pace
 from runner.sessions.state import SessionState
 from runner.sessions.traffic import Traffic
+from runner.sessions.versions import Versions, find_program
 
 
 @attrs.frozen(kw_only=True)
@@ -44,6 +44,7 @@ class Means:
         admission: who may start.
         scans: limits the threads that look at directories.
         pace: how often is read what programs say.
+        versions: of the programs, as far as they have said them.
     """
 
     host: ProcessHost
@@ -51,6 +52,9 @@ class Means:
     admission: Admission
     scans: trio.CapacityLimiter
     pace: Pace = attrs.field(factory=Pace)
+    versions: Versions = attrs.field(
+        default=attrs.Factory(lambda self: Versions(self.host, self.environ), takes_self=True)
+    )
     _bases: dict[tuple[str, ...], dict[str, str]] = attrs.field(factory=dict, init=False)
 
     def environment(
@@ -86,6 +90,25 @@ class Starter:
     approvals: bool = False
     guarded: bool = False
 
+    async def check_program(
+        self, state: SessionState, turn: int, prompt: str, options: TurnOptions = PLAIN
+    ) -> None:
+        """See whether there is a program for a turn, before anything of it is begun.
+
+        Where nothing is kept, a program that serves one turn says so itself when it is started.
+
+        Raises:
+            AgentUnavailable: there is none, or it is too old.
+            ConfigError: the prompt cannot be given to the program.
+        """
+        if state.store is None and self.driver.process_per_turn:
+            return
+        launch = self.driver.launch(self._setting(state, turn, prompt, options, Blanks()))
+        env = self.means.environment(launch.pass_env, {**self.env, **dict(launch.env)})
+        path = self._find(state, launch, plain_of(env))
+        held = self._isolation(state.private, None)
+        await self.means.versions.check(self.agent, path, state.directory, held)
+
     def make_program(
         self,
         state: SessionState,
@@ -108,26 +131,14 @@ class Starter:
             record.conversation = str(uuid.uuid4())
             state.save()
         blanks = Blanks()
-        setting = Setting(
-            cwd=state.directory,
-            private=state.private,
-            conversation=record.conversation,
-            resume=record.resume,
-            prompt=prompt,
-            turn=turn,
-            options=options,
-            servers=blanks.leave(self.servers),
-            approvals=self.approvals,
-            guarded=self.guarded,
-            origin=origin_of(record),
-        )
+        setting = self._setting(state, turn, prompt, options, blanks)
         launch = driver.launch(setting)
         env = self.means.environment(launch.pass_env, {**self.env, **dict(launch.env)})
         on_started, on_gone = ignore_pid, ignore_end
         if state.store is not None:
             env[SESSION_TAG] = state.id  # by which whoever comes after us finds what we leave
             on_started, on_gone = state.store.set_pid, state.store.end_process
-        self._prepare(state.private, launch, plain_of(env))
+        self._prepare(state, launch, plain_of(env))
         if state.recording is not None:
             state.recording.prepare(setting)
         if state.store is not None:
@@ -153,6 +164,24 @@ class Starter:
             decided=self.decided,
         )
 
+    def _setting(
+        self, state: SessionState, turn: int, prompt: str, options: TurnOptions, blanks: Blanks
+    ) -> Setting:
+        record = state.record
+        return Setting(
+            cwd=state.directory,
+            private=state.private,
+            conversation=record.conversation,
+            resume=record.resume,
+            prompt=prompt,
+            turn=turn,
+            options=options,
+            servers=blanks.leave(self.servers),
+            approvals=self.approvals,
+            guarded=self.guarded,
+            origin=origin_of(record),
+        )
+
     def _isolation(self, private: str, origin: Origin | None) -> Isolation | None:
         held = self.isolation
         if held is None or not os.path.isdir(private):
@@ -162,15 +191,14 @@ class Starter:
             held, writable=(*held.writable, private), readable=(*held.readable, *seen)
         )
 
-    def _prepare(self, private: str, launch: Launch, env: Mapping[str, str]) -> None:
-        program = launch.argv[0]
+    def _find(self, state: SessionState, launch: Launch, env: Mapping[str, str]) -> str:
+        return find_program(self.driver.name, launch.argv[0], state.directory, env.get("PATH"))
+
+    def _prepare(self, state: SessionState, launch: Launch, env: Mapping[str, str]) -> None:
+        private = state.private
         try:
             if not self.driver.process_per_turn:  # for these, the start itself says it as well
-                if shutil.which(program, path=env["PATH"]) is None:
-                    raise AgentUnavailable(
-                        f"the agent {self.driver.name!r} needs the program {program!r},"
-                        " which is not in the PATH, or cannot be executed"
-                    )
+                self._find(state, launch, env)
                 make_private(private)
             write_files(private, launch.files)
             seed(self.agent, env)

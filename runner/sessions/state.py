@@ -11,7 +11,7 @@ from collections.abc import Hashable
 
 import attrs
 
-from runner.agents.driver import Ability
+from runner.agents.driver import MAX_PROMPT, Ability
 from runner.agents.events import Usage
 from runner.errors import AgentError, SessionClosed
 from runner.sessions import phases
@@ -69,6 +69,7 @@ class SessionState:
         store: what keeps it over the end of this process; None if nothing has to.
         key: of its actor.
         abilities: of its agent's program.
+        max_prompt: how many characters a prompt may have.
         is_guarded: its scope's permissions do not allow all programs.
         approver: has decided what its agent asks for.
         recording: where all that passes between it and its programs goes; None = nowhere.
@@ -83,6 +84,7 @@ class SessionState:
     key: Hashable
     followers: Followers = attrs.field(factory=Followers)
     abilities: frozenset[Ability] = frozenset()
+    max_prompt: int = MAX_PROMPT
     is_guarded: bool = False
     approver: Approver = attrs.field(factory=Approver)
     recording: RecordingFile | None = None
@@ -171,7 +173,10 @@ class SessionState:
             ("agent", self.agent, record.agent),
         ):
             if asked != found:
-                raise AgentError(f"the session {self.id!r} is of {what} {found!r}, not {asked!r}")
+                raise AgentError(
+                    f"the session {self.id!r} is of {what} {found!r}, not {asked!r}: go on with it"
+                    " there, or begin another by another id"
+                )
         if record.standing == "closed":
             raise SessionClosed(f"the session {self.id!r} was closed")
         self.store.recover(record)

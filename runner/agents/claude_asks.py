@@ -7,11 +7,14 @@ the answers in it. An MCP server's form (`elicitation`) is one more kind of ques
 
 from __future__ import annotations
 
+import attrs
+
 from runner.agents import forms
 from runner.agents.claude_read import Record, version_of
 from runner.agents.events import ApprovalAsked, ApprovalKind, Decision, Question
 from runner.agents.lines import list_of, mapping_of, text_of
 from runner.agents.oneshot import as_unicode
+from runner.errors import LocalProtocolError
 
 # From this version on `client_composed` makes the program take a line as it is; before, a line
 # that begins with "/" is a command of the program's own unless something stands before it.
@@ -30,7 +33,13 @@ _PATHS = ("file_path", "notebook_path", "path")
 
 
 def line(uuid: str, prompt: str, version: str) -> Record:
-    """What brings a prompt to the model, verbatim."""
+    """What brings a prompt to the model, verbatim.
+
+    Raises:
+        LocalProtocolError: the prompt is blank.
+    """
+    if not prompt.strip():
+        raise LocalProtocolError("a blank prompt does not reach the model")
     if prompt.startswith("/") and version_of(version) < VERBATIM_SINCE:
         prompt = "\n" + prompt
     return {
@@ -41,6 +50,29 @@ def line(uuid: str, prompt: str, version: str) -> Record:
         "uuid": uuid,
         "client_composed": True,
     }
+
+
+@attrs.define(eq=False)
+class Asks:
+    """What the program has asked for and waits for, by its numbers of the requests."""
+
+    _open: dict[str, tuple[Record, ApprovalAsked]] = attrs.field(factory=dict, init=False)
+
+    def take(self, number: str, request: Record) -> ApprovalAsked | None:
+        """Take a request; None if it is none that can be decided."""
+        asked = of_request(number, request)
+        if asked is not None:
+            self._open[number] = (request, asked)
+        return asked
+
+    def withdraw(self, number: str) -> bool:
+        """Wait no more; whether it waited."""
+        return self._open.pop(number, None) is not None
+
+    def decide(self, number: str, decision: Decision) -> Record | None:
+        """What the program gets for its answer; None if it does not wait any more."""
+        waiting = self._open.pop(number, None)
+        return None if waiting is None else answer(*waiting, decision)
 
 
 def of_request(number: str, request: Record) -> ApprovalAsked | None:

@@ -21,10 +21,6 @@ program says "idle" when it has read all lines, which the answer to a request be
 An interrupt that arrives while the program has read our line but not begun with it is lost (seen
 in 2.1.329, which says so: `still_queued`), so it is asked for again when the turn begins.
 
-`total_cost_usd` counts since the start of the process, in newer versions since the start of the
-conversation (2.1.329, after `--resume`): its difference is a turn's cost, and what it starts from
-is asked for (`get_usage`). If that is not known, the cost of the first turn is not known either.
-
 Nothing here raises for what the program says; nothing here judges a turn beyond classifying it
 (claude_errors).
 """
@@ -37,6 +33,7 @@ from typing import ClassVar, TypeAlias
 import attrs
 
 from runner.agents import claude_asks, claude_errors
+from runner.agents.claude_open import ClaudeOpening
 from runner.agents.claude_read import (
     Record,
     as_uuid,
@@ -45,13 +42,10 @@ from runner.agents.claude_read import (
     of_change,
     of_rate_limit,
     of_results,
-    of_servers,
-    servers_of,
 )
-from runner.agents.claude_turn import ClaudeTurn
+from runner.agents.claude_turn import ClaudeTurn, Meter
 from runner.agents.driver import PLAIN, Access, Setting, TurnOptions
 from runner.agents.events import (
-    ApprovalAsked,
     ApprovalClosed,
     ConversationStarted,
     Decision,
@@ -60,9 +54,8 @@ from runner.agents.events import (
     Text,
     TurnStarted,
 )
-from runner.agents.lines import mapping_of, number_of, text_of
+from runner.agents.lines import mapping_of, text_of
 from runner.agents.live import LiveConversation, State
-from runner.errors import LocalProtocolError
 
 Handler: TypeAlias = "Callable[[ClaudeConversation, Record], list[Event] | None]"
 
@@ -73,28 +66,19 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
 
     setting: Setting
     access: Access  # the agent's own
-    _credential: str = attrs.field(default="", init=False)
-    _open: dict[str, tuple[Record, ApprovalAsked]] = attrs.field(factory=dict, init=False)
-    _initialized: bool = attrs.field(default=False, init=False)
-    _has_servers: bool = attrs.field(default=False, init=False)  # all that it is to have
-    _asked: int = attrs.field(default=0, init=False)
-    _cost: float | None = attrs.field(default=None, init=False)  # counted before this turn
+    _opening: ClaudeOpening = attrs.field(init=False)
+    _asks: claude_asks.Asks = attrs.field(factory=claude_asks.Asks, init=False)
+    _interrupts: int = attrs.field(default=0, init=False)
+    _meter: Meter = attrs.field(factory=Meter, init=False)
     _told: ConversationStarted | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        opening: dict[str, object] = {"subtype": "initialize", "hooks": None}
-        if self.setting.options.schema is not None:
-            opening["jsonSchema"] = self.setting.options.schema
-        self._request("initialize", opening)
-        self._request("version", {"subtype": "get_binary_version"})
-        if self.setting.servers:
-            named = servers_of(self.setting.servers)
-            self._request("servers", {"subtype": "mcp_set_servers", "servers": named})
-        self._has_servers = not self.setting.servers
-        if self.setting.resume or self.setting.origin is not None:
-            self._request("usage", {"subtype": "get_usage"})
-        else:
-            self._cost = 0.0
+        self._opening = ClaudeOpening(self.setting)
+        asked = dict(self._opening.requests())
+        for name, request in asked.items():
+            self._request(name, request)
+        if "usage" not in asked:
+            self._meter.counted = 0.0
 
     # ------------------------------------------------------------ towards the program
 
@@ -113,7 +97,7 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
         """
         self._check(options)
         uuid = as_uuid(turn)
-        self._send_line(uuid, prompt)
+        self._send(claude_asks.line(uuid, prompt, self.version))
         self._begin(ClaudeTurn(id=turn, uuid=uuid))
 
     def steer(self, prompt: str) -> bool:
@@ -122,7 +106,7 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
         if turn is None or not turn.begun or turn.interrupted:
             return False
         uuid = turn.next_uuid()
-        self._send_line(uuid, prompt)
+        self._send(claude_asks.line(uuid, prompt, self.version))
         turn.steers.add(uuid)
         turn.unread.add(f"read-{uuid}")
         self._request(f"read-{uuid}", {"subtype": "get_binary_version"})
@@ -130,25 +114,19 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
 
     def decide(self, approval: str, decision: Decision) -> None:
         """Queue the answer to an `ApprovalAsked`; nothing if it does not wait any more."""
-        if approval in self._open:
-            answer = claude_asks.answer(*self._open.pop(approval), decision)
+        if (answer := self._asks.decide(approval, decision)) is not None:
             self._answer(approval, "success", response=answer)
 
     def _answer(self, number: str, subtype: str, **rest: object) -> None:
         answer = {"request_id": number, "subtype": subtype, **rest}
         self._send({"type": "control_response", "response": answer})
 
-    def _send_line(self, uuid: str, prompt: str) -> None:
-        if not prompt.strip():
-            raise LocalProtocolError("a blank prompt does not reach the model")
-        self._send(claude_asks.line(uuid, prompt, self.version))
-
     def interrupt(self) -> None:
         """Queue the request to end the turn in flight; nothing if there is none."""
         if self._turn is not None:
             self._turn.interrupted = True
-            self._asked += 1
-            self._request(f"interrupt-{self._asked}", {"subtype": "interrupt"})
+            self._interrupts += 1
+            self._request(f"interrupt-{self._interrupts}", {"subtype": "interrupt"})
 
     def _request(self, name: str, request: Record) -> None:
         self._send({"type": "control_request", "request_id": name, "request": request})
@@ -184,7 +162,7 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
             conversation=text_of(message, "session_id"),
             model=text_of(message, "model"),
             version=text_of(message, "claude_code_version") or self.version,
-            credential=self._credential or credential_of(message),
+            credential=self.credential or credential_of(message),
         )
         if started == self._told:  # it comes again in every turn
             return None
@@ -262,52 +240,33 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
 
     def _on_request(self, message: Record) -> list[Event] | None:
         request, number = mapping_of(message, "request"), text_of(message, "request_id")
-        asked = claude_asks.of_request(number, request)
-        if asked is not None:
-            self._open[number] = (request, asked)
+        if (asked := self._asks.take(number, request)) is not None:
             return [asked]
         self._answer(number, "error", error="this is not supported here")
         return None
 
     def _on_withdrawn(self, message: Record) -> list[Event] | None:
         number = text_of(message, "request_id")
-        return [ApprovalClosed(id=number)] if self._open.pop(number, None) else None
+        return [ApprovalClosed(id=number)] if self._asks.withdraw(number) else None
 
     def _on_answer(self, message: Record) -> list[Event] | None:
-        response = mapping_of(message, "response")
-        answer = mapping_of(response, "response")
-        match text_of(response, "request_id"):
-            case "initialize":
-                self._initialized = True
-                self._credential = credential_of(mapping_of(answer, "account"))
-                self.version = text_of(answer, "claude_code_version") or self.version
-                return self._on_opened()
-            case "version":
-                self.version = text_of(answer, "version") or self.version or "unknown"
-                return self._on_opened()
-            case "servers":
-                self._has_servers = True
-                return [*of_servers(self.setting.servers, response), *(self._on_opened() or [])]
-            case "usage" if self._cost is None and not (self._turn and self._turn.begun):
-                self._cost = number_of(mapping_of(answer, "session"), "total_cost_usd")
-            case name if self._turn is not None:
-                self._turn.unread.discard(name)
-            case _:
-                pass
-        return None
+        response, turn = mapping_of(message, "response"), self._turn
+        name = text_of(response, "request_id")
+        events = self._opening.take(name, response)
+        self.version = self._opening.version
+        if self.state is State.STARTING and self._opening.is_done:
+            self.state = State.IDLE
+            events.append(Ready())
+        if turn is not None:
+            turn.unread.discard(name)
+        if name == "usage" and not (turn and turn.begun):
+            self._meter.begin(mapping_of(mapping_of(response, "response"), "session"))
+        return events or None
 
     @property
     def credential(self) -> str:
         """What the program says it uses towards its provider, as soon as it does."""
-        return self._credential
-
-    def _on_opened(self) -> list[Event] | None:
-        if self.state is not State.STARTING or not (
-            self._initialized and self.version and self._has_servers
-        ):
-            return None
-        self.state = State.IDLE
-        return [Ready()]
+        return self._opening.credential
 
     def _on_result(self, message: Record) -> list[Event] | None:
         turn = self._turn
@@ -321,15 +280,10 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
 
     def _end_turn(self, turn: ClaudeTurn, result: Record) -> list[Event]:
         self._end()
-        total = number_of(result, "total_cost_usd")
-        cost = None if total is None or self._cost is None else round(total - self._cost, 9)
-        self._cost = self._cost if total is None else total
         begun: list[Event] = [] if turn.begun else [TurnStarted(turn=turn.id)]
-        return [*begun, turn.ended(result, cost)]
+        return [*begun, turn.ended(result, self._meter.cost_of(result))]
 
-    _handlers: ClassVar[
-        Mapping[str, Callable[[ClaudeConversation, Record], list[Event] | None]]
-    ] = {
+    _handlers: ClassVar[Mapping[str, Handler]] = {
         "system": _on_system,
         "assistant": _on_assistant,
         "user": _on_user,

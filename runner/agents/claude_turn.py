@@ -13,7 +13,7 @@ import attrs
 from runner.agents import claude_errors
 from runner.agents.claude_read import Record, usage_of
 from runner.agents.events import ErrorClass, Event, TurnEnded, Usage, UsageChanged
-from runner.agents.lines import mapping_of, text_of, whole_of
+from runner.agents.lines import mapping_of, number_of, text_of, whole_of
 from runner.agents.live import LiveTurn
 
 
@@ -117,3 +117,31 @@ class ClaudeTurn(LiveTurn):
             marker=self.marker,
             structured=result.get("structured_output"),
         )
+
+
+@attrs.define(eq=False)
+class Meter:
+    """What the program has counted, of which a turn's cost is the difference.
+
+    `total_cost_usd` counts since the start of the process, in newer versions since the start of the
+    conversation (2.1.329, after `--resume`), so what it starts from is asked for (`get_usage`). If
+    that is not known, the cost of the first turn is not known either.
+
+    Attributes:
+        counted: before this turn, in USD; None = not known.
+    """
+
+    counted: float | None = None
+
+    def begin(self, session: Record) -> None:
+        """Take what it counted before the first turn, unless that is known."""
+        if self.counted is None:
+            self.counted = number_of(session, "total_cost_usd")
+
+    def cost_of(self, result: Record) -> float | None:
+        """What a turn cost, by its result; None if that is not known."""
+        total, counted = number_of(result, "total_cost_usd"), self.counted
+        if total is None:
+            return None
+        self.counted = total
+        return None if counted is None else round(total - counted, 9)

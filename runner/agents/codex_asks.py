@@ -67,6 +67,33 @@ _REQUESTS: Mapping[str, _Request] = {
 }
 
 
+@attrs.define(eq=False)
+class Asks:
+    """What codex has asked for and waits for, by the ids of our events."""
+
+    _open: dict[str, tuple[object, str, ApprovalAsked]] = attrs.field(factory=dict, init=False)
+
+    def take(
+        self, number: object, method: str, params: Record, item: Record
+    ) -> ApprovalAsked | None:
+        """Take a request; None if it is none that can be decided."""
+        asked = of_request(number, method, params, item)
+        if asked is not None:
+            self._open[asked.id] = (number, method, asked)
+        return asked
+
+    def withdraw(self, approval: str) -> bool:
+        """Wait no more; whether it waited."""
+        return self._open.pop(approval, None) is not None
+
+    def decide(self, approval: str, decision: Decision) -> Record | None:
+        """What codex gets for its answer; None if it does not wait any more."""
+        if approval not in self._open:
+            return None
+        number, method, asked = self._open.pop(approval)
+        return {"id": number, "result": answer(method, asked, decision)}
+
+
 def of_request(number: object, method: str, params: Record, item: Record) -> ApprovalAsked | None:
     """The event of a request; None if it is none that can be decided.
 

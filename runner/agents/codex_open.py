@@ -1,4 +1,4 @@
-"""How a thread of codex is opened: begun, resumed or forked, and what it may do. Pure.
+"""What is asked of codex: a thread, begun, resumed or forked, and turns in it. Pure.
 
 Where somebody decides, codex asks ("on-request") for what its sandbox does not let it do; where
 nobody does, it is told so ("never"), and has to make do without. With full access it has nothing to
@@ -7,7 +7,8 @@ ask for.
 
 from __future__ import annotations
 
-from runner.agents.driver import Access, McpServer, Setting
+from runner.agents.driver import Access, McpServer, Setting, TurnOptions
+from runner.agents.oneshot import as_unicode
 
 SANDBOX: dict[Access, dict[str, object]] = {
     "read-only": {"type": "readOnly"},
@@ -62,6 +63,31 @@ def thread(setting: Setting, own: Access, model: str) -> tuple[str, dict[str, ob
     if origin.marker:
         params["lastTurnId"] = origin.marker
     return "thread/fork", {"threadId": origin.conversation, "excludeTurns": True, **params}
+
+
+def turn(setting: Setting, own: Access, prompt: str, options: TurnOptions) -> dict[str, object]:
+    """What the request for a turn says, besides in which thread.
+
+    Args:
+        setting: whose.
+        own: the agent record's access.
+        prompt: of the turn.
+        options: likewise.
+    """
+    access = options.access or setting.options.access or own
+    schema = setting.options.schema if options.schema is None else options.schema
+    params: dict[str, object] = {
+        "input": as_input(prompt),
+        "cwd": setting.cwd,
+        "approvalPolicy": policy(setting, access),
+        "sandboxPolicy": SANDBOX[access],
+    }
+    return params if schema is None else {**params, "outputSchema": schema}
+
+
+def as_input(prompt: str) -> list[dict[str, str]]:
+    """A prompt as the input of a turn."""
+    return [{"type": "text", "text": as_unicode(prompt)}]
 
 
 def _asks(setting: Setting, access: Access) -> bool:

@@ -11,9 +11,7 @@ A thread that cannot be opened (unknown, open elsewhere, another one came than w
 not end the process. It counts as open, under the id that was asked for, and the first turn in it
 is refused by the program and fails with the sentence about the opening.
 
-Token counts are cumulative over the thread, across resumes (`total`); a turn's usage is the
-difference. What it starts from comes with the resume; if not, it is `total - last` of the turn's
-first count. Codex says no cost.
+Token counts are the thread's (codex_turn.Meter); codex says no cost.
 
 What codex asks for waits until it is decided (codex_asks); of a session in which nobody decides it
 asks nothing.
@@ -37,12 +35,10 @@ from runner.agents.codex_read import (
     of_completed,
     of_started,
     rate_limited,
-    usage_of,
 )
-from runner.agents.codex_turn import CodexTurn
+from runner.agents.codex_turn import CodexTurn, Meter
 from runner.agents.driver import PLAIN, Access, Setting, TurnOptions
 from runner.agents.events import (
-    ApprovalAsked,
     ApprovalClosed,
     ConversationStarted,
     Decision,
@@ -59,7 +55,6 @@ from runner.agents.events import (
 )
 from runner.agents.lines import mapping_of, text_of
 from runner.agents.live import LiveConversation, State
-from runner.agents.oneshot import as_unicode
 
 _METHOD_NOT_FOUND = -32601  # JSON-RPC 2.0, section 5.1
 
@@ -74,10 +69,10 @@ class CodexConversation(LiveConversation[CodexTurn]):
     thread: str = attrs.field(default="", init=False)
     _credential: str = attrs.field(default="", init=False)
     _started: ConversationStarted | None = attrs.field(default=None, init=False)
-    _open: dict[str, tuple[object, str, ApprovalAsked]] = attrs.field(factory=dict, init=False)
+    _asks: codex_asks.Asks = attrs.field(factory=codex_asks.Asks, init=False)
     _trouble: str = attrs.field(default="", init=False)  # why the thread could not be opened
     _limit: RateLimited | None = attrs.field(default=None, init=False)
-    _total: Usage | None = attrs.field(default=None, init=False)  # counted before this turn
+    _meter: Meter = attrs.field(factory=Meter, init=False)
     _ids: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -100,19 +95,9 @@ class CodexConversation(LiveConversation[CodexTurn]):
             LocalProtocolError: the program is not ready, or a turn is in flight.
         """
         self._check(options)
-        own = self.setting.options
-        access = options.access or own.access or self.access
-        schema = own.schema if options.schema is None else options.schema
-        number = self._request(
-            "turn/start",
-            threadId=self.thread,
-            input=_as_input(prompt),
-            cwd=self.setting.cwd,
-            approvalPolicy=codex_open.policy(self.setting, access),
-            sandboxPolicy=codex_open.SANDBOX[access],
-            **({} if schema is None else {"outputSchema": schema}),
-        )
-        self._begin(CodexTurn(id=turn, request=number, has_schema=schema is not None))
+        params = codex_open.turn(self.setting, self.access, prompt, options)
+        number = self._request("turn/start", threadId=self.thread, **params)
+        self._begin(CodexTurn(id=turn, request=number, has_schema="outputSchema" in params))
 
     def steer(self, prompt: str) -> bool:
         """Queue a prompt for the turn in flight, if it has begun."""
@@ -123,18 +108,17 @@ class CodexConversation(LiveConversation[CodexTurn]):
             "turn/steer",
             threadId=self.thread,
             expectedTurnId=turn.theirs,
-            input=_as_input(prompt),
+            input=codex_open.as_input(prompt),
         )
         return True
 
     def decide(self, approval: str, decision: Decision) -> None:
         """Queue the answer to an `ApprovalAsked`; nothing if it does not wait any more."""
-        if approval not in self._open:
-            return
-        number, method, asked = self._open.pop(approval)
-        self._send({"id": number, "result": codex_asks.answer(method, asked, decision)})
-        if not decision.allow and decision.message:
-            self.steer(decision.message)
+        answer = self._asks.decide(approval, decision)
+        if answer is not None:
+            self._send(answer)
+            if not decision.allow and decision.message:
+                self.steer(decision.message)
 
     def interrupt(self) -> None:
         """Queue the request to end the turn in flight; nothing if there is none.
@@ -195,7 +179,7 @@ class CodexConversation(LiveConversation[CodexTurn]):
         self._send({"id": "account", "method": "account/read", "params": {"refreshToken": False}})
         method, params = codex_open.thread(self.setting, self.access, self.model)
         if method == "thread/start":
-            self._total = Usage()
+            self._meter.counted = Usage()
         self._request(method, **params)
         return None
 
@@ -240,9 +224,8 @@ class CodexConversation(LiveConversation[CodexTurn]):
         params, number = mapping_of(message, "params"), message.get("id")
         items = {} if self._turn is None else self._turn.items
         item = items.get(text_of(params, "itemId"), {})
-        asked = codex_asks.of_request(number, method, params, item)
+        asked = self._asks.take(number, method, params, item)
         if asked is not None:
-            self._open[asked.id] = (number, method, asked)
             return [asked]
         error = {"code": _METHOD_NOT_FOUND, "message": "this is not supported here"}
         self._send({"id": number, "error": error})
@@ -260,7 +243,7 @@ class CodexConversation(LiveConversation[CodexTurn]):
                 return [ServerFailed(name=text_of(params, "name"), reason=reason)]
             case "serverRequest/resolved":
                 closed = str(params.get("requestId"))
-                return [ApprovalClosed(id=closed)] if self._open.pop(closed, None) else None
+                return [ApprovalClosed(id=closed)] if self._asks.withdraw(closed) else None
             case _:
                 return self._on_notice_of_turn(method, params)
 
@@ -299,22 +282,12 @@ class CodexConversation(LiveConversation[CodexTurn]):
                 return None
 
     def _on_usage(self, params: Record) -> list[Event] | None:
-        counts = mapping_of(params, "tokenUsage")
-        total = usage_of(mapping_of(counts, "total"))
-        turn = self._turn
+        turn, told = self._turn, text_of(params, "turnId")
         if params.get("threadId") not in {self.thread, self.setting.conversation}:
             return None
-        if turn is None or not turn.begun or text_of(params, "turnId") != turn.theirs:
-            self._total = total  # of a turn before: it comes with a resume
-            return None
-        if self._total is None:
-            self._total = total - usage_of(mapping_of(counts, "last"))
-        usage = total - self._total
-        if min(attrs.astuple(usage - turn.usage)) < 0:  # an overflowed context sets them anew
-            self._total = total - turn.usage
-            return None
-        turn.usage = usage
-        return [UsageChanged(usage=usage)]
+        counted = turn if turn is not None and turn.begun and told == turn.theirs else None
+        usage = self._meter.take(mapping_of(params, "tokenUsage"), counted)
+        return None if usage is None else [UsageChanged(usage=usage)]
 
     def _on_completed(self, turn: CodexTurn, theirs: Record) -> list[Event]:
         if text_of(theirs, "status") == "interrupted":
@@ -322,11 +295,6 @@ class CodexConversation(LiveConversation[CodexTurn]):
         return self._ended(turn, turn.completed(theirs, self._limit))
 
     def _ended(self, turn: CodexTurn, ended: TurnEnded) -> list[Event]:
-        if self._total is not None:
-            self._total += turn.usage
+        self._meter.end(turn)
         self._end()
         return [ended]
-
-
-def _as_input(prompt: str) -> list[dict[str, str]]:
-    return [{"type": "text", "text": as_unicode(prompt)}]

@@ -10,8 +10,8 @@ import re
 import attrs
 
 from runner.agents import codex_errors
-from runner.agents.codex_read import Record
-from runner.agents.events import ErrorClass, RateLimited, Retry, TurnEnded
+from runner.agents.codex_read import Record, usage_of
+from runner.agents.events import ErrorClass, RateLimited, Retry, TurnEnded, Usage
 from runner.agents.lines import decode_value, list_of, mapping_of, text_of
 from runner.agents.live import LiveTurn
 
@@ -92,6 +92,48 @@ class CodexTurn(LiveTurn):
             error_text=sentence,
             raw=answer,
         )
+
+
+@attrs.define(eq=False)
+class Meter:
+    """The tokens of a thread, of which a turn's are the difference.
+
+    They are counted across resumes (`total`). What the first turn of a process starts from comes
+    with the resume; if not, it is `total - last` of the turn's first count.
+
+    Attributes:
+        counted: before this turn; None = not known.
+    """
+
+    counted: Usage | None = None
+
+    def take(self, counts: Record, turn: CodexTurn | None) -> Usage | None:
+        """Take a count of the thread.
+
+        Args:
+            counts: what codex says.
+            turn: the one that it is about; None = one before.
+
+        Returns:
+            The turn's, if that is known now.
+        """
+        total = usage_of(mapping_of(counts, "total"))
+        if turn is None:
+            self.counted = total
+            return None
+        if self.counted is None:
+            self.counted = total - usage_of(mapping_of(counts, "last"))
+        usage = total - self.counted
+        if min(attrs.astuple(usage - turn.usage)) < 0:  # an overflowed context sets them anew
+            self.counted = total - turn.usage
+            return None
+        turn.usage = usage
+        return usage
+
+    def end(self, turn: CodexTurn) -> None:
+        """A turn is over."""
+        if self.counted is not None:
+            self.counted += turn.usage
 
 
 def _structured(text: str) -> object:

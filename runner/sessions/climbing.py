@@ -116,7 +116,7 @@ class Climber:
             at=trio.current_time(),
             heard=flight.heard,
             messages=flight.messages,
-            output=program.written,
+            output=program.traffic.written,
             usage=program.usage(),
             tools=flight.open_tools,
             waits=self.state.phase is Phase.APPROVING,

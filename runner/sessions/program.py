@@ -4,10 +4,9 @@
                                    ▲ by itself, or by `end`: the driver's ladder, then by force
 
 One task runs it (`run`), in the nursery of the session's actor, whoever sends. Its readers always
-read, whatever becomes of the events; its writer is the only one that writes, so that no cancelled
-caller can tear a line (half a line ends claude). The end of its leader is its
-end: the process host has ended the rest of its tree by then. What is in the pipes is still read,
-but nothing waits for ever for an end of file that somebody may hold back.
+read, whatever becomes of the events; its writer is the only one that writes (writing.py). The end
+of its leader is its end: the process host has ended the rest of its tree by then. What is in the
+pipes is still read, but nothing waits for ever for an end of file that somebody may hold back.
 
 What is not known here: what a turn is, and when to start or end a program.
 """
@@ -24,16 +23,19 @@ import trio
 from runner.agents.billing import Billing, mismatch
 from runner.agents.driver import Conversation, Launch, Rung
 from runner.agents.events import Event
-from runner.agents.secret import Secret, Value
+from runner.agents.secret import Value
 from runner.errors import AgentUnavailable, ExecFailed
-from runner.messages import InForce, Isolation, Limit, Outcome
+from runner.messages import Completed, InForce, Isolation, Limit, Outcome
 from runner.messages.isolation import Decided
 from runner.processes.host import ProcessHost
 from runner.processes.process import Process
 from runner.processes.usage import TreeUsage
 from runner.sessions.credentials import Blanks, look_up, plain_of
+from runner.sessions.descending import descend, interrupt_patience_of, patience_of
 from runner.sessions.reading import Pace, read_all
+from runner.sessions.remains import Remains
 from runner.sessions.traffic import Traffic
+from runner.sessions.writing import Writer
 
 # How long reading what is in the pipes may take after the whole tree has ended.
 DRAIN = 2.0
@@ -102,15 +104,12 @@ class Program:
     in_force: InForce | None = None
     _secrets: frozenset[str] = frozenset()
     _process: Process | None = None
-    _left: int = 0
-    _counted: int = 0
-    _exceeded: Limit | None = None
-    _told: Limit | None = None
+    _remains: Remains = attrs.field(factory=Remains)
     _cancel_scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    _unsent: trio.Event = attrs.field(factory=trio.Event)
-    _outgoing: list[bytes] = attrs.field(factory=list)
+    _writer: Writer = attrs.field(init=False)
 
-    # ------------------------------------------------------------ its task
+    def __attrs_post_init__(self) -> None:
+        self._writer = Writer(self.traffic, self.blanks)
 
     async def run(self) -> None:
         """Be the program's task, from its start to its end."""
@@ -125,7 +124,7 @@ class Program:
                     isolation=self.isolation,
                     decided=self.decided,
                 ) as process:
-                    self._process = process
+                    self._process = self._remains.process = process
                     self.on_started(process.pid)
                     self.traffic.begin(env, self._secrets)
                     self.in_force = process.isolation
@@ -176,13 +175,7 @@ class Program:
                 isolation=self.isolation,
                 decided=self.decided,
             )
-            self.exit_code = done.exit_code
-            self._left = done.leftovers
-            self.in_force, self._exceeded = done.isolation, done.limit_exceeded
-            output = done.out.data()
-            self.traffic.take(output)
-            self.traffic.take_stderr(done.err.data())
-            self._tell(self.conversation.receive(output))
+            self._take_all(done)
         except ExecFailed as exc:
             raise AgentUnavailable(str(exc)) from exc
         except trio.Cancelled:
@@ -196,67 +189,54 @@ class Program:
             self.ended.set()
         return done.outcome is Outcome.TIMEOUT
 
+    def _take_all(self, done: Completed) -> None:
+        self.exit_code, self.in_force = done.exit_code, done.isolation
+        self._remains.left, self._remains.exceeded = done.leftovers, done.limit_exceeded
+        output = done.out.data()
+        self.traffic.take(output)
+        self.traffic.take_stderr(done.err.data())
+        self._tell(self.conversation.receive(output))
+
     async def _serve(self, process: Process) -> None:
         async with trio.open_nursery() as readers:
             readers.start_soon(read_all, process.stdout, self._take, self.pace)
             readers.start_soon(read_all, process.stderr, self.traffic.take_stderr, self.pace)
             async with trio.open_nursery() as writers:
                 if process.stdin is not None:
-                    writers.start_soon(self._write, process.stdin)
+                    self.flush()
+                    writers.start_soon(self._writer.write_to, process.stdin)
                 if self.conversation.ready:
                     self.ready.set()
                 self.exit_code = await process.wait()
-                self._exceeded = process.limit_exceeded
+                self._remains.exceeded = process.limit_exceeded
                 writers.cancel_scope.cancel(reason="the program has ended")
             readers.cancel_scope.deadline = trio.current_time() + DRAIN
 
     async def _environment(self) -> dict[str, str]:
         """The environment, with the values of secrets; from now on these are taken out."""
-        found = await look_up(self.env, self.host) if self._has_secrets() else {}
+        found = await look_up(self.env, self.host)
         filled = await self.blanks.look_up(self.host)
         self._secrets = self.hidden.union(found.values(), filled)
         self.traffic.hide(self._secrets)
         return {**plain_of(self.env), **found}
 
-    def _has_secrets(self) -> bool:
-        return any(isinstance(value, Secret) for value in self.env.values())
-
     def _take(self, data: bytes) -> None:
         self.traffic.take(data)
         events = self.conversation.receive(data)
         if not self.refusal and self.billing != "any":
-            self._check_credential(getattr(self.conversation, "credential", ""))
+            self.refusal = mismatch(self.billing, getattr(self.conversation, "credential", ""))
         self._tell(events)
-        if self.refusal:
-            return  # not a word more to it
+        if self.refusal:  # not a word more to it
+            self._cancel_scope.cancel(reason=self.refusal)
+            return
         self.flush()
         if self.conversation.ready:
             self.ready.set()
-
-    def _check_credential(self, credential: str) -> None:
-        self.refusal = mismatch(self.billing, credential)
-        if self.refusal:
-            self._cancel_scope.cancel(reason=self.refusal)
 
     def _tell(self, events: list[Event]) -> None:
         with self.together:
             for event in events:
                 self.on_event(self, self.traffic.event(event))
-
-    async def _write(self, stdin: trio.abc.SendStream) -> None:
-        try:
-            self.flush()
-            while True:
-                await self._unsent.wait()
-                self._unsent = trio.Event()
-                data = b"".join(self._outgoing)
-                self._outgoing.clear()
-                self.traffic.send(data)
-                await stdin.send_all(self.blanks.fill(data))
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass  # it has closed its input: its end is seen elsewhere
-
-    # ------------------------------------------------------------ for the actor
 
     @property
     def pid(self) -> int | None:
@@ -265,18 +245,11 @@ class Program:
 
     def flush(self) -> None:
         """Let the writer send what the conversation has to say."""
-        if data := self.conversation.data_to_send():  # mostly nothing: then nobody is woken
-            self._outgoing.append(data)
-            self._unsent.set()
+        self._writer.put(self.conversation.data_to_send())
 
     def begin_turn(self) -> None:
         """Keep the tails of what is written from now on."""
         self.traffic.begin_turn()
-
-    @property
-    def written(self) -> int:
-        """How many bytes it has written since then."""
-        return self.traffic.written
 
     def usage(self) -> TreeUsage | None:
         """What its processes have used so far; None if that is not known."""
@@ -293,44 +266,33 @@ class Program:
 
     def take_leftovers(self) -> int:
         """How many processes were left behind, and ended, that were not taken by this before."""
-        counted = self._counted
-        self._counted = self._left if self._process is None else self._process.leftovers
-        return self._counted - counted
+        return self._remains.take_left()
 
     def take_exceeded(self) -> Limit | None:
         """The limit that ended it or one of its processes, unless that was taken before."""
-        if self._exceeded is None and self._process is not None:
-            self._exceeded = self._process.limit_exceeded
-        told, self._told = self._told, self._exceeded
-        return self._exceeded if told is None or self.ended.is_set() else None
+        return self._remains.take_exceeded(is_over=self.ended.is_set())
 
     async def end(self) -> None:
         """End it, politely at first; returns when nothing of it is left.
 
         Shield this, with a deadline of more than `patience`. Several may ask for it at once.
         """
-        for rung in self.ladder:
-            if rung.act != "interrupt" and self._process is not None:
-                await self._do(rung, self._process)
-                with trio.move_on_after(rung.wait):
-                    await self.ended.wait()
-                    return
+        if self._process is not None:
+            await descend(self.ladder, self._process, self._close_input, self.ended)
         self._cancel_scope.cancel(reason="the program did not end by itself")
         await self.ended.wait()
 
     @property
     def patience(self) -> float:
         """How long `end` waits at most before it uses force."""
-        return sum(rung.wait for rung in self.ladder if rung.act != "interrupt")
+        return patience_of(self.ladder)
 
     @property
     def interrupt_patience(self) -> float:
         """How long a turn may take to end after it was interrupted."""
-        return sum(rung.wait for rung in self.ladder if rung.act == "interrupt")
+        return interrupt_patience_of(self.ladder)
 
-    async def _do(self, rung: Rung, process: Process) -> None:
-        if rung.act != "eof":
-            process.send_signal(signal.Signals[rung.act])
-        elif process.stdin is not None:
+    async def _close_input(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
             self.traffic.close()
-            await process.stdin.aclose()
+            await self._process.stdin.aclose()

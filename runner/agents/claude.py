@@ -12,8 +12,8 @@ decides: it cannot be told to edit files and to ask nobody. What it does by thes
 asking (edits in the directory, commands in its sandbox) nobody is asked for.
 
     read-only           the tools that can only read are declared, no others
-    workspace-write     edits inside the directory; commands in the program's own sandbox, which
-                        it must have (bwrap and socat), or it does not start
+    workspace-write     edits inside the directory; commands in the program's own sandbox, for
+                        which bwrap and socat have to be there, or it is not started
     danger-full-access  everything
 
 *MCP.* Of the servers that the session is given all tools may be used; where somebody decides, they
@@ -38,15 +38,23 @@ from typing import ClassVar
 import attrs
 
 from runner.agents.claude_stream import ClaudeConversation
-from runner.agents.driver import MAX_PROMPT, Ability, Access, ClaudeAgent, Launch, Rung, Setting
+from runner.agents.driver import (
+    MAX_PROMPT,
+    Ability,
+    Access,
+    ClaudeAgent,
+    Launch,
+    Need,
+    Rung,
+    Setting,
+)
 
-_HELD = {
-    "enabled": True,
-    "autoAllowBashIfSandboxed": True,
-    "allowUnsandboxedCommands": False,
-    "failIfUnavailable": True,
-}
-_SANDBOX = {"disableAllHooks": True, "sandbox": _HELD}
+# What its sandbox is made with.
+_WHY = "for the sandbox that holds its commands; install {}"
+NEEDS = (
+    Need(program="bwrap", why=_WHY.format("bubblewrap")),
+    Need(program="socat", why=_WHY.format("socat")),
+)
 
 # What of the directory itself is still to be read when its settings are not.
 _MEMORY = {"CLAUDE_CODE_ADDITIONAL_DIRECTORIES_CLAUDE_MD": "1"}
@@ -58,21 +66,9 @@ ACCESS: dict[Access, tuple[str, ...]] = {
         "--setting-sources=user",
         "--settings=" + json.dumps({"disableAllHooks": True}),
     ),
-    "workspace-write": (
-        "--permission-mode=acceptEdits",
-        "--setting-sources=user",
-        "--settings=" + json.dumps(_SANDBOX),
-    ),
+    "workspace-write": ("--setting-sources=user",),  # and `_sandbox`
     "danger-full-access": ("--dangerously-skip-permissions",),
 }
-
-# Where somebody is to be asked before every command and edit: its sandbox holds what is allowed.
-GUARDED = (
-    "--permission-mode=default",
-    "--setting-sources=user",
-    "--settings="
-    + json.dumps({**_SANDBOX, "sandbox": {**_HELD, "autoAllowBashIfSandboxed": False}}),
-)
 
 PROTOCOL = (
     "-p",
@@ -137,7 +133,8 @@ class ClaudeDriver:
             argv=(
                 agent.program,
                 *PROTOCOL,
-                *(GUARDED if setting.guarded and access == "workspace-write" else ACCESS[access]),
+                *ACCESS[access],
+                *(_sandbox(setting) if access == "workspace-write" else ()),
                 *_tools(access, setting),
                 *added,
                 *model,
@@ -146,6 +143,7 @@ class ClaudeDriver:
             ),
             env=(*self._environment(setting).items(), *agent.env.items()),
             pass_env=agent.pass_env,
+            needs=NEEDS if access == "workspace-write" else (),
             # Where 2.1.197 would make a directory for logs, with the headers of servers in them.
             files=((f"{setting.private}/home/.cache/claude-cli-nodejs", b""),),
         )
@@ -181,6 +179,22 @@ class ClaudeDriver:
         elif self.root:
             env["IS_SANDBOX"] = "1"
         return env
+
+
+def _sandbox(setting: Setting) -> tuple[str, ...]:
+    """Its own, which holds what is allowed; where it is guarded, somebody is asked before that."""
+    held = {
+        "enabled": True,
+        "autoAllowBashIfSandboxed": not setting.guarded,
+        "allowUnsandboxedCommands": False,
+        "failIfUnavailable": True,
+    }
+    if setting.nested:
+        held["enableWeakerNestedSandbox"] = True  # it mounts no /proc, and has the isolation's
+    return (
+        "--permission-mode=" + ("default" if setting.guarded else "acceptEdits"),
+        "--settings=" + json.dumps({"disableAllHooks": True, "sandbox": held}),
+    )
 
 
 def _tools(access: Access, setting: Setting) -> tuple[str, ...]:

@@ -60,6 +60,19 @@ Ability: TypeAlias = Literal[
 
 
 @attrs.frozen(kw_only=True)
+class Need:
+    """A program that the launched one starts by itself, and cannot do without.
+
+    Attributes:
+        program: its name, looked up in the PATH.
+        why: what it is for, and how to get it.
+    """
+
+    program: str
+    why: str
+
+
+@attrs.frozen(kw_only=True)
 class Launch:
     """How to start a process.
 
@@ -70,6 +83,7 @@ class Launch:
         files: (absolute path inside `private`, content) to be written first, mode 0600.
         copies: (absolute path, absolute path inside `private`) of files, and of directories with
             all that is in them, to be copied first.
+        needs: what has to be there besides the program, or it is not to be started.
         stdin: bytes for the standard input, which is closed after them; None = it stays open and
             `data_to_send` is written to it.
     """
@@ -79,6 +93,7 @@ class Launch:
     pass_env: tuple[str, ...] = ()
     files: tuple[tuple[str, bytes], ...] = ()
     copies: tuple[tuple[str, str], ...] = ()
+    needs: tuple[Need, ...] = ()
     stdin: bytes | None = None
 
 

@@ -73,6 +73,8 @@ class Setting:
             nobody, as far as it can be told; what it asks all the same has to be refused.
         guarded: with `approvals`, it is to ask before every command that it does not take to be
             harmless, also where its own sandbox would hold it.
+        nested: it is started inside an isolation of ours, in which it can make a sandbox of its
+            own, but mount no /proc for it.
     """
 
     cwd: str
@@ -86,3 +88,4 @@ class Setting:
     servers: tuple[McpServer, ...] = ()
     approvals: bool = False
     guarded: bool = False
+    nested: bool = False

@@ -57,7 +57,7 @@ import trio
 
 from runner.actors.child_spec import ChildSpec, Handle
 from runner.actors.lanes import Lane
-from runner.agents.driver import TurnOptions
+from runner.agents.driver import PLAIN
 from runner.agents.events import (
     ApprovalAsked,
     ApprovalClosed,
@@ -69,7 +69,6 @@ from runner.errors import NotFound, RunnerError, SessionClosed
 from runner.messages import Message
 from runner.sessions.answer import make_turn
 from runner.sessions.changes import Scanner
-from runner.sessions.confining import check_confinement
 from runner.sessions.flight import Flight
 from runner.sessions.floor import Floor
 from runner.sessions.keeping import READY, Keeper
@@ -233,7 +232,7 @@ class SessionActor:
         self._check_directory()
         keeper = self._keeper
         keeper.check_known()
-        await self._check_confinement(message.options)
+        await keeper.check_confinement(message.options)
         await keeper.check_program(flight.number, message.prompt, message.options)
         before = await self._trees.before(message.asked)
         self._check_closed()  # what closes while we scan does not see a turn in flight
@@ -287,6 +286,7 @@ class SessionActor:
             self._check_closed()
             self._check_directory()
             self._keeper.check_known()
+            await self._keeper.check_confinement(PLAIN)
             await self._keeper.check_program(self.state.record.turns, "")
             return await self._turner.warm_up()
         finally:
@@ -295,10 +295,6 @@ class SessionActor:
     def _check_closed(self) -> None:
         if self.state.is_closed:
             raise SessionClosed(f"the session {self.state.id!r} is closed")
-
-    async def _check_confinement(self, options: TurnOptions) -> None:
-        starter = self.starter
-        await check_confinement(starter.agent, options, starter.isolation, starter.means.host)
 
     def _check_directory(self) -> None:
         directory = self.state.directory

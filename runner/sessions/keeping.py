@@ -20,6 +20,7 @@ import trio
 from runner.agents.driver import PLAIN, TurnOptions
 from runner.agents.events import Event
 from runner.errors import ConversationLost
+from runner.sessions.confining import check_confinement
 from runner.sessions.phases import Input
 from runner.sessions.private import remove_files
 from runner.sessions.program import Program
@@ -50,6 +51,7 @@ class Keeper:
     on_end: Callable[[], None]
     ready: float = READY
     program: Program | None = None
+    _is_nested: bool = False  # a program that is started makes its sandbox inside our isolation
     _nursery: trio.Nursery | None = None
     _context: contextvars.Context | None = None
 
@@ -75,7 +77,7 @@ class Keeper:
             RunnerError: see `Starter.make_program`.
         """
         self.program = program = self.starter.make_program(
-            self.state, turn, prompt, self._happened, options
+            self.state, turn, prompt, self._happened, options, is_nested=self._is_nested
         )
         return program
 
@@ -87,6 +89,17 @@ class Keeper:
         """
         if self.living() is None:
             await self.starter.check_program(self.state, turn, prompt, options)
+
+    async def check_confinement(self, options: TurnOptions) -> None:
+        """See whether a program can be held to the turn's access, before one is started.
+
+        Raises:
+            AgentUnavailable: it cannot be.
+        """
+        starter = self.starter
+        self._is_nested = await check_confinement(
+            starter.agent, options, starter.isolation, starter.means.host
+        )
 
     def check_known(self) -> None:
         """See whether the program can go on with the conversation: it has a file of it.

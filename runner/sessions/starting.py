@@ -25,6 +25,7 @@ from runner.processes.host import ProcessHost
 from runner.processes.sweep import SESSION_TAG
 from runner.scopes.redaction import secret_values
 from runner.sessions.admission import Admission
+from runner.sessions.confining import check_needs
 from runner.sessions.credentials import Blanks, plain_of
 from runner.sessions.forking import origin_of
 from runner.sessions.private import copy_files, make_private, seed, write_files
@@ -116,8 +117,18 @@ class Starter:
         prompt: str,
         on_event: Callable[[Program, Event], None],
         options: TurnOptions = PLAIN,
+        *,
+        is_nested: bool = False,
     ) -> Program:
         """Prepare a process; nothing runs yet.
+
+        Args:
+            state: of the session.
+            turn: the number of the turn.
+            prompt: of the turn, for a program that serves one only.
+            on_event: gets all that the program says.
+            options: what holds for the turn.
+            is_nested: it will make a sandbox of its own inside our isolation.
 
         Raises:
             AgentUnavailable: there is no such program.
@@ -132,6 +143,7 @@ class Starter:
             state.save()
         blanks = Blanks()
         setting = self._setting(state, turn, prompt, options, blanks)
+        setting = attrs.evolve(setting, nested=is_nested)
         launch = driver.launch(setting)
         env = self.means.environment(launch.pass_env, {**self.env, **dict(launch.env)})
         on_started, on_gone = ignore_pid, ignore_end
@@ -192,6 +204,7 @@ class Starter:
         )
 
     def _find(self, state: SessionState, launch: Launch, env: Mapping[str, str]) -> str:
+        check_needs(self.driver.name, launch.needs, env.get("PATH"))
         return find_program(self.driver.name, launch.argv[0], state.directory, env.get("PATH"))
 
     def _prepare(self, state: SessionState, launch: Launch, env: Mapping[str, str]) -> None:

@@ -130,7 +130,25 @@ def test_workspace_write_has_the_sandbox_or_nothing():
     assert sandbox["enabled"]
     assert sandbox["failIfUnavailable"]
     assert not sandbox["allowUnsandboxedCommands"]
+    assert "enableWeakerNestedSandbox" not in sandbox
     assert "--permission-mode=acceptEdits" in argv(access="workspace-write")
+    assert "--dangerously-skip-permissions" not in argv(access="workspace-write")
+
+
+def test_inside_an_isolation_its_sandbox_does_without_a_proc_of_its_own():
+    launch = ClaudeDriver(ClaudeAgent(access="workspace-write")).launch(setting(nested=True))
+    (settings,) = [arg for arg in launch.argv if arg.startswith("--settings=")]
+
+    assert json.loads(settings.removeprefix("--settings="))["sandbox"]["enableWeakerNestedSandbox"]
+
+
+def test_what_its_sandbox_is_made_with_is_needed_only_where_it_has_one():
+    def needs(access):
+        launch = ClaudeDriver(ClaudeAgent(access=access)).launch(setting())
+        return [(need.program, need.why.rpartition(" ")[2]) for need in launch.needs]
+
+    assert needs("workspace-write") == [("bwrap", "bubblewrap"), ("socat", "socat")]
+    assert needs("read-only") == needs("danger-full-access") == []
 
 
 @pytest.mark.parametrize("access", ["read-only", "workspace-write"])

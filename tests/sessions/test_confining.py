@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import attrs
 import pytest
 
-from runner.actors.supervisor import Supervisor
 from runner.agents.driver import ClaudeAgent, CodexAgent, ShellAgent, TurnOptions
 from runner.errors import AgentUnavailable, ExecFailed
 from runner.messages import Isolation
@@ -41,23 +40,23 @@ async def test_a_sandbox_that_cannot_be_made_inside_an_isolation_is_refused(
 ) -> None:
     nesting = attrs.evolve(bwrap, nesting=True)
     for agent, options, isolation, said in (
-        (ClaudeAgent(), PLAIN, bwrap, "to the isolation alone"),
-        (ClaudeAgent(), PLAIN, nesting, "to the isolation alone"),
+        (ClaudeAgent(), PLAIN, bwrap, "nesting=True"),
         (CodexAgent(), PLAIN, bwrap, "nesting=True"),
         (CodexAgent(access="danger-full-access"), READING, bwrap, "nesting=True"),
     ):
         with pytest.raises(AgentUnavailable, match=said):
             await check_confinement(agent, options, isolation, host)
-    for agent, options, isolation in (
-        (ClaudeAgent(), READING, bwrap),
-        (ClaudeAgent(), FULL, bwrap),
-        (CodexAgent(), FULL, bwrap),
-        (CodexAgent(), PLAIN, nesting),
-        (CodexAgent(), PLAIN, None),
-        (CodexAgent(), PLAIN, Isolation(mode="none")),
-        (ShellAgent(), PLAIN, bwrap),
+    for agent, options, isolation, is_nested in (
+        (ClaudeAgent(), READING, bwrap, False),
+        (ClaudeAgent(), FULL, bwrap, False),
+        (ClaudeAgent(), PLAIN, nesting, True),
+        (ClaudeAgent(), PLAIN, Isolation(mode="none", nesting=True), False),
+        (CodexAgent(), FULL, bwrap, False),
+        (CodexAgent(), PLAIN, nesting, True),
+        (CodexAgent(), PLAIN, None, False),
+        (ShellAgent(), PLAIN, bwrap, False),
     ):
-        await check_confinement(agent, options, isolation, host)
+        assert is_nested == await check_confinement(agent, options, isolation, host)
 
 
 class RulesOnly(ProcessHost):
@@ -102,29 +101,89 @@ async def test_nothing_is_started_for_a_turn_that_cannot_be_held(
         assert (0, 0) == (session.statistics().starts, session.statistics().turns)
 
 
+async def test_nothing_is_started_in_advance_for_turns_that_cannot_be_held(
+    sessions: Sessions, work: Path, fake: Callable[..., object], bwrap: Isolation
+) -> None:
+    async with sessions.make_session(
+        str(work), CodexAgent(), driver=fake(), isolation=bwrap, durable=False
+    ) as session:
+        with pytest.raises(AgentUnavailable, match="nesting=True"):
+            await session.prewarm()
+        assert 0 == session.statistics().starts
+
+
+@pytest.mark.parametrize("lacking", ["bwrap", "socat"])
+async def test_what_claude_makes_its_sandbox_with_is_looked_for_before_anything_is_started(
+    sessions: Sessions, work: Path, tmp_path: Path, bwrap: Isolation, lacking: str
+) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in {"claude", "bwrap", "socat"} - {lacking}:
+        (programs / name).write_text(f"#!/bin/sh\ntouch {work}/started\n")
+        (programs / name).chmod(0o755)
+    agent = ClaudeAgent(env={"PATH": str(programs)})
+
+    async with sessions.make_session(str(work), agent, durable=False) as session:
+        for start in (partial(session.send, "hi"), session.prewarm):
+            with pytest.raises(AgentUnavailable, match=f"needs the program '{lacking}'.*install"):
+                await start()
+        assert (0, 0) == (session.statistics().starts, session.statistics().turns)
+    assert [] == os.listdir(work)
+
+
+def beside(program: str) -> tuple[str, ...]:
+    """What of a program has to be seen inside."""
+    packages = {
+        str(each) for each in Path(os.path.realpath(program)).parents if each.name == "node_modules"
+    }
+    return (str(Path(program).parent), *packages)
+
+
 @pytest.mark.real_agents
 async def test_codex_makes_its_sandbox_inside_an_isolation_that_lets_it(
-    supervisor: Supervisor,
-    host: ProcessHost,
+    sessions: Sessions,
+    work: Path,
+    state: Path,
     model_server: Served,
     bwrap: Isolation,
     codex_program: str,
 ) -> None:
-    package = Path(os.path.realpath(codex_program)).parents[3]
-    beside = (str(Path(codex_program).parent), str(package))
     agent = CodexAgent(
         program=codex_program, env=model_server.codex_env(), config=model_server.codex_config()
     )
-    held = attrs.evolve(bwrap, nesting=True, readable=beside)
-    # Not below /tmp, which is TMPDIR inside: codex makes no sandbox with a home below that.
-    with tempfile.TemporaryDirectory(dir=Path(__file__).parent) as here:
-        work = Path(here, "work")
-        work.mkdir()
-        sessions = Sessions(supervisor, host, f"{here}/state")
-        async with sessions.make_session(str(work), agent, isolation=held, timeout=60.0) as session:
-            turn = await session.send("!run touch inside\n!say done")
-            reading = await session.send("!run touch more\n!say done", access="read-only")
-        sessions.ledger.close()
+    held = attrs.evolve(bwrap, nesting=True, readable=beside(codex_program))
 
-        assert (True, True) == (turn.ok, reading.ok), (turn, reading)
-        assert ["inside"] == os.listdir(work)
+    async with sessions.make_session(str(work), agent, isolation=held, timeout=60.0) as session:
+        turn = await session.send("!run touch inside; touch $TMPDIR/it\n!say done")
+        reading = await session.send("!run touch more\n!say done", access="read-only")
+
+    assert (True, True) == (turn.ok, reading.ok), (turn, reading)
+    assert ["inside"] == os.listdir(work)
+    assert 1 == len(list(state.rglob("scratch/it")))
+
+
+@pytest.mark.real_agents
+async def test_claude_makes_its_sandbox_inside_an_isolation_that_lets_it(
+    sessions: Sessions,
+    work: Path,
+    state: Path,
+    model_server: Served,
+    bwrap: Isolation,
+    claude_program: str,
+) -> None:
+    agent = ClaudeAgent(program=claude_program, env=model_server.claude_env())
+    held = attrs.evolve(bwrap, nesting=True, sockets=True, readable=beside(claude_program))
+    (work / "given").write_text("as it was")
+    private = state / "sessions" / "one"
+
+    async with sessions.make_session(
+        str(work), agent, id="one", isolation=held, timeout=60.0
+    ) as session:
+        turn = await session.send("!run cp given taken\n!write written: x\n!say done")
+        # What the isolation would let it do.
+        await session.send(f"!run touch {private}/out\n!write {private}/out: x\n!say done")
+
+    assert turn.ok, turn
+    assert ["given", "taken", "written"] == sorted(os.listdir(work))
+    assert "as it was" == (work / "taken").read_text()
+    assert not (private / "out").exists()

@@ -87,6 +87,7 @@ class Inside:
         """
         self._isolation, self._where = isolation, where
         self._decided, self._program = decided, program
+        self._has_own = is_beneath(env.get("TMPDIR", ""), (where.scope, *isolation.writable))
         self._scopes: list[trio.CancelScope] = []
         limiting = Limiting(isolation, mode, run_id, ours=2 if program else 1)
         self._limiting = limiting
@@ -127,7 +128,9 @@ class Inside:
     def env(self) -> dict[str, str]:
         """Variables that a program needs to find what is there."""
         found: dict[str, str] = {}
-        if self.in_force.mode == "bwrap":
+        if self._has_own:
+            pass  # its own place for what is temporary can be written inside as well
+        elif self.in_force.mode == "bwrap":
             found["TMPDIR"] = "/tmp"  # noqa: S108 - a private one
         elif self._private:
             found["TMPDIR"] = self._private

@@ -182,6 +182,20 @@ async def test_temporary_directories_are_private_and_go_with_the_program(room) -
     assert not {b"f", b"g"} & set(second.out.data().split())
 
 
+async def test_a_place_of_its_own_for_what_is_temporary_stays_where_it_can_be_written(room) -> None:
+    os.mkdir(room.path("own"))
+    os.chown(room.path("own"), room.uid, -1)
+
+    env = {"PATH": os.defpath, "TMPDIR": room.path("own")}
+
+    own = await room.run("echo x > $TMPDIR/f; echo $TMPDIR", env=env)
+    other = await room.run("echo $TMPDIR", env={**env, "TMPDIR": room.base})
+
+    assert own.out.data().decode().strip() == room.path("own"), own
+    assert os.listdir(room.path("own")) == ["f"]
+    assert other.out.data() == b"/tmp\n"
+
+
 async def test_private_memory_is_bounded(room) -> None:
     small = attrs.evolve(Isolation(mode="bwrap", required=True), private=1 << 20)
 

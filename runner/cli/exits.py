@@ -35,7 +35,7 @@ TABLE: tuple[tuple[str, str], ...] = (
     ("2", "usage, or a file or value that cannot be used; nothing was done"),
     ("3", "timeout"),
     ("4", "not found"),
-    ("5", "an approval was denied, or is needed"),
+    ("5", "something that the agent asked for was refused"),
     ("6", "a budget is spent"),
     ("7", "a provider's limit lasts longer than we may wait"),
     ("8", "trouble with the infrastructure, also after retries"),

@@ -224,7 +224,9 @@ async def _carry_out(config: RunnerConfig, order: Order, out: Writer, err: Write
                 is_verified = turns[-1].ok and await _verify(scope, order.verify, err)
             for turn in turns:
                 _report(turn, is_verified, order, out, err)
-            code = _code(turns, is_verified)
+            if turns[-1].unrecorded:
+                err.put_line(turns[-1].unrecorded)
+            code = _code(turns, is_verified=is_verified, has_checks=bool(order.verify))
         nursery.cancel_scope.cancel()
     return code if ladder.last is None else ended_by(ladder.last)
 
@@ -331,12 +333,21 @@ CODES = {
 }
 
 
-def _code(turns: Sequence[Turn], is_verified: bool) -> Exit:
-    """That of the first turn that failed."""
+def _code(turns: Sequence[Turn], *, is_verified: bool, has_checks: bool) -> Exit:
+    """That of the first turn that failed; else what is to be known of turns that came to an end."""
     errors = [turn.error for turn in turns if turn.error is not None]
     if errors:
         return CODES.get(errors[0], Exit.FAILED)
-    return Exit.OK if is_verified else Exit.UNVERIFIED
+    if not is_verified:
+        return Exit.UNVERIFIED
+    if turns[-1].unrecorded:
+        return Exit.INFRA
+    # What was refused is made up for if the user's own commands say that the work is done.
+    return Exit.APPROVAL if any(map(_refusals, turns)) and not has_checks else Exit.OK
+
+
+def _refusals(turn: Turn) -> int:
+    return sum(not each.decision.allow for each in turn.approvals)
 
 
 def _report(turn: Turn, is_verified: bool, order: Order, out: Writer, err: Writer) -> None:
@@ -363,6 +374,8 @@ def _summary(turn: Turn) -> str:
     tokens = tokens_of(turn.usage)
     parts += [f"{words.tokens(tokens)} tokens"] * bool(tokens)
     parts += [words.dollars(turn.cost_usd)] * (turn.cost_usd is not None)
+    if refusals := _refusals(turn):
+        parts.append(f"{words.plural(refusals, 'request')} refused")
     state = "done"
     if not turn.ok:
         state = f"failed: {words.because('failed', turn.error, turn.error_text)};"
@@ -386,5 +399,10 @@ def _record(turn: Turn, is_verified: bool, order: Order) -> dict[str, object]:
         "files_renamed": [list(map(str, pair)) for pair in turn.files_renamed],
         "usage": attrs.asdict(turn.usage),
         "cost_usd": turn.cost_usd,
+        "approvals": [
+            {"tool": each.asked.tool, "allowed": each.decision.allow, "by": each.by}
+            for each in turn.approvals
+        ],
+        **({"unrecorded": turn.unrecorded} if order.recording else {}),
         **({"session": turn.session_id, "turn": turn.number} if order.session else {}),
     }

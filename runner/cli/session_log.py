@@ -14,7 +14,7 @@ from runner.cli.exits import Exit
 from runner.cli.session_finding import find, open_ledger, read_config, session_id
 from runner.cli.streams import put
 from runner.errors import ConfigError
-from runner.sessions.transcript import Line, read_lines
+from runner.sessions.lines import Line, read_lines
 
 EVENT = "runner.session_event/1"
 PERIOD = 0.1  # seconds between two looks at a transcript that is followed
@@ -75,6 +75,8 @@ def _text(line: Line) -> str:
             return f"\n[{line.turn}, in mid-turn] {prompt}\n"
         case {"result": dict() as result}:
             return f"[{line.turn}] {_result(result)}"
+        case {"lost": int() as lost}:
+            return f"[there was no room for {words.plural(lost, 'line')} here]"
         case {"event": str() as event, "data": dict() as data}:
             return _event(event, data)
         case _:

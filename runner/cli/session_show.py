@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -23,6 +24,7 @@ from runner.cli.session_finding import (
 )
 from runner.cli.streams import complain, put
 from runner.sessions.ledger import SessionLedger
+from runner.sessions.lines import Tally, tally
 from runner.sessions.record import PastTurn, Record
 from runner.sessions.store import Store, owner_of
 
@@ -81,12 +83,13 @@ def show(*, name: str, config_file: str | None, as_json: bool) -> int:
     ledger = open_ledger(read_config(config_file))
     record = find(ledger, name)
     turns = ledger.turns(record.id)
+    counts = tally(os.path.join(record.private, "transcript.jsonl"))
     if as_json:
-        put(json.dumps(as_record(record)))
+        put(json.dumps({**as_record(record), **attrs.asdict(counts)}))
         for turn in turns:
             put(json.dumps({"schema": TURN, "session": record.id, **attrs.asdict(turn)}))
         return Exit.OK
-    put("\n".join([*_described(record, ledger), *_turns(turns)]))
+    put("\n".join([*_described(record, ledger), *_counted(counts), *_turns(turns)]))
     return Exit.OK
 
 
@@ -107,6 +110,24 @@ def _described(record: Record, ledger: SessionLedger) -> list[str]:
             for each in ledger.processes(record.id)
         ),
     }
+    return _facts(facts)
+
+
+def _counted(counts: Tally) -> list[str]:
+    """What there is to know about the transcript."""
+    kinds = [f"{kind} {count}" for kind, count in counts.untranslated.items()]
+    known = words.plural(sum(counts.untranslated.values()), "message")
+    return _facts(
+        {
+            "as it came": f"{known} of its program: {words.some(kinds)}" if kinds else "",
+            "missing": f"{words.plural(counts.lost, 'line')} of its transcript: there was no room"
+            if counts.lost
+            else "",
+        }
+    )
+
+
+def _facts(facts: Mapping[str, str]) -> list[str]:
     return [f"{name + ':':<14}{value}" for name, value in facts.items() if value]
 
 

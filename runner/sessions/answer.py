@@ -61,4 +61,5 @@ def make_turn(
         rungs=tuple(flight.rungs),
         structured=structured,
         marker="" if ended is None else ended.marker,
+        unrecorded="" if state.recording is None else state.recording.trouble,
     )

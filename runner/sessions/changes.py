@@ -20,6 +20,7 @@ What is not here: who made a change. Two trees surround the turn.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
@@ -70,6 +71,7 @@ class Scanner:
         ignore: patterns of paths that are left out (patterns.py).
         places: what all sessions' directories have in common.
         watch: whether the kernel may be asked for hints, where that is less work than to look.
+        own: a file that we write ourselves, absolute, which does not count; empty = none.
     """
 
     directory: str
@@ -77,10 +79,14 @@ class Scanner:
     ignore: Sequence[str] = DEFAULT_IGNORE
     places: Places = attrs.field(factory=Places)
     watch: bool = True
+    own: str = ""
     rules: Rules = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.rules = make_rules(self.ignore)
+        if self.own:
+            own = os.path.relpath(_real(self.own), os.path.realpath(self.directory))
+            self.rules = attrs.evolve(self.rules, own=own)
 
     async def scan(self) -> Tree:
         """The tree as it is now.
@@ -109,6 +115,12 @@ class Scanner:
         return await trio.to_thread.run_sync(
             compare, before, after, stamp, self.rules, limiter=self.limiter
         )
+
+
+def _real(path: str) -> str:
+    """Where a file is to be, links in its directory's path followed."""
+    directory, name = os.path.split(path)
+    return os.path.join(os.path.realpath(directory), name)
 
 
 def advance_inline(walk: Walk) -> bool:

@@ -25,7 +25,7 @@ class Follower(trio.abc.ReceiveChannel[SessionEvent]):
     Attributes:
         dropped: how many events there was no room for since it was too slow. Of these, one that
             follows from a cursor misses only what is in no transcript: partial texts, and what
-            the disk had no room for.
+            the disk had no room for (`SessionEvent.lost`).
     """
 
     _sender: trio.MemorySendChannel[SessionEvent]

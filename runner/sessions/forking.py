@@ -18,10 +18,10 @@ import trio
 
 from runner.agents.driver import Driver, Origin
 from runner.errors import AgentError, ConfigError
+from runner.sessions.context import CONTEXT_LIMIT, context_of
 from runner.sessions.private import write_files
 from runner.sessions.record import PastTurn, Record
 from runner.sessions.store import Store
-from runner.sessions.transcript import CONTEXT_LIMIT, context_of
 
 # How long after its end a turn may not yet be in the program's own file: claude took 0.1 s.
 SETTLE = 3.0

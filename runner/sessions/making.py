@@ -121,7 +121,8 @@ class Sessions:
             grants: the permissions of the directory's scope.
             servers: of tools (MCP), which its program is handed besides those of its record.
             recording: the path of a file that is to be made, for the agent `replay`; forks are not
-                in it.
+                in it. It is none of the files that a turn says it created. If it cannot be written
+                to its end, `Turn.unrecorded` says why.
 
         Raises:
             ConfigError: the agent, the id, the timeout, a server or the recording cannot be used;
@@ -153,8 +154,9 @@ class Sessions:
             approvals=approver.is_attended and "approvals" in used.abilities,
             guarded=is_guarded(grants),
         )
-        scanner = Scanner(directory, self.means.scans, ignore, self._places)
         recorded = make_recording(recording, record, driver)
+        own = "" if recorded is None else recorded.path
+        scanner = Scanner(directory, self.means.scans, ignore, self._places, own=own)
         if durable or not used.process_per_turn:
             setup = ""
             if durable:

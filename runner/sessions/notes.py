@@ -49,7 +49,7 @@ class Notes:
     def happened(self, flight: Flight | None, event: Event) -> None:
         """The program said something."""
         state = self.state
-        state.events += 1
+        state.count_event(event)
         number = 0 if flight is None else flight.number
         if isinstance(event, ConversationStarted):
             self._conversation(flight, event)

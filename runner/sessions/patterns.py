@@ -31,6 +31,7 @@ class Rules:
     below: frozenset[str]  # directories by their plain path: nearly always all there is
     directories: re.Pattern[str] | None
     files: re.Pattern[str] | None
+    own: str = ""  # a file of ours, by its plain path
 
     def omits_directory(self, path: str) -> bool:
         """Whether nothing below this directory counts."""
@@ -41,6 +42,8 @@ class Rules:
     def omits_file(self, path: str) -> bool:
         """Whether this file does not count."""
         if path[path.rfind("/") + 1 :].startswith(TEMPORARY):
+            return True
+        if path == self.own:
             return True
         return self.files is not None and self.files.fullmatch(path) is not None
 

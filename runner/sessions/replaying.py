@@ -8,7 +8,7 @@ There is no gap and no double: an event is noted and told to followers in one sy
 so is what ends the transcript's part: from then on all is live. Where the buffer had no room, what
 is in it is let go, and the transcript is read on from the last event that was received. Partial
 texts, and what there was no room for on the disk, are in no transcript: of those, what is not
-received live is left out.
+received live is left out; how much the disk has lost is said with the next event (`lost`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import attrs
 import trio
 
 from runner.errors import AgentError
-from runner.sessions.transcript import Line, Transcript, event_of, read_lines
+from runner.sessions.lines import Line, event_of, read_lines
+from runner.sessions.transcript import Transcript
 from runner.sessions.turn import SessionEvent
 
 
@@ -38,6 +39,8 @@ class Replay:
     _dropped: Callable[[], int]
     _lines: Iterator[Line] | None = None
     _seen: int = 0
+    _lost: int = 0  # since the last event that was received
+    _missing: int = 0  # what the transcript lacks at its end, as it was when we began to read
 
     def __attrs_post_init__(self) -> None:
         self._read_on()
@@ -56,6 +59,8 @@ class Replay:
                 await trio.lowlevel.checkpoint()
                 happened = self._next_line()
             if happened is not None:
+                if self._lost:
+                    happened, self._lost = attrs.evolve(happened, lost=self._lost), 0
                 self.cursor = happened.cursor
                 return happened
 
@@ -67,7 +72,9 @@ class Replay:
             raise AgentError(f"the transcript cannot be read: {exc}") from exc
         if line is None:
             self._lines = None
+            self._lost += self._missing
             return None
+        self._lost += line.lost
         return event_of(line)
 
     async def _next_live(self) -> SessionEvent | None:
@@ -82,4 +89,5 @@ class Replay:
         with suppress(trio.WouldBlock, trio.EndOfChannel):
             while True:
                 self._live.receive_nowait()
+        self._lost, self._missing = 0, self._transcript.missing
         self._lines = read_lines(self._transcript.path, self.cursor, self._transcript.cursor)

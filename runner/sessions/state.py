@@ -7,12 +7,12 @@ closing of what has no actor, which is the handle's. The phase is changed by `st
 from __future__ import annotations
 
 import uuid
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 
 import attrs
 
 from runner.agents.driver import MAX_PROMPT, Ability
-from runner.agents.events import Usage
+from runner.agents.events import Event, Raw, Usage
 from runner.errors import AgentError, SessionClosed
 from runner.sessions import phases
 from runner.sessions.approving import Approver
@@ -22,6 +22,9 @@ from runner.sessions.record import Record
 from runner.sessions.recording_file import RecordingFile
 from runner.sessions.store import Store
 from runner.sessions.turn import Turn
+
+# How many kinds of messages that nobody knows are told apart: a program may invent them.
+KINDS = 100
 
 _CLOSED = frozenset({Phase.CLOSING, Phase.CLOSED})
 
@@ -41,6 +44,8 @@ class SessionStatistics:
         usage: of all turns.
         cost_usd: of all turns, as far as somebody says it.
         lost_lines: of the transcript, which could not be written.
+        untranslated: how many messages of the program, of which kind, are events of the kind `Raw`,
+            as nobody has taught us what they say.
     """
 
     phase: Phase
@@ -55,6 +60,7 @@ class SessionStatistics:
     usage: Usage
     cost_usd: float
     lost_lines: int
+    untranslated: Mapping[str, int]
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -94,6 +100,7 @@ class SessionState:
     events: int = 0
     usage: Usage = attrs.field(factory=Usage)
     cost_usd: float = 0.0
+    _untranslated: dict[str, int] = attrs.field(factory=dict)
     _record: Record | None = None
 
     @property
@@ -138,6 +145,14 @@ class SessionState:
         if self.store is not None:
             self.store.save(self.record)
 
+    def count_event(self, event: Event) -> None:
+        """Add an event to the figures."""
+        self.events += 1
+        if isinstance(event, Raw):
+            counts = self._untranslated
+            kind = event.kind if event.kind in counts or len(counts) < KINDS else "others"
+            counts[kind] = counts.get(kind, 0) + 1
+
     def count(self, turn: Turn) -> None:
         """Add a turn to the figures."""
         self.usage += turn.usage
@@ -159,6 +174,7 @@ class SessionState:
             usage=self.usage,
             cost_usd=self.cost_usd,
             lost_lines=0 if self.store is None else self.store.lost,
+            untranslated=dict(self._untranslated),
         )
 
     def _load(self) -> Record | None:

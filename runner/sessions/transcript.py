@@ -3,45 +3,36 @@
     {"at": ..., "turn": 1, "prompt": "..."}
     {"at": ..., "turn": 1, "event": "ToolCall", "data": {...}}
     {"at": ..., "turn": 1, "result": {...}}
+    {"at": ..., "lost": 3}                                   what there was no room for
 
 A cursor is where a line ends, in bytes from the start: whoever has seen everything up to a cursor
 reads on from there, also while somebody writes. A line that cannot be written is counted and no
-error: a full disk must not end the turn that may be about to free it. A line that a full disk or a
-SIGKILL left half is ended before the next, and readers pass over it.
+error: a full disk must not end the turn that may be about to free it. It keeps its place, so that
+no other line has its cursor: the file has a hole there, which takes no room, and the next line that
+can be written says before it how many are missing. So does the first of a new owner, where a kill
+or a full disk left the last one half.
 
-What is not here: who may write (store.py), and what happens (notes.py).
+What is not here: reading it (lines.py), who may write (store.py), and what happens (notes.py).
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import IO, Any, get_args
+from typing import IO, Any
 
 import attrs
 import msgspec
 
-from runner.agents.events import (
-    Event,
-    Raw,
-    Text,
-    Thinking,
-    ToolCall,
-    ToolResult,
-    UsageChanged,
-)
-from runner.sessions.turn import SessionEvent
+from runner.agents.events import Text, Thinking, ToolCall, ToolResult, UsageChanged
 
 # What a transcript keeps of one untranslated line of the program: its start.
 RAW_LIMIT = 16 << 10
-CHUNK = 1 << 18
 # Events of which there are many; none has bytes or a time in it, which msgspec says in its own way.
 _SIMPLE = (Text, Thinking, ToolCall, ToolResult, UsageChanged)
-# How much of earlier turns a new conversation is told; some 25,000 tokens.
-CONTEXT_LIMIT = 100_000
 
 
 @attrs.define(eq=False)
@@ -53,13 +44,16 @@ class Transcript:
     Attributes:
         path: of its file, made at the first line.
         lost: how many lines could not be written.
+        missing: how many of these no line in the file tells of yet.
     """
 
     path: str
     lost: int = 0
+    missing: int = 0
     _file: IO[bytes] | None = None
-    _end: int = 0  # of that file and what is held; nobody else adds to it
+    _end: int | None = None  # of all lines, lost and held ones too; None = not known yet
     _held: list[bytes] | None = None
+    _telling: bytes = b""  # what stands before the first of these: what is missing
     _at: str = ""  # when that is held
 
     def note(self, **what: object) -> int:
@@ -69,46 +63,71 @@ class Transcript:
             The cursor after it.
         """
         at = self._at or datetime.now(UTC).isoformat()
+        line = b"\n"
         try:
-            line = _json_of({"at": at, **what}) + b"\n"
-            if self._file is None:
-                self._file = _open_lines(self.path)
-                self._end = self._file.tell()
+            line = _json_of({"at": at, **what}) + line
+            self._open()
         except (RecursionError, OSError):  # a program may nest as deep as can just be read
-            self.lost += 1
-            return self.cursor
-        self._end += len(line)
+            return self._lose(len(line))
+        if self.missing and not self._telling:
+            # It ends what is there of the lost ones.
+            self._telling = b"\n%s\n" % _json_of({"at": at, "lost": self.missing})
+            self._end = self.cursor + len(self._telling)
+        self._end = self.cursor + len(line)
         if self._held is None:
             self._write([line])
         else:
             self._held.append(line)
-        return self.cursor
+        return self._end
 
     def __enter__(self) -> None:
         self._held, self._at = [], datetime.now(UTC).isoformat()
 
     def __exit__(self, *_: object) -> None:
-        held, self._held, self._at = self._held, None, ""
-        if held:
+        self._write_held()
+        self._held, self._at = None, ""
+
+    def _write_held(self) -> None:
+        if self._held:
+            held, self._held = self._held, []
             self._write(held)
 
     def _write(self, lines: list[bytes]) -> None:
         assert self._file is not None
-        data = b"".join(lines)
+        telling, self._telling = self._telling, b""
+        data = telling + b"".join(lines)
+        end = self.cursor
         try:
-            written = self._file.write(data)
+            written = os.pwrite(self._file.fileno(), data, end - len(data))
         except OSError:
             written = 0
+        if telling and written >= len(telling):
+            self.missing = 0
         if written != len(data):
-            self.lost += len(lines) - data[:written].count(b"\n")
-            self._end -= len(data) - written
-            if written:  # what there was room for; opening it anew ends that line
-                self.rest()
+            lost = len(lines) - data[len(telling) : written].count(b"\n")
+            self.lost += lost
+            self.missing += lost
+            self._keep_place()
+
+    def _keep_place(self) -> None:
+        """Let the file be as long as what was lost would have made it: a hole takes no room."""
+        with suppress(OSError):  # for who opens it after us; we know it ourselves
+            os.truncate(self.path, self.cursor)
+
+    def _lose(self, size: int) -> int:
+        """A line of about this size cannot be: it has its place all the same."""
+        with suppress(OSError):
+            self._open()
+        self._write_held()
+        self._end = self.cursor + size
+        self.lost += 1
+        self.missing += 1
+        return self._end
 
     @property
     def cursor(self) -> int:
         """Where it ends now."""
-        if self._file is not None:
+        if self._end is not None:
             return self._end
         try:
             return os.stat(self.path).st_size
@@ -117,36 +136,24 @@ class Transcript:
 
     def rest(self) -> None:
         """Let go of the file until there is something to add."""
-        if self._held:
-            held, self._held = self._held, []
-            self._write(held)
+        self._write_held()
+        if self.missing:
+            self._keep_place()
         if self._file is not None:
             self._file.close()
             self._file = None
 
-
-def _open_lines(path: str) -> IO[bytes]:
-    """Open a file to add lines; one that was left half is ended first."""
-    file = open(path, "ab", buffering=0, opener=_owner_only)  # noqa: SIM115
-    try:
-        if not _is_whole(path, file.tell()):
-            file.write(b"\n")
-    except OSError:
-        file.close()
-        raise
-    return file
-
-
-def _is_whole(path: str, size: int) -> bool:
-    if size == 0:
-        return True
-    with open(path, "rb", buffering=0) as file:
-        file.seek(size - 1)
-        return file.read(1) == b"\n"
-
-
-def _owner_only(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+    def _open(self) -> None:
+        if self._file is not None:
+            return
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        file = os.fdopen(os.open(self.path, flags, 0o600), "r+b", buffering=0)
+        size = os.fstat(file.fileno()).st_size
+        is_whole = size == 0 or os.pread(file.fileno(), 1, size - 1) == b"\n"
+        self._file, end = file, size if self._end is None else self._end
+        if not self.missing and (size < end or not is_whole):
+            self.missing = 1  # or more: who wrote it before us did not live to tell
+        self._end = end
 
 
 def _json_of(line: Mapping[str, object]) -> bytes:
@@ -169,119 +176,3 @@ def _plain(value: Any) -> object:
     if isinstance(value, datetime):
         return value.isoformat()
     return str(value)
-
-
-# ---------------------------------------------------------------- reading
-
-
-@attrs.frozen
-class Line:
-    """A line of a transcript, and the cursor after it."""
-
-    cursor: int
-    value: Mapping[str, Any]
-
-    @property
-    def turn(self) -> int:
-        """Of which turn it is; 0 = of none."""
-        turn = self.value.get("turn")
-        return turn if isinstance(turn, int) else 0
-
-
-def read_lines(path: str, since: int = 0, until: int | None = None) -> Iterator[Line]:
-    """The whole lines between two cursors; what is no JSON object is passed over.
-
-    Args:
-        path: of the file; one that is not there has no lines.
-        since: where to begin.
-        until: where to end; None = at the end of the file, as it is when that is reached.
-    """
-    try:
-        file = open(path, "rb", buffering=0)  # noqa: SIM115 - a generator may be left early
-    except FileNotFoundError:
-        return
-    with file:
-        file.seek(since)
-        cursor, pieces = since, [b""]
-        while until is None or file.tell() < until:
-            room = CHUNK if until is None else min(CHUNK, until - file.tell())
-            chunk = file.read(room)
-            if not chunk:
-                return
-            *ended, rest = chunk.split(b"\n")
-            for each in ended:
-                line = b"".join((*pieces, each))
-                pieces = []
-                cursor += len(line) + 1
-                value = _object_of(line)
-                if value is not None:
-                    yield Line(cursor, value)
-            pieces.append(rest)
-
-
-def _object_of(line: bytes) -> Mapping[str, Any] | None:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-_EVENTS: Mapping[str, type] = {each.__name__: each for each in get_args(Event)}
-
-
-def event_of(line: Line) -> SessionEvent | None:
-    """The event that a line is about, as it was; None if it is about none that we know."""
-    cls = _EVENTS.get(line.value.get("event", ""))
-    data = line.value.get("data")
-    if cls is None or not isinstance(data, dict):
-        return None
-    if cls is Raw:
-        data = data | {"data": str(data.get("data", "")).encode("utf-8", "backslashreplace")}
-    try:
-        event: Event = msgspec.convert(data, cls)
-    except (ValueError, RecursionError):  # of another version
-        return None
-    return SessionEvent(turn=line.turn, event=event, cursor=line.cursor)
-
-
-def context_of(path: str, until: int | None = None, *, limit: int = CONTEXT_LIMIT) -> str:
-    """The turns as text, to be told to a conversation that has not been in them.
-
-    Args:
-        path: of the transcript.
-        until: the number of the last turn to tell; None = all.
-        limit: characters, about; the latest turns are kept.
-
-    Returns:
-        What the user said and what the agent answered; empty if there was nothing.
-    """
-    told: list[str] = []
-    for line in read_lines(path):
-        if until is not None and line.turn > until:
-            break
-        prompt, result = line.value.get("prompt", line.value.get("steer")), line.value.get("result")
-        if isinstance(prompt, str):
-            told.append(f"User: {prompt.strip()}")
-        elif isinstance(result, dict):
-            told.append(_answer(result))
-    kept: list[str] = []
-    for each in reversed(told):
-        if len(each) > limit and kept:
-            break
-        kept.append(each if len(each) <= limit else f"{each[:limit]} [...]")
-        limit -= len(kept[-1])
-        if limit <= 0:
-            break
-    left_out = len(told) - len(kept)
-    if left_out:
-        kept.append(f"[{left_out} earlier messages are left out]")
-    return "\n\n".join(reversed(kept))
-
-
-def _answer(result: Mapping[str, object]) -> str:
-    words = ["Agent:", str(result.get("final_message") or "").strip()]
-    if not result.get("ok"):
-        why = result.get("error_text") or result.get("error") or "it failed"
-        words.append(f"[this turn did not come to a good end: {why}]")
-    return " ".join(filter(None, words))

@@ -58,6 +58,7 @@ class Turn:
         rungs: what was done about silences of its program, and what was seen of it then.
         structured: the answer as its schema has it; None if it had none.
         marker: what the program needs to go back to the end of this turn; empty if it cannot.
+        unrecorded: why the session's recording ends before it; empty if it does not.
     """
 
     number: int
@@ -90,6 +91,7 @@ class Turn:
     rungs: tuple[SilenceRung, ...] = ()
     structured: object = None
     marker: str = ""
+    unrecorded: str = ""
 
 
 WhenBusy: TypeAlias = Literal["queue", "steer", "interrupt", "refuse"]
@@ -146,9 +148,13 @@ class SessionEvent:
     Attributes:
         turn: the number of the turn in which it happened; 0 if it was outside of any.
         cursor: where it stands in the session's transcript: `Session.events(since=cursor)` goes on
-            after it. 0 if there is no transcript.
+            after it. A partial text has that of what came before it; 0 if there is no transcript.
+        lost: about how many lines of the transcript are missing before it, as the disk had no room
+            for them; 1 = some, if who lost them did not live to count. Only what is told from a
+            transcript says so.
     """
 
     turn: int
     event: Event
     cursor: int = 0
+    lost: int = 0

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from runner.agents.events import Raw
 from runner.cli.session_log import _text
-from runner.sessions.transcript import Line
+from runner.sessions.lines import Line
+from runner.sessions.transcript import Transcript
 
 KEEPER = """
 import sys, trio, runner
@@ -91,6 +93,22 @@ def test_a_session_is_gone_on_with_as_it_was_made(runner, keep) -> None:
     assert "turns\n" not in runner("session", "log", "one").out
     log = runner("session", "log", "one").out
     assert log.index("[1] echo first") < log.index("second\n") < log.index("[3] failed")
+
+
+def test_what_nobody_could_translate_and_what_is_missing_is_shown(runner, keep) -> None:
+    keep("one", "echo one")
+    transcript = Transcript(str(runner.home / "state/runner/sessions/one/transcript.jsonl"))
+    transcript.missing = 2
+    for kind in ("news", "news", "garbage"):
+        transcript.note(turn=1, event="Raw", data=Raw(kind=kind, data=b"x"))
+    transcript.rest()
+    shown = runner("session", "show", "one").out
+    record = records(runner("session", "show", "one", "--json").out)[0]
+
+    assert "as it came:   3 messages of its program: news 2, garbage 1\n" in shown
+    assert "missing:      2 lines of its transcript: there was no room\n" in shown
+    assert ({"news": 2, "garbage": 1}, 2) == (record["untranslated"], record["lost"])
+    assert "[there was no room for 2 lines here]\n" in runner("session", "log", "one").out
 
 
 def test_the_log_goes_on_from_a_cursor_and_by_turn(runner, keep) -> None:
@@ -232,6 +250,17 @@ def test_a_session_is_recorded_turn_by_turn_and_played_back(runner) -> None:
     assert not (runner.home / "state" / "runner" / "sessions.db").exists()
 
 
+def test_a_recording_that_ends_early_is_said_at_the_end(runner) -> None:
+    args = ("r.jsonl", "rm r.jsonl; mkdir r.jsonl; echo > f", "echo two", "--json")
+    made = runner("session", "record", *args)
+    first, second = records(made.out)
+
+    why = f"the recording '{runner.cwd}/r.jsonl' ends early: Is a directory"
+    assert (8, ["", why]) == (made.code, [first["unrecorded"], second["unrecorded"]])
+    assert made.err.endswith(f"\n{why}\n")
+    assert ["f"] == first["files_created"]
+
+
 def test_a_turn_that_is_interrupted_is_the_last_of_a_recording(runner) -> None:
     process = runner.start("session", "record", "r.jsonl", "echo one; sleep 300", "echo two")
     assert process.stdout is not None
@@ -275,6 +304,7 @@ def test_a_session_whose_agent_is_not_kept_asks_for_its_file(runner) -> None:
             {"event": "ServerFailed", "data": {"name": "gh", "reason": "it is\ndown"}},
             "- no server gh: it is down",
         ),
+        ({"lost": 1}, "[there was no room for 1 line here]"),
         ({"event": "Ready", "data": {}}, ""),
         ({"event": "Ready"}, ""),
     ],

@@ -301,6 +301,8 @@ async def test_a_recording_that_cannot_be_written_any_more_ends_and_the_session_
         turns = [await session.send("echo two") for _ in range(2)]
 
     assert [True, True] == [turn.ok for turn in turns]
+    why = f"the recording {str(path)!r} ends early: Is a directory"
+    assert [why, why] == [turn.unrecorded for turn in turns]
     assert ["ends early"] == re.findall("ends early", caplog.text)
 
 
@@ -329,6 +331,22 @@ print(made.trouble)
     assert "ends early: File too large" in done.stdout
     assert 500 == path.stat().st_size
     assert Recording.read(path.read_bytes(), "r").starts
+
+
+@pytest.mark.parametrize("where", ["r.jsonl", "sub/r.jsonl", "../link/r.jsonl"])
+async def test_a_recording_is_no_file_that_a_turn_has_made(
+    sessions: Sessions, work: Path, where: str
+) -> None:
+    (work / "sub").mkdir()
+    (work.parent / "link").symlink_to(work)
+    async with sessions.make_session(str(work), recording=work / where) as session:
+        turns = [await session.send(f"echo {n} > f.jsonl; echo > r{n}.jsonl") for n in range(2)]
+
+    assert [["f.jsonl", "r0.jsonl"], ["r1.jsonl"]] == [
+        list(map(str, turn.files_created)) for turn in turns
+    ]
+    assert [[], ["f.jsonl"]] == [list(map(str, turn.files_modified)) for turn in turns]
+    assert ["", ""] == [turn.unrecorded for turn in turns]
 
 
 async def test_forks_are_not_in_the_recording_and_owners_only_may_read_it(

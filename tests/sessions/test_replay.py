@@ -199,19 +199,47 @@ async def test_on_a_full_disk_who_follows_from_a_cursor_still_gets_what_happens(
 ) -> None:
     transcript, followers = Transcript(str(tmp_path / "t")), Followers()
     publish(followers, transcript, 0)
-    end = transcript.cursor
     follower = followers.add_from(0, transcript)
+    fill_up(transcript)
+    for number in (1, 2):
+        publish(followers, transcript, number)
+
+    assert ["0", "1", "2"] == await drained(follower, 3)
+    assert 2 == transcript.lost
+    transcript.rest()
+
+
+def fill_up(transcript: Transcript) -> None:
+    """There is no more room for it, until it lets go of its file."""
     assert transcript._file is not None
     descriptor = os.open("/dev/full", os.O_WRONLY)
     os.dup2(descriptor, transcript._file.fileno())
     os.close(descriptor)
-    for number in (1, 2):
-        event = a_result(number)
-        transcript.note(turn=1, event="ToolResult", data=event)
-        followers.publish(SessionEvent(turn=1, event=event, cursor=end))
 
-    assert ["0", "1", "2"] == await drained(follower, 3)
-    assert 2 == transcript.lost
+
+async def test_who_comes_later_is_told_how_much_a_full_disk_has_lost_and_where(
+    tmp_path: Path,
+) -> None:
+    transcript, followers = Transcript(str(tmp_path / "t")), Followers()
+    publish(followers, transcript, 0)
+    fill_up(transcript)
+    for number in (1, 2):
+        publish(followers, transcript, number)
+    in_the_gap = followers.add_from(0, transcript)
+    publish(followers, transcript, 3)
+    transcript.rest()
+    publish(followers, transcript, 4)
+    later = followers.add_from(0, transcript)
+    publish(followers, transcript, 5)
+    seen = [await in_the_gap.receive() for _ in range(4)]
+    rest = [await later.receive() for _ in range(3)]
+
+    assert [("0", 0), ("3", 2), ("4", 0), ("5", 0)] == [(each.event.id, each.lost) for each in seen]
+    assert [("0", 0), ("4", 3), ("5", 0)] == [(each.event.id, each.lost) for each in rest]
+    assert 4 == len({each.cursor for each in seen})
+    # From the cursor of one that was lost, what follows it comes.
+    again = followers.add_from(seen[1].cursor, transcript)
+    assert ["4", "5"] == await drained(again, 2)
     transcript.rest()
 
 

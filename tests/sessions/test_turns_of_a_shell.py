@@ -23,6 +23,7 @@ from runner.errors import (
 from runner.sessions.changes import Scanner
 from runner.sessions.making import Sessions
 from runner.sessions.session import Session
+from runner.sessions.state import KINDS
 
 Make = Callable[..., Session]
 Until = Callable[..., Awaitable[None]]
@@ -300,6 +301,18 @@ async def test_any_program_is_an_agent(make: Make) -> None:
 
     assert (True, "hello") == (turn.ok, turn.final_message)
     assert ErrorClass.PROTOCOL is broken.error
+
+
+async def test_messages_that_nobody_has_taught_us_are_counted_by_kind(make: Make) -> None:
+    agent = CommandAgent(argv=("cat",), output="jsonl", message="said")
+    kinds = [*"abbccc", *map(str, range(2 * KINDS)), "a"]
+    async with make(agent) as session:
+        await session.send("\n".join(f'{{"type": "{kind}", "said": "x"}}' for kind in kinds))
+        counts = session.statistics().untranslated
+
+    assert {"a": 2, "b": 2, "c": 3, "0": 1} == {kind: counts[kind] for kind in "abc0"}
+    assert KINDS + 1 == len(counts)
+    assert KINDS + 3 == counts["others"]
 
 
 async def test_much_output_passes_and_its_end_is_kept(make: Make) -> None:

@@ -364,19 +364,20 @@ def test_a_line_for_half_of_which_there_was_room_spoils_no_other(store: Store) -
         store.note(turn=1, prompt="b")
         store.note(turn=1, prompt="c")
     store.note(turn=1, prompt="d")
-    first, half, last = lines_of(store)
+    first, half, gap, last = lines_of(store)
 
     assert ("a", "d") == (json.loads(first)["prompt"], json.loads(last)["prompt"])
-    assert 20 == len(half)
-    assert 2 == store.lost
+    assert 20 == len(half.rstrip("\0"))
+    assert 2 == store.lost == json.loads(gap)["lost"]
 
 
 def test_a_line_that_a_kill_left_half_spoils_no_other(store: Store) -> None:
     (Path(store.private) / "transcript.jsonl").write_bytes(b'{"at": "20')
     store.note(turn=1, prompt="a")
-    half, whole = lines_of(store)
+    half, gap, whole = lines_of(store)
 
     assert '{"at": "20' == half
+    assert 1 == json.loads(gap)["lost"]
     assert "a" == json.loads(whole)["prompt"]
 
 
@@ -386,8 +387,10 @@ def test_what_is_nested_too_deep_to_be_written_is_counted(store: Store) -> None:
         deep = {"a": deep}
     store.note(turn=1, data=ToolCall(id="t1", name="Bash", input=deep))
     store.note(turn=1, prompt="a")
+    gap, whole = map(json.loads, lines_of(store)[-2:])
 
-    assert 1 == len(lines_of(store)) == store.lost
+    assert 1 == store.lost == gap["lost"]
+    assert "a" == whole["prompt"]
 
 
 def test_nothing_is_written_to_what_was_given_up(store: Store) -> None:

@@ -26,7 +26,7 @@ import trio
 
 from runner.runtime import open_runner
 from runner.sessions.ledger import SessionLedger, ledger_of
-from runner.sessions.transcript import read_lines
+from runner.sessions.lines import read_lines
 from runner.testing.model_server import Served
 
 PROGRAM = Path(__file__).with_name("life.py")

@@ -1,0 +1,57 @@
+"""The turns of a session as text, for a conversation that has not been in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from runner.sessions.lines import read_lines
+
+# How much of earlier turns a new conversation is told; some 25,000 tokens.
+CONTEXT_LIMIT = 100_000
+
+
+def context_of(
+    path: str, until: int | None = None, *, since: int = 0, limit: int = CONTEXT_LIMIT
+) -> str:
+    """The turns as text, to be told to a conversation that has not been in them.
+
+    Args:
+        path: of the transcript.
+        until: the number of the last turn to tell; None = all.
+        since: of the last one before these.
+        limit: characters, about; the latest turns are kept.
+
+    Returns:
+        What the user said and what the agent answered; empty if there was nothing.
+    """
+    told: list[str] = []
+    for line in read_lines(path):
+        if until is not None and line.turn > until:
+            break
+        if line.turn <= since:
+            continue
+        prompt, result = line.value.get("prompt", line.value.get("steer")), line.value.get("result")
+        if isinstance(prompt, str):
+            told.append(f"User: {prompt.strip()}")
+        elif isinstance(result, dict):
+            told.append(_answer(result))
+    kept: list[str] = []
+    for each in reversed(told):
+        if len(each) > limit and kept:
+            break
+        kept.append(each if len(each) <= limit else f"{each[:limit]} [...]")
+        limit -= len(kept[-1])
+        if limit <= 0:
+            break
+    left_out = len(told) - len(kept)
+    if left_out:
+        kept.append(f"[{left_out} earlier messages are left out]")
+    return "\n\n".join(reversed(kept))
+
+
+def _answer(result: Mapping[str, object]) -> str:
+    words = ["Agent:", str(result.get("final_message") or "").strip()]
+    if not result.get("ok"):
+        why = result.get("error_text") or result.get("error") or "it failed"
+        words.append(f"[this turn did not come to a good end: {why}]")
+    return " ".join(filter(None, words))

@@ -73,6 +73,16 @@ def own_children() -> list[int]:
         return children_by_scan()
 
 
+def children_of(pid: int, thread: int | str) -> list[int]:
+    """The direct children of a process that one of its threads has started.
+
+    Raises:
+        OSError: it has ended, or the kernel has no such list.
+    """
+    with open(f"{PROC}/{pid}/task/{thread}/children", "rb", buffering=0) as file:
+        return [int(each) for each in file.read(1 << 20).split()]
+
+
 def descendants() -> int:
     """How many processes are below us, dead ones that nobody has waited for included."""
     found, waiting = 0, own_children()
@@ -81,8 +91,7 @@ def descendants() -> int:
         found += 1
         try:
             for thread in os.listdir(f"{PROC}/{pid}/task"):
-                with open(f"{PROC}/{pid}/task/{thread}/children", "rb", buffering=0) as file:
-                    waiting += [int(each) for each in file.read(1 << 20).split()]
+                waiting += children_of(pid, thread)
         except OSError:  # it has ended, or the kernel has no such list
             continue
     return found

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import attrs
 
-from runner.processes.tree import PROC
+from runner.processes.tree import PROC, children_of
 
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -40,7 +40,7 @@ def tree_usage(root: int) -> TreeUsage:
             found += pid != root
         with suppress(OSError):  # it has ended, or the kernel has no such list
             for thread in os.listdir(f"{PROC}/{pid}/task"):
-                waiting += _children(pid, thread)
+                waiting += children_of(pid, thread)
     return TreeUsage(ticks * TICK, found)
 
 
@@ -49,8 +49,3 @@ def _ticks(pid: int) -> int:
         stat = file.read()
     # utime, stime, cutime, cstime (proc(5), fields 14 to 17); names may hold anything
     return sum(map(int, stat[stat.rindex(b")") + 1 :].split(None, 16)[11:15]))
-
-
-def _children(pid: int, thread: str) -> list[int]:
-    with open(f"{PROC}/{pid}/task/{thread}/children", "rb", buffering=0) as file:
-        return [int(each) for each in file.read(1 << 20).split()]

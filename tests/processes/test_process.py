@@ -118,6 +118,18 @@ async def test_a_sweep_ends_orphans_and_spares_the_tree(
         assert process.leftovers == 5
 
 
+async def test_where_nothing_is_orphaned_a_sweep_wakes_nobody(sh: Open, token: str) -> None:
+    async with sh(f"sleep {token} & echo up; cat") as process:
+        await process.stdout.receive_some(2)
+        keeper = int(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[1])
+        os.kill(keeper, signal.SIGSTOP)
+        try:
+            with trio.fail_after(5):
+                assert await process.sweep() == 0
+        finally:
+            os.kill(keeper, signal.SIGCONT)
+
+
 async def test_a_sweep_after_the_end_finds_nothing(sh: Open, host: ProcessHost) -> None:
     async with sh("exit 0") as process:
         await process.wait()

@@ -10,6 +10,7 @@ import trio
 
 from runner.processes import usage
 from runner.processes.host import ProcessHost
+from runner.processes.tree import children_of
 from runner.processes.usage import TreeUsage, tree_usage
 
 BUSY = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"
@@ -57,7 +58,7 @@ def test_of_what_is_not_there_nothing_is_known(monkeypatch: pytest.MonkeyPatch) 
 
 def _words(pid: int) -> bytes:
     found = b""
-    for child in usage._children(pid, str(pid)):
+    for child in children_of(pid, pid):
         try:
             with open(f"/proc/{child}/cmdline", "rb") as file:
                 found += file.read()

@@ -71,7 +71,7 @@ class AcpDriver:
     @property
     def abilities(self) -> frozenset[Ability]:
         """What its program can do."""
-        known: frozenset[Ability] = frozenset({"interrupt", "approvals", "mcp"})
+        known: frozenset[Ability] = frozenset({"interrupt", "approvals", "mcp", "files"})
         return known | {"access", "per turn"} if self.agent.modes else known
 
     def launch(self, setting: Setting) -> Launch:

@@ -67,7 +67,10 @@ class AcpOpening(LiveConversation[AcpTurn], abc.ABC):
             self._on_initialized,
             protocolVersion=PROTOCOL,
             clientCapabilities={
-                "fs": {"readTextFile": False, "writeTextFile": False},
+                "fs": {
+                    "readTextFile": self.setting.files,
+                    "writeTextFile": self.setting.files,
+                },
                 "terminal": False,
             },
             clientInfo={"name": "runner", "title": "runner", "version": "0"},
@@ -179,7 +182,10 @@ class AcpOpening(LiveConversation[AcpTurn], abc.ABC):
         self._send_answer(number, {"outcome": outcome})
 
     def _send_answer(self, number: object, result: Record) -> None:
-        self._send({"jsonrpc": "2.0", "id": number, "result": result})
+        self._reply(number, {"result": result})
+
+    def _reply(self, number: object, said: Record) -> None:
+        self._send({"jsonrpc": "2.0", "id": number, **said})
 
     def _notify(self, method: str, **params: object) -> None:
         self._send({"jsonrpc": "2.0", "method": method, "params": params})

@@ -8,8 +8,10 @@ A turn in a session that could not be opened is refused with the sentence about 
 one whose mode the program does not have or take. Since a turn may only end by something that the
 program says, it is sent a ping for that; the prompt is not sent.
 
-We declare neither files nor terminals: the program does its own work, with its own hands. What it
-asks us to do all the same, it is told that there is no such method.
+Files are declared where the session reads and writes them (`Setting.files`): what the program asks
+for becomes an event, and waits for `give`; with read-only access nothing is written. Terminals are
+never declared: it runs its commands with its own hands. What it asks us to do all the same, it is
+told that there is no such method.
 
 Nothing here raises for what the program says.
 """
@@ -20,6 +22,7 @@ import re
 
 import attrs
 
+from runner.agents.acp_files import READ, WRITE, asked_of, refusal_of, reply_of
 from runner.agents.acp_open import PING, AcpOpening, Then
 from runner.agents.acp_read import Record, choice_of, cost_of, sentence
 from runner.agents.acp_turn import AcpTurn
@@ -29,9 +32,12 @@ from runner.agents.events import (
     Decision,
     ErrorClass,
     Event,
+    FileAnswer,
+    FileAsked,
     Thinking,
     TurnEnded,
     TurnStarted,
+    WriteAsked,
 )
 from runner.agents.lines import list_of, mapping_of, text_of, whole_of
 from runner.agents.oneshot import as_unicode
@@ -55,6 +61,7 @@ class AcpConversation(AcpOpening):
     """The protocol state of one process."""
 
     _open: dict[str, tuple[object, list[object], str]] = attrs.field(factory=dict, init=False)
+    _files: dict[str, tuple[object, FileAsked]] = attrs.field(factory=dict, init=False)
 
     # ------------------------------------------------------------ towards the program
 
@@ -74,7 +81,7 @@ class AcpConversation(AcpOpening):
         self._check(options)
         text = as_unicode(prompt)
         text = _NO_SPACE + text if _COMMAND.match(text) else text
-        access = options.access or self.setting.options.access or self.agent.access
+        access = options.access or self.agent.access  # whatever the process was started for
         # Of one that is resumed it is not known what it had cost, until the program says it.
         spent = 0.0 if self._spent is None and not self.setting.resume else self._spent
         begun = AcpTurn(id=turn, prompt=text, access=access, spent=spent)
@@ -102,6 +109,15 @@ class AcpConversation(AcpOpening):
             self._turn.refusals[tool] = decision.message
         self._answer(number, options, allow=allow)
 
+    def give(self, asked: str, answer: FileAnswer) -> None:
+        """Queue the answer to a `ReadAsked` or `WriteAsked`; nothing if it does not wait for it."""
+        if asked not in self._files:
+            return
+        number, what = self._files.pop(asked)
+        if isinstance(what, WriteAsked) and not answer.refusal and self._turn is not None:
+            self._turn.written.add(what.path)
+        self._reply(number, reply_of(what, answer))
+
     def interrupt(self) -> None:
         """Queue the request to end the turn in flight; nothing if there is none."""
         turn = self._turn
@@ -112,6 +128,7 @@ class AcpConversation(AcpOpening):
             for number, _, _ in self._open.values():  # as the protocol demands
                 self._send_answer(number, {"outcome": {"outcome": "cancelled"}})
             self._open.clear()
+            self._refuse_files("the turn was interrupted")
             self._notify("session/cancel", sessionId=self.session)
 
     def _prompt(self, turn: AcpTurn) -> None:
@@ -126,6 +143,12 @@ class AcpConversation(AcpOpening):
     def _refuse(self, turn: AcpTurn, error: ErrorClass, text: str) -> None:
         """End the turn with the next thing that the program says."""
         self._request(PING, lambda _result, _error: self._ended(turn, turn.refused(error, text)))
+
+    def _refuse_files(self, text: str) -> None:
+        """Let the program wait for none of the files that it asked for."""
+        for number, _ in self._files.values():
+            self._reply(number, refusal_of(text))
+        self._files.clear()
 
     # ------------------------------------------------------------ from the program
 
@@ -168,6 +191,7 @@ class AcpConversation(AcpOpening):
     def _ended(self, turn: AcpTurn, ended: TurnEnded) -> list[Event]:
         closed = [ApprovalClosed(id=each) for each in self._open]
         self._open.clear()
+        self._refuse_files("the turn is over")
         self._end()
         return [*closed, ended]
 
@@ -185,9 +209,11 @@ class AcpConversation(AcpOpening):
 
     def _on_request(self, method: str, number: object, params: Record) -> list[Event] | None:
         turn = self._turn
+        if method in {READ, WRITE} and self.setting.files:
+            return self._on_file(method, number, params)
         if method != "session/request_permission":
             error = {"code": _METHOD_NOT_FOUND, "message": f"there is no {method} here"}
-            self._send({"jsonrpc": "2.0", "id": number, "error": error})
+            self._reply(number, {"error": error})
             return None
         options = list_of(params, "options")
         if turn is None or turn.interrupted or params.get("sessionId") != self.session:
@@ -202,6 +228,20 @@ class AcpConversation(AcpOpening):
         asked = tool.asked(str(number), said)
         self._open[asked.id] = (number, options, tool.id)
         return [*begun, asked]
+
+    def _on_file(self, method: str, number: object, params: Record) -> list[Event] | None:
+        turn, asked = self._turn, asked_of(method, str(number), params)
+        if asked is None:
+            refusal = "it cannot be understood"
+        elif turn is None or turn.interrupted or params.get("sessionId") != self.session:
+            refusal = "it belongs to no turn in flight"
+        elif turn.access == "read-only" and isinstance(asked, WriteAsked):
+            refusal = "nothing may be written: this turn is read-only"
+        else:
+            self._files[asked.id] = (number, asked)
+            return [*self._on_begun(turn), *turn.flush(), asked]
+        self._reply(number, refusal_of(refusal))
+        return None
 
     def _on_update(self, kind: str, update: Record) -> list[Event] | None:
         turn = self._turn
@@ -229,7 +269,7 @@ class AcpConversation(AcpOpening):
                 text = _text_in(update)
                 events = [*turn.flush(), *([Thinking(text=text)] if text else [])]
             case "tool_call" | "tool_call_update":
-                events = [*turn.flush(), *turn.tool(update).events()]
+                events = [*turn.flush(), *turn.news_of(update)]
             case _:
                 return None  # our own prompt, said again
         return [*self._on_begun(turn), *events]

@@ -9,7 +9,7 @@ import attrs
 
 from runner.agents.acp_read import Record, Tool, of_error, of_stop, sentence, usage_of
 from runner.agents.driver import Access
-from runner.agents.events import ErrorClass, Event, Text, TurnEnded
+from runner.agents.events import ErrorClass, Event, FileChange, Text, TurnEnded
 from runner.agents.lines import text_of
 from runner.agents.live import LiveTurn
 
@@ -24,6 +24,7 @@ class AcpTurn(LiveTurn):
         sent: it has been sent.
         tools: by their ids.
         refusals: what the agent would be told of the tools that were refused, by their ids.
+        written: the files that we wrote for it, and whose change it has not said itself.
         spent: what the conversation had cost before; None if that is not known.
     """
 
@@ -32,6 +33,7 @@ class AcpTurn(LiveTurn):
     sent: bool = False
     tools: dict[str, Tool] = attrs.field(factory=dict)
     refusals: dict[str, str] = attrs.field(factory=dict)
+    written: set[str] = attrs.field(factory=set)
     spent: float | None = None
     _pieces: list[str] = attrs.field(factory=list, init=False)
     _message: str = attrs.field(default="", init=False)
@@ -60,6 +62,16 @@ class AcpTurn(LiveTurn):
         tool = self.tools.setdefault(ident, Tool(id=ident))
         tool.take(said)
         return tool
+
+    def news_of(self, said: Record) -> list[Event]:
+        """What a message says of a tool that has not been said; our own writes have been."""
+        return [event for event in self.tool(said).events() if not self._is_known(event)]
+
+    def _is_known(self, event: Event) -> bool:
+        if not isinstance(event, FileChange) or event.path not in self.written:
+            return False
+        self.written.discard(event.path)
+        return True
 
     def abandoned(self) -> list[Event]:
         """The ends of the tools that the program has said none of: refused, or interrupted."""

@@ -89,3 +89,56 @@ class ApprovalDecided:
     asked: ApprovalAsked
     decision: Decision
     by: Decider = "default"
+
+
+# ---------------------------------------------------------------- files
+
+
+@attrs.frozen(kw_only=True)
+class ReadAsked:
+    """The program asks us for the text of a file, and waits for it (`Conversation.give`).
+
+    Attributes:
+        id: what it is answered by.
+        path: as the program says it.
+        line: the first one that it wants, from 1.
+        limit: how many; None = all.
+    """
+
+    id: str
+    path: str
+    line: int = 1
+    limit: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class WriteAsked:
+    """The program asks us to make a file, or to replace its text, and waits (`Conversation.give`).
+
+    Attributes:
+        id: what it is answered by.
+        path: as the program says it.
+        text: all of it.
+    """
+
+    id: str
+    path: str
+    text: str
+
+
+FileAsked: TypeAlias = ReadAsked | WriteAsked
+
+
+@attrs.frozen(kw_only=True)
+class FileAnswer:
+    """What came of a file that the program asked for.
+
+    Attributes:
+        text: what was read.
+        refusal: why it was not done; empty = it was.
+        is_missing: there is no such file.
+    """
+
+    text: str = ""
+    refusal: str = ""
+    is_missing: bool = False

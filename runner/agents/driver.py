@@ -23,7 +23,7 @@ from runner.agents.agent import PluginAgent as PluginAgent
 from runner.agents.agent import ReplayAgent as ReplayAgent
 from runner.agents.agent import ShellAgent as ShellAgent
 from runner.agents.agent import agent_name as agent_name
-from runner.agents.events import Decision, Event
+from runner.agents.events import Decision, Event, FileAnswer
 from runner.agents.secret import Value
 from runner.agents.servers import McpServer as McpServer
 from runner.agents.setting import MAX_PROMPT as MAX_PROMPT
@@ -45,6 +45,7 @@ from runner.agents.setting import TurnOptions as TurnOptions
 #   access           be held to another access than its agent's
 #   per turn         take both with each turn: otherwise another process is needed (`takes`)
 #   mcp              use MCP servers that are handed to it
+#   files            have us read and write files, instead of doing it by itself
 Ability: TypeAlias = Literal[
     "steer",
     "interrupt",
@@ -56,6 +57,7 @@ Ability: TypeAlias = Literal[
     "access",
     "per turn",
     "mcp",
+    "files",
 ]
 
 
@@ -140,6 +142,10 @@ class Conversation(Protocol):
 
     def decide(self, approval: str, decision: Decision) -> None:
         """Queue the answer to an `ApprovalAsked`; nothing if it does not wait any more."""
+        ...
+
+    def give(self, asked: str, answer: FileAnswer) -> None:
+        """Queue the answer to a `ReadAsked` or `WriteAsked`, likewise."""
         ...
 
     def interrupt(self) -> None:

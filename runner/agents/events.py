@@ -20,7 +20,11 @@ from runner.agents.asking import ApprovalDecided as ApprovalDecided
 from runner.agents.asking import ApprovalKind as ApprovalKind
 from runner.agents.asking import Decider as Decider
 from runner.agents.asking import Decision as Decision
+from runner.agents.asking import FileAnswer as FileAnswer
+from runner.agents.asking import FileAsked as FileAsked
 from runner.agents.asking import Question as Question
+from runner.agents.asking import ReadAsked as ReadAsked
+from runner.agents.asking import WriteAsked as WriteAsked
 from runner.agents.silence import RungAct as RungAct
 from runner.agents.silence import Signs as Signs
 from runner.agents.silence import SilenceRung as SilenceRung
@@ -191,6 +195,8 @@ class ServerFailed:
 class FileChange:
     """The program says that it changed a file with a tool of its own; commands do not say it.
 
+    Of what it had us write (`WriteAsked`), the session says it.
+
     Attributes:
         path: as the program says it: absolute, or relative to the session's directory.
     """
@@ -256,6 +262,8 @@ Event: TypeAlias = (
     | ApprovalAsked
     | ApprovalClosed
     | ApprovalDecided
+    | ReadAsked
+    | WriteAsked
     | SilenceRung
     | FileChange
     | TurnEnded

@@ -23,7 +23,17 @@ import attrs
 import msgspec
 
 from runner.agents.driver import PLAIN, TurnOptions
-from runner.agents.events import Decision, ErrorClass, Event, Raw, Retry, Text, TurnEnded, Usage
+from runner.agents.events import (
+    Decision,
+    ErrorClass,
+    Event,
+    FileAnswer,
+    Raw,
+    Retry,
+    Text,
+    TurnEnded,
+    Usage,
+)
 from runner.agents.lines import LineSplitter, decode, is_partial
 from runner.agents.oneshot import describe_exit, stderr_tail
 from runner.errors import LocalProtocolError
@@ -110,6 +120,9 @@ class LiveConversation(abc.ABC, Generic[TurnT]):
 
     def decide(self, approval: str, decision: Decision) -> None:
         """Queue the answer to an `ApprovalAsked`: here, there is none."""
+
+    def give(self, asked: str, answer: FileAnswer) -> None:
+        """Queue the answer to a `ReadAsked` or `WriteAsked`: here, there is none."""
 
     def data_to_send(self) -> bytes:
         """Take what is to be written to the program's standard input (whole lines), once."""

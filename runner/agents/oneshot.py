@@ -19,7 +19,7 @@ from collections import Counter
 import attrs
 
 from runner.agents.driver import PLAIN, TurnOptions
-from runner.agents.events import Decision, ErrorClass, Event, TurnEnded, TurnStarted
+from runner.agents.events import Decision, ErrorClass, Event, FileAnswer, TurnEnded, TurnStarted
 from runner.errors import LocalProtocolError
 
 # Lines and bytes of standard error that go into an error's text: enough for the end of a
@@ -72,6 +72,9 @@ class OneShot(abc.ABC):
         return False
 
     def decide(self, approval: str, decision: Decision) -> None:  # noqa: B027
+        """Do nothing: it never asks."""
+
+    def give(self, asked: str, answer: FileAnswer) -> None:  # noqa: B027
         """Do nothing: it never asks."""
 
     def interrupt(self) -> None:

@@ -77,8 +77,8 @@ class ReplayDriver:
 
     @property
     def abilities(self) -> frozenset[Ability]:
-        """As the agent that was recorded, but that there is nothing to fork."""
-        return self.recorded.abilities - {"fork", "fork at turn"}
+        """As the agent that was recorded, but that nothing is forked, and no file changed again."""
+        return self.recorded.abilities - {"fork", "fork at turn", "files"}
 
     def launch(self, setting: Setting) -> Launch:
         """How to play the next process of the recording."""

@@ -71,6 +71,7 @@ class Setting:
         servers: what it may use, and no others than those and the agent record's.
         approvals: somebody decides what the program asks for. If not, the program is told to ask
             nobody, as far as it can be told; what it asks all the same has to be refused.
+        files: what it asks for of files (`ReadAsked`, `WriteAsked`) is done.
         guarded: with `approvals`, it is to ask before every command that it does not take to be
             harmless, also where its own sandbox would hold it.
         nested: it is started inside an isolation of ours, in which it can make a sandbox of its
@@ -87,5 +88,6 @@ class Setting:
     origin: Origin | None = None
     servers: tuple[McpServer, ...] = ()
     approvals: bool = False
+    files: bool = False
     guarded: bool = False
     nested: bool = False

@@ -47,7 +47,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -62,8 +62,11 @@ from runner.agents.events import (
     ApprovalAsked,
     ApprovalClosed,
     ApprovalDecided,
+    Decision,
     ErrorClass,
     Event,
+    FileAsked,
+    FileChange,
 )
 from runner.errors import NotFound, RunnerError, SessionClosed
 from runner.messages import Message
@@ -71,6 +74,7 @@ from runner.sessions.answer import make_turn
 from runner.sessions.changes import Scanner
 from runner.sessions.flight import Flight
 from runner.sessions.floor import Floor
+from runner.sessions.hands import Hands, approval_of
 from runner.sessions.keeping import READY, Keeper
 from runner.sessions.notes import Notes
 from runner.sessions.phases import Do, Input
@@ -114,6 +118,7 @@ class SessionActor:
     _floor: Floor = attrs.field(factory=Floor)
     _notes: Notes = attrs.field(init=False)
     _trees: Trees = attrs.field(init=False)
+    _hands: Hands = attrs.field(init=False)
     _keeper: Keeper = attrs.field(init=False)
     _turner: Turner = attrs.field(init=False)
 
@@ -125,6 +130,7 @@ class SessionActor:
 
     def _furnish(self) -> None:
         self._notes, self._trees = Notes(self.state), Trees(self.scanner)
+        self._hands = Hands(self.state.directory, self._changed)
         self._keeper = Keeper(
             state=self.state,
             starter=self.starter,
@@ -159,6 +165,7 @@ class SessionActor:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             self._keeper.move_in(nursery)
+            self._hands.move_in(nursery)
             try:
                 yield self._handle
             finally:
@@ -252,6 +259,7 @@ class SessionActor:
             if not flight.is_clean and keeper.living() is not None:
                 with trio.CancelScope(shield=True, deadline=keeper.bound()):
                     await self._turner.put_down(flight)
+            await self._hands.put_down()  # noqa: ASYNC102 - shielded there, and bounded
             self._flight = None
             flight.put_down()
             self.state.approver.forget_all()
@@ -309,7 +317,9 @@ class SessionActor:
         self._notes.happened(self._flight, event)
         program = self._keeper.program
         if isinstance(event, ApprovalAsked) and program is not None:
-            self._ask(event, program)
+            self._ask(event, partial(self._decide, program, event.id))
+        elif isinstance(event, FileAsked) and program is not None:
+            self._hand(event, program)
         elif isinstance(event, ApprovalClosed):
             self.state.approver.forget(event.id)
             self._is_decided()
@@ -318,18 +328,32 @@ class SessionActor:
         """The session itself says something about a turn."""
         self._notes.happened(flight, event)
 
-    def _ask(self, asked: ApprovalAsked, program: Program) -> None:
-        """Have it decided, and the program told."""
+    def _ask(self, asked: ApprovalAsked, heed: Callable[[Decision], None]) -> None:
+        """Have it decided, and the decision heeded."""
         assert self._nursery is not None
 
         def tell(decided: ApprovalDecided) -> None:
-            program.conversation.decide(asked.id, decided.decision)
-            program.flush()
+            heed(decided.decision)
             self._notes.happened(self._flight, decided)
             self._is_decided()
 
         if self.state.approver.take(asked, self._nursery, tell):
             self.state.step(Input.ASKED)
+
+    def _decide(self, program: Program, asked: str, decision: Decision) -> None:
+        program.conversation.decide(asked, decision)
+        program.flush()
+
+    def _hand(self, asked: FileAsked, program: Program) -> None:
+        """Have a file read or written for the program, if it may be."""
+        approval, take = approval_of(asked), partial(self._hands.take, asked, program)
+        if self.state.approver.is_free(approval):
+            take()
+        else:
+            self._ask(approval, take)
+
+    def _changed(self, change: FileChange) -> None:
+        self._notes.happened(self._flight, change)
 
     def _is_decided(self) -> None:
         if not self.state.approver.open:

@@ -100,6 +100,11 @@ class Approver:
         """What waits for a decision, the oldest first."""
         return tuple(each.asked for each in self._open.values())
 
+    def is_free(self, asked: ApprovalAsked) -> bool:
+        """Whether the rules have nothing against it, or there are none."""
+        ruled = None if self.ruling is None else self.ruling.rule_on(asked)
+        return self.ruling is None or (ruled is not None and ruled.allow)
+
     def take(
         self,
         asked: ApprovalAsked,

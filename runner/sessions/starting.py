@@ -190,9 +190,14 @@ class Starter:
             options=options,
             servers=blanks.leave(self.servers),
             approvals=self.approvals,
+            files="files" in self.driver.abilities and not self._is_held,
             guarded=self.guarded,
             origin=origin_of(record),
         )
+
+    @property
+    def _is_held(self) -> bool:
+        return self.isolation is not None and self.isolation.mode != "none"
 
     def _isolation(self, private: str, origin: Origin | None) -> Isolation | None:
         held = self.isolation

@@ -1,8 +1,9 @@
 """What the tests of the live agents share: recordings, and a rig that plays them back.
 
 A recording is what a real program wrote, with what was done in between: its first line says how
-the conversation was made; then come `line` (a message), `send`, `steer`, `decide` and `interrupt`
-(what we did at that point), `end` (the process ended). Paths, ports and long lists were replaced.
+the conversation was made; then come `line` (a message), `send`, `steer`, `decide`, `give` and
+`interrupt` (what we did at that point), `end` (the process ended). Paths, ports and long lists were
+replaced.
 """
 
 from __future__ import annotations
@@ -33,7 +34,14 @@ from runner.agents.driver import (
     Setting,
     TurnOptions,
 )
-from runner.agents.events import ApprovalAsked, ConversationStarted, Decision, Event, TurnEnded
+from runner.agents.events import (
+    ApprovalAsked,
+    ConversationStarted,
+    Decision,
+    Event,
+    FileAnswer,
+    TurnEnded,
+)
 from runner.agents.registry import make_driver as make_agent_driver
 from runner.sessions.private import copy_files
 
@@ -63,6 +71,7 @@ class Recording:
             conversation=self.header["conversation"],
             resume=self.header["resume"],
             approvals=self.header.get("approvals", False),
+            files=self.header.get("files", False),
             options=TurnOptions(schema=self.header.get("schema")),
             origin=None if origin is None else Origin(**origin),
         )
@@ -112,6 +121,9 @@ class Recording:
             case {"decide": approval, "allow": allow}:
                 keys = {"input", "message", "answers"} & step.keys()
                 talk.decide(approval, Decision(allow=allow, **{key: step[key] for key in keys}))
+            case {"give": asked}:
+                keys = {"text", "refusal", "is_missing"} & step.keys()
+                talk.give(asked, FileAnswer(**{key: step[key] for key in keys}))
             case {"interrupt": _}:
                 talk.interrupt()
             case {"end": code, "stderr": stderr}:

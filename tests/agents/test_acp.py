@@ -17,8 +17,10 @@ from runner.agents.events import (
     ConversationStarted,
     Decision,
     ErrorClass,
+    FileAnswer,
     FileChange,
     Raw,
+    ReadAsked,
     Ready,
     Text,
     Thinking,
@@ -27,7 +29,9 @@ from runner.agents.events import (
     TurnEnded,
     TurnStarted,
     Usage,
+    WriteAsked,
 )
+from runner.agents.lines import LINE_LIMIT
 from runner.errors import ConfigError, LocalProtocolError
 
 ABLE = {"loadSession": True, "mcpCapabilities": {"http": True}}
@@ -147,7 +151,7 @@ def test_an_access_that_no_mode_holds_is_refused_before_the_program_starts():
     with pytest.raises(ConfigError, match="nothing holds"):
         own.launch(setting(options=TurnOptions(access="workspace-write")))
     assert {"access", "per turn"} <= own.abilities
-    assert driver().abilities == {"interrupt", "approvals", "mcp"}
+    assert driver().abilities == {"interrupt", "approvals", "mcp", "files"}
     talk = own.conversation(setting())
     takes = {each: talk.takes(TurnOptions(access=each)) for each in (None, "read-only")}
     assert takes == {None: True, "read-only": True}
@@ -159,11 +163,12 @@ def test_an_access_that_no_mode_holds_is_refused_before_the_program_starts():
 # ---------------------------------------------------------------- the opening
 
 
-def test_it_declares_neither_files_nor_terminals():
-    (asked,) = Pair(opened=False).sent()
+@pytest.mark.parametrize("files", [False, True])
+def test_it_declares_files_where_they_are_served_and_terminals_never(files):
+    (asked,) = Pair(opened=False, settings={"files": files}).sent()
 
     assert asked["method"] == "initialize"
-    fs = {"readTextFile": False, "writeTextFile": False}
+    fs = {"readTextFile": files, "writeTextFile": files}
     assert asked["params"]["clientCapabilities"] == {"fs": fs, "terminal": False}
     assert asked["params"]["protocolVersion"] == 1
 
@@ -495,6 +500,14 @@ def test_a_mode_that_the_program_takes_by_itself_is_left_before_the_next_turn(mo
     assert pair.turn()["params"]["modeId"] == "ask"
 
 
+def test_a_process_that_was_started_for_another_access_takes_the_agents_own_again():
+    own = {"options": TurnOptions(access="read-only")}
+    pair = Pair(modes={"read-only": "plan"}, settings=own)
+
+    assert pair.turn(access="read-only")["params"]["modeId"] == "plan"
+    assert Pair(modes={"read-only": "plan"}, settings=own).turn()["method"] == "session/prompt"
+
+
 def test_a_turn_whose_mode_is_not_there_is_not_sent():
     pair = Pair(modes={"read-only": "safe"}, access="read-only")
     end = refused(pair)
@@ -614,6 +627,138 @@ def test_what_nobody_declared_is_answered_with_an_error():
         assert (sent["id"], sent["error"]["code"]) == ("a", -32601)
 
 
+# ---------------------------------------------------------------- files
+
+
+class Filing(Pair):
+    """A program that has files read and written for it."""
+
+    def __init__(self, **options):
+        super().__init__(settings={"files": True}, **options)
+
+    def file(self, number, method, session="s1", **params):
+        return self.says(id=number, method=method, params={"sessionId": session, **params})
+
+    def reply(self):
+        (sent,) = self.sent()
+        return sent
+
+
+READ, WRITE = "fs/read_text_file", "fs/write_text_file"
+
+
+@pytest.mark.parametrize(
+    ("given", "line", "limit"),
+    [
+        ({}, 1, None),
+        ({"line": 3, "limit": 2}, 3, 2),
+        ({"line": 0, "limit": 0}, 1, 0),
+        ({"line": None, "limit": None}, 1, None),
+    ],
+)
+def test_a_file_is_asked_for_and_what_was_read_is_the_answer(given, line, limit):
+    pair = Filing()
+    pair.turn()
+    pair.text("let me see")
+    events = pair.file(7, READ, path="/w/a", **given)
+    pair.talk.give("7", FileAnswer(text="é\n"))
+    reply = pair.reply()
+    pair.talk.give("7", FileAnswer(text="again"))
+
+    assert events == [
+        Text(text="let me see"),
+        ReadAsked(id="7", path="/w/a", line=line, limit=limit),
+    ]
+    assert reply == {"jsonrpc": "2.0", "id": 7, "result": {"content": "é\n"}}
+    assert pair.sent() == []
+
+
+def test_a_file_that_we_wrote_was_changed_once_though_its_tool_says_so_as_well():
+    pair = Filing()
+    pair.turn()
+    events = pair.file("w", WRITE, path="/w/a", content="")
+    pair.talk.give("w", FileAnswer())
+    reply = pair.reply()
+    diff = {"type": "diff", "path": "/w/a", "oldText": None, "newText": "x"}
+    told = {"title": "write", "status": "completed", "content": [diff]}
+    known = pair.update("tool_call", toolCallId="x", **told)
+    again = pair.update("tool_call", toolCallId="y", **told)
+
+    assert events == [TurnStarted(turn="t"), WriteAsked(id="w", path="/w/a", text="")]
+    assert reply == {"jsonrpc": "2.0", "id": "w", "result": {}}
+    assert of(known, ToolResult)
+    assert of(known, FileChange) == []
+    assert of(again, FileChange) == [FileChange(path="/w/a", kind="created")]
+
+
+def test_what_was_not_done_is_an_error_that_says_why():
+    pair = Filing()
+    pair.turn()
+    errors = []
+    for answer in (
+        FileAnswer(refusal="no such file", is_missing=True),
+        FileAnswer(refusal="it leads out of the scope"),
+    ):
+        pair.file(1, WRITE, path="/w/a", content="x")
+        pair.talk.give("1", answer)
+        errors.append(pair.reply()["error"])
+    diff = {"type": "diff", "path": "/w/a", "newText": "x"}
+    told = pair.update("tool_call", toolCallId="x", status="completed", content=[diff])
+
+    assert errors == [
+        {"code": -32002, "message": "Resource not found: /w/a", "data": {"uri": "/w/a"}},
+        {"code": -32602, "message": "it leads out of the scope"},
+    ]
+    assert of(told, FileChange)  # by its own hands, then
+
+
+def test_a_turn_that_may_only_read_writes_nothing():
+    pair = Filing(modes={"read-only": "ask"}, access="read-only")
+    pair.turn()
+    refused = pair.file(1, WRITE, path="/w/a", content="x")
+    error = pair.reply()["error"]
+
+    assert of(refused, WriteAsked) == []
+    assert error["message"] == "nothing may be written: this turn is read-only"
+    assert of(pair.file(2, READ, path="/w/a"), ReadAsked)
+
+
+@pytest.mark.parametrize(
+    "params", [{}, {"path": ""}, {"path": 7}, {"path": "a"}, {"path": "a", "content": 7}]
+)
+def test_what_cannot_be_meant_of_a_file_is_answered_with_an_error(params):
+    pair = Filing()
+    pair.turn()
+
+    assert of(pair.file(1, WRITE, **params), Raw)
+    assert pair.reply()["error"]["code"] == -32602
+
+
+def test_files_are_for_the_turn_in_flight_only():
+    pair = Filing()
+    assert of(pair.file(1, READ, path="/w/a"), Raw)
+    assert "no turn" in pair.reply()["error"]["message"]
+    prompt = pair.turn()
+    assert of(pair.file(2, READ, session="s2", path="/w/a"), Raw)
+    assert "no turn" in pair.reply()["error"]["message"]
+    pair.file(3, READ, path="/w/a")
+    pair.talk.interrupt()
+    cut, cancel = pair.sent()
+    assert (cut["id"], cut["error"]["message"]) == (3, "the turn was interrupted")
+    assert cancel["method"] == "session/cancel"
+    assert of(pair.file(4, READ, path="/w/a"), Raw)
+    assert "error" in pair.reply()
+    pair.answer(prompt, {"stopReason": "cancelled"})
+    prompt = pair.turn()
+    pair.file(5, READ, path="/w/a")
+    pair.answer(prompt, {"stopReason": "end_turn"})
+    late = pair.reply()
+    pair.talk.give("5", FileAnswer(text="late"))
+
+    assert (late["id"], late["error"]["message"]) == (5, "the turn is over")
+    assert pair.sent() == []
+
+
 # ---------------------------------------------------------------- interrupts and ends
 
 
@@ -718,6 +863,24 @@ def test_whatever_stands_in_a_message_nothing_is_raised(kind, update, garbage):
 
     assert len(of(ended, TurnEnded)) == 1
     assert pair.talk.ready
+
+
+def test_a_message_may_be_as_long_as_64_mib_and_a_longer_one_is_no_message():
+    pair = Pair()
+    prompt = pair.turn()
+    text = "x" * (LINE_LIMIT - 1000)
+    long = {"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": text}}
+    line = json.dumps({"method": "session/update", "params": {"sessionId": "s1", "update": long}})
+    pieces = (line.encode() + b"\n") * 2
+    pieces = pieces[: len(line)] + b"x" * 1000 + pieces[len(line) :]
+    events = []
+    for start in range(0, len(pieces), 1 << 20):
+        events += pair.talk.receive(pieces[start : start + (1 << 20)])
+    events += pair.text("!") + pair.answer(prompt, {"stopReason": "end_turn"})
+
+    assert [type(event) for event in events] == [Raw, TurnStarted, Text, Text, Text, TurnEnded]
+    assert events[-1].message == text + "!"
+    assert pair.talk.untranslated["partial"] == 1
 
 
 def test_a_tool_without_a_beginning_has_no_end():

@@ -538,6 +538,7 @@ class Runner:
         id: str | None = ...,
         timeout: float | None = ...,
         silence: float | None = ...,
+        max_park: float | None = ...,
         durable: bool = ...,
         sandbox: str | None = ...,
         model: str | None = ...,
@@ -777,6 +778,7 @@ class Session:
         *,
         timeout: float | None = ...,
         silence: float | None = ...,
+        max_park: float | None = ...,
         pass_on: Callable[[], bool] | None = ...,
     ) -> None: ...
     def send(
@@ -785,6 +787,7 @@ class Session:
         *,
         timeout: float | None = ...,
         silence: float | None = ...,
+        max_park: float | None = ...,
         when_busy: WhenBusy = ...,
         access: Access | None = ...,
         schema: Mapping[str, object] | None = ...,

@@ -150,6 +150,7 @@ class Runner:
         id: str | None = None,  # noqa: A002 - the session's own word
         timeout: float | None = None,
         silence: float | None = None,
+        max_park: float | None = None,
         durable: bool = True,
         sandbox: str | None = None,
         model: str | None = None,
@@ -172,6 +173,7 @@ class Runner:
             id: of a session to go on with, or for a new one; None = a new one.
             timeout: seconds for a turn that does not say otherwise; None = no limit.
             silence: seconds that its program may be silent, likewise (see `Session.send`).
+            max_park: seconds that a turn may wait for its provider, likewise.
             durable: whether it is kept, so that it can be gone on with after this run.
             sandbox: what the agent may do, instead of what its record says: "read-only",
                 "workspace-write" or "danger-full-access".
@@ -212,6 +214,7 @@ class Runner:
             id=id,
             timeout=timeout,
             silence=silence,
+            max_park=max_park,
             env=scope.env,
             ignore=ignore,
             idle_after=self.config.idle_after_session,

@@ -74,6 +74,7 @@ async def make_session(
     model: str | None = None,
     timeout: float | None = None,
     silence: float | None = None,
+    max_park: float | None = None,
     extra_args: Sequence[str] = (),
     extra_env: Mapping[str, Value] = NO_ENV,
     isolation: Isolation | None = None,
@@ -96,6 +97,7 @@ async def make_session(
         model: as the program calls it; None = as its record says.
         timeout: seconds for a turn that does not say otherwise; None = no limit.
         silence: seconds that its program may be silent, likewise (see `Session.send`).
+        max_park: seconds that a turn may wait for its provider, likewise.
         extra_args: more arguments for the program.
         extra_env: more variables for it, on top of the allow-listed ones.
         isolation: what is to hold the program inside the directory besides; None = nothing.
@@ -123,6 +125,7 @@ async def make_session(
             id=id,
             timeout=timeout,
             silence=silence,
+            max_park=max_park,
             durable=durable,
             sandbox=sandbox,
             model=model,

@@ -28,6 +28,7 @@ from runner.agents.asking import WriteAsked as WriteAsked
 from runner.agents.silence import RungAct as RungAct
 from runner.agents.silence import Signs as Signs
 from runner.agents.silence import SilenceRung as SilenceRung
+from runner.agents.told import Parked as Parked
 
 
 class ErrorClass(enum.StrEnum):
@@ -265,6 +266,7 @@ Event: TypeAlias = (
     | ReadAsked
     | WriteAsked
     | SilenceRung
+    | Parked
     | FileChange
     | TurnEnded
     | Raw

@@ -76,7 +76,8 @@ def state_of(record: Record, owner: str) -> str:
     if record.standing == "closed":
         return "closed"
     if record.in_flight:
-        return "in turn" if owner else "cut"
+        at_work = "parked" if record.standing == "parked" else "in turn"
+        return at_work if owner else "cut"
     if owner:
         return "open"
     return "cut" if record.cut else "at rest"

@@ -17,7 +17,7 @@ Its phases, and what leads from one to the other (phases.py, which draws this):
     parked        interrupt=cut → interrupting, close=end → closing, reset → reaped,
                   gone=end → reaped
     reaped        turn=start → reviving, warm=start → reviving, close=end → closing,
-                  lost=fail → broken
+                  limited=park → parked, lost=fail → broken
     reviving      interrupt=cut → interrupting, close=end → closing, ready → idle,
                   ended=fail → reaped, lost=fail → broken, gone=end → reaped
     closing       turn=refuse, steer=refuse, warm=refuse, close=wait, fresh=refuse, down → closed
@@ -224,6 +224,7 @@ class SessionActor:
             number=self.state.record.turns + 1,
             timeout=message.timeout,
             silence=message.silence,
+            max_park=message.max_park,
             options=message.options,
         )
         try:
@@ -248,9 +249,9 @@ class SessionActor:
         if self._floor.is_wanted and not message.urgent:  # since before this could be cut
             self._cut(ErrorClass.INTERRUPTED, MADE_WAY)
         try:
-            with flight.cancel_scope:
+            with flight.clock.cancel_scope as cancel_scope:
                 await self._turner.carry_out(flight, message.prompt)
-            if flight.cancel_scope.cancelled_caught:
+            if cancel_scope.cancelled_caught:
                 flight.time_is_up()  # unless it was cut for another reason
         except RunnerError:
             flight.never_began = True

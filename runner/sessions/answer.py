@@ -59,6 +59,7 @@ def make_turn(
         limit_exceeded=exceeded,
         approvals=tuple(flight.approvals),
         rungs=tuple(flight.rungs),
+        parked=flight.parked,
         structured=structured,
         marker="" if ended is None else ended.marker,
         unrecorded="" if state.recording is None else state.recording.trouble,

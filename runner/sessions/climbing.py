@@ -77,7 +77,7 @@ class Climber:
         """Interrupt the turn; whether that was all that it took."""
         flight = self.flight
         # Not asked again later: claude says that a tool has ended before its processes have.
-        has_tools = flight.has_open_tools
+        has_tools = bool(flight.open_tools)
         program.conversation.interrupt()
         program.flush()
         with trio.move_on_after(program.interrupt_patience):
@@ -95,8 +95,7 @@ class Climber:
         return True
 
     async def _end(self, program: Program, ladder: Ladder) -> None:
-        with trio.CancelScope(shield=True, deadline=self.keeper.bound()):
-            await self.keeper.end()
+        await self.keeper.end_shielded()
         if self.keeper.living() is not None:  # pragma: no cover - it is stuck in the kernel
             await self._fail(ladder)
         self.flight.leftovers += program.take_leftovers()

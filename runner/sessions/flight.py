@@ -38,15 +38,14 @@ from runner.agents.events import (
     Usage,
     UsageChanged,
 )
+from runner.sessions.clock import Clock
+from runner.sessions.retries import Retries
 from runner.sessions.turn import Turn
 
 # What is no message at all.
 _NOISE = frozenset({"garbage", "partial"})
 # Errors that say that the program was ended, not that it came to an end.
 _CUT_OFF = frozenset({ErrorClass.CRASHED, ErrorClass.INTERRUPTED})
-# How often in a row a program may ask its provider again that does not say how often it will at
-# most: codex waits for a network without end, the fifth time after more than a minute (measured).
-RETRIES = 5
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -55,7 +54,7 @@ class Flight:
 
     Attributes:
         id: what the program gets to know the turn by.
-        timeout: seconds for all of it; they count from `start_clock`.
+        timeout: seconds for all of it; they count while its `clock` runs.
         began: on trio's clock.
         over: it is over.
         down: nothing of it goes on any more.
@@ -74,6 +73,9 @@ class Flight:
         heard: when the last one came, on trio's clock; a program that says that it is going to wait
             is heard of when it has.
         again: why the prompt is sent again, as a part of a sentence; empty = it was not taken.
+        max_park: seconds that it may be parked in all; None = none.
+        parked: how many it was; `parks` is how often.
+        is_final: somebody wanted its end when it was over: it does not begin again.
         leftovers: how many processes were left by programs that were there before the last one.
         turn: its answer, once it has been made; `answered` says that none other will be.
     """
@@ -82,7 +84,6 @@ class Flight:
     id: str = attrs.field(factory=lambda: str(uuid.uuid4()))
     timeout: float | None = None
     began: float = attrs.field(factory=trio.current_time)
-    cancel_scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     over: trio.Event = attrs.field(factory=trio.Event)
     down: trio.Event = attrs.field(factory=trio.Event)
     is_sent: bool = False
@@ -100,28 +101,28 @@ class Flight:
     messages: int = 0
     heard: float = attrs.field(factory=trio.current_time)
     again: str = ""
+    max_park: float | None = None
+    parked: float = 0.0
+    parks: int = 0
+    is_final: bool = False
     leftovers: int = 0
     turn: Turn | None = None
     answered: trio.Event = attrs.field(factory=trio.Event)
+    clock: Clock = attrs.field(init=False)
     _ids: set[str] = attrs.field(factory=set)
     _tools: dict[str, str] = attrs.field(factory=dict)
-    _has_clock: bool = False
     _was_taken: bool = False
     _was_cut: bool = False
     _earlier_usage: Usage = attrs.field(factory=Usage)
     _earlier_cost: float | None = None
-    _retry: Retry | None = None
-    _retries: int = 0
+    _retries: Retries = attrs.field(factory=Retries)
     _resets_at: datetime | None = None
     _usage: Usage | None = None
 
-    # ------------------------------------------------------------ what happens
+    def __attrs_post_init__(self) -> None:
+        self.clock = Clock(self.timeout)
 
-    def start_clock(self) -> None:
-        """Let its time run, if it does not yet."""
-        if self.timeout is not None and not self._has_clock:
-            self._has_clock = True
-            self.cancel_scope.deadline = trio.current_time() + self.timeout
+    # ------------------------------------------------------------ what happens
 
     def send(self) -> str:
         """The prompt goes to the program now; by which id."""
@@ -143,13 +144,13 @@ class Flight:
     def _take(self, event: Event) -> None:
         match event:
             case Text():
-                self._retries = 0
+                self._retries.end_row()
             case TurnStarted():
                 self.is_taken = True
                 self.taken.set()
                 self._ids.add(event.turn)
             case ToolCall():
-                self._retries = 0
+                self._retries.end_row()
                 self._tools[event.id] = event.name
             case ToolResult():
                 self._tools.pop(event.id, None)
@@ -180,10 +181,11 @@ class Flight:
     def cut_off(self, error: ErrorClass, text: str) -> bool:
         """End it before its time, unless it is over; whether it was not."""
         if self.over.is_set() or self.cut is not None:
+            self.is_final = True
             return False
         self.cut = error
         self.cut_text = text
-        self.cancel_scope.cancel(reason=text)
+        self.clock.cancel_scope.cancel(reason=text)
         return True
 
     def time_is_up(self) -> None:
@@ -198,7 +200,7 @@ class Flight:
         self._was_taken |= self.is_taken
         self._earlier_usage, self._earlier_cost = self.usage, self.cost_usd
         self._resets_at = self.resets_at
-        self._usage = self._retry = self.ended = None
+        self._usage = self._retries.last = self.ended = None
         self._tools.clear()
         self.id = str(uuid.uuid4())  # what is still said about the other does not count
         self.over = trio.Event()
@@ -206,25 +208,30 @@ class Flight:
         self.messages = 0
         self.again = why
 
+    def park(self, why: str) -> None:
+        """It has to wait, and then its prompt is sent once more; its time rests meanwhile."""
+        self.begin_again(why)
+        self._was_cut = True  # nobody has answered the prompt
+        self.taken.set()  # who wants to steer it shall not wait for that
+        self.clock.rest()
+        self.parks += 1
+
+    def unpark(self, seconds: float) -> None:
+        """It has waited so long; what its provider said is past, if it was not cut."""
+        self.parked += seconds
+        if self.cut is None:
+            self._resets_at = None
+
     def _take_retry(self, retry: Retry) -> None:
-        self._retry = retry
-        self._retries += 1
         self.heard += retry.delay or 0.0
-        late = trio.current_time() + (retry.delay or 0.0) > self.cancel_scope.deadline
-        is_endless = retry.of is None and self._retries > RETRIES
-        if retry.error is ErrorClass.AUTH or late or is_endless:
-            self.cut_off(retry.error, _sentence(retry))
+        if not self._retries.take(retry, self.clock.left):
+            self.cut_off(retry.error, self._retries.sentence)
 
     # ------------------------------------------------------------ what it comes to
 
     @property
-    def has_open_tools(self) -> bool:
-        """Whether a tool was called whose end was not seen."""
-        return bool(self._tools)
-
-    @property
     def open_tools(self) -> tuple[str, ...]:
-        """The names of these."""
+        """The names of the tools that were called, and whose end was not seen."""
         return tuple(self._tools.values())
 
     @property
@@ -280,16 +287,11 @@ class Flight:
         """Why it is no good turn, as a class and as a sentence."""
         if self.is_ok:
             return None, ""
-        if self.cut is ErrorClass.TIMEOUT and self._retry is not None:
-            return self._retry.error, f"{self.cut_text}; {_sentence(self._retry)}"
+        retry = self._retries.last
+        if self.cut is ErrorClass.TIMEOUT and retry is not None:
+            return retry.error, f"{self.cut_text}; {self._retries.sentence}"
         if self.cut is not None:
             return self.cut, self.cut_text
         if self.ended is None:
             return ErrorClass.CRASHED, "the program ended without a word about the turn"
         return self.ended.error or ErrorClass.FAILED, self.ended.error_text
-
-
-def _sentence(retry: Retry) -> str:
-    status = f" (status {retry.status})" if retry.status is not None else ""
-    what = f": {retry.message}" if retry.message else ""
-    return f"the program was about to ask its provider again{status}{what}"

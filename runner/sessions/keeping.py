@@ -159,6 +159,11 @@ class Keeper:
         if program is not None:
             await program.end()
 
+    async def end_shielded(self) -> None:
+        """End it, whatever becomes of the caller meanwhile."""
+        with trio.CancelScope(shield=True, deadline=self.bound()):
+            await self.end()
+
     def bound(self) -> float:
         """By when, on trio's clock, a turn that is interrupted now and its program have ended."""
         program = self.program

@@ -85,6 +85,7 @@ class Sessions:
         id: str | None = None,  # noqa: A002 - the session's own word
         timeout: float | None = None,
         silence: float | None = None,
+        max_park: float | None = None,
         env: Mapping[str, str] | None = None,
         ignore: Sequence[str] = DEFAULT_IGNORE,
         idle_after: float = 300.0,
@@ -107,6 +108,7 @@ class Sessions:
                 None = a new one.
             timeout: seconds for a turn that does not say otherwise; None = no limit.
             silence: seconds that its program may be silent, likewise (see `Session.send`).
+            max_park: seconds that a turn may wait for its provider, likewise.
             env: variables of the directory's scope.
             ignore: patterns of files whose changes do not count, as in a shell with globstar; one
                 without a slash is for names at any depth.
@@ -170,7 +172,14 @@ class Sessions:
             actor = SessionActor(
                 state=state, starter=starter, scanner=scanner, idle_after=idle_after, ready=ready
             )
-            session = Session(self.supervisor, actor.spec, state, timeout=timeout, silence=silence)
+            session = Session(
+                self.supervisor,
+                actor.spec,
+                state,
+                timeout=timeout,
+                silence=silence,
+                max_park=max_park,
+            )
             session.fork_with(used, lambda where, name: self.make_session(where, id=name, **given))
             return session
         actor = self._passing_actor(name, starter, scanner)
@@ -182,6 +191,7 @@ class Sessions:
             actor.state,
             timeout=timeout,
             silence=silence,
+            max_park=max_park,
             pass_on=pass_on,
         )
 

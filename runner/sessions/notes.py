@@ -10,11 +10,18 @@ from contextlib import suppress
 
 import attrs
 
-from runner.agents.events import ConversationStarted, ErrorClass, Event, Text
+from runner.agents.events import (
+    ConversationStarted,
+    ErrorClass,
+    Event,
+    Parked,
+    Text,
+    TurnStarted,
+)
 from runner.errors import LedgerError
 from runner.sessions.changes import Changes
 from runner.sessions.flight import Flight
-from runner.sessions.record import Record
+from runner.sessions.record import Record, Standing
 from runner.sessions.state import SessionState
 from runner.sessions.store import Store
 from runner.sessions.turn import SessionEvent, Turn
@@ -37,6 +44,7 @@ class Notes:
         """
         record, store = self.state.record, self.state.store
         record.turns = record.in_flight = flight.number
+        record.standing = "open"
         try:
             if store is not None:
                 store.begin_turn(record, prompt)
@@ -55,6 +63,10 @@ class Notes:
             self._conversation(flight, event)
         if flight is not None:
             flight.take(event)
+        if isinstance(event, Parked):
+            self._stand("parked")
+        elif isinstance(event, TurnStarted):
+            self._stand("open")
         cursor = 0
         if state.store is not None:
             # one synchronous block with what follows: who reads up to here gets the rest from there
@@ -74,6 +86,7 @@ class Notes:
         """A turn is over; its answer is made afterwards."""
         record = self.state.record
         record.in_flight = 0
+        record.standing = "open"
         if flight.never_began:
             record.turns = flight.number - 1
         elif flight.was_taken:
@@ -101,6 +114,12 @@ class Notes:
         self.state.count(turn)
         if self.state.store is not None:
             self.state.store.note(turn=turn.number, result=turn)
+
+    def _stand(self, standing: Standing) -> None:
+        if self.state.record.standing != standing:
+            self.state.record.standing = standing
+            with suppress(LedgerError):  # it is only for people
+                self.state.save()
 
     def _conversation(self, flight: Flight | None, event: ConversationStarted) -> None:
         record = self.state.record

@@ -172,6 +172,7 @@ _STEPS: Mapping[Phase, Mapping[Input, tuple[Do, Phase]]] = {
         **_AT_REST,
         G.TURN: (D.START, P.REVIVING),
         G.WARM: (D.START, P.REVIVING),
+        G.LIMITED: (D.PARK, P.PARKED),
         G.LOST: (D.FAIL, P.BROKEN),
     },
     P.REVIVING: {**_COMING_UP, G.ENDED: (D.FAIL, P.REAPED), G.LOST: (D.FAIL, P.BROKEN)},

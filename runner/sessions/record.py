@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-Standing: TypeAlias = Literal["open", "closed"]
+Standing: TypeAlias = Literal["open", "parked", "closed"]
 
 
 @attrs.define(kw_only=True)
@@ -27,7 +27,8 @@ class Record:
         last_good: the number of the last turn that came to a good end; 0 if none did.
         in_flight: the number of the turn that is being carried out; 0 if there is none.
         cut: whether the last turn was cut off, which its successor has to be told.
-        standing: whether there may be another turn.
+        standing: whether there may be another turn; `parked`, if the one in flight waits for its
+            provider.
         parent: the session that it is a fork of; `parent_turn` is the last turn it has of it.
         origin: the conversation that the program is to make a copy of; empty = none.
         history: the program's own file of that.

@@ -58,6 +58,7 @@ def make_send(
     *,
     timeout: float | None,
     silence: float | None,
+    max_park: float | None,
     when_busy: WhenBusy,
     options: TurnOptions,
 ) -> Send:
@@ -82,6 +83,7 @@ def make_send(
         options=options,
         urgent=when_busy == "interrupt",
         silence=silence,
+        max_park=max_park,
     )
 
 

@@ -53,6 +53,7 @@ class Session:
         *,
         timeout: float | None = None,
         silence: float | None = None,
+        max_park: float | None = None,
         pass_on: Callable[[], bool] | None = None,
     ) -> None:
         """Make a handle; nothing happens yet.
@@ -63,6 +64,7 @@ class Session:
             state: what the two share.
             timeout: seconds for a turn that does not say otherwise; None = no limit.
             silence: seconds that its program may be silent, likewise.
+            max_park: seconds that it may wait for its provider, likewise.
             pass_on: gives the actor to another session, if it is at rest; whether it was.
         """
         self._pass_on = pass_on
@@ -72,6 +74,7 @@ class Session:
         self._state = state
         self._timeout = check_seconds("a timeout", timeout)
         self._silence = check_seconds("a silence", silence)
+        self._max_park = check_seconds("a max_park", max_park)
         self._was_asked = False
         self._asking = 0  # messages that have no answer yet
         self._sending = 0  # turns of these
@@ -85,6 +88,7 @@ class Session:
         *,
         timeout: float | None = None,
         silence: float | None = None,
+        max_park: float | None = None,
         when_busy: WhenBusy = "queue",
         access: Access | None = None,
         schema: Mapping[str, object] | None = None,
@@ -102,6 +106,10 @@ class Session:
                 the turn fails as `stalled` (`Turn.rungs` has what was done). Five times as long for
                 a tool at work that uses no processor time, and for a program that does but says
                 nothing; waiting for a decision is no silence. None = the session's own.
+            max_park: seconds that the turn may wait in all for a provider that limits it and says
+                when it allows more: without a program and beside its timeout; then its prompt is
+                sent again, which the agent is told. A limit that is reset later, or nobody knows
+                when, is the error `rate_limited`. None = the session's own.
             when_busy: what to do if a turn is in flight or waits: "queue" behind all of them;
                 "steer": into the turn in flight, whose answer this is then as well, or else queue;
                 "interrupt" the turn in flight, and be next; or "refuse".
@@ -126,12 +134,14 @@ class Session:
         """
         seconds = self._timeout if timeout is None else check_seconds("a timeout", timeout)
         quiet = self._silence if silence is None else check_seconds("a silence", silence)
+        park = self._max_park if max_park is None else check_seconds("a max_park", max_park)
         options = make_options(self._state, access, schema)
         message = make_send(
             self._state,
             prompt,
             timeout=seconds,
             silence=quiet,
+            max_park=park,
             when_busy=when_busy,
             options=options,
         )

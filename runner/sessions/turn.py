@@ -56,6 +56,7 @@ class Turn:
         limit_exceeded: which limit ended it, or one of its processes.
         approvals: what the agent asked for, and what was decided.
         rungs: what was done about silences of its program, and what was seen of it then.
+        parked: seconds that it has waited, without a program, until its provider allowed more.
         structured: the answer as its schema has it; None if it had none.
         marker: what the program needs to go back to the end of this turn; empty if it cannot.
         unrecorded: why the session's recording ends before it; empty if it does not.
@@ -89,6 +90,7 @@ class Turn:
     limit_exceeded: Limit | None = None
     approvals: tuple[ApprovalDecided, ...] = ()
     rungs: tuple[SilenceRung, ...] = ()
+    parked: float = 0.0
     structured: object = None
     marker: str = ""
     unrecorded: str = ""
@@ -109,6 +111,7 @@ class Send(Message[Turn]):
         options: what holds for it.
         urgent: the turn in flight is to make way, and this is next.
         silence: seconds that its program may be silent; None = as long as it likes.
+        max_park: seconds that it may wait in all for its provider to allow more; None = none.
     """
 
     prompt: str
@@ -117,6 +120,7 @@ class Send(Message[Turn]):
     options: TurnOptions = PLAIN
     urgent: bool = False
     silence: float | None = None
+    max_park: float | None = None
 
 
 @attrs.frozen(kw_only=True)

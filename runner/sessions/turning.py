@@ -6,7 +6,8 @@ out; then it is put down: interrupted, and if its end is not seen soon, or a too
 at work, the program is ended by the driver's ladder and then by force.
 
 A prompt is sent again, in the same turn, where the program had died between the turns and nobody
-had noticed, and where the ladder of silences says so (climbing.py): then the program is told why.
+had noticed, where the ladder of silences says so (climbing.py), and when a provider that limited it
+allows more (parking.py): then the program is told why.
 
 What is not here: whose turn it is and what came of it (actor.py), and what is known of it meanwhile
 (flight.py).
@@ -26,6 +27,7 @@ from runner.sessions.climbing import Climber
 from runner.sessions.flight import Flight
 from runner.sessions.forking import told_before
 from runner.sessions.keeping import Keeper
+from runner.sessions.parking import Parker
 from runner.sessions.phases import Do, Input, Phase
 from runner.sessions.private import remove_files
 from runner.sessions.program import Program
@@ -62,14 +64,15 @@ class Turner:
         keeper = self.keeper
         keeper.program = program = await self._usable(flight)
         climber = Climber(state=self.state, keeper=keeper, flight=flight, tell=self.tell)
+        parker = Parker(state=self.state, keeper=keeper, tell=self.tell)
         was_there = program is not None
         while True:
             if program is None:
                 program = await self._start(flight, prompt)
             else:
-                flight.start_clock()
+                flight.clock.start()
                 self._send_prompt(flight, program, prompt)
-            is_again = await climber.wait(program)
+            is_again = await climber.wait(program) or await parker.wait(flight, program)
             if was_there and flight.died_untaken:
                 # It had died between the turns, and nobody had noticed.
                 await program.ended.wait()
@@ -88,7 +91,7 @@ class Turner:
         """The program that there is, if it can carry out the turn; else it is ended."""
         program = self.keeper.living()
         if program is not None and not program.conversation.takes(self._options(flight)):
-            await self._end_shielded()  # it holds to what it was started with
+            await self.keeper.end_shielded()  # it holds to what it was started with
             return None
         return program
 
@@ -104,15 +107,11 @@ class Turner:
                     is_ready = await keeper.get_ready(program)
             finally:
                 if not (keeper.living() and self.state.phase is Phase.IDLE):
-                    await self._end_shielded()  # noqa: ASYNC102 - shielded there, and bounded
+                    await keeper.end_shielded()  # noqa: ASYNC102 - shielded there, and bounded
                     self.state.step(Input.ENDED)
             if not is_ready:
                 raise AgentUnavailable(self._not_ready(program)[1])
         return keeper.living() is not None
-
-    async def _end_shielded(self) -> None:
-        with trio.CancelScope(shield=True, deadline=self.keeper.bound()):
-            await self.keeper.end()
 
     def _send_prompt(self, flight: Flight, program: Program, prompt: str) -> None:
         # one synchronous block: nothing may come between the prompt and what it is known by
@@ -154,7 +153,7 @@ class Turner:
             return await self._start_for_turn(flight, prompt)
         # The wait for this is not of the turn's time.
         async with keeper.starter.means.admission.start(self.state.key):
-            flight.start_clock()
+            flight.clock.start()
             program = keeper.make(flight.number, prompt, self._options(flight))
             is_ready = await keeper.get_ready(program)
         if is_ready:
@@ -171,8 +170,8 @@ class Turner:
             program = self.keeper.make(flight.number, prompt)
             self.state.step(Input.READY)
             self._send_prompt(flight, program, prompt)
-            if self.state.is_followed or flight.silence is not None:
-                flight.start_clock()
+            if self.state.is_followed or (flight.silence, flight.max_park) != (None, None):
+                flight.clock.start()
                 await self.keeper.start(program)
             else:
                 await self._run_quietly(flight, program)
@@ -206,7 +205,7 @@ class Turner:
         program = self.keeper.living()
         self.state.step(Input.INTERRUPT)
         # Not asked again later: claude says that a tool has ended before its processes have.
-        has_tools = flight.has_open_tools
+        has_tools = bool(flight.open_tools)
         if program is not None and flight.is_sent and not flight.over.is_set():
             program.conversation.interrupt()
             program.flush()

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import attrs
@@ -121,6 +122,14 @@ while line := sys.stdin.readline():
             tell(is_="retry", error=error, delay=float(delay) if delay else None)
         elif word == "limited":
             tell(is_="limited")
+        elif word == "limit":
+            seconds, _, times = rest.partition(" ")
+            if len(earlier) <= int(times) and "ends" in options:
+                sys.exit(f"limited until {time.time() + float(seconds)}")
+            if len(earlier) <= int(times):
+                end(False, error="rate_limited", resets=time.time() + float(seconds))
+                done = True
+                break
         elif word == "orphan":
             subprocess.run(["sh", "-c", "sleep 300 >/dev/null 2>&1 &"])
         elif word == "tool":
@@ -259,14 +268,17 @@ class FakeConversation:
         if not self.turn:
             return []
         turn, self.turn = self.turn, ""
+        text = stderr.decode()
+        _, is_limited, resets = text.partition("limited until ")
         return [
             TurnEnded(
                 turn=turn,
                 ok=False,
                 message="",
                 stop=f"exit {exit_code}",
-                error=ErrorClass.CRASHED,
-                error_text=stderr.decode(),
+                error=ErrorClass.RATE_LIMITED if is_limited else ErrorClass.CRASHED,
+                error_text=text,
+                resets_at=datetime.fromtimestamp(float(resets), UTC) if is_limited else None,
             )
         ]
 
@@ -299,7 +311,7 @@ class FakeConversation:
                 return [ToolResult(id=message["id"], ok=True)]
             case "ended":
                 self.turn = ""
-                error = message.get("error")
+                error, resets = message.get("error"), message.get("resets")
                 return [
                     TurnEnded(
                         turn=message["turn"],
@@ -307,6 +319,7 @@ class FakeConversation:
                         message=message["message"],
                         stop="ended",
                         error=ErrorClass(error) if error else None,
+                        resets_at=datetime.fromtimestamp(resets, UTC) if resets else None,
                         usage=Usage(output_tokens=message.get("tokens", 0)),
                         cost_usd=0.25,
                         cost_source="program",

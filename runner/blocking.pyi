@@ -146,6 +146,7 @@ from runner.scopes.presets import PresetName
 from runner.scopes.safety import OnDangerous
 from runner.scopes.safety import Policy
 from runner.scopes.scope import Ground
+from runner.sessions.state import OnLost
 from runner.sessions.state import SessionState
 from runner.sessions.state import SessionStatistics
 from runner.sessions.turn import SessionEvent
@@ -549,6 +550,7 @@ class Runner:
         isolation: Isolation | None = ...,
         servers: Iterable[McpServer] = ...,
         recording: str | os.PathLike[str] | None = ...,
+        on_lost: OnLost = ...,
     ) -> Session: ...
     def run_batch(
         self,

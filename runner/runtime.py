@@ -63,6 +63,7 @@ from runner.sessions.making import Sessions
 from runner.sessions.passing import sweep_passing
 from runner.sessions.patterns import DEFAULT_IGNORE
 from runner.sessions.session import Session
+from runner.sessions.state import OnLost
 
 NO_ENV: Mapping[str, str] = MappingProxyType({})
 
@@ -161,6 +162,7 @@ class Runner:
         isolation: Isolation | None = None,
         servers: Iterable[McpServer] = (),
         recording: str | os.PathLike[str] | None = None,
+        on_lost: OnLost = "error",
     ) -> Session:
         """A session with an agent program in the directory of a scope; use it with `async with`.
 
@@ -190,6 +192,8 @@ class Runner:
                 end with it.
             recording: the path of a file that is to be made: all that is said between the session
                 and its program, without secrets, for the agent `replay`.
+            on_lost: what is done where its program does not have the conversation any more: "error"
+                (`ConversationLost`), or a "fresh" one is begun, which is told the turns so far.
 
         Raises:
             ConfigError: the agent, the id, the timeout, a server or the recording cannot be used,
@@ -225,6 +229,7 @@ class Runner:
             grants=scope.ground.permissions,
             servers=servers,
             recording=recording,
+            on_lost=on_lost,
         )
 
     async def run_batch(

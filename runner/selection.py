@@ -29,6 +29,7 @@ from runner.messages import Isolation
 from runner.runtime import open_runner
 from runner.sessions.patterns import DEFAULT_IGNORE
 from runner.sessions.session import Session
+from runner.sessions.state import OnLost
 
 # What may be picked at random: each is of use without options, but for its program.
 CHOICES: Mapping[str, str] = {"claude": ClaudeAgent().program, "codex": CodexAgent().program}
@@ -83,6 +84,7 @@ async def make_session(
     state: str | os.PathLike[str] | None = None,
     ignore: Sequence[str] = DEFAULT_IGNORE,
     servers: Iterable[McpServer] = (),
+    on_lost: OnLost = "error",
 ) -> AsyncGenerator[Session, None]:
     """A session with an agent in a directory, and all that it needs, for as long as a block lasts.
 
@@ -106,6 +108,8 @@ async def make_session(
         state: where it is kept; None = the platform's directory for application state.
         ignore: patterns of files whose changes do not count.
         servers: of tools (MCP), which the program is handed; they end with it.
+        on_lost: what is done where the program does not have the conversation any more: "error"
+            (`ConversationLost`), or a "fresh" one is begun, which is told the turns so far.
 
     Raises:
         ConfigError: there is no such agent, or an option cannot be used.
@@ -134,6 +138,7 @@ async def make_session(
             ignore=ignore,
             isolation=isolation,
             servers=servers,
+            on_lost=on_lost,
         )
         async with made as session:
             yield session

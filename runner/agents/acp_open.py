@@ -25,6 +25,7 @@ from runner.agents.acp_read import (
     Choice,
     Record,
     choice_of,
+    is_unknown,
     of_error,
     option_of,
     sentence,
@@ -118,6 +119,8 @@ class AcpOpening(LiveConversation[AcpTurn], abc.ABC):
         session = self.setting.conversation if self.setting.resume else text_of(result, "sessionId")
         if error or not session:
             text = sentence(error) or "it gave no session"
+            if self.setting.resume and is_unknown(error):
+                self.lost = text
             return self._opened((of_error(error), text))
         self.session = session
         self._modes, models = choice_of(result, "mode"), choice_of(result, "model")

@@ -5,6 +5,7 @@ Source: the protocol's schema, version 1, and what gemini-cli and opencode say.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from typing import TypeAlias
@@ -19,6 +20,8 @@ from runner.agents.provider import by_status
 
 Record: TypeAlias = Mapping[str, object]
 
+_NOT_FOUND = -32002
+_UNKNOWN = re.compile(r"(?i)not found|no (previous|such) session|(invalid|unknown) session")
 _AUTH_REQUIRED = -32000  # the protocol's own; the rest below -32000 is JSON-RPC's
 
 _STOPS = {
@@ -171,6 +174,13 @@ def of_error(error: Record) -> ErrorClass:
     if code == _AUTH_REQUIRED:
         return ErrorClass.AUTH
     return by_status(code) or ErrorClass.FAILED
+
+
+def is_unknown(error: Record) -> bool:
+    """Whether it is about a session that the program does not have, to which it was asked to go."""
+    service = text_of(mapping_of(error, "data"), "service")  # opencode says no more
+    is_said = service == "session" or _UNKNOWN.search(sentence(error)) is not None
+    return is_said or whole_of(error, "code") == _NOT_FOUND
 
 
 def sentence(error: Record) -> str:

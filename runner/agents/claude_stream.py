@@ -64,6 +64,7 @@ Handler: TypeAlias = "Callable[[ClaudeConversation, Record], list[Event] | None]
 class ClaudeConversation(LiveConversation[ClaudeTurn]):
     """The protocol state of one process of Claude Code."""
 
+    unknown: ClassVar[bytes] = b"No conversation found"
     setting: Setting
     access: Access  # the agent's own
     _opening: ClaudeOpening = attrs.field(init=False)

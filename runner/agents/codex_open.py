@@ -101,3 +101,8 @@ def _server(server: McpServer, *, asks: bool) -> dict[str, object]:
         return {"url": server.url, "http_headers": server.headers, **mode}
     program, *args = server.command
     return {"command": program, "args": args, "env": server.env, **mode}
+
+
+def lost(trouble: str) -> str:
+    """What was said of a thread that codex does not know; empty if it was about something else."""
+    return trouble if "no rollout found" in trouble else ""

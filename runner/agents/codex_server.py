@@ -210,7 +210,7 @@ class CodexConversation(LiveConversation[CodexTurn]):
         return [attrs.evolve(self._started, credential=credential)]
 
     def _opened(self, thread: str, trouble: str) -> list[Event]:
-        self.thread, self._trouble = thread, trouble
+        self.thread, self._trouble, self.lost = thread, trouble, codex_open.lost(trouble)
         self.state = State.IDLE
         return [Ready()]
 

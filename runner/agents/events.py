@@ -28,6 +28,7 @@ from runner.agents.asking import WriteAsked as WriteAsked
 from runner.agents.silence import RungAct as RungAct
 from runner.agents.silence import Signs as Signs
 from runner.agents.silence import SilenceRung as SilenceRung
+from runner.agents.told import BegunAnew as BegunAnew
 from runner.agents.told import Parked as Parked
 
 
@@ -267,6 +268,7 @@ Event: TypeAlias = (
     | WriteAsked
     | SilenceRung
     | Parked
+    | BegunAnew
     | FileChange
     | TurnEnded
     | Raw

@@ -17,7 +17,7 @@ import abc
 import enum
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import attrs
 import msgspec
@@ -94,10 +94,17 @@ TurnT = TypeVar("TurnT", bound=LiveTurn)
 
 @attrs.define(eq=False)
 class LiveConversation(abc.ABC, Generic[TurnT]):
-    """The protocol state of one process."""
+    """The protocol state of one process.
 
+    Attributes:
+        unknown: the words with which the program ends that does not know the conversation.
+        lost: its sentence, when it has said that of the one that it was to resume.
+    """
+
+    unknown: ClassVar[bytes] = b""
     state: State = attrs.field(default=State.STARTING, init=False)
     version: str = attrs.field(default="", init=False)
+    lost: str = attrs.field(default="", init=False)
     untranslated: Counter[str] = attrs.field(factory=Counter, init=False)
     _turn: TurnT | None = attrs.field(default=None, init=False)
     _lines: LineSplitter = attrs.field(factory=LineSplitter, init=False)
@@ -143,6 +150,8 @@ class LiveConversation(abc.ABC, Generic[TurnT]):
         """Take the end of the process: a turn in flight ends with it."""
         if self.state is State.ENDED:
             return []
+        if self.unknown and self.state is State.STARTING and self.unknown in stderr:
+            self.lost = stderr_tail(stderr)
         # A message that lacks only its newline counts; half a message is dropped.
         events = self._line(self._lines.take_tail())
         if self._turn is not None:

@@ -23,3 +23,18 @@ class Parked:
     resets_at: datetime
     until: datetime
     text: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class BegunAnew:
+    """Another conversation is begun: the program does not have the one that was to go on.
+
+    Attributes:
+        lost: the id of that one.
+        reason: how it is known.
+        is_told: whether the next prompt has the turns so far before it, as text.
+    """
+
+    lost: str
+    reason: str
+    is_told: bool

@@ -72,6 +72,7 @@ class Flight:
         messages: how many came, since the prompt was sent last.
         heard: when the last one came, on trio's clock; a program that says that it is going to wait
             is heard of when it has.
+        earlier: what stands before the prompt of turns that the conversation has not been in.
         again: why the prompt is sent again, as a part of a sentence; empty = it was not taken.
         max_park: seconds that it may be parked in all; None = none.
         parked: how many it was; `parks` is how often.
@@ -100,6 +101,7 @@ class Flight:
     rungs: list[SilenceRung] = attrs.field(factory=list)
     messages: int = 0
     heard: float = attrs.field(factory=trio.current_time)
+    earlier: str = ""
     again: str = ""
     max_park: float | None = None
     parked: float = 0.0

@@ -1,4 +1,6 @@
-"""Forks: a session that begins as a copy of another, as it was after one of its turns.
+"""Forks, and conversations that are told of an earlier one.
+
+A fork is a session that begins as a copy of another, as it was after one of its turns:
 
     the program can fork, and keeps a file of the conversation that has the turn ──► its own fork
     else, for a program that lives over many turns ──► the turns so far as text, before the prompt
@@ -7,6 +9,8 @@
 What was decided is in the fork's record before anything is started. The fork's own turns count from
 1. The turns so far stand as text in its directory in any case, for forks of the fork. What the
 files of the directory were after that turn is not known here.
+
+A conversation that the program has lost is followed by one that is told the turns so far, as text.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import os
 import trio
 
 from runner.agents.driver import Driver, Origin
+from runner.agents.events import BegunAnew
 from runner.errors import AgentError, ConfigError
 from runner.sessions.context import CONTEXT_LIMIT, context_of
 from runner.sessions.private import write_files
@@ -110,19 +115,23 @@ def _contains(path: str, word: bytes) -> bool:
 
 
 def _write_context(store: Store, turn: PastTurn, private: str) -> bool:
-    """Write the turns so far as text, those that the session itself began with too; if any."""
+    """Write the turns so far as text; whether there are any."""
     try:
-        own = context_of(store.transcript.path, turn.number)
-        text = "\n\n".join(filter(None, (_read_context(store.private), own)))
-        if len(text) > CONTEXT_LIMIT:
-            text = (
-                f"[{len(text) - CONTEXT_LIMIT} characters are left out]\n\n{text[-CONTEXT_LIMIT:]}"
-            )
+        text = _earlier(store, turn.number)
         write_files(private, [(os.path.join(private, CONTEXT), text.encode("utf-8", "replace"))])
     except OSError as exc:
         what = f"a fork of the session {store.session!r} cannot be written"
         raise AgentError(f"{what}: {exc}") from exc
     return bool(text)
+
+
+def _earlier(store: Store, until: int) -> str:
+    """The turns up to one as text, those that the session itself began with too."""
+    before, own = _read_context(store.private), context_of(store.transcript.path, until)
+    text = "\n\n".join(filter(None, (before, own)))
+    if own and len(text) > CONTEXT_LIMIT:
+        text = f"[{len(text) - CONTEXT_LIMIT} characters are left out]\n\n{text[-CONTEXT_LIMIT:]}"
+    return text
 
 
 def _read_context(private: str) -> str:
@@ -150,14 +159,34 @@ def origin_of(record: Record) -> Origin | None:
     return Origin(conversation=record.origin, history=record.history, marker=record.marker)
 
 
-def told_before(record: Record, private: str) -> str:
-    """What the first prompt is to have before it: the earlier turns, as text."""
-    if not record.context:
-        return ""
+def told_before(record: Record, store: Store, until: int) -> str:
+    """What the first prompt of a conversation has before it: the turns up to one, as text.
+
+    Raises:
+        AgentError: they are not there any more.
+    """
     try:
-        earlier = _read_context(private)
+        earlier = _earlier(store, until)
     except OSError as exc:
         raise AgentError(f"the earlier turns of {record.id!r} cannot be read: {exc}") from exc
-    if not earlier:
+    if not earlier and record.parent:
         raise AgentError(f"the earlier turns of {record.id!r} are gone: they stood in {CONTEXT!r}")
-    return TOLD.format(earlier)
+    return TOLD.format(earlier) if earlier else ""
+
+
+# ---------------------------------------------------------------- a conversation that is lost
+
+
+def lose(record: Record, reason: str, *, is_kept: bool) -> BegunAnew:
+    """Begin another conversation, which is told the turns so far; what is said of it."""
+    record.resume = False
+    record.origin = record.history = record.marker = ""
+    record.context = is_kept
+    return BegunAnew(lost=record.conversation, reason=reason, is_told=is_kept)
+
+
+def lost_nothing(record: Record) -> None:
+    """Begin another conversation in the place of one in which nothing good was yet."""
+    record.resume = False
+    # A fork whose program makes the copy does so again.
+    record.context = bool(record.parent) and not record.origin

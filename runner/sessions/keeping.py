@@ -1,7 +1,7 @@
 """The program of a session: started, waited for, ended. One at a time; for one incarnation.
 
-    make ──► start ──► get_ready ──► … ──► end
-                                      ▲ or by itself
+    make ──► start ──► ready ──► … ──► end
+      └────── begin ─────┘              ▲ or by itself
 
 Everything that changes which program a session has lives here. It is run by a task of the actor's
 nursery, whoever wanted it. What is not here: the process itself (program.py), what is to be found
@@ -21,6 +21,7 @@ from runner.agents.driver import PLAIN, TurnOptions
 from runner.agents.events import Event
 from runner.errors import ConversationLost
 from runner.sessions.confining import check_confinement
+from runner.sessions.forking import lose, lost_nothing
 from runner.sessions.phases import Input
 from runner.sessions.private import remove_files
 from runner.sessions.program import Program
@@ -104,8 +105,8 @@ class Keeper:
     def check_known(self) -> None:
         """See whether the program can go on with the conversation: it has a file of it.
 
-        If it has none, and nothing good was in it, another is begun. So it is not looked for while
-        the program lives, nor where it is not known what file that is.
+        If it has none, another is begun where that was asked for, or nothing good was in it. It is
+        not looked for while the program lives, nor where it is not known what file that is.
 
         Raises:
             ConversationLost: it has none.
@@ -116,17 +117,28 @@ class Keeper:
         state.step(Input.FOUND)
         private = glob.escape(state.private)
         pattern = self.starter.driver.history(private, record.conversation)
-        if not pattern or glob.glob(pattern):
-            return
+        if pattern and not glob.glob(pattern):
+            state.step(Input.LOST)
+            self._begin_anew(f"there is no file {pattern!r}")
+
+    def _begin_anew(self, reason: str) -> None:
+        """Have another conversation instead of one that the program does not have, if that may be.
+
+        Raises:
+            ConversationLost: it may not.
+        """
+        record, state = self.state.record, self.state
         if not record.last_good:
-            record.resume = False
-            return
-        state.step(Input.LOST)
-        raise ConversationLost(
-            f"the program of the session {state.id!r} does not have the conversation"
-            f" {record.conversation!r} any more: there is no file {pattern!r}; bring it back, or"
-            " begin another session, or a fork of this one"
-        )
+            lost_nothing(record)
+        elif state.on_lost == "fresh":
+            self.on_event(lose(record, reason, is_kept=state.store is not None))
+        else:
+            raise ConversationLost(
+                f"the program of the session {state.id!r} does not have the conversation"
+                f" {record.conversation!r} any more: {reason}; bring it back, or have a fresh one"
+                " begun that is told of it (on_lost='fresh'), or fork this session"
+            )
+        state.step(Input.FRESH)
 
     async def start(self, program: Program) -> None:
         """Give a program its task; it has been started when this returns.
@@ -143,15 +155,32 @@ class Keeper:
             raise program.failure
         self.state.pid = program.pid
 
-    async def get_ready(self, program: Program) -> bool:
-        """Start a program that lives over many turns; whether a turn can be sent to it."""
-        await self.start(program)
-        with trio.move_on_after(self.ready):
-            await program.ready.wait()
-        if program.conversation.ready and not program.ended.is_set():
+    async def begin(
+        self, turn: int, prompt: str, options: TurnOptions = PLAIN
+    ) -> tuple[Program, bool]:
+        """Start a program that lives over many turns; whether a turn can be sent to it.
+
+        Raises:
+            ConversationLost: it says that it does not have the conversation.
+            RunnerError: it cannot be started.
+        """
+        while True:
+            program = self.make(turn, prompt, options)
+            await self.start(program)
+            with trio.move_on_after(self.ready):
+                await program.ready.wait()
+            lost = getattr(program.conversation, "lost", "")
+            if not (lost and self.state.record.resume):
+                break
+            self.state.step(Input.LOST)
+            await self.end_shielded()
+            await trio.lowlevel.checkpoint_if_cancelled()
+            self._begin_anew(lost)
+            self.state.step(Input.TURN)
+        is_ready = program.conversation.ready and not program.ended.is_set()
+        if is_ready:
             self.state.step(Input.READY)
-            return True
-        return False
+        return program, is_ready
 
     async def end(self) -> None:
         """End the program if it lives, politely at first. Shield this, until `bound` at least."""

@@ -8,6 +8,7 @@ import re
 import uuid
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import get_args
 
 import attrs
 import trio
@@ -35,7 +36,7 @@ from runner.sessions.recording_file import RecordingFile
 from runner.sessions.ruling import Ruling, allows_programs, is_guarded
 from runner.sessions.session import Session
 from runner.sessions.starting import Means, Starter
-from runner.sessions.state import SessionState
+from runner.sessions.state import OnLost, SessionState
 from runner.sessions.store import Store
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -97,6 +98,7 @@ class Sessions:
         grants: Sequence[Grant] = (),
         servers: Iterable[McpServer] = (),
         recording: str | os.PathLike[str] | None = None,
+        on_lost: OnLost = "error",
     ) -> Session:
         """Make a session; nothing happens before its first use.
 
@@ -125,6 +127,8 @@ class Sessions:
             recording: the path of a file that is to be made, for the agent `replay`; forks are not
                 in it. It is none of the files that a turn says it created. If it cannot be written
                 to its end, `Turn.unrecorded` says why.
+            on_lost: what is done where its program does not have the conversation any more: "error"
+                (`ConversationLost`), or a "fresh" one is begun, which is told the turns so far.
 
         Raises:
             ConfigError: the agent, the id, the timeout, a server or the recording cannot be used;
@@ -134,6 +138,8 @@ class Sessions:
                 and it takes none.
         """
         servers = check_servers(servers)
+        if on_lost not in get_args(OnLost):
+            raise ConfigError(f"on_lost={on_lost!r}: it is 'error' or 'fresh'")
         # Whatever else there is to give, a fork gets as well.
         given = {k: v for k, v in locals().items() if k not in OWN}
         record = make_agent(agent) if isinstance(agent, str) else agent
@@ -168,7 +174,7 @@ class Sessions:
                 )
             state = self._make_state(name, used, directory, setup, durable=durable)
             state.approver, state.is_guarded = approver, not allows_programs(grants)
-            state.recording = recorded
+            state.recording, state.on_lost = recorded, on_lost
             actor = SessionActor(
                 state=state, starter=starter, scanner=scanner, idle_after=idle_after, ready=ready
             )

@@ -67,6 +67,7 @@ class Notes:
             self._stand("parked")
         elif isinstance(event, TurnStarted):
             self._stand("open")
+            self._has_been_told()
         cursor = 0
         if state.store is not None:
             # one synchronous block with what follows: who reads up to here gets the rest from there
@@ -89,9 +90,7 @@ class Notes:
         record.standing = "open"
         if flight.never_began:
             record.turns = flight.number - 1
-        elif flight.was_taken:
-            record.context = False
-        elif not record.last_good:
+        elif not flight.was_taken and not record.last_good:
             # It may be that the program has kept nothing of it, and nothing good was in it.
             record.resume = False
         if flight.has_reached and not flight.never_began:
@@ -119,6 +118,12 @@ class Notes:
         if self.state.record.standing != standing:
             self.state.record.standing = standing
             with suppress(LedgerError):  # it is only for people
+                self.state.save()
+
+    def _has_been_told(self) -> None:
+        if self.state.record.context:
+            self.state.record.context = False
+            with suppress(LedgerError):  # it would be told once more
                 self.state.save()
 
     def _conversation(self, flight: Flight | None, event: ConversationStarted) -> None:

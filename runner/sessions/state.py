@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Hashable, Mapping
+from typing import Literal, TypeAlias
 
 import attrs
 
@@ -25,6 +26,8 @@ from runner.sessions.turn import Turn
 
 # How many kinds of messages that nobody knows are told apart: a program may invent them.
 KINDS = 100
+# What becomes of a turn whose conversation the program does not have any more.
+OnLost: TypeAlias = Literal["error", "fresh"]
 
 _CLOSED = frozenset({Phase.CLOSING, Phase.CLOSED})
 
@@ -78,6 +81,8 @@ class SessionState:
         max_prompt: how many characters a prompt may have.
         is_guarded: its scope's permissions do not allow all programs.
         approver: has decided what its agent asks for.
+        on_lost: what is done where its program does not have the conversation any more: it is an
+            error, or a fresh one is begun.
         recording: where all that passes between it and its programs goes; None = nowhere.
         phase: what it is about.
     """
@@ -93,6 +98,7 @@ class SessionState:
     max_prompt: int = MAX_PROMPT
     is_guarded: bool = False
     approver: Approver = attrs.field(factory=Approver)
+    on_lost: OnLost = "error"
     recording: RecordingFile | None = None
     phase: Phase = Phase.ABSENT
     pid: int | None = None

@@ -16,6 +16,7 @@ What is not here: whose turn it is and what came of it (actor.py), and what is k
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import attrs
 import trio
@@ -71,6 +72,7 @@ class Turner:
                 program = await self._start(flight, prompt)
             else:
                 flight.clock.start()
+                await self._look_back(flight)
                 self._send_prompt(flight, program, prompt)
             is_again = await climber.wait(program) or await parker.wait(flight, program)
             if was_there and flight.died_untaken:
@@ -103,8 +105,7 @@ class Turner:
         if keeper.living() is None and self.state.step(Input.WARM) is Do.START:
             try:
                 async with keeper.starter.means.admission.start(self.state.key):
-                    program = keeper.make(self.state.record.turns, "")
-                    is_ready = await keeper.get_ready(program)
+                    program, is_ready = await keeper.begin(self.state.record.turns, "")
             finally:
                 if not (keeper.living() and self.state.phase is Phase.IDLE):
                     await keeper.end_shielded()  # noqa: ASYNC102 - shielded there, and bounded
@@ -122,15 +123,24 @@ class Turner:
         program.conversation.send_turn(flight.send(), note + prompt, self._options(flight))
         program.flush()
 
+    async def _look_back(self, flight: Flight) -> None:
+        """Find what the prompt is to have before it of earlier turns."""
+        record, store = self.state.record, self.state.store
+        if record.context and store is not None:
+            # a transcript may be long
+            look = partial(told_before, record, store, flight.number - 1)
+            flight.earlier = await trio.to_thread.run_sync(look)
+
     def _note(self, flight: Flight) -> str:
         """What stands before the prompt."""
         record = self.state.record
-        if (record.resume or record.origin) and not self.keeper.is_per_turn:
-            if flight.again:
-                return AGAIN_NOTE.format(flight.again)
-            if record.cut:
-                return CUT_NOTE
-        return told_before(record, self.state.private)
+        is_known = bool(record.resume or record.origin) and not self.keeper.is_per_turn
+        earlier = flight.earlier if record.context else ""
+        if flight.again and (is_known or earlier):
+            return earlier + AGAIN_NOTE.format(flight.again)
+        if record.cut and is_known and not earlier:
+            return CUT_NOTE
+        return earlier
 
     async def _start(self, flight: Flight, prompt: str) -> Program:
         """Start a program and send it the prompt; raises what keeps it from the first time."""
@@ -154,9 +164,9 @@ class Turner:
         # The wait for this is not of the turn's time.
         async with keeper.starter.means.admission.start(self.state.key):
             flight.clock.start()
-            program = keeper.make(flight.number, prompt, self._options(flight))
-            is_ready = await keeper.get_ready(program)
+            program, is_ready = await keeper.begin(flight.number, prompt, self._options(flight))
         if is_ready:
+            await self._look_back(flight)
             self._send_prompt(flight, program, prompt)
         else:
             flight.cut_off(*self._not_ready(program))

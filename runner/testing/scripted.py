@@ -115,6 +115,7 @@ class ScriptedAgent:
 class ScriptedConversation(LiveConversation[LiveTurn]):
     """The protocol state of one process."""
 
+    unknown: ClassVar[bytes] = b"No conversation found"
     _agent: ScriptedAgent
     _turns: int = attrs.field(default=0, init=False)  # of the whole conversation, so far
 

@@ -67,9 +67,15 @@ if "slow" in options:
 if "dies" in options:
     sys.exit("no such option: dies")
 if resume == "resume":
-    if not os.path.exists(history):
+    if os.path.exists(history):
+        earlier = json.load(open(history))
+    elif "living" in options:
+        tell(is_="forgot", text=f"no conversation {conversation}")
+        sys.stdin.read()
+    elif "forgets" in options:
+        sys.exit(f"forgot: no conversation {conversation}")
+    else:
         sys.exit(f"no conversation {conversation}")
-    earlier = json.load(open(history))
 tell(is_="ready", conversation="another" if "stranger" in options else conversation)
 while line := sys.stdin.readline():
     message = json.loads(line)
@@ -124,9 +130,10 @@ while line := sys.stdin.readline():
             tell(is_="limited")
         elif word == "limit":
             seconds, _, times = rest.partition(" ")
-            if len(earlier) <= int(times) and "ends" in options:
+            is_limited = len(earlier) > 1 if times == "old" else len(earlier) <= int(times)
+            if is_limited and "ends" in options:
                 sys.exit(f"limited until {time.time() + float(seconds)}")
-            if len(earlier) <= int(times):
+            if is_limited:
                 end(False, error="rate_limited", resets=time.time() + float(seconds))
                 done = True
                 break
@@ -229,6 +236,7 @@ class FakeConversation:
     options: TurnOptions = PLAIN
     is_flexible: bool = False
     ready: bool = False
+    lost: str = ""
     turn: str = ""
     partial: bytes = b""
     out: bytes = b""
@@ -265,10 +273,11 @@ class FakeConversation:
         return [event for line in lines for event in self._event(json.loads(line))]
 
     def receive_end(self, exit_code: int, stderr: bytes) -> list[Event]:
+        text = stderr.decode()
+        self.lost = self.lost or text.partition("forgot: ")[2].strip()
         if not self.turn:
             return []
         turn, self.turn = self.turn, ""
-        text = stderr.decode()
         _, is_limited, resets = text.partition("limited until ")
         return [
             TurnEnded(
@@ -288,6 +297,9 @@ class FakeConversation:
                 self.ready = True
                 started = ConversationStarted(conversation=message["conversation"], version="1.2")
                 return [Ready(), started]
+            case "forgot":
+                self.ready, self.lost = True, message["text"]
+                return [Ready()]
             case "started":
                 return [TurnStarted(turn=message["turn"])]
             case "text":

@@ -119,7 +119,8 @@ async def test_no_program_of_it_lives_while_it_waits(
         sent = Sent(nursery, session)
         sent.send(f"orphan\n{FOR_LONG}")
         await until(sent.is_parked)
-        await until(lambda: not commands("fake-agent") + commands("sleep 300"))
+        await until(lambda: session.statistics().pid is None)
+        assert [] == commands("fake-agent") + commands("sleep 300")
         now = session.statistics()
         await session.interrupt()
 

@@ -7,7 +7,9 @@ ask for.
 
 from __future__ import annotations
 
+from runner.agents.codex_read import Record
 from runner.agents.driver import Access, McpServer, Setting, TurnOptions
+from runner.agents.lines import list_of, text_of
 from runner.agents.oneshot import as_unicode
 
 SANDBOX: dict[Access, dict[str, object]] = {
@@ -63,6 +65,19 @@ def thread(setting: Setting, own: Access, model: str) -> tuple[str, dict[str, ob
     if origin.marker:
         params["lastTurnId"] = origin.marker
     return "thread/fork", {"threadId": origin.conversation, "excludeTurns": True, **params}
+
+
+def surplus(setting: Setting, thread: Record) -> int | None:
+    """How many turns a fork has that are not to be in it; None if it lacks the last that is.
+
+    Older versions (seen: 0.115.0) copy the whole thread, whatever they are asked for, and say which
+    turns are in it. Newer ones do as they are asked, and say none.
+    """
+    turns = [text_of(each, "id") for each in list_of(thread, "turns") if isinstance(each, dict)]
+    marker = "" if setting.origin is None else setting.origin.marker
+    if not (turns and marker):
+        return 0
+    return len(turns) - 1 - turns.index(marker) if marker in turns else None
 
 
 def turn(setting: Setting, own: Access, prompt: str, options: TurnOptions) -> dict[str, object]:

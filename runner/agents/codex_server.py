@@ -7,9 +7,7 @@
 Everything that changes this state lives here. A second `turn/start` in a running turn would be a
 silent steer, so there is never one; a turn's end is known by its id, never by counting.
 
-A thread that cannot be opened (unknown, open elsewhere, another one came than was asked for) does
-not end the process. It counts as open, under the id that was asked for, and the first turn in it
-is refused by the program and fails with the sentence about the opening.
+How a thread is opened, and what becomes of one that cannot be: codex_opening.
 
 Token counts are the thread's (codex_turn.Meter); codex says no cost.
 
@@ -24,11 +22,10 @@ Nothing here raises for what the program says.
 
 from __future__ import annotations
 
-import re
-
 import attrs
 
-from runner.agents import codex_asks, codex_open
+from runner.agents import codex_asks, codex_open, codex_opening
+from runner.agents.codex_opening import CodexOpening
 from runner.agents.codex_read import (
     Record,
     credential_of,
@@ -40,7 +37,6 @@ from runner.agents.codex_turn import CodexTurn, Meter
 from runner.agents.driver import PLAIN, Access, Setting, TurnOptions
 from runner.agents.events import (
     ApprovalClosed,
-    ConversationStarted,
     Decision,
     ErrorClass,
     Event,
@@ -66,21 +62,21 @@ class CodexConversation(LiveConversation[CodexTurn]):
     setting: Setting
     access: Access
     model: str
-    thread: str = attrs.field(default="", init=False)
-    _credential: str = attrs.field(default="", init=False)
-    _started: ConversationStarted | None = attrs.field(default=None, init=False)
+    _opening: CodexOpening = attrs.field(init=False)
     _asks: codex_asks.Asks = attrs.field(factory=codex_asks.Asks, init=False)
-    _trouble: str = attrs.field(default="", init=False)  # why the thread could not be opened
     _limit: RateLimited | None = attrs.field(default=None, init=False)
     _meter: Meter = attrs.field(factory=Meter, init=False)
     _ids: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._request(
-            "initialize",
-            clientInfo={"name": "runner", "title": "runner", "version": "0"},
-            capabilities={"experimentalApi": True},
-        )
+        self._opening = CodexOpening(self.setting, self.access, self.model)
+        method, params = codex_opening.INITIALIZE
+        self._request(method, **params)
+
+    @property
+    def thread(self) -> str:
+        """The id of its thread, once that is open."""
+        return self._opening.thread
 
     # ------------------------------------------------------------ towards the program
 
@@ -154,65 +150,49 @@ class CodexConversation(LiveConversation[CodexTurn]):
     def _on_answer(self, message: Record) -> list[Event] | None:
         number, result = message.get("id"), mapping_of(message, "result")
         trouble = text_of(mapping_of(message, "error"), "message")
-        if self.state is State.STARTING and number == 1:
-            return self._on_initialized(result, trouble)
-        if self.state is State.OPENING and number == 2:
-            return self._on_thread(result, trouble)
+        if self.state in {State.STARTING, State.OPENING} and number == self._ids:
+            return self._on_opening(result, trouble) or None
         if number == "account":
             return self._on_account(credential_of(mapping_of(result, "account")))
         turn = self._turn
         if turn is None or number != turn.request:
             return None
         if trouble:
-            error = ErrorClass.FAILED if self._trouble else ErrorClass.BAD_REQUEST
-            return self._ended(turn, turn.refused(error, self._trouble or trouble, message))
+            unopened = self._opening.trouble
+            error = ErrorClass.FAILED if unopened else ErrorClass.BAD_REQUEST
+            return self._ended(turn, turn.refused(error, unopened or trouble, message))
         turn.theirs = text_of(mapping_of(result, "turn"), "id") or turn.theirs
         return None
 
-    def _on_initialized(self, result: Record, trouble: str) -> list[Event] | None:
-        found = re.search(r"/(\d+\.\d+\.\d+\S*)", text_of(result, "userAgent"))
-        self.version = found[1] if found else ""
-        if trouble:
-            return self._opened(self.setting.conversation, trouble)
-        self._send({"method": "initialized"})
-        self.state = State.OPENING
-        self._send({"id": "account", "method": "account/read", "params": {"refreshToken": False}})
-        method, params = codex_open.thread(self.setting, self.access, self.model)
-        if method == "thread/start":
+    def _on_opening(self, result: Record, trouble: str) -> list[Event]:
+        call = self._opening.take(result, trouble)
+        self.version = self._opening.version
+        if self.state is State.STARTING and call is not None:
+            self._send({"method": "initialized"})
+            method, params = codex_opening.ACCOUNT
+            self._send({"id": "account", "method": method, "params": params})
+            self.state = State.OPENING
+        if call is None:
+            self.state = State.IDLE
+            self.lost = codex_open.lost(self._opening.trouble)
+            started = self._opening.started
+            return [Ready()] if started is None else [started, Ready()]
+        if call[0] == "thread/start":
             self._meter.counted = Usage()
-        self._request(method, **params)
-        return None
-
-    def _on_thread(self, result: Record, trouble: str) -> list[Event]:
-        asked = self.setting.conversation
-        thread = text_of(mapping_of(result, "thread"), "id")
-        if trouble or not thread:
-            return self._opened(asked, trouble or "it gave no thread")
-        if self.setting.resume and thread != asked:
-            return self._opened(asked, f"it opened the thread {thread} instead of {asked}")
-        self._started = ConversationStarted(
-            conversation=thread,
-            model=text_of(result, "model"),
-            version=self.version,
-            credential=self._credential,
-        )
-        return [self._started, *self._opened(thread, "")]
+        self._request(call[0], **call[1])
+        return []
 
     @property
     def credential(self) -> str:
         """What the program says it uses towards its provider, as soon as it does."""
-        return self._credential
+        return self._opening.credential
 
     def _on_account(self, credential: str) -> list[Event] | None:
-        self._credential = credential
-        if self._started is None or not credential:
+        self._opening.credential = credential
+        started = self._opening.started
+        if started is None or not credential:
             return None
-        return [attrs.evolve(self._started, credential=credential)]
-
-    def _opened(self, thread: str, trouble: str) -> list[Event]:
-        self.thread, self._trouble, self.lost = thread, trouble, codex_open.lost(trouble)
-        self.state = State.IDLE
-        return [Ready()]
+        return [attrs.evolve(started, credential=credential)]
 
     def _on_begun(self, turn: CodexTurn) -> list[Event]:
         turn.begun = True
@@ -267,6 +247,7 @@ class CodexConversation(LiveConversation[CodexTurn]):
             case "item/started":
                 item = mapping_of(params, "item")
                 turn.items[text_of(item, "id")] = item
+                turn.is_answered |= text_of(item, "type") != "userMessage"
                 return of_started(item)
             case "item/completed":
                 item = mapping_of(params, "item")
@@ -285,8 +266,8 @@ class CodexConversation(LiveConversation[CodexTurn]):
         turn, told = self._turn, text_of(params, "turnId")
         if params.get("threadId") not in {self.thread, self.setting.conversation}:
             return None
-        counted = turn if turn is not None and turn.begun and told == turn.theirs else None
-        usage = self._meter.take(mapping_of(params, "tokenUsage"), counted)
+        is_ours = turn is not None and turn.begun and told == turn.theirs
+        usage = self._meter.take(mapping_of(params, "tokenUsage"), turn if is_ours else None)
         return None if usage is None else [UsageChanged(usage=usage)]
 
     def _on_completed(self, turn: CodexTurn, theirs: Record) -> list[Event]:

@@ -26,6 +26,7 @@ class CodexTurn(LiveTurn):
         has_schema: its final answer is to keep to a schema.
         retries: how often it said that it would ask its provider again.
         items: the tools that are running, by their ids.
+        is_answered: the model has said or done something.
     """
 
     request: int
@@ -33,6 +34,7 @@ class CodexTurn(LiveTurn):
     has_schema: bool = False
     retries: int = 0
     items: dict[str, Record] = attrs.field(factory=dict)
+    is_answered: bool = False
 
     def retried(self, error: Record) -> Retry:
         """Note that codex asks its provider again, because of an error."""
@@ -99,7 +101,8 @@ class Meter:
     """The tokens of a thread, of which a turn's are the difference.
 
     They are counted across resumes (`total`). What the first turn of a process starts from comes
-    with the resume; if not, it is `total - last` of the turn's first count.
+    with the resume, or (0.115.0) in that turn before the model has said anything; if not, it is
+    `total - last` of the turn's first count.
 
     Attributes:
         counted: before this turn; None = not known.
@@ -118,7 +121,7 @@ class Meter:
             The turn's, if that is known now.
         """
         total = usage_of(mapping_of(counts, "total"))
-        if turn is None:
+        if turn is None or (self.counted is None and not turn.is_answered):
             self.counted = total
             return None
         if self.counted is None:

@@ -11,7 +11,7 @@ from runner.agents import codex_errors
 from runner.agents.codex import CodexDriver
 from runner.agents.codex_open import SANDBOX
 from runner.agents.codex_read import of_completed, of_started, rate_limited
-from runner.agents.driver import CodexAgent, Setting
+from runner.agents.driver import CodexAgent, Origin, Setting
 from runner.agents.events import (
     ApprovalClosed,
     ConversationStarted,
@@ -43,8 +43,9 @@ def setting(**changes) -> Setting:
 class Pair:
     """A conversation, and the program's side of it (the rig is h11's)."""
 
-    def __init__(self, *, resume=False, answered=True, **options):
-        self.talk = CodexDriver(CodexAgent(**options)).conversation(setting(resume=resume))
+    def __init__(self, *, resume=False, answered=True, origin=None, **options):
+        given = setting(resume=resume, origin=origin)
+        self.talk = CodexDriver(CodexAgent(**options)).conversation(given)
         self.opening = self.sent()
         if answered:
             self.opening += self.initialize()
@@ -301,10 +302,67 @@ def test_after_a_resume_that_does_not_say_it_the_first_count_is_the_last_request
     pair.turn()
     pair.completed()
     pair.turn()
+    pair.tells("item/started", item={"type": "agentMessage", "id": "m"})
     pair.counts(500, last=30)
     pair.counts(540, last=40)
 
     assert pair.completed()[0].usage == Usage(input_tokens=70)
+
+
+def test_after_a_resume_a_count_before_the_models_first_word_is_of_what_came_before():
+    pair = Pair(resume=True)
+    pair.turn()
+    pair.tells("item/started", item={"type": "userMessage", "id": "u"})
+    assert isinstance(pair.counts(500)[0], Raw)
+    pair.tells("item/started", item={"type": "agentMessage", "id": "m"})
+    pair.counts(540, last=40)
+
+    assert pair.completed()[0].usage == Usage(input_tokens=40)
+
+
+def fork(*turns, marker="x2"):
+    """A fork of a thread, opened by a version that says which turns it has copied."""
+    origin = Origin(conversation="old", history="/h/sessions/r.jsonl", marker=marker)
+    pair = Pair(origin=origin, answered=False)
+    pair.initialize()
+    opened = pair.answer(2, {"thread": {"id": "th", "turns": [{"id": turn} for turn in turns]}})
+    return pair, opened
+
+
+def test_a_version_that_copies_the_whole_thread_goes_back_to_the_turn_that_was_asked_for():
+    pair, opened = fork("x1", "x2", "x3", "x4")
+    (back,) = pair.sent()
+    started, ready = pair.answer(back["id"], {})
+
+    assert [type(event) for event in opened] == [Raw]
+    assert (back["method"], back["params"]) == (
+        "thread/rollback",
+        {"threadId": "th", "numTurns": 2},
+    )
+    assert (started.conversation, ready) == ("th", Ready())
+
+
+@pytest.mark.parametrize("turns", [(), ("x1", "x2")])
+def test_a_fork_that_ends_where_it_is_to_end_is_ready_at_once(turns):
+    pair, opened = fork(*turns)
+
+    assert [type(event) for event in opened] == [ConversationStarted, Ready]
+    assert pair.sent() == []
+
+
+def test_a_fork_that_cannot_go_back_to_its_turn_fails_its_first_turn():
+    pair, opened = fork("x1", "x3")
+    assert opened == [Ready()]
+    pair.turn(start=False)
+    (end,) = pair.refuses(pair.number, "thread not found")
+    assert end.error_text == "it copied a thread without the turn that was asked for"
+
+    pair, _ = fork("x1", "x2", "x3")
+    (back,) = pair.sent()
+    assert pair.refuses(back["id"], "no such method") == [Ready()]
+    pair.turn(start=False)
+    (end,) = pair.refuses(pair.number, "thread not found")
+    assert (end.error, end.error_text) == (ErrorClass.FAILED, "no such method")
 
 
 def test_counters_that_are_set_anew_take_nothing_back():

@@ -115,7 +115,7 @@ def test_what_was_asked_for_was_answered_in_the_programs_own_words(recording):
 # ---------------------------------------------------------------- what is said in them
 
 CLAUDE = ["claude-2.1.197", "claude-2.1.329"]
-CODEX = ["codex-0.169.0"]
+CODEX = ["codex-0.115.0", "codex-0.169.0"]
 
 
 def ends(events):
@@ -280,8 +280,9 @@ def test_codex_turns(load_recording, program):
     assert (third.message, third.usage.input_tokens) == ("refused", 120)
     assert {(end.cost_usd, end.cost_source) for end in ends(events)} == {(None, "none")}
 
+    # The older one asks before it says that it is going to call a tool.
     names = ["commandExecution", "fileChange", "commandExecution"]
-    assert [call.name for call in of(events, ToolCall)] == names
+    assert [call.name for call in of(events, ToolCall)] == names[: 2 if "115" in program else 3]
     results = [(result.ok, result.text) for result in of(events, ToolResult)]
     assert results == [(True, "hi\n"), (True, "completed"), (False, "declined")]
     assert [asked.tool for asked in of(events, ApprovalAsked)] == ["commandExecution"]

@@ -9,6 +9,7 @@ session = LazyGroup(
     {
         "ls": ("runner.cli.session_show:ls", "List the sessions, the last used first."),
         "show": ("runner.cli.session_show:show", "Show a session and its turns."),
+        "new": ("runner.cli.session_new:new", "Begin a session that is kept."),
         "send": ("runner.cli.session_send:send", "Go on with a session: one more turn."),
         "log": ("runner.cli.session_log:log", "Print what happened in a session, or follow it."),
         "fork": ("runner.cli.session_send:fork", "Make a session that goes on from a turn."),

@@ -13,8 +13,9 @@ from runner.cli import options, words
 from runner.cli.exits import Exit
 from runner.cli.session_finding import find, open_ledger, read_config, session_id
 from runner.cli.streams import put
-from runner.errors import ConfigError
+from runner.errors import ConfigError, NotFound
 from runner.sessions.lines import Line, read_lines
+from runner.sessions.transcript import Transcript
 
 EVENT = "runner.session_event/1"
 PERIOD = 0.1  # seconds between two looks at a transcript that is followed
@@ -44,6 +45,13 @@ def log(
         raise ConfigError("--since: a cursor is a number of 0 or more")
     record = find(open_ledger(read_config(config_file)), name)
     path = os.path.join(record.private, "transcript.jsonl")
+    end = Transcript(path).cursor
+    if since > end:
+        what = f"the session {record.id!r} has events up to cursor {end} only"
+        raise ConfigError(f"--since: {what}; is it a cursor of another session?")
+    if turn is not None and turn > record.turns and not follow:
+        has = words.plural(record.turns, "turn")
+        raise NotFound("session", record.id, f"there is no turn {turn}: it has {has}")
     for line in _lines(path, since, follow=follow):
         if turn is not None and line.turn != turn:
             continue

@@ -119,7 +119,7 @@ def _counted(counts: Tally) -> list[str]:
     known = words.plural(sum(counts.untranslated.values()), "message")
     return _facts(
         {
-            "as it came": f"{known} of its program: {words.some(kinds)}" if kinds else "",
+            "untranslated": f"{known} of its program: {words.some(kinds)}" if kinds else "",
             "missing": f"{words.plural(counts.lost, 'line')} of its transcript: there was no room"
             if counts.lost
             else "",

@@ -66,12 +66,29 @@ def test_sessions_are_listed_and_shown(runner, keep) -> None:
     assert "exit code 3" in shown.out
 
 
+def test_a_session_is_begun_gone_on_with_and_forked_without_a_line_of_python(runner) -> None:
+    (runner.cwd / "there").mkdir()
+    begun = runner("session", "new", "echo one; touch f", "-w", "there", "--json")
+    (turn,) = records(begun.out)
+    session = str(turn["session"])
+
+    assert (0, ["f"], 1) == (begun.code, turn["files_created"], turn["turn"])
+    assert begun.err.endswith(f"\nsession: {session}\n")
+    sent = runner("session", "send", session[:8], "ls")
+    assert (0, "f\n") == (sent.code, sent.out)
+    failed = runner("session", "new", "exit 3", "--id", "mine")
+    assert (1, True) == (failed.code, failed.err.endswith("session: mine\n"))
+    missing = runner("session", "new", "x", "-a", "claude", "--id", "no", env={"PATH": "/nowhere"})
+    assert (2, False) == (missing.code, "session: " in missing.err)
+    assert 2 == len(runner("session", "ls", "--json").out.splitlines())
+
+
 def test_as_json_each_is_a_record(runner, keep) -> None:
     keep("one", "echo first")
 
     (listed,) = records(runner("session", "ls", "--json").out)
     session, turn = records(runner("session", "show", "one", "--json").out)
-    assert listed == session
+    assert {**session, **listed, "lost": 0, "untranslated": {}} == session
     assert ("runner.session/1", "one", "at rest", "", 1) == tuple(
         session[key] for key in ("schema", "id", "state", "owner", "turns")
     )
@@ -105,7 +122,7 @@ def test_what_nobody_could_translate_and_what_is_missing_is_shown(runner, keep) 
     shown = runner("session", "show", "one").out
     record = records(runner("session", "show", "one", "--json").out)[0]
 
-    assert "as it came:   3 messages of its program: news 2, garbage 1\n" in shown
+    assert "untranslated: 3 messages of its program: news 2, garbage 1\n" in shown
     assert "missing:      2 lines of its transcript: there was no room\n" in shown
     assert ({"news": 2, "garbage": 1}, 2) == (record["untranslated"], record["lost"])
     assert "[there was no room for 2 lines here]\n" in runner("session", "log", "one").out
@@ -200,6 +217,13 @@ def test_what_is_closed_stays_readable_and_what_is_removed_does_not(runner, keep
         (("show", "none"), 4, "there is no such session"),
         (("send", "none", "x"), 4, "there is no such session"),
         (("log", "one", "--since", "-1"), 2, "a cursor is a number of 0 or more"),
+        (("log", "one", "--since", "99999"), 2, "only; is it a cursor of another session?"),
+        (("log", "one", "--turn", "7"), 4, "it has 1 turn"),
+        (("new", " "), 2, "the prompt is empty"),
+        (("new", "true", "--id", "one"), 2, "there is a session 'one' already"),
+        (("new", "true", "--id", "../x"), 2, "cannot be a session's id"),
+        (("new", "true", "-w", "nowhere"), 2, "nowhere: there is no such directory"),
+        (("new", "true", "-a", "nobody"), 2, "nobody"),
         (("show", ""), 4, "there is no such session"),
         (("show", "o"), 2, "2 sessions begin with 'o'"),
         (("send", "one", " "), 2, "the prompt is empty"),

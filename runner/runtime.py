@@ -63,6 +63,7 @@ from runner.sessions.making import Sessions
 from runner.sessions.passing import sweep_passing
 from runner.sessions.patterns import DEFAULT_IGNORE
 from runner.sessions.session import Session
+from runner.sessions.store import PROMPT
 from runner.sessions.state import OnLost
 
 NO_ENV: Mapping[str, str] = MappingProxyType({})
@@ -327,9 +328,10 @@ async def open_runner(
     """
     options = _options(config)
     home = _home(state or options.state)
-    marker = _mark(home)
+    threads = trio.CapacityLimiter(1)
+    marker = await trio.to_thread.run_sync(_mark, home, limiter=threads)
     host = ProcessHost(run_id=marker.run_id)
-    ledger = SessionLedger(ledger_of(home))
+    ledger = SessionLedger(ledger_of(home), patience=PROMPT)
     try:
         async with (
             open_supervisor(name="workers", grace=options.grace) as workers,
@@ -341,11 +343,11 @@ async def open_runner(
             making = Sessions(sessions, host, home, ledger=ledger, admission=admission)
             yield Runner(options, home, host, workers, sessions, making)
     finally:
-        with trio.CancelScope(shield=True):  # bounded by the host itself
+        with trio.CancelScope(shield=True):  # bounded by the host itself, and by what is there
             await host.aclose()
-        ledger.close()
-        marker.close()
-        sweep_passing(home)
+            ledger.close()
+            marker.close()
+            await trio.to_thread.run_sync(sweep_passing, home, limiter=threads)
 
 
 def _isolation(isolation: Isolation | None) -> Isolation | None:
@@ -379,7 +381,7 @@ def _home(state: str | os.PathLike[str]) -> str:
 
 
 def _mark(home: str) -> RunMarker:
-    """Say that this run is alive, and end what dead ones have left behind."""
+    """Say that this run is alive, and end what dead ones have left behind: seconds, perhaps."""
     try:
         os.makedirs(home, mode=0o700, exist_ok=True)
     except OSError as exc:

@@ -13,8 +13,8 @@ import platformdirs
 from runner.config import RunnerConfig, load_record
 from runner.errors import ConfigError, NotFound, SessionOwned
 from runner.sessions.ledger import SessionLedger, ledger_of
+from runner.sessions.owning import owner_of
 from runner.sessions.record import Record
-from runner.sessions.store import owner_of
 
 SESSION = "runner.session/1"
 CommandT = TypeVar("CommandT", bound=Callable[..., object])

@@ -1,4 +1,4 @@
-"""`runner session ls | show | close`: from the ledger only; no program is started, no loop run."""
+"""`runner session ls | show | close`: from the ledger only; no program is started."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datetime import datetime
 
 import attrs
 import click
+import trio
 
 from runner.cli import options, words
 from runner.cli.exits import Exit
@@ -25,8 +26,9 @@ from runner.cli.session_finding import (
 from runner.cli.streams import complain, put
 from runner.sessions.ledger import SessionLedger
 from runner.sessions.lines import Tally, tally
+from runner.sessions.owning import Owners, owner_of
 from runner.sessions.record import PastTurn, Record
-from runner.sessions.store import Store, owner_of
+from runner.sessions.store import Store
 
 TURN = "runner.session_turn/1"
 
@@ -158,19 +160,25 @@ def close(*, names: tuple[str, ...], remove: bool, config_file: str | None) -> i
     One that is open in another process is refused. With --remove nothing of them is left but the
     files in the directories in which they worked.
     """
-    ledger = open_ledger(read_config(config_file))
+    config = read_config(config_file)
+    ledger = open_ledger(config)
     for record in [find(ledger, name) for name in names]:
-        store = Store(record.id, record.private, ledger)
-        store.claim()
-        try:
-            record = store.load() or record  # noqa: PLW2901 - as it is now that it is ours
-            store.recover(record)  # what a killed owner left running
-            record.standing = "closed"
-            store.save(record)
-            if remove:
-                ledger.forget(record.id)
-                shutil.rmtree(record.private, ignore_errors=True)
-        finally:
-            store.close()
+        store = Store(record.id, record.private, ledger, Owners(config.state))
+        trio.run(_close, store, record, remove)
         complain(f"{'removed' if remove else 'closed'}: {record.id}")
     return Exit.OK
+
+
+async def _close(store: Store, record: Record, remove: bool) -> None:
+    await store.claim()
+    try:
+        await store.ready()
+        record = store.load() or record  # as it is now that it is ours
+        await store.recover(record)  # what a killed owner left running
+        record.standing = "closed"
+        store.save(record)
+        if remove:
+            store.ledger.forget(record.id)
+            shutil.rmtree(record.private, ignore_errors=True)
+    finally:
+        store.close()

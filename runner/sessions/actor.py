@@ -161,7 +161,7 @@ class SessionActor:
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[Handle, None]:
         """Be there, until reaped: an incarnation of the actor."""
-        _ = self.state.record  # outside of the nursery: its error is an answer, bare
+        await self.state.load()  # outside of the nursery: its error is an answer, bare
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             self._keeper.move_in(nursery)
@@ -243,7 +243,8 @@ class SessionActor:
         await keeper.check_confinement(message.options)
         await keeper.check_program(flight.number, message.prompt, message.options)
         before = await self._trees.before(message.asked)
-        self._check_closed()  # what closes while we scan does not see a turn in flight
+        await self.state.ready()
+        self._check_closed()  # what closes while we wait does not see a turn in flight
         self._notes.begun(flight, message.prompt)
         self._flight = flight
         if self._floor.is_wanted and not message.urgent:  # since before this could be cut
@@ -261,6 +262,7 @@ class SessionActor:
                 with trio.CancelScope(shield=True, deadline=keeper.bound()):
                     await self._turner.put_down(flight)
             await self._hands.put_down()  # noqa: ASYNC102 - shielded there, and bounded
+            await self.state.settle()  # noqa: ASYNC102 - the same
             self._flight = None
             flight.put_down()
             self.state.approver.forget_all()

@@ -57,7 +57,7 @@ async def prepare_fork(
     if at is not None and (isinstance(at, bool) or not isinstance(at, int)):
         raise ConfigError(f"at={at!r}: it is the number of a turn")
     turn = _turn(store.ledger.turns(store.session), at, store.session)
-    fork.claim()
+    await fork.claim()
     if fork.load() is not None:
         raise ConfigError(f"there is a session {fork.session!r} already")
     made = Record(
@@ -78,6 +78,7 @@ async def prepare_fork(
             made.origin, made.history, made.marker = record.conversation, history, turn.marker
         else:
             made.context = has_earlier
+    await fork.ready()
     fork.save(made)
 
 

@@ -29,6 +29,7 @@ from runner.sessions.changes import Scanner
 from runner.sessions.keeping import READY
 from runner.sessions.ledger import SessionLedger, ledger_of
 from runner.sessions.opening import make_setup
+from runner.sessions.owning import Owners
 from runner.sessions.passing import passing_name
 from runner.sessions.patterns import DEFAULT_IGNORE
 from runner.sessions.places import Places
@@ -37,7 +38,7 @@ from runner.sessions.ruling import Ruling, allows_programs, is_guarded
 from runner.sessions.session import Session
 from runner.sessions.starting import Means, Starter
 from runner.sessions.state import OnLost, SessionState
-from runner.sessions.store import Store
+from runner.sessions.store import PROMPT, Store
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 FULL: Access = "danger-full-access"
@@ -53,6 +54,7 @@ class Sessions:
         admission: who of them may start a program.
         means: what they share; among it two scans at a time.
         ledger: of the sessions that are kept.
+        owners: which of them we own.
     """
 
     supervisor: Supervisor
@@ -60,7 +62,12 @@ class Sessions:
     state: str
     environ: Mapping[str, str] = attrs.field(factory=lambda: dict(os.environ))
     ledger: SessionLedger = attrs.field(
-        default=attrs.Factory(lambda self: SessionLedger(ledger_of(self.state)), takes_self=True)
+        default=attrs.Factory(
+            lambda self: SessionLedger(ledger_of(self.state), patience=PROMPT), takes_self=True
+        )
+    )
+    owners: Owners = attrs.field(
+        default=attrs.Factory(lambda self: Owners(self.state), takes_self=True)
     )
     admission: Admission = attrs.field(factory=Admission)
     means: Means = attrs.field(init=False)
@@ -211,7 +218,7 @@ class Sessions:
             agent=driver.name,
             directory=directory,
             private=private,
-            store=Store(name, private, self.ledger, run, setup) if durable else None,
+            store=Store(name, private, self.ledger, self.owners, run, setup) if durable else None,
             abilities=driver.abilities,
             max_prompt=driver.max_prompt,
             key=("session", name) if durable else ("session", name, serial),

@@ -221,13 +221,13 @@ class Session:
             AgentError: with a cursor, when another process owns the session.
         """
         await trio.lowlevel.checkpoint()
-        follower = self._follower(since, buffer)
+        follower = await self._follower(since, buffer)
         try:
             yield follower
         finally:
             self._state.followers.remove(follower)
 
-    def _follower(self, since: int | None, buffer: int) -> Follower:
+    async def _follower(self, since: int | None, buffer: int) -> Follower:
         followers, store = self._state.followers, self._state.store
         if isinstance(buffer, bool) or not isinstance(buffer, int) or buffer < 0:
             raise ConfigError(f"a buffer is a number of events of 0 or more, not {buffer!r}")
@@ -237,7 +237,7 @@ class Session:
             raise ConfigError(f"a cursor is a number of 0 or more, not {since!r}")
         if store is None:
             raise ConfigError("a session that is not kept has no events but those to come")
-        store.claim()
+        await store.claim()
         if since > store.transcript.cursor:
             raise ConfigError(
                 f"since={since}: the session {self.id!r} has events up to cursor"
@@ -278,7 +278,7 @@ class Session:
             raise ConfigError("a session that is not kept cannot be forked")
         if self._is_closing:
             raise self._closed()
-        record = self._state.record
+        record = await self._state.load()
         where = self._state.directory if directory is None else os.path.abspath(directory)  # noqa: ASYNC240
         fork = self._make(where, id)
         kept = fork._state.store  # noqa: SLF001 - one of us
@@ -320,10 +320,10 @@ class Session:
         await self._supervisor.end(self._spec.key, self._closed())
 
     async def _ask(self, message: Message[AnswerT]) -> AnswerT:
+        if self._state.store is not None:
+            await self._state.store.claim()
         if self._is_closing:
             raise self._closed()
-        if self._state.store is not None:
-            self._state.store.claim()
         self._was_asked = True
         self._asking += 1
         try:
@@ -349,7 +349,7 @@ class Session:
         """
         await trio.lowlevel.checkpoint()
         if self._state.store is not None:
-            self._state.store.claim()
+            await self._state.store.claim()
         return self
 
     async def __aexit__(

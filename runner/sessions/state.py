@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Hashable, Mapping
+from contextlib import suppress
 from typing import Literal, TypeAlias
 
 import attrs
+import trio
 
 from runner.agents.driver import MAX_PROMPT, Ability
 from runner.agents.events import Event, Raw, Usage
-from runner.errors import AgentError, SessionClosed
+from runner.errors import AgentError, LedgerError, SessionClosed
 from runner.sessions import phases
 from runner.sessions.approving import Approver
 from runner.sessions.followers import Followers
 from runner.sessions.phases import Do, Input, Phase
 from runner.sessions.record import Record
 from runner.sessions.recording_file import RecordingFile
-from runner.sessions.store import Store
+from runner.sessions.store import PATIENCE, Store
 from runner.sessions.turn import Turn
 
 # How many kinds of messages that nobody knows are told apart: a program may invent them.
@@ -108,27 +110,32 @@ class SessionState:
     cost_usd: float = 0.0
     _untranslated: dict[str, int] = attrs.field(factory=dict)
     _record: Record | None = None
+    _loading: trio.Lock | None = None
 
     @property
     def record(self) -> Record:
-        """What is known of the conversation; read from the store at first use.
+        """What is known of the conversation, once what is kept was loaded."""
+        if self._record is None:
+            assert self.store is None, "the actor loads what is kept before it is there"
+            self._record = self._new()
+        return self._record
+
+    async def load(self) -> Record:
+        """Read what is known from the store, at first use; then it is ours.
 
         Raises:
             AgentError: another owner, another directory, another agent, or it was closed for good.
             LedgerError: it cannot be read.
         """
-        if self._record is None:
-            self._record = self._load() or Record(
-                id=self.id,
-                agent=self.agent,
-                directory=self.directory,
-                private=self.private,
-                setup="" if self.store is None else self.store.setup,
-                conversation=str(uuid.uuid4()),
-            )
-            if self._record.resume:
-                self.step(Input.FOUND)
-        return self._record
+        if self._record is None and self.store is not None:
+            self._loading = self._loading or trio.Lock()
+            async with self._loading:
+                if self._record is None:  # nobody was quicker
+                    self._record = await self._load(self.store) or self._new()
+                    self._loading = None
+                    if self._record.resume:
+                        self.step(Input.FOUND)
+        return self.record
 
     @property
     def is_closed(self) -> bool:
@@ -145,6 +152,20 @@ class SessionState:
     def is_followed(self) -> bool:
         """Whether its events are of interest as they happen."""
         return self.store is not None or self.recording is not None or bool(self.followers)
+
+    async def ready(self) -> None:
+        """Wait until it can be written, if it is kept.
+
+        Raises:
+            LedgerError: it cannot.
+        """
+        if self.store is not None:
+            await self.store.ready()
+
+    async def settle(self) -> None:
+        """Wait for the same shielded, so long and no longer: what was done is written, or not."""
+        with trio.move_on_after(2 * PATIENCE, shield=True), suppress(LedgerError):
+            await self.ready()
 
     def save(self) -> None:
         """Write the record, if it is kept."""
@@ -183,11 +204,20 @@ class SessionState:
             untranslated=dict(self._untranslated),
         )
 
-    def _load(self) -> Record | None:
-        if self.store is None:
-            return None
-        self.store.claim()
-        record = self.store.load()
+    def _new(self) -> Record:
+        return Record(
+            id=self.id,
+            agent=self.agent,
+            directory=self.directory,
+            private=self.private,
+            setup="" if self.store is None else self.store.setup,
+            conversation=str(uuid.uuid4()),
+        )
+
+    async def _load(self, store: Store) -> Record | None:
+        await store.claim()
+        await store.ready()
+        record = store.load()
         if record is None:
             return None
         for what, asked, found in (
@@ -201,5 +231,5 @@ class SessionState:
                 )
         if record.standing == "closed":
             raise SessionClosed(f"the session {self.id!r} was closed")
-        self.store.recover(record)
+        await store.recover(record)
         return record

@@ -1,39 +1,53 @@
 """What is kept of one session, and the right to write it: lock, ledger row, transcript.
 
     <state>/sessions.db      the ledger of all sessions (ledger.py)
+    <state>/owners           locked by the process that owns a session, a byte for each (owning.py)
     <state>/sessions/<id>/   mode 0700, one for each session
-        lock                 held (flock) by the one process that owns the session
+        owner                who that is, for people
         transcript.jsonl     prompts, events and results (transcript.py)
         home/                HOME of the program, and whatever configuration it needs
 
 Rules:
 
-1. Only the owner writes. The lock goes with its process, however that ends.
+1. Only the owner writes. That it is the owner ends with its process, however that ends.
 2. Whoever becomes the owner ends what the one before has left running, before anything is started:
    `recover`. Every program has the session's id in its environment for that (processes/sweep.py);
    so it works for a run that is dead, and for one that lives and has other sessions.
+
+3. Nobody else waits for us: before something is written, `ready` waits for other processes that
+   write; what takes longer than a moment is done in threads.
 
 A session need not be kept at all: then it has no `Store`. What is not here: what a turn is.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
-import time
 from contextlib import suppress
+from functools import partial
 
 import attrs
+import trio
 
 from runner.errors import AgentError, LedgerError, SessionClosed, SessionOwned
 from runner.processes.sweep import SESSION_TAG, sweep_run
 from runner.sessions.ledger import SessionLedger
+from runner.sessions.owning import Owners, is_alive, note_owner, noted_owner, owner_of
 from runner.sessions.private import make_private
 from runner.sessions.record import Record
 from runner.sessions.transcript import Transcript
 
-# How long a killed owner's lock may outlive it.
+# How long a killed owner's lock may outlive it: a program that it was just about to start has all
+# that it had open, until its exec.
 SETTLE = 1.0
+AGAIN = 0.002
+# How long another process may have the ledger to itself; its writes are short, but it may be
+# stopped in one.
+PATIENCE = 5.0
+# The same where nothing else goes on meanwhile, for what is written while a turn goes on.
+PROMPT = 0.25
+# How many threads look for what killed owners have left: each looks at all processes there are.
+THREADS = 2
 
 
 @attrs.define(eq=False, repr=False)
@@ -44,6 +58,7 @@ class Store:
         session: its id.
         private: its private directory, absolute; made by `claim`.
         ledger: where its record is.
+        owners: what this runner owns.
         run: the id of our run, which is in the environment of what it starts.
         setup: how the session is opened again (opening.py).
     """
@@ -51,11 +66,12 @@ class Store:
     session: str
     private: str
     ledger: SessionLedger
+    owners: Owners
     run: str = ""
     setup: str = ""
     transcript: Transcript = attrs.field(init=False)
     _lost: int = 0
-    _lock: int | None = None
+    is_ours: bool = attrs.field(default=False, init=False)
     _is_closed: bool = False
 
     def __attrs_post_init__(self) -> None:
@@ -63,34 +79,35 @@ class Store:
 
     # ------------------------------------------------------------ owning it
 
-    def claim(self) -> None:
-        """Become the owner, if we are not yet.
+    async def claim(self) -> None:
+        """Become the owner, if we are not yet. No checkpoint, unless a killed one is not gone yet.
 
         Raises:
             SessionOwned: another process, or another handle of this one, owns the session.
             AgentError: its directory cannot be made.
             SessionClosed: it was given up already.
         """
+        until = trio.current_time() + SETTLE
+        while not self._claim():
+            if is_alive(noted_owner(self.private)) or trio.current_time() > until:
+                owner = owner_of(self.private) or "another process"
+                raise SessionOwned(f"the session {self.session!r} is open already, by {owner}")
+            await trio.sleep(AGAIN)
+
+    def _claim(self) -> bool:
+        # one synchronous block: a handle may be asked for two things at once
         if self._is_closed:
-            raise SessionClosed(f"the session in {self.private!r} is closed")
-        if self._lock is not None:
-            return
-        try:
-            make_private(self.private)
-            path = os.path.join(self.private, "lock")
-            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as exc:
-            where = f"the session's directory {self.private!r}"
-            raise AgentError(f"{where} cannot be used: {exc.strerror}") from exc
-        try:
-            _lock(lock)
-        except OSError as exc:
-            owner = _read_owner(lock) or "another process"
-            os.close(lock)
-            raise SessionOwned(f"the session {self.session!r} is open already, by {owner}") from exc
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, b"process %d\n" % os.getpid(), 0)
-        self._lock = lock
+            raise SessionClosed(f"the session {self.session!r} is closed")
+        if not self.is_ours:
+            try:
+                make_private(self.private)
+                self.is_ours = self.owners.claim(self.session)
+            except OSError as exc:
+                where = f"the session's directory {self.private!r}"
+                raise AgentError(f"{where} cannot be used: {exc.strerror}") from exc
+            if self.is_ours:
+                note_owner(self.private)
+        return self.is_ours
 
     def rest(self) -> None:
         """Let go of what is not needed while nothing happens; it stays ours."""
@@ -100,12 +117,32 @@ class Store:
         """Own it no more."""
         self._is_closed = True
         self.rest()
-        if self._lock is not None:
-            os.ftruncate(self._lock, 0)
-            os.close(self._lock)
-            self._lock = None
+        if self.is_ours:
+            self.owners.release(self.session)
+            self.is_ours = False
 
     # ------------------------------------------------------------ the record
+
+    async def ready(self) -> None:
+        """Wait until the ledger can be written; no checkpoint if it can.
+
+        Raises:
+            LedgerError: it cannot, or another process has it for longer than is bearable.
+        """
+        file = self.ledger.file
+        if not file.is_open:
+            await trio.to_thread.run_sync(file.open, limiter=_threads())
+        if file.is_free():
+            return
+        with trio.move_on_after(PATIENCE):
+            async with _threads():  # of many who wait, so many look
+                while not file.is_free():  # noqa: ASYNC110 - another process does not tell
+                    await trio.sleep(AGAIN)
+            return
+        raise LedgerError(
+            f"the sessions' ledger {file.path!r} is locked by another process, which has been at"
+            f" work on it for more than {PATIENCE:g} s"
+        )
 
     def load(self) -> Record | None:
         """The record as it was left; None if there is none yet.
@@ -118,14 +155,18 @@ class Store:
             record.setup = self.setup
         return record
 
-    def recover(self, record: Record) -> None:
+    async def recover(self, record: Record) -> None:
         """End what the owner before us has left behind, and note the turn that was cut so.
+
+        No checkpoint if there is nothing to end.
 
         Raises:
             LedgerError: that cannot be noted.
         """
         for process in self.ledger.processes(self.session):
-            sweep_run(process.run, tags={SESSION_TAG: self.session})
+            sweep = partial(sweep_run, process.run, tags={SESSION_TAG: self.session})
+            await trio.to_thread.run_sync(sweep, limiter=_threads())
+            await self.ready()
             self.ledger.end_process(self.session, process.run)
         if record.in_flight:  # whoever carried that turn out was killed in it
             number, record.in_flight = record.in_flight, 0
@@ -196,55 +237,16 @@ class Store:
         return self._lost + self.transcript.lost
 
     def __repr__(self) -> str:
-        return f"<Store {self.private!r}, {'ours' if self._lock is not None else 'not claimed'}>"
+        return f"<Store {self.private!r}, {'ours' if self.is_ours else 'not claimed'}>"
 
 
-def owner_of(private: str) -> str:
-    """Who owns a session now, as `process 123`; empty if nobody does.
+_limiter: trio.lowlevel.RunVar[trio.CapacityLimiter] = trio.lowlevel.RunVar("threads of stores")
 
-    Args:
-        private: its private directory.
-    """
+
+def _threads() -> trio.CapacityLimiter:
     try:
-        lock = os.open(os.path.join(private, "lock"), os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return ""
-    owner = ""
-    try:
-        owner = _read_owner(lock)
-        if not _is_alive(owner):
-            return ""  # given up, or left by one that was killed
-        # Not tried before that: whoever claims it at this moment would find it taken.
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return owner
-    else:
-        return ""
-    finally:
-        os.close(lock)
-
-
-def _lock(lock: int) -> None:
-    """Lock it now, or fail; but wait a moment for what a killed owner was just about to start.
-
-    Between its fork and its exec, a child still has all that its parent had open.
-    """
-    until = time.monotonic() + SETTLE
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if _is_alive(_read_owner(lock)) or time.monotonic() > until:
-                raise
-            time.sleep(0.002)
-        else:
-            return
-
-
-def _is_alive(owner: str) -> bool:
-    pid = owner.removeprefix("process ")
-    return pid.isdigit() and os.path.exists(f"/proc/{pid}")
-
-
-def _read_owner(lock: int) -> str:
-    return os.pread(lock, 64, 0).decode("ascii", "replace").strip()
+        return _limiter.get()
+    except LookupError:
+        limiter = trio.CapacityLimiter(THREADS)
+        _limiter.set(limiter)
+        return limiter

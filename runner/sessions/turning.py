@@ -105,6 +105,7 @@ class Turner:
         if keeper.living() is None and self.state.step(Input.WARM) is Do.START:
             try:
                 async with keeper.starter.means.admission.start(self.state.key):
+                    await self.state.ready()
                     program, is_ready = await keeper.begin(self.state.record.turns, "")
             finally:
                 if not (keeper.living() and self.state.phase is Phase.IDLE):
@@ -164,6 +165,7 @@ class Turner:
         # The wait for this is not of the turn's time.
         async with keeper.starter.means.admission.start(self.state.key):
             flight.clock.start()
+            await self.state.ready()
             program, is_ready = await keeper.begin(flight.number, prompt, self._options(flight))
         if is_ready:
             await self._look_back(flight)
@@ -177,6 +179,7 @@ class Turner:
         """Start a program that serves this turn only: its launch carries the prompt."""
         admission = self.keeper.starter.means.admission
         async with admission.start(self.state.key, is_quick=True):
+            await self.state.ready()
             program = self.keeper.make(flight.number, prompt)
             self.state.step(Input.READY)
             self._send_prompt(flight, program, prompt)

@@ -405,7 +405,7 @@ async def test_waiting_for_others_to_start_is_not_of_the_turns_time(
         for n in range(int(sessions.admission.slots.total_tokens)):
             sessions.admission.slots.acquire_on_behalf_of_nowait(n)
         nursery.start_soon(send)
-        await trio.testing.wait_all_tasks_blocked(0.01)
+        await until(lambda: session.statistics().phase == "starting")
         interrupted = await session.interrupt()
         await until(lambda: turns)
         nursery.start_soon(send)
@@ -481,7 +481,7 @@ async def test_what_the_program_finds_is_its_owners_only(make: Make, state: Path
         "config/deep": 0o700,
         "config/deep/fake.toml": 0o600,
         "home": 0o700,
-        "lock": 0o600,
+        "owner": 0o600,
         "transcript.jsonl": 0o600,
     } == modes
 

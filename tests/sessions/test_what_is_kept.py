@@ -30,10 +30,11 @@ from runner.processes.host import ProcessHost
 from runner.sessions import store as store_module
 from runner.sessions.ledger import SessionLedger, ledger_of
 from runner.sessions.making import Sessions
+from runner.sessions.owning import Owners, owner_of
 from runner.sessions.private import seed, write_files
 from runner.sessions.record import Record
 from runner.sessions.session import Session
-from runner.sessions.store import Store, owner_of
+from runner.sessions.store import Store
 from runner.sessions.transcript import RAW_LIMIT
 from runner.sessions.turning import CUT_NOTE
 
@@ -52,8 +53,8 @@ def make(sessions: Sessions, work: Path, fake: Callable[..., object]) -> Make:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     ledger = SessionLedger(ledger_of(str(tmp_path)))
-    store = Store("one", str(tmp_path / "sessions" / "one"), ledger)
-    store.claim()
+    store = Store("one", str(tmp_path / "sessions" / "one"), ledger, Owners(str(tmp_path)))
+    trio.run(store.claim)
     yield store
     store.close()
     ledger.close()
@@ -96,6 +97,14 @@ async def test_a_session_opened_again_goes_on_with_the_conversation(make: Make) 
     assert first.conversation == turn.conversation
 
 
+CLAIM = """
+import sys, trio
+from runner.sessions.owning import Owners
+from runner.sessions.store import Store
+trio.run(Store("mine", f"{sys.argv[1]}/sessions/mine", None, Owners(sys.argv[1])).claim)
+"""
+
+
 async def test_a_session_that_is_open_has_one_owner(make: Make, state: Path) -> None:
     async with make() as session:
         await session.send("say one")
@@ -105,16 +114,12 @@ async def test_a_session_that_is_open_has_one_owner(make: Make, state: Path) -> 
                 pass
         with pytest.raises(AgentError, match="open already"):
             await make().send("say two")
-        other = (
-            "from runner.sessions.store import Store\n"
-            f"Store('mine', {str(state / 'sessions' / 'mine')!r}, None).claim()"
-        )
         done = await trio.run_process(
-            [sys.executable, "-c", other], check=False, capture_stderr=True
+            [sys.executable, "-c", CLAIM, str(state)], check=False, capture_stderr=True
         )
 
-    assert b"SessionOwned" in done.stderr
-    assert b"open already" in done.stderr
+    assert b"SessionOwned: the session 'mine' is open already" in done.stderr
+    assert f"by process {os.getpid()}".encode() in done.stderr
     assert "" == owner_of(str(state / "sessions" / "mine"))
 
 
@@ -123,12 +128,14 @@ async def test_what_a_killed_owner_was_just_starting_holds_nobody_up(
 ) -> None:
     async with make() as session:
         await session.send("say one")
-    path = state / "sessions" / "mine" / "lock"
-    path.write_text("process 999999999\n")
-    script = "import fcntl, sys, time; fcntl.flock(0, fcntl.LOCK_EX); print(flush=True)"
-    with path.open() as lock:
+    (state / "sessions" / "mine" / "owner").write_text("process 999999999\n")
+    script = (
+        "import time; from runner.sessions.owning import _lock\n"
+        "assert _lock(0, 'mine'); print(flush=True); time.sleep(0.2)"
+    )
+    with (state / "owners").open("r+") as file:
         child = await trio.lowlevel.open_process(
-            [sys.executable, "-c", f"{script}; time.sleep(0.2)"], stdin=lock, stdout=-1
+            [sys.executable, "-c", script], stdin=file, stdout=-1
         )
     assert child.stdout is not None
     await child.stdout.receive_some(1)
@@ -427,11 +434,11 @@ def test_a_record_comes_back_as_it_was(store: Store) -> None:
 
 
 def test_a_store_that_is_closed_stays_closed(store: Store) -> None:
-    store.claim()  # once more does nothing
+    trio.run(store.claim)  # once more does nothing
     store.close()
 
     with pytest.raises(SessionClosed):
-        store.claim()
+        trio.run(store.claim)
 
 
 def test_files_below_the_private_directory_are_made_with_their_parents(tmp_path: Path) -> None:

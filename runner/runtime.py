@@ -63,8 +63,8 @@ from runner.sessions.making import Sessions
 from runner.sessions.passing import sweep_passing
 from runner.sessions.patterns import DEFAULT_IGNORE
 from runner.sessions.session import Session
-from runner.sessions.store import PROMPT
 from runner.sessions.state import OnLost
+from runner.sessions.store import PROMPT
 
 NO_ENV: Mapping[str, str] = MappingProxyType({})
 

@@ -147,13 +147,15 @@ import os, sys
 from runner.sessions.owning import Owners, owner_of
 owners = Owners(sys.argv[1])
 assert owners.claim("one")
-mine, others = os.pipe(), os.pipe()
-if os.fork():
-    print(os.read(mine[0], 100).decode(), owner_of(f"{sys.argv[1]}/sessions/one"), flush=True)
-else:
+if not os.fork():
+    sys.stdin.readline()  # a child that lives on, and has nothing to do with sessions
+    os._exit(0)
+reader, writer = os.pipe()
+if not os.fork():
     owners.release("one")  # is not its own, and stays its parent's
-    os.write(mine[1], str(owners.claim("one")).encode())
-    sys.stdin.readline()
+    os.write(writer, str(owners.claim("one")).encode())
+    os._exit(0)
+print(os.read(reader, 100).decode(), owner_of(f"{sys.argv[1]}/sessions/one"), flush=True)
 """
 
 

@@ -19,6 +19,7 @@ import re
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date, time
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
 
 import attrs
@@ -77,15 +78,18 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def kind_of(value: object) -> str:
     """What a plain value is, in the users' words."""
-    words: tuple[tuple[type, str], ...] = (
+    words: tuple[tuple[type | types.UnionType, str], ...] = (
         (bool, "true or false"),
         (str, "a text"),
         (int, "a whole number"),
         (float, "a number"),
-        (list, "a list"),
+        (list | tuple, "a list"),
         (dict, "a table"),
+        (date | time, "a date or time"),
+        (type(None), "None"),
     )
-    return next((word for type_, word in words if isinstance(value, type_)), "a date or time")
+    name = type(value).__name__
+    return next((word for type_, word in words if isinstance(value, type_)), f"a value of {name}")
 
 
 def parse_seconds(value: object) -> float:
@@ -213,6 +217,9 @@ def _dict(type_: Any) -> Hook:
     def structure(value: object, _: object) -> object:
         if not isinstance(value, dict):
             raise _must("be a table", value)
+        for name in value:
+            if not isinstance(name, str):
+                raise _must("have texts as keys", name)
         return _each(value.items(), hook, inner)
 
     return structure

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from runner.agents.checking import checked
 from runner.agents.driver import Agent, Driver
 from runner.errors import ConfigError
 
@@ -60,13 +61,20 @@ def load_plugin(name: str, options: Mapping[str, object]) -> Agent | Driver:
     except Exception as exc:
         raise ConfigError(f"{what} cannot be used: {type(exc).__name__}: {exc}") from exc
     if isinstance(made, Agent):
-        return made
+        return _sound(made, what)
     missing = [each for each in _NEEDED if not hasattr(made, each)]
     if missing:
         kind = type(made).__name__
         raise ConfigError(f"{what} gives a {kind}, which is no driver: no {', '.join(missing)}")
     driver: Driver = made
     return driver
+
+
+def _sound(made: Agent, what: str) -> Agent:
+    try:
+        return checked(made)
+    except ConfigError as exc:
+        raise ConfigError(*(f"{what}: {each.what}" for each in exc.problems)) from exc
 
 
 def _entry_points() -> list[EntryPoint]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 from typing import assert_never
 
+from runner.agents.checking import checked
 from runner.agents.driver import (
     AcpAgent,
     Agent,
@@ -34,7 +35,8 @@ def make_agent(agent: Agent | str) -> Agent:
     """Make the record that an agent's name stands for; what a package gives for its own.
 
     Raises:
-        ConfigError: there is no such agent, or it is nothing without options.
+        ConfigError: there is no such agent, it is nothing without options, or a value in its record
+            is of the wrong kind.
     """
     match agent:
         case "shell":
@@ -54,10 +56,10 @@ def make_agent(agent: Agent | str) -> Agent:
         case PluginAgent():
             from runner.agents.plugins import load_plugin
 
-            made = load_plugin(agent.name, agent.options)
+            made = load_plugin(checked(agent).name, agent.options)
             return make_agent(made) if isinstance(made, Agent) else agent
         case _:
-            return agent
+            return checked(agent)
 
 
 def known_name(name: str, what: str = "agent") -> str:

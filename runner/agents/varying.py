@@ -100,3 +100,6 @@ def _check(sandbox: object, model: object, extra_args: object, extra_env: object
     for text in (*extra_args, *extra_env, *extra_env.values()):
         if not isinstance(text, Secret) and (not isinstance(text, str) or "\0" in text):
             raise ConfigError(f"{text!r} can be no argument or variable of a program")
+    for name in extra_env:
+        if not name or "=" in name:
+            raise ConfigError(f"{name!r} cannot be the name of a variable")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from runner.agents.driver import Driver
 from runner.config import Document
 from runner.errors import ConfigError, Problem
 from runner.jobs.data import Row
@@ -20,10 +21,16 @@ SELECT = "--select"
 
 
 def make_jobs(
-    batch: Batch, rows: Iterable[Row], ids: Template | None, texts: Texts, document: Document
+    batch: Batch,
+    rows: Iterable[Row],
+    ids: Template | None,
+    texts: Texts,
+    document: Document,
+    *,
+    driver: Driver | None,
 ) -> tuple[list[PlannedJob], list[Problem]]:
-    """The jobs in their order, and what is wrong with them."""
-    making = _Making(batch, ids, texts, document)
+    """The jobs in their order, and what is wrong with them, also for their agent if it is known."""
+    making = _Making(batch, ids, texts, document, driver)
     for row in rows:
         for repeat in range(1, batch.repeat + 1):
             making.add(row, repeat)
@@ -64,12 +71,18 @@ class _Making:
     """The jobs so far; `_found` has, by problem, the first row's place and how many more."""
 
     def __init__(
-        self, batch: Batch, ids: Template | None, texts: Texts, document: Document
+        self,
+        batch: Batch,
+        ids: Template | None,
+        texts: Texts,
+        document: Document,
+        driver: Driver | None,
     ) -> None:
         self._batch = batch
         self._template = ids
         self._texts = texts
         self._document = document
+        self._driver = driver
         self._ids: dict[str, str] = {}
         self._found: dict[Problem, tuple[str, int]] = {}
         attempts = batch.max_attempts if _uses_attempt(texts) else 1
@@ -163,6 +176,13 @@ class _Making:
             return None
         if not text.strip():
             self._report(template.problem("it comes out empty", 1), row)
+            return None
+        most = len(text)
+        if self._driver is not None and template in self._texts.prompts:
+            most = self._driver.max_prompt
+        if len(text) > most:
+            what = f"it comes out longer than the {most} characters that the agent takes"
+            self._report(template.problem(what, 1), row)
             return None
         return text
 

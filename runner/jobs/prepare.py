@@ -11,11 +11,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TypeVar
 
 import attrs
 
-from runner.agents.driver import Agent
+from runner.agents.driver import Agent, Driver
 from runner.agents.registry import make_driver
 from runner.config import Document, override, override_keys, read_document, read_text
 from runner.errors import AgentUnavailable, ConfigError, Problem
@@ -108,8 +109,11 @@ class _Preparation:
         if named is None:
             named, said_by = default_agent, Document(where="default_agent", data={}, lines={})
         agent = self._try(lambda: find_agent(named, self.base, said_by))
-        if agent is not None and self.batch.servers:
-            self._servers(agent)
+        driver = None
+        if agent is not None:
+            driver = self._try_at(("agent",), partial(make_driver, agent))
+            if driver is not None and self.batch.servers:
+                self._servers(agent, driver)
         source = self._source()
         isolation = None if self.batch.isolation is None else self._isolation(self.batch.isolation)
         texts = Texts(
@@ -118,7 +122,7 @@ class _Preparation:
             verify=self._templates("verify", self.batch.verify),
         )
         ids = self._templates("id", () if self.batch.id is None else (self.batch.id,))
-        jobs = self._jobs(ids, texts)
+        jobs = self._jobs(ids, texts, driver)
         every = not self.problems  # else the one that is selected may be missing
         selected = self._try(lambda: select_jobs(jobs, select, self.batch.name, every=every))
         if agent is None or selected is None or self.problems:
@@ -186,9 +190,9 @@ class _Preparation:
 
     # -------------------------------------------------------- servers
 
-    def _servers(self, agent: Agent) -> None:
+    def _servers(self, agent: Agent, driver: Driver) -> None:
         try:
-            make_servers(agent, make_driver(agent), self.batch.servers)
+            make_servers(agent, driver, self.batch.servers)
         except (ConfigError, AgentUnavailable) as exc:
             self._problem(("servers",), str(exc))
 
@@ -261,11 +265,15 @@ class _Preparation:
 
     # -------------------------------------------------------- jobs
 
-    def _jobs(self, ids: tuple[Template, ...], texts: Texts) -> list[PlannedJob]:
+    def _jobs(
+        self, ids: tuple[Template, ...], texts: Texts, driver: Driver | None
+    ) -> list[PlannedJob]:
         if not self.has_rows:
             return []
         rows = self._try(lambda: load_rows(self.batch.data, self.base, self.document)) or []
-        jobs, problems = make_jobs(self.batch, rows, ids[0] if ids else None, texts, self.document)
+        jobs, problems = make_jobs(
+            self.batch, rows, ids[0] if ids else None, texts, self.document, driver=driver
+        )
         self.problems += problems
         return jobs
 

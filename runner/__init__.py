@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from runner.backends.memory import MemoryLimits as MemoryLimits
     from runner.backends.read_only import ReadOnlyBackend as ReadOnlyBackend
     from runner.config import RunnerConfig as RunnerConfig
+    from runner.config import SessionConfig as SessionConfig
     from runner.errors import ActorCrashed as ActorCrashed
     from runner.errors import ActorError as ActorError
     from runner.errors import ActorGaveUp as ActorGaveUp
@@ -129,7 +130,7 @@ if TYPE_CHECKING:
 _HOMES = {
     # the way in
     "runner.runtime": ("Runner", "open_runner"),
-    "runner.config": ("RunnerConfig",),
+    "runner.config": ("RunnerConfig", "SessionConfig"),
     "runner.selection": ("make_session", "pick_agent"),
     # scopes
     "runner.scopes.scope": ("Scope",),

@@ -113,6 +113,7 @@ from runner import pick_agent as pick_agent
 from runner import with_hashes as with_hashes
 from runner.actors.child_spec import ChildSpec
 from runner.actors.supervisor import Supervisor
+from runner.agents.billing import Billing
 from runner.agents.driver import Access
 from runner.agents.driver import Driver
 from runner.agents.secret import Value
@@ -545,7 +546,9 @@ class Runner:
         model: str | None = ...,
         extra_args: Sequence[str] = ...,
         extra_env: Mapping[str, Value] = ...,
+        billing: Billing | None = ...,
         ignore: Sequence[str] = ...,
+        watch: bool = ...,
         approvals: Approvals | None = ...,
         isolation: Isolation | None = ...,
         servers: Iterable[McpServer] = ...,

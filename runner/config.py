@@ -29,6 +29,23 @@ OVERRIDES = "-c"
 
 
 @attrs.frozen(kw_only=True)
+class SessionConfig:
+    """What holds for a session that does not say otherwise, those of batches among them.
+
+    Attributes:
+        timeout: for a turn; 0 = no limit.
+        silence: how long an agent's program may give no sign of life in a turn; 0 = as long as it
+            likes.
+        watch: whether large directories may be watched for changes, which takes the kernel's
+            watches (inotify); if not, they are walked through, also for sessions that say nothing.
+    """
+
+    timeout: Seconds = 0.0
+    silence: Seconds = 0.0
+    watch: bool = True
+
+
+@attrs.frozen(kw_only=True)
 class RunnerConfig:
     """The options of a runner; `configs/runner.toml` shows each with its default.
 
@@ -46,6 +63,7 @@ class RunnerConfig:
             is memory for.
         free_memory: MiB that have to be free for another agent process to be started; 0 = it is
             started in any case.
+        session: what holds for sessions.
     """
 
     state: str = ""
@@ -55,6 +73,7 @@ class RunnerConfig:
     grace: Seconds = 5.0
     max_sessions: Annotated[int, AtLeast(0)] = 0
     free_memory: Annotated[int, AtLeast(0)] = 256
+    session: SessionConfig = SessionConfig()
 
 
 @attrs.frozen(kw_only=True)

@@ -24,6 +24,7 @@ import trio
 
 from runner.actors import Supervisor, open_supervisor
 from runner.actors.instruments import SupervisorStatistics
+from runner.agents.billing import Billing
 from runner.agents.driver import (
     Agent,
     Driver,
@@ -158,7 +159,9 @@ class Runner:
         model: str | None = None,
         extra_args: Sequence[str] = (),
         extra_env: Mapping[str, Value] = NO_ENV,
+        billing: Billing | None = None,
         ignore: Sequence[str] = DEFAULT_IGNORE,
+        watch: bool = True,
         approvals: Approvals | None = None,
         isolation: Isolation | None = None,
         servers: Iterable[McpServer] = (),
@@ -174,7 +177,7 @@ class Runner:
             agent: "shell", "claude", "codex", the name of an installed package's agent, an agent's
                 record, or a driver of your own; None = the configuration's `default_agent`.
             id: of a session to go on with, or for a new one; None = a new one.
-            timeout: seconds for a turn that does not say otherwise; None = no limit.
+            timeout: seconds for a turn that does not say otherwise; None = the configuration's.
             silence: seconds that its program may be silent, likewise (see `Session.send`).
             max_park: seconds that a turn may wait for its provider, likewise.
             durable: whether it is kept, so that it can be gone on with after this run.
@@ -183,7 +186,11 @@ class Runner:
             model: as its program calls it, instead of the record's.
             extra_args: more arguments for its program, after the record's.
             extra_env: more variables for it, on top of the record's.
+            billing: which kind of credential its program has to say that it uses, instead of the
+                record's: "any", "subscription" or "api_key". One that uses another is ended.
             ignore: patterns of files whose changes do not count.
+            watch: whether a large directory may be watched for changes, if the configuration lets
+                it. If not, it is walked through, which is slower and misses nothing.
             approvals: who decides what the agent asks for, where the scope's permissions do not;
                 None = nobody: it is refused, and the agent told.
             isolation: what is to hold its program, within what holds the scope's; None = only that.
@@ -210,18 +217,21 @@ class Runner:
             "model": model,
             "extra_args": extra_args,
             "extra_env": extra_env,
+            "billing": billing,
         }
+        held = self.config.session
         record, driver = _chosen(self.config.default_agent if agent is None else agent, options)
         return self._making.make_session(
             scope.directory,
             record,
             driver=driver,
             id=id,
-            timeout=timeout,
-            silence=silence,
-            max_park=max_park,
+            timeout=(held.timeout or None) if timeout is None else timeout,
+            silence=(held.silence or None) if silence is None else silence,
+            max_park=(held.max_park or None) if max_park is None else max_park,
             env=scope.env,
             ignore=ignore,
+            watch=watch if held.watch else False,
             idle_after=self.config.idle_after_session,
             durable=durable,
             isolation=narrowed(scope.ground.isolation, _isolation(isolation)),

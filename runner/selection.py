@@ -19,6 +19,7 @@ import shutil
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+from runner.agents.billing import Billing
 from runner.agents.driver import Agent, ClaudeAgent, CodexAgent, Driver
 from runner.agents.registry import BUILT_IN, known_name
 from runner.agents.secret import Value
@@ -78,11 +79,13 @@ async def make_session(
     max_park: float | None = None,
     extra_args: Sequence[str] = (),
     extra_env: Mapping[str, Value] = NO_ENV,
+    billing: Billing | None = None,
     isolation: Isolation | None = None,
     id: str | None = None,  # noqa: A002 - the session's own word
     durable: bool = True,
     state: str | os.PathLike[str] | None = None,
     ignore: Sequence[str] = DEFAULT_IGNORE,
+    watch: bool = True,
     servers: Iterable[McpServer] = (),
     on_lost: OnLost = "error",
 ) -> AsyncGenerator[Session, None]:
@@ -102,11 +105,14 @@ async def make_session(
         max_park: seconds that a turn may wait for its provider, likewise.
         extra_args: more arguments for the program.
         extra_env: more variables for it, on top of the allow-listed ones.
+        billing: which kind of credential the program has to say that it uses; None = as its record
+            says.
         isolation: what is to hold the program inside the directory besides; None = nothing.
         id: of a session to go on with, or for a new one; None = a new one.
         durable: whether it is kept, so that it can be gone on with later.
         state: where it is kept; None = the platform's directory for application state.
         ignore: patterns of files whose changes do not count.
+        watch: whether a large directory may be watched for changes.
         servers: of tools (MCP), which the program is handed; they end with it.
         on_lost: what is done where the program does not have the conversation any more: "error"
             (`ConversationLost`), or a "fresh" one is begun, which is told the turns so far.
@@ -122,7 +128,6 @@ async def make_session(
         chosen = pick_agent(env_var=env_var, rng=rng)
     async with open_runner(state=state) as runner:
         scope = runner.scope(cwd)
-        await scope.mkdir(".")
         made = runner.session(
             scope,
             chosen,
@@ -135,10 +140,13 @@ async def make_session(
             model=model,
             extra_args=extra_args,
             extra_env=extra_env,
+            billing=billing,
             ignore=ignore,
+            watch=watch,
             isolation=isolation,
             servers=servers,
             on_lost=on_lost,
         )
+        await scope.mkdir(".")
         async with made as session:
             yield session

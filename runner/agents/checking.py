@@ -6,6 +6,7 @@ The records check nothing when they are made: they are values. This is asked whe
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import attrs
 
@@ -14,8 +15,10 @@ from runner.config import dotted
 from runner.errors import ConfigError
 from runner.strict import Mistakes, structure_value
 
+AgentT = TypeVar("AgentT", bound=Agent)
 
-def checked(agent: Agent) -> Agent:
+
+def checked(agent: AgentT) -> AgentT:
     """The record, each field with a value of its kind: a list as a tuple, "5m" as 300.0.
 
     Raises:
@@ -23,7 +26,7 @@ def checked(agent: Agent) -> Agent:
     """
     cls = type(agent)
     try:
-        made: Agent = structure_value(_plain(agent), cls)
+        made = structure_value(_plain(agent), cls)
     except Mistakes as exc:
         raise ConfigError(
             *(f"{cls.__name__}.{dotted(key)} {what}" for key, what in exc.mistakes)
@@ -37,6 +40,7 @@ def _plain(value: object) -> object:
         return [_plain(each) for each in value]
     if isinstance(value, Mapping):
         return {key: _plain(each) for key, each in value.items()}
-    if attrs.has(type(value)):
-        return {each.name: _plain(getattr(value, each.name)) for each in attrs.fields(type(value))}
+    cls = type(value)
+    if attrs.has(cls):
+        return {each.name: _plain(getattr(value, each.name)) for each in attrs.fields(cls)}
     return value

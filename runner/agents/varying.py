@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 import attrs
 
+from runner.agents.billing import Billing
 from runner.agents.driver import Access, Agent, PluginAgent
 from runner.agents.secret import Secret, Value
 from runner.errors import ConfigError
@@ -24,7 +25,10 @@ _NAMES = {
     "model": ("model",),
     "extra_args": ("args", "argv"),
     "extra_env": ("env",),
+    "billing": ("billing",),
 }
+# What holds for an agent that does not have it.
+HELD = (("sandbox", FULL), ("billing", "any"))
 
 
 def vary(
@@ -34,6 +38,7 @@ def vary(
     model: str | None = None,
     extra_args: Sequence[str] = (),
     extra_env: Mapping[str, Value] = NO_ENV,
+    billing: str | None = None,
 ) -> Agent:
     """The record with other options.
 
@@ -43,26 +48,29 @@ def vary(
         model: as the program calls it.
         extra_args: after the record's own arguments.
         extra_env: variables on top of the record's own.
+        billing: which kind of credential the program has to say that it uses: "any",
+            "subscription" or "api_key".
 
     Raises:
         ConfigError: the agent does not have that, or it is no value for it.
     """
-    _check(sandbox, model, extra_args, extra_env)
+    _check(sandbox, model, extra_args, extra_env, billing=billing)
     changes: dict[str, Any] = {}
     for what, value in (
         ("sandbox", sandbox),
         ("model", model),
         ("extra_args", tuple(extra_args)),
         ("extra_env", dict(extra_env)),
+        ("billing", billing),
     ):
         if not value:
             continue
         name = next((each for each in _NAMES[what] if hasattr(agent, each)), "")
         if name:
             changes[name] = _joined(getattr(agent, name), value)
-        elif (what, value) != ("sandbox", FULL):  # which is what an agent without it may do anyway
+        elif (what, value) not in HELD:
             raise ConfigError(_refusal(agent, what))
-    varied: Agent = attrs.evolve(agent, **changes)
+    varied: Agent = attrs.evolve(agent, **changes) if changes else agent
     return varied
 
 
@@ -86,11 +94,16 @@ def _refusal(agent: Agent, what: str) -> str:
     return f"the agent {agent.kind!r} takes no `{what}`{hint}"
 
 
-def _check(sandbox: object, model: object, extra_args: object, extra_env: object) -> None:
-    modes = get_args(Access)
-    if sandbox is not None and sandbox not in modes:
-        hint = did_you_mean(sandbox, modes) if isinstance(sandbox, str) else ""
-        raise ConfigError(f"unknown sandbox {sandbox!r}{hint}")
+def _check(
+    sandbox: object, model: object, extra_args: object, extra_env: object, *, billing: object
+) -> None:
+    for what, value, known in (
+        ("sandbox", sandbox, get_args(Access)),
+        ("billing", billing, get_args(Billing)),
+    ):
+        if value is not None and value not in known:
+            hint = did_you_mean(value, known) if isinstance(value, str) else ""
+            raise ConfigError(f"unknown {what} {value!r}{hint}")
     if model is not None and not isinstance(model, str):
         raise ConfigError(f"`model` must be a text, not {kind_of(model)}")
     if isinstance(extra_args, str | bytes) or not isinstance(extra_args, Sequence):

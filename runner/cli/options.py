@@ -38,6 +38,38 @@ def select(command: CommandT) -> CommandT:
     )(command)
 
 
+def limits(command: CommandT) -> CommandT:
+    """How long a turn may take, and how long nothing may be heard of it."""
+    timeout = click.option(
+        "--timeout", metavar="TIME", help="For a turn, such as 90s or 30m.  [as configured]"
+    )
+    silence = click.option(
+        "--silence",
+        metavar="TIME",
+        help="How long its program may give no sign of life.  [as configured]",
+    )
+    return timeout(silence(command))
+
+
+def changes(command: CommandT) -> CommandT:
+    """Which changes of files are told, and how they are found."""
+    ignore = click.option(
+        "--ignore",
+        metavar="PATTERN",
+        multiple=True,
+        help="Files whose changes are not told; may be repeated.  [.git/**]",
+    )
+    watch = click.option(
+        "--no-watch",
+        "watch",
+        is_flag=True,
+        flag_value=False,
+        default=True,
+        help="Walk through a large directory instead of watching it.",
+    )
+    return ignore(watch(command))
+
+
 def config(command: CommandT) -> CommandT:
     """The runner's own options."""
     return click.option(

@@ -26,6 +26,7 @@ from runner.agents.events import (
     ToolCall,
 )
 from runner.agents.registry import make_agent
+from runner.agents.varying import vary
 from runner.cli import options, words
 from runner.cli.board import tokens_of
 from runner.cli.endings import ended_by
@@ -39,6 +40,7 @@ from runner.messages import Isolation
 from runner.runtime import open_runner
 from runner.scopes.scope import Scope
 from runner.sessions.followers import Follower
+from runner.sessions.patterns import DEFAULT_IGNORE
 from runner.sessions.session import Session
 from runner.sessions.turn import Turn
 from runner.strict import parse_seconds
@@ -58,7 +60,13 @@ ONE_PROCESS_PER_TURN = ("shell", "command")  # their text is a stream, that of t
 @click.option(
     "--verify", metavar="CMD", multiple=True, help="A command that must exit with 0 afterwards."
 )
-@click.option("--timeout", metavar="TIME", help="For the turn, such as 90s or 30m.  [no limit]")
+@click.option("--sandbox", metavar="WORD", help="What it may do.  [as the agent's file says]")
+@click.option("--model", metavar="NAME", help="As its program calls it.  [likewise]")
+@click.option(
+    "--billing", metavar="KIND", help="Of the credential: subscription or api_key.  [any]"
+)
+@options.limits
+@options.changes
 @options.config
 @options.json
 def run(
@@ -67,7 +75,13 @@ def run(
     name: str | None,
     directory: str,
     verify: tuple[str, ...],
+    sandbox: str | None,
+    model: str | None,
+    billing: str | None,
     timeout: str | None,
+    silence: str | None,
+    ignore: tuple[str, ...],
+    watch: bool,
     config_file: str | None,
     as_json: bool,
 ) -> int:
@@ -78,10 +92,15 @@ def run(
     config = load_record(config_file, RunnerConfig) if config_file else RunnerConfig()
     order = Order(
         prompts=(read_prompt(prompt),),
-        agent=read_agent(name or config.default_agent),
+        agent=vary(
+            read_agent(name or config.default_agent), sandbox=sandbox, model=model, billing=billing
+        ),
         directory=existing(directory),
         verify=verify,
-        timeout=read_seconds(timeout),
+        timeout=read_seconds("--timeout", timeout),
+        silence=read_seconds("--silence", silence),
+        ignore=ignore or DEFAULT_IGNORE,
+        watch=watch,
         as_json=as_json,
     )
     return trio.run(main, config, order)
@@ -105,6 +124,9 @@ class Order:
     verify: Sequence[str]
     timeout: float | None
     as_json: bool
+    silence: float | None = None
+    ignore: Sequence[str] = DEFAULT_IGNORE
+    watch: bool = True
     session: str = ""
     env: Mapping[str, str] = attrs.field(factory=dict)
     isolation: Isolation | None = None
@@ -151,8 +173,8 @@ def existing(directory: str) -> str:
     return directory
 
 
-def read_seconds(text: str | None) -> float | None:
-    """The seconds of a duration.
+def read_seconds(option: str, text: str | None) -> float | None:
+    """The seconds of a duration that an option says.
 
     Raises:
         ConfigError: it is none.
@@ -160,9 +182,12 @@ def read_seconds(text: str | None) -> float | None:
     if text is None:
         return None
     try:
-        return parse_seconds(float(text) if text.replace(".", "", 1).isdigit() else text)
+        seconds = parse_seconds(float(text) if text.replace(".", "", 1).isdigit() else text)
     except ValueError as exc:
-        raise ConfigError(Problem("--timeout", None, "", str(exc))) from None
+        raise ConfigError(Problem(option, None, "", str(exc))) from None
+    if not seconds:
+        raise ConfigError(Problem(option, None, "", "must be more than 0 seconds"))
+    return seconds
 
 
 # ---------------------------------------------------------------- carrying it out
@@ -194,6 +219,9 @@ async def _carry_out(config: RunnerConfig, order: Order, out: Writer, err: Write
             order.agent,
             id=order.session or None,
             timeout=order.timeout,
+            silence=order.silence,
+            ignore=order.ignore,
+            watch=order.watch,
             durable=bool(order.session),
             servers=order.servers,
             recording=order.recording or None,

@@ -19,7 +19,7 @@ from runner.config import RunnerConfig, load_record
 @click.option(
     "-w", "--workspace", "directory", metavar="DIR", default=".", help="Where it works.  [.]"
 )
-@click.option("--timeout", metavar="TIME", help="For each turn, such as 90s or 30m.  [no limit]")
+@options.limits
 @options.config
 @options.json
 def record(
@@ -29,6 +29,7 @@ def record(
     name: str | None,
     directory: str,
     timeout: str | None,
+    silence: str | None,
     config_file: str | None,
     as_json: bool,
 ) -> int:
@@ -45,7 +46,8 @@ def record(
         agent=read_agent(name or config.default_agent),
         directory=existing(directory),
         verify=(),
-        timeout=read_seconds(timeout),
+        timeout=read_seconds("--timeout", timeout),
+        silence=read_seconds("--silence", silence),
         as_json=as_json,
         recording=file,
     )

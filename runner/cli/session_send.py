@@ -41,7 +41,7 @@ AGENT_FILE = click.option(
 @session_id
 @click.argument("prompt")
 @AGENT_FILE
-@click.option("--timeout", metavar="TIME", help="For the turn, such as 90s or 30m.  [no limit]")
+@options.limits
 @options.config
 @options.json
 def send(
@@ -50,6 +50,7 @@ def send(
     prompt: str,
     agent: str | None,
     timeout: str | None,
+    silence: str | None,
     config_file: str | None,
     as_json: bool,
 ) -> int:
@@ -58,7 +59,8 @@ def send(
     PROMPT - reads it from standard input. A session that another process has open is refused.
     """
     text = read_prompt(prompt)
-    seconds = read_seconds(timeout)
+    seconds = read_seconds("--timeout", timeout)
+    quiet = read_seconds("--silence", silence)
     config, record, opening, chosen = _open(name, agent, config_file)
     order = Order(
         prompts=(text,),
@@ -66,6 +68,9 @@ def send(
         directory=record.directory,
         verify=(),
         timeout=seconds,
+        silence=quiet,
+        ignore=opening.ignore,
+        watch=opening.watch,
         as_json=as_json,
         session=record.id,
         env=opening.env,
@@ -102,7 +107,12 @@ def fork(
         async with open_runner(config) as runner:
             scope = runner.scope(record.directory, env=opening.env, isolation=opening.isolation)
             async with runner.session(
-                scope, chosen, id=record.id, servers=opening.servers
+                scope,
+                chosen,
+                id=record.id,
+                ignore=opening.ignore,
+                watch=opening.watch,
+                servers=opening.servers,
             ) as session:
                 made = await session.fork(at, directory, id=new)
                 await made.aclose()

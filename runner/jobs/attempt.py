@@ -235,15 +235,16 @@ class Attempt:
 
     async def _take_turns(self, scope: Scope, prompts: Sequence[str]) -> Outcome | None:
         """Take the turns, up to the first that is not good; the outcome if it decides."""
-        timeout = self.tools.plan.batch.limits.turn_timeout or None
-        bench, agent = self.tools.bench, self.tools.plan.agent
+        bench, agent, batch = self.tools.bench, self.tools.plan.agent, self.tools.plan.batch
         made = bench.session(
             scope,
             agent,
             id=self.session_id,
-            timeout=timeout,
-            ignore=self.tools.plan.batch.workspace.ignore,
-            servers=self.tools.plan.batch.servers,
+            timeout=batch.limits.turn_timeout or None,
+            silence=batch.limits.silence or None,
+            ignore=batch.workspace.ignore,
+            watch=batch.workspace.watch,
+            servers=batch.servers,
             durable=False,
         )
         async with made as session:

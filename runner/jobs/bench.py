@@ -37,7 +37,9 @@ class Bench(Protocol):
         *,
         id: str | None = None,  # noqa: A002  # the session's own word
         timeout: float | None = None,
+        silence: float | None = None,
         ignore: Sequence[str] = (),
+        watch: bool = True,
         servers: Sequence[McpServer] = (),
         durable: bool = True,
     ) -> Session:

@@ -278,9 +278,11 @@ class _Preparation:
         return jobs
 
     def _identity(self, agent: Agent, texts: Texts, jobs: list[PlannedJob]) -> Identity:
+        workspace = attrs.asdict(self.batch.workspace)
+        del workspace["watch"]  # nothing comes out otherwise
         common = {
             "agent": digest(attrs.asdict(agent)),
-            "workspace": digest(attrs.asdict(self.batch.workspace)),
+            "workspace": digest(workspace),
             "env": digest(self.batch.env),
             "templates": digest([template.source for template in texts.all()]),
         }

@@ -76,6 +76,7 @@ class Workspace:
             nothing is undone before another attempt, and there are no patches.
         ignore: patterns of files whose changes a turn does not tell, as in a shell with globstar;
             one without a slash is for names at any depth.
+        watch: whether a large one may be watched for changes; if not, it is walked through.
     """
 
     copy: str | None = None
@@ -84,6 +85,7 @@ class Workspace:
     empty: bool = False
     in_place: str | None = None
     ignore: tuple[str, ...] = DEFAULT_IGNORE
+    watch: bool = True
 
     def __attrs_post_init__(self) -> None:
         one_of(copy=self.copy, repo=self.repo, empty=self.empty or None, in_place=self.in_place)
@@ -97,11 +99,12 @@ class Workspace:
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """Limits; for the timeouts 0 means none.
+    """Limits; for the timeouts 0 means none, for the two of turns the runner's own (`session`).
 
     Attributes:
         concurrency: jobs that are carried out at a time; 0 = one per processor, 4 at most.
         turn_timeout: for one turn of an agent.
+        silence: how long an agent's program may give no sign of life in a turn.
         command_timeout: for one setup or verify command.
         job_timeout: for a job with all its attempts and the pauses between them; it begins anew
             when the batch is resumed.
@@ -109,6 +112,7 @@ class Limits:
 
     concurrency: AtLeastZero = 0
     turn_timeout: Seconds = 1800.0
+    silence: Seconds = 0.0
     command_timeout: Seconds = 600.0
     job_timeout: Seconds = 7200.0
 

@@ -96,6 +96,7 @@ class Sessions:
         max_park: float | None = None,
         env: Mapping[str, str] | None = None,
         ignore: Sequence[str] = DEFAULT_IGNORE,
+        watch: bool = True,
         idle_after: float = 300.0,
         ready: float = READY,
         durable: bool = True,
@@ -121,6 +122,7 @@ class Sessions:
             env: variables of the directory's scope.
             ignore: patterns of files whose changes do not count, as in a shell with globstar; one
                 without a slash is for names at any depth.
+            watch: whether a large directory may be watched for changes.
             idle_after: seconds without a turn until its program is ended.
             ready: seconds that its program may take until a turn can be sent.
             durable: whether it is kept: record, transcript, and the right to be its only owner.
@@ -169,15 +171,23 @@ class Sessions:
             approvals=approver.is_attended and "approvals" in used.abilities,
             guarded=is_guarded(grants),
         )
+        if not isinstance(watch, bool):
+            raise ConfigError(f"watch={watch!r}: it is True or False")
         recorded = make_recording(recording, record, driver)
         own = "" if recorded is None else recorded.path
-        scanner = Scanner(directory, self.means.scans, ignore, self._places, own=own)
+        scanner = Scanner(directory, self.means.scans, ignore, self._places, own=own, watch=watch)
         if durable or not used.process_per_turn:
             setup = ""
             if durable:
                 known = record if driver is None else None
                 setup = make_setup(
-                    known, env or {}, isolation, servers, has_permissions=bool(grants)
+                    known,
+                    env or {},
+                    isolation,
+                    servers,
+                    ignore=scanner.ignore,
+                    watch=watch,
+                    has_permissions=bool(grants),
                 )
             state = self._make_state(name, used, directory, setup, durable=durable)
             state.approver, state.is_guarded = approver, not allows_programs(grants)

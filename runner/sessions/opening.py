@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -22,6 +22,7 @@ import attrs
 from runner.agents.driver import Agent, McpServer
 from runner.errors import ConfigError
 from runner.messages import Isolation
+from runner.sessions.patterns import DEFAULT_IGNORE
 from runner.strict import Mistakes, structure_value
 
 _NAME = re.compile(r"key|token|secret|passw|credential|auth|cookie|bearer", re.IGNORECASE)
@@ -49,6 +50,8 @@ class Opening:
         env: the variables of its scope.
         isolation: what holds its program.
         servers: of tools, that it was given.
+        ignore: which files' changes do not count.
+        watch: whether its directory may be watched for changes.
         withheld: what was left out: `env.NAME`, `agent.env.NAME`, `agent.FIELD`, `agent`,
             `servers`, `permissions`.
     """
@@ -57,6 +60,8 @@ class Opening:
     env: Mapping[str, str]
     isolation: Isolation | None
     servers: tuple[McpServer, ...]
+    ignore: tuple[str, ...]
+    watch: bool
     withheld: tuple[str, ...]
 
 
@@ -66,6 +71,8 @@ def make_setup(
     isolation: Isolation | None,
     servers: tuple[McpServer, ...] = (),
     *,
+    ignore: Sequence[str] = DEFAULT_IGNORE,
+    watch: bool = True,
     has_permissions: bool = False,
 ) -> str:
     """The setup of a session, as JSON.
@@ -75,6 +82,8 @@ def make_setup(
         env: the variables of its scope.
         isolation: what holds its program.
         servers: of tools, that it was given.
+        ignore: which files' changes do not count.
+        watch: whether its directory may be watched for changes.
         has_permissions: whether its scope has some, which may ask functions.
     """
     withheld = ["permissions"] if has_permissions else []
@@ -97,6 +106,10 @@ def make_setup(
             withheld.append("servers")
         else:
             setup["servers"] = said
+    if tuple(ignore) != DEFAULT_IGNORE:
+        setup["ignore"] = [*ignore]
+    if not watch:
+        setup["watch"] = False
     setup["withheld"] = withheld
     return json.dumps(setup)
 
@@ -146,6 +159,8 @@ def read_setup(
             if "isolation" in known
             else None,
             servers=structure_value(known.get("servers", []), tuple[McpServer, ...]),
+            ignore=structure_value(known.get("ignore", [*DEFAULT_IGNORE]), tuple[str, ...]),
+            watch=structure_value(known.get("watch", True), bool),
             withheld=tuple(withheld),
         )
     except Mistakes as exc:

@@ -249,7 +249,7 @@ def test_a_directory_that_is_gone_of_the_command(place: Place, kept: str) -> Non
 
     (place.root / "other").rmdir()
     code, said = place.command("session", "send", kept, "hello")
-    assert 3 == code
+    assert 4 == code
     assert "the session's directory is gone" in said
     place.check_nothing_changed((kept,))
 

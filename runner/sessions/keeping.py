@@ -21,6 +21,7 @@ from runner.agents.driver import PLAIN, TurnOptions
 from runner.agents.events import Event
 from runner.errors import ConversationLost
 from runner.sessions.confining import check_confinement
+from runner.sessions.forgetting import told_again
 from runner.sessions.forking import lose, lost_nothing
 from runner.sessions.phases import Input
 from runner.sessions.private import remove_files
@@ -52,6 +53,7 @@ class Keeper:
     on_end: Callable[[], None]
     ready: float = READY
     program: Program | None = None
+    forgotten: str = ""  # a note for the program that was started last: what it has lost
     _is_nested: bool = False  # a program that is started makes its sandbox inside our isolation
     _nursery: trio.Nursery | None = None
     _context: contextvars.Context | None = None
@@ -165,6 +167,9 @@ class Keeper:
             RunnerError: it cannot be started.
         """
         while True:
+            # Before it is made: what is made and never started would be waited for.
+            means = self.starter.means
+            self.forgotten = await told_again(self.state, self.starter.driver, means.scans)
             program = self.make(turn, prompt, options)
             await self.start(program)
             with trio.move_on_after(self.ready):

@@ -135,13 +135,14 @@ class Turner:
     def _note(self, flight: Flight) -> str:
         """What stands before the prompt."""
         record = self.state.record
+        forgotten, self.keeper.forgotten = self.keeper.forgotten, ""
         is_known = bool(record.resume or record.origin) and not self.keeper.is_per_turn
         earlier = flight.earlier if record.context else ""
         if flight.again and (is_known or earlier):
-            return earlier + AGAIN_NOTE.format(flight.again)
+            return forgotten + earlier + AGAIN_NOTE.format(flight.again)
         if record.cut and is_known and not earlier:
-            return CUT_NOTE
-        return earlier
+            return forgotten + CUT_NOTE
+        return forgotten + earlier
 
     async def _start(self, flight: Flight, prompt: str) -> Program:
         """Start a program and send it the prompt; raises what keeps it from the first time."""

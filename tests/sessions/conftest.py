@@ -54,6 +54,8 @@ def tell(**what):
     sys.stdout.flush()
 
 def end(ok=True, message="", **what):
+    if "marks" in options:
+        what["marker"] = earlier[-1].partition("\n")[0]
     tell(is_="ended", turn=turn, ok=ok, message=message, **what)
 
 def wait_for_interrupt():
@@ -335,6 +337,7 @@ class FakeConversation:
                         usage=Usage(output_tokens=message.get("tokens", 0)),
                         cost_usd=0.25,
                         cost_source="program",
+                        marker=message.get("marker", ""),
                     )
                 ]
         raise AssertionError(message)

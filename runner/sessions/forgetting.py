@@ -1,0 +1,62 @@
+"""Turns that a program has forgotten: they came to a good end, and are not in its own file of them.
+
+Where a disk is full, claude says "success" and writes nothing; killed as a turn ends, it has not
+written that one yet (it does so up to 0.1 s later). Started again it would go on without them, and
+nobody would know. So it is told them, as text, before its next prompt.
+
+What is not here: a file that is gone as a whole (keeping.py).
+"""
+
+from __future__ import annotations
+
+import glob
+import textwrap
+
+import trio
+
+from runner.agents.driver import Driver
+from runner.sessions.context import context_of
+from runner.sessions.state import SessionState
+
+TOLD_AGAIN = (
+    "(Note: your own record of this conversation lacks what came last in it, which stands here as"
+    " text. It is over; do nothing of it again.)\n\n{}\n\n"
+)
+
+
+async def told_again(state: SessionState, driver: Driver, limiter: trio.CapacityLimiter) -> str:
+    """What a program that is about to be started again has forgotten, as a note; mostly nothing.
+
+    Args:
+        state: of the session.
+        driver: of the program.
+        limiter: of threads that read files.
+
+    Raises:
+        LedgerError: the turns cannot be read.
+    """
+    record, store = state.record, state.store
+    if store is None or not (record.resume and record.last_good) or record.context:
+        return ""
+    pattern = driver.history(glob.escape(state.private), record.conversation)
+    good = [turn for turn in store.ledger.turns(state.id) if turn.state == "ok" and turn.marker]
+    if not pattern or not good or good[-1].number != record.last_good:
+        return ""
+    markers = {turn.number: turn.marker.encode() for turn in good}
+    kept = await trio.to_thread.run_sync(last_kept, pattern, markers, limiter=limiter)
+    if kept is None or kept == record.last_good:
+        return ""
+    text = context_of(store.transcript.path, record.last_good, since=kept)
+    return TOLD_AGAIN.format(textwrap.indent(text, "> ", lambda _line: True))
+
+
+def last_kept(pattern: str, markers: dict[int, bytes]) -> int | None:
+    """The last of the turns that is in the program's file, 0 if none; None if it cannot be read."""
+    try:
+        known = b""
+        for path in glob.glob(pattern):
+            with open(path, "rb") as file:
+                known += file.read()
+    except OSError:
+        return None
+    return next((number for number in sorted(markers, reverse=True) if markers[number] in known), 0)

@@ -11,7 +11,6 @@ A program that an isolation holds is not offered this: it is held, and our hands
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from itertools import islice
 
@@ -57,7 +56,7 @@ class Hands:
 
     directory: str
     changed: Callable[[FileChange], None]
-    _line: deque[tuple[FileAsked, Program]] = attrs.field(factory=deque)
+    _line: list[tuple[FileAsked, Program]] = attrs.field(factory=list)
     _nursery: trio.Nursery | None = None
     _work: _Work | None = None
 
@@ -89,7 +88,7 @@ class Hands:
             with work.cancel_scope:
                 backend = LocalBackend(self.directory, create=False)
                 while self._line:
-                    asked, program = self._line.popleft()
+                    asked, program = self._line.pop(0)
                     give(program, asked, await self._answer(backend, asked))
         finally:
             self._line.clear()

@@ -36,12 +36,15 @@ class SessionConfig:
         timeout: for a turn; 0 = no limit.
         silence: how long an agent's program may give no sign of life in a turn; 0 = as long as it
             likes.
+        max_park: how long a turn may wait in all for a provider that limits it and says until when;
+            0 = not at all.
         watch: whether large directories may be watched for changes, which takes the kernel's
             watches (inotify); if not, they are walked through, also for sessions that say nothing.
     """
 
     timeout: Seconds = 0.0
     silence: Seconds = 0.0
+    max_park: Seconds = 0.0
     watch: bool = True
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from datetime import date
 from typing import Annotated, Literal
 
 import attrs
@@ -301,10 +302,10 @@ def test_keys_are_written_as_users_write_them():
 
 
 def test_kinds_have_the_users_words():
-    kinds = [kind_of(each) for each in (True, "", 1, 1.0, [], {}, None)]
+    kinds = [kind_of(each) for each in (True, "", 1, 1.0, [], {}, None, date(2026, 1, 1), b"")]
 
     assert kinds == ["true or false", "a text", "a whole number", "a number", "a list", "a table",
-                     "a date or time"]  # fmt: skip
+                     "None", "a date or time", "a value of bytes"]  # fmt: skip
 
 
 def test_a_bug_in_a_record_is_no_mistake_of_the_user():

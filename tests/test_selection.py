@@ -227,10 +227,20 @@ print([name for name in sys.modules if name.startswith("runner.agents.{other}")]
 
 PACKAGE = {
     "parrot_agent.py": """
+from runner.agents.command import CommandDriver
 from runner.agents.driver import CommandAgent
+
+class Loud(CommandDriver):
+    name = "loud"
 
 def make(*, word="squawk"):
     return CommandAgent(argv=("sh", "-c", f"cat; echo; echo {word}"))
+
+def loud():
+    return Loud(CommandAgent(argv=("tr", "a-z", "A-Z")))
+
+def ill():
+    return CommandAgent(argv="sh")
 """,
     "parrot-1.2.dist-info/METADATA": "Metadata-Version: 2.1\nName: parrot\nVersion: 1.2\n",
     "parrot-1.2.dist-info/WHEEL": (
@@ -238,6 +248,7 @@ def make(*, word="squawk"):
     ),
     "parrot-1.2.dist-info/entry_points.txt": (
         "[runner.agents]\nparrot = parrot_agent:make\ntorn = parrot_gone:make\n"
+        "loud = parrot_agent:loud\nill = parrot_agent:ill\n"
     ),
 }
 
@@ -303,6 +314,38 @@ trio.run(main)
     )
 
     assert "hello\nsquawk\nhello\nhi\n" == done.stdout
+
+
+def test_a_package_s_own_driver_is_used_everywhere(parrot, tmp_path):
+    code = """
+import trio, runner
+async def main():
+    async with runner.make_session("w", agent="loud", id="one") as session:
+        print((await session.send("one")).final_message, session.statistics().agent)
+trio.run(main)
+"""
+    (tmp_path / "b.toml").write_text('name = "b"\nprompt = "two"\nagent = "loud"\n')
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert "ONE loud\n" == done.stdout
+
+    assert 0 == cli("batch", "run", "b.toml", "-o", "out", cwd=tmp_path).returncode
+    assert "TWO" in (tmp_path / "out" / "results.jsonl").read_text()
+    assert "THREE\n" == cli("run", "-a", "loud", "three", cwd=tmp_path).stdout
+    assert "FOUR\n" == cli("session", "send", "one", "four", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    "words", [("run", "-a", "ill", "hello"), ("session", "record", "f", "-a", "ill", "hello")]
+)
+def test_a_record_of_a_package_that_is_none_is_an_error_that_names_the_package(
+    parrot, tmp_path, words
+):
+    done = cli(*words, cwd=tmp_path)
+
+    what = "the agent 'ill' of the package parrot 1.2: CommandAgent.argv must be a list, not 'sh'"
+    assert (2, f"runner: {what}\n") == (done.returncode, done.stderr)
 
 
 def test_a_broken_one_is_an_error_of_usage_that_names_its_package(parrot, tmp_path):

@@ -38,6 +38,16 @@ def select(command: CommandT) -> CommandT:
     )(command)
 
 
+def agent(command: CommandT) -> CommandT:
+    """What of the agent's record is to be another."""
+    sandbox = click.option("--sandbox", metavar="WORD", help="What it may do.  [as its file says]")
+    model = click.option("--model", metavar="NAME", help="As its program calls it.  [likewise]")
+    billing = click.option(
+        "--billing", metavar="KIND", help="Its credential: subscription or api_key.  [likewise]"
+    )
+    return sandbox(model(billing(command)))
+
+
 def limits(command: CommandT) -> CommandT:
     """How long a turn may take, and how long nothing may be heard of it."""
     timeout = click.option(
@@ -48,7 +58,12 @@ def limits(command: CommandT) -> CommandT:
         metavar="TIME",
         help="How long its program may give no sign of life.  [as configured]",
     )
-    return timeout(silence(command))
+    park = click.option(
+        "--max-park",
+        metavar="TIME",
+        help="How long it may wait for a provider that limits it.  [as configured]",
+    )
+    return timeout(silence(park(command)))
 
 
 def changes(command: CommandT) -> CommandT:

@@ -60,11 +60,7 @@ ONE_PROCESS_PER_TURN = ("shell", "command")  # their text is a stream, that of t
 @click.option(
     "--verify", metavar="CMD", multiple=True, help="A command that must exit with 0 afterwards."
 )
-@click.option("--sandbox", metavar="WORD", help="What it may do.  [as the agent's file says]")
-@click.option("--model", metavar="NAME", help="As its program calls it.  [likewise]")
-@click.option(
-    "--billing", metavar="KIND", help="Of the credential: subscription or api_key.  [any]"
-)
+@options.agent
 @options.limits
 @options.changes
 @options.config
@@ -80,6 +76,7 @@ def run(
     billing: str | None,
     timeout: str | None,
     silence: str | None,
+    max_park: str | None,
     ignore: tuple[str, ...],
     watch: bool,
     config_file: str | None,
@@ -92,13 +89,12 @@ def run(
     config = load_record(config_file, RunnerConfig) if config_file else RunnerConfig()
     order = Order(
         prompts=(read_prompt(prompt),),
-        agent=vary(
-            read_agent(name or config.default_agent), sandbox=sandbox, model=model, billing=billing
-        ),
+        agent=read_agent(name or config.default_agent, sandbox, model, billing),
         directory=existing(directory),
         verify=verify,
         timeout=read_seconds("--timeout", timeout),
         silence=read_seconds("--silence", silence),
+        max_park=read_seconds("--max-park", max_park),
         ignore=ignore or DEFAULT_IGNORE,
         watch=watch,
         as_json=as_json,
@@ -125,6 +121,7 @@ class Order:
     timeout: float | None
     as_json: bool
     silence: float | None = None
+    max_park: float | None = None
     ignore: Sequence[str] = DEFAULT_IGNORE
     watch: bool = True
     session: str = ""
@@ -151,15 +148,19 @@ def read_prompt(prompt: str) -> str:
     return text
 
 
-def read_agent(name: str) -> Agent:
-    """The agent of a name, or of a TOML file.
+def read_agent(
+    name: str, sandbox: str | None = None, model: str | None = None, billing: str | None = None
+) -> Agent:
+    """The agent of a name, or of a TOML file, with what the options say otherwise.
 
     Raises:
-        ConfigError: there is none, or its file cannot be used.
+        ConfigError: there is none, its file cannot be used, or it does not have an option.
     """
     if name.endswith(".toml") or "/" in name:
-        return load_record(name, Agent)  # type: ignore[arg-type]  # a union of records
-    return make_agent(name)
+        agent: Agent = load_record(name, Agent)  # type: ignore[arg-type]  # a union of records
+    else:
+        agent = make_agent(name)
+    return vary(agent, sandbox=sandbox, model=model, billing=billing)
 
 
 def existing(directory: str) -> str:
@@ -220,6 +221,7 @@ async def _carry_out(config: RunnerConfig, order: Order, out: Writer, err: Write
             id=order.session or None,
             timeout=order.timeout,
             silence=order.silence,
+            max_park=order.max_park,
             ignore=order.ignore,
             watch=order.watch,
             durable=bool(order.session),

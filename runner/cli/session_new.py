@@ -12,6 +12,7 @@ from runner.cli.run import Order, existing, main, read_agent, read_prompt, read_
 from runner.cli.session_finding import all_of, open_ledger, read_config
 from runner.cli.streams import complain
 from runner.errors import ConfigError
+from runner.sessions.patterns import DEFAULT_IGNORE
 
 
 @click.command(epilog=options.CODES)
@@ -23,7 +24,9 @@ from runner.errors import ConfigError
     "-w", "--workspace", "directory", metavar="DIR", default=".", help="Where it works.  [.]"
 )
 @click.option("--id", "given", metavar="ID", help="Its id.  [a new one]")
-@click.option("--timeout", metavar="TIME", help="For the turn, such as 90s or 30m.  [no limit]")
+@options.agent
+@options.limits
+@options.changes
 @options.config
 @options.json
 def new(
@@ -32,7 +35,14 @@ def new(
     name: str | None,
     directory: str,
     given: str | None,
+    sandbox: str | None,
+    model: str | None,
+    billing: str | None,
     timeout: str | None,
+    silence: str | None,
+    max_park: str | None,
+    ignore: tuple[str, ...],
+    watch: bool,
     config_file: str | None,
     as_json: bool,
 ) -> int:
@@ -48,10 +58,14 @@ def new(
         raise ConfigError(f"there is a session {session!r} already: runner session send")
     order = Order(
         prompts=(text,),
-        agent=read_agent(name or config.default_agent),
+        agent=read_agent(name or config.default_agent, sandbox, model, billing),
         directory=existing(directory),
         verify=(),
-        timeout=read_seconds(timeout),
+        timeout=read_seconds("--timeout", timeout),
+        silence=read_seconds("--silence", silence),
+        max_park=read_seconds("--max-park", max_park),
+        ignore=ignore or DEFAULT_IGNORE,
+        watch=watch,
         as_json=as_json,
         session=session,
     )

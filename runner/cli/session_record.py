@@ -8,6 +8,7 @@ import trio
 from runner.cli import options
 from runner.cli.run import Order, existing, main, read_agent, read_prompt, read_seconds
 from runner.config import RunnerConfig, load_record
+from runner.sessions.patterns import DEFAULT_IGNORE
 
 
 @click.command(epilog=options.CODES)
@@ -19,7 +20,9 @@ from runner.config import RunnerConfig, load_record
 @click.option(
     "-w", "--workspace", "directory", metavar="DIR", default=".", help="Where it works.  [.]"
 )
+@options.agent
 @options.limits
+@options.changes
 @options.config
 @options.json
 def record(
@@ -28,8 +31,14 @@ def record(
     prompts: tuple[str, ...],
     name: str | None,
     directory: str,
+    sandbox: str | None,
+    model: str | None,
+    billing: str | None,
     timeout: str | None,
     silence: str | None,
+    max_park: str | None,
+    ignore: tuple[str, ...],
+    watch: bool,
     config_file: str | None,
     as_json: bool,
 ) -> int:
@@ -43,11 +52,14 @@ def record(
     config = load_record(config_file, RunnerConfig) if config_file else RunnerConfig()
     order = Order(
         prompts=tuple(map(read_prompt, prompts)),
-        agent=read_agent(name or config.default_agent),
+        agent=read_agent(name or config.default_agent, sandbox, model, billing),
         directory=existing(directory),
         verify=(),
         timeout=read_seconds("--timeout", timeout),
         silence=read_seconds("--silence", silence),
+        max_park=read_seconds("--max-park", max_park),
+        ignore=ignore or DEFAULT_IGNORE,
+        watch=watch,
         as_json=as_json,
         recording=file,
     )

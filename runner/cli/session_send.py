@@ -51,6 +51,7 @@ def send(
     agent: str | None,
     timeout: str | None,
     silence: str | None,
+    max_park: str | None,
     config_file: str | None,
     as_json: bool,
 ) -> int:
@@ -61,6 +62,7 @@ def send(
     text = read_prompt(prompt)
     seconds = read_seconds("--timeout", timeout)
     quiet = read_seconds("--silence", silence)
+    park = read_seconds("--max-park", max_park)
     config, record, opening, chosen = _open(name, agent, config_file)
     order = Order(
         prompts=(text,),
@@ -69,6 +71,7 @@ def send(
         verify=(),
         timeout=seconds,
         silence=quiet,
+        max_park=park,
         ignore=opening.ignore,
         watch=opening.watch,
         as_json=as_json,

@@ -242,6 +242,7 @@ class Attempt:
             id=self.session_id,
             timeout=batch.limits.turn_timeout or None,
             silence=batch.limits.silence or None,
+            max_park=batch.limits.max_park or None,
             ignore=batch.workspace.ignore,
             watch=batch.workspace.watch,
             servers=batch.servers,

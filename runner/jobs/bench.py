@@ -38,6 +38,7 @@ class Bench(Protocol):
         id: str | None = None,  # noqa: A002  # the session's own word
         timeout: float | None = None,
         silence: float | None = None,
+        max_park: float | None = None,
         ignore: Sequence[str] = (),
         watch: bool = True,
         servers: Sequence[McpServer] = (),

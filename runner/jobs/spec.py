@@ -99,12 +99,14 @@ class Workspace:
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """Limits; for the timeouts 0 means none, for the two of turns the runner's own (`session`).
+    """Limits; 0 means none, for those of turns the runner's own (`session`).
 
     Attributes:
         concurrency: jobs that are carried out at a time; 0 = one per processor, 4 at most.
         turn_timeout: for one turn of an agent.
         silence: how long an agent's program may give no sign of life in a turn.
+        max_park: how long a turn may wait in all for a provider that limits it and says until when;
+            what is left then is `retry`'s.
         command_timeout: for one setup or verify command.
         job_timeout: for a job with all its attempts and the pauses between them; it begins anew
             when the batch is resumed.
@@ -113,6 +115,7 @@ class Limits:
     concurrency: AtLeastZero = 0
     turn_timeout: Seconds = 1800.0
     silence: Seconds = 0.0
+    max_park: Seconds = 0.0
     command_timeout: Seconds = 600.0
     job_timeout: Seconds = 7200.0
 

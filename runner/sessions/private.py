@@ -22,15 +22,29 @@ CREDENTIALS = {
 }
 
 
-def make_private(path: str) -> None:
-    """Make a session's private directory and the home in it, if they are not there."""
-    home = os.path.join(path, "home")
+def make_private(path: str) -> bool:
+    """Make a session's private directory and the home in it; whether it was not there."""
+    home, is_new = os.path.join(path, "home"), False
     if os.path.isdir(home):
-        return
+        return False
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    for each in (path, home):
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(each, 0o700)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o700)
+        is_new = True
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(home, 0o700)
+    return is_new
+
+
+def remove_unused(path: str) -> None:
+    """Remove a session's private directory, if nothing is in it but who its owner is."""
+    home, owner = os.path.join(path, "home"), os.path.join(path, "owner")
+    with contextlib.suppress(OSError):
+        if os.listdir(home) or not {"home", "owner"}.issuperset(os.listdir(path)):
+            return
+        os.rmdir(home)
+        os.unlink(owner)
+        os.rmdir(path)
 
 
 def write_files(private: str, files: Iterable[tuple[str, bytes]]) -> None:

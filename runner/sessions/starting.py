@@ -209,8 +209,10 @@ class Starter:
         )
 
     def _find(self, state: SessionState, launch: Launch, env: Mapping[str, str]) -> str:
-        check_needs(self.driver.name, launch.needs, env.get("PATH"))
-        return find_program(self.driver.name, launch.argv[0], state.directory, env.get("PATH"))
+        path = env.get("PATH")
+        found = find_program(self.driver.name, launch.argv[0], state.directory, path)
+        check_needs(self.driver.name, launch.needs, path)
+        return found
 
     def _prepare(self, state: SessionState, launch: Launch, env: Mapping[str, str]) -> None:
         private = state.private

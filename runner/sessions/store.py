@@ -33,7 +33,7 @@ from runner.errors import AgentError, LedgerError, SessionClosed, SessionOwned
 from runner.processes.sweep import SESSION_TAG, sweep_run
 from runner.sessions.ledger import SessionLedger
 from runner.sessions.owning import Owners, is_alive, note_owner, noted_owner, owner_of
-from runner.sessions.private import make_private
+from runner.sessions.private import make_private, remove_unused
 from runner.sessions.record import Record
 from runner.sessions.transcript import Transcript
 
@@ -71,6 +71,7 @@ class Store:
     setup: str = ""
     transcript: Transcript = attrs.field(init=False)
     _lost: int = 0
+    _is_new: bool = False
     is_ours: bool = attrs.field(default=False, init=False)
     _is_closed: bool = False
 
@@ -100,8 +101,10 @@ class Store:
             raise SessionClosed(f"the session {self.session!r} is closed")
         if not self.is_ours:
             try:
-                make_private(self.private)
+                self._is_new |= make_private(self.private)
                 self.is_ours = self.owners.claim(self.session)
+                if self.is_ours:  # whoever gave it up in between may have removed it
+                    self._is_new |= make_private(self.private)
             except OSError as exc:
                 where = f"the session's directory {self.private!r}"
                 raise AgentError(f"{where} cannot be used: {exc.strerror}") from exc
@@ -114,10 +117,12 @@ class Store:
         self.transcript.rest()
 
     def close(self) -> None:
-        """Own it no more."""
+        """Own it no more; if it was never used, nothing is left of it."""
         self._is_closed = True
         self.rest()
         if self.is_ours:
+            if self._is_new:
+                remove_unused(self.private)
             self.owners.release(self.session)
             self.is_ours = False
 

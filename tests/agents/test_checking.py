@@ -26,7 +26,7 @@ SOUND = [
     CodexAgent(args=("-c", "x=1"), config="a = 1"),
     AcpAgent(argv=("x",), modes={"read-only": "plan"}),
     ReplayAgent(recording="x"),
-    PluginAgent(name="parrot", options={"a": (1, 2), "b": object}),
+    PluginAgent(name="parrot", options={"a": [1, 2], "b": object}),
 ]
 
 

@@ -35,6 +35,9 @@ def refusing():
 
 def stone():
     return 5
+
+def ill():
+    return CommandAgent(argv="sh", prompt=7)
 """
 ENTRIES = {
     "parrot": "parrot_agent:make",
@@ -42,6 +45,7 @@ ENTRIES = {
     "raising": "parrot_agent:raising",
     "refusing": "parrot_agent:refusing",
     "stone": "parrot_agent:stone",
+    "ill": "parrot_agent:ill",
     "gone": "parrot_gone:make",
     "nothing": "parrot_agent:nothing",
 }
@@ -96,6 +100,7 @@ def test_a_package_may_give_a_driver_of_its_own(install):
         ("raising", "cannot be used: RuntimeError: no feathers"),
         ("refusing", "parrot 1.2: no cage"),
         ("stone", "gives a int, which is no driver: no name, process_per_turn"),
+        ("ill", "parrot 1.2: CommandAgent.argv must be a list, not 'sh'\nthe agent 'ill' of "),
         ("gone", "cannot be used: ModuleNotFoundError: No module named 'parrot_gone'"),
         ("nothing", "cannot be used: AttributeError"),
     ],

@@ -50,6 +50,14 @@ def test_what_an_agent_does_not_have_is_refused_by_name(record, options, words):
         vary(record, **options)
 
 
+def test_billing_is_for_agents_that_have_it():
+    assert "api_key" == vary(ClaudeAgent(), billing="api_key").billing
+    assert "subscription" == vary(CodexAgent(billing="any"), billing="subscription").billing
+    assert ShellAgent() == vary(ShellAgent(), billing="any")
+    with pytest.raises(ConfigError, match="'command' takes no `billing`"):
+        vary(CommandAgent(argv=("x",)), billing="api_key")
+
+
 def test_an_agent_that_cannot_be_held_may_do_everything_anyway():
     assert ShellAgent() == vary(ShellAgent(), sandbox="danger-full-access")
 
@@ -58,6 +66,10 @@ def test_an_agent_that_cannot_be_held_may_do_everything_anyway():
     ("options", "words"),
     [
         ({"sandbox": "readonly"}, "unknown sandbox 'readonly'; did you mean 'read-only'"),
+        ({"billing": "apikey"}, "unknown billing 'apikey'; did you mean 'api_key'"),
+        ({"billing": 5}, "unknown billing 5$"),
+        ({"extra_env": {"": "x"}}, "'' cannot be the name of a variable"),
+        ({"extra_env": {"A=": "x"}}, "'A=' cannot be the name of a variable"),
         ({"sandbox": 5}, "unknown sandbox 5"),
         ({"model": 5}, "`model` must be a text, not a whole number"),
         ({"extra_args": "-x"}, "must be a list of texts"),

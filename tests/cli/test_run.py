@@ -104,6 +104,38 @@ def test_what_cannot_be_used_is_one_clear_message(runner, args, said: str, tmp_p
     assert list(runner.cwd.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("--silence", "200ms"), 3, "stalled"),
+        (("--timeout", "200ms"), 3, "timeout"),
+        (("--silence", "0"), 2, "--silence: must be more than 0 seconds"),
+        (("--silence", "soon"), 2, "--silence: must be a number of seconds or a text"),
+        (("--max-park", "x"), 2, "--max-park: must be a number of seconds or a text"),
+        (("--timeout", "0s"), 2, "--timeout: must be more than 0 seconds"),
+        (("--ignore", "../x"), 2, "ignore: '../x': patterns are relative"),
+        (("--sandbox", "read-only"), 2, "the agent 'shell' takes no `sandbox`"),
+        (("--sandbox", "none", "-a", "claude"), 2, "unknown sandbox 'none'"),
+        (("--model", "m"), 2, "the agent 'shell' takes no `model`"),
+        (("--billing", "free", "-a", "claude"), 2, "unknown billing 'free'"),
+    ],
+)
+def test_the_options_of_a_session_are_its_own(runner, options, code: int, said: str) -> None:
+    ended = runner("run", "sleep 60", *options)
+
+    assert code == ended.code, ended.err
+    assert said in ended.err
+
+
+def test_what_is_ignored_is_not_told(runner) -> None:
+    ended = runner(
+        "run", "touch a.log b; mkdir c; touch c/d", "--json", "--no-watch",
+        "--ignore", "*.log", "--ignore", "c/**",
+    )  # fmt: skip
+
+    assert ["b"] == json.loads(ended.out)["files_created"]
+
+
 def test_an_agents_file_can_be_named(runner) -> None:
     (runner.cwd / "mine.toml").write_text('kind = "command"\nargv = ["tr", "a-z", "A-Z"]\n')
 

@@ -211,6 +211,25 @@ def test_what_is_closed_stays_readable_and_what_is_removed_does_not(runner, keep
     assert [] == list(private.iterdir())
 
 
+def test_a_session_that_is_gone_on_with_ignores_what_it_did(runner) -> None:
+    code = """
+import trio, runner
+
+async def main():
+    async with runner.make_session(".", agent="shell", id="one", ignore=["*.log"], watch=False) as s:
+        await s.send("true")
+
+trio.run(main)
+"""
+    assert 0 == runner(program=("-c", code)).code
+    ended = runner("session", "send", "one", "touch a.log b", "--json")
+    assert ["b"] == json.loads(ended.out)["files_created"]
+
+    assert 0 == runner("session", "fork", "one", "--id", "two").code
+    ended = runner("session", "send", "two", "touch c.log d", "--json")
+    assert ["d"] == json.loads(ended.out)["files_created"]
+
+
 @pytest.mark.parametrize(
     ("args", "code", "said"),
     [
@@ -228,6 +247,8 @@ def test_what_is_closed_stays_readable_and_what_is_removed_does_not(runner, keep
         (("show", "o"), 2, "2 sessions begin with 'o'"),
         (("send", "one", " "), 2, "the prompt is empty"),
         (("send", "one", "x", "--timeout", "soon"), 2, "--timeout"),
+        (("send", "one", "sleep 60", "--silence", "200ms"), 3, "stalled"),
+        (("send", "one", "x", "--silence", "-1"), 2, "--silence"),
         (("send", "one", "x", "-a", "no.toml"), 2, "no.toml: there is no such file"),
         (("send", "one", "x", "-a", "claude"), 1, "is of agent 'shell', not 'claude'"),
         (("fork", "one", "--at", "7"), 2, "no turn 7 that has ended"),

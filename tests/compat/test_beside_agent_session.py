@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import inspect
 import random
+import re
 import uuid
 
 import pytest
@@ -66,6 +68,53 @@ def test_the_same_errors_at_construction(place, monkeypatch, backend):
         said.append(str(caught.value))
 
     assert said[0] == said[1]
+
+
+def test_a_session_without_a_word_about_it_is_with_one_at_random(place, monkeypatch):
+    (place / "bin").mkdir()
+    for name in ours.ALL_BACKENDS:
+        (place / "bin" / name).write_text("#!/bin/sh\nexit 3\n")
+        (place / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(place / "bin"), prepend=":")
+    monkeypatch.delenv("PICKED", raising=False)
+
+    def picked(module):
+        return [
+            module.make_session(place / "work", env_var="PICKED", rng=random.Random(n)).backend
+            for n in range(20)
+        ]
+
+    assert {*ours.ALL_BACKENDS} == {*picked(ours)}
+    assert picked(theirs) == picked(ours)
+
+
+@pytest.mark.real_agents
+def test_each_block_of_the_readme_that_it_comes_with_runs_with_another_import_line(
+    place, monkeypatch, request, model_server
+):
+    (place / "bin").mkdir()
+    for name in ours.ALL_BACKENDS:
+        (place / "bin" / name).symlink_to(request.getfixturevalue(f"{name}_program"))
+    monkeypatch.setenv("PATH", str(place / "bin"), prepend=":")
+    for name, value in (model_server.claude_env() | model_server.codex_env()).items():
+        monkeypatch.setenv(name, value)
+    for name, said in (("AUTOR_BACKEND", "CODEX"), ("AKER_BACKEND", "claude")):
+        monkeypatch.setenv(name, said)
+    readme = importlib.metadata.metadata("agent-session").get_payload()
+    blocks = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    found: dict = {}
+    for block in blocks:
+        code = block.replace("from agent_session import", "from runner.compat.agent_session import")
+        # The two places that it leaves to its reader.
+        code = code.replace('"/tmp/scratch"', repr(str(place / "scratch")))
+        exec(code.replace("cwd=...", f"cwd={str(place / 'other')!r}"), found)
+        if "r2" in found and found["sess"].turn_count:
+            found["sess"].close()
+
+    assert 2 == len(blocks)
+    assert (True, True) == (found["r"].ok, found["r2"].ok)
+    assert found["r"].session_id == found["r2"].session_id
+    assert "claude" == found["sess"].backend
 
 
 @pytest.mark.real_agents

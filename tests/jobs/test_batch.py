@@ -189,6 +189,36 @@ async def test_timeouts(shop, limits, prompt, error):
     assert report.duration < 20
 
 
+async def test_files_that_are_ignored_are_in_no_result_and_in_no_patch_but_stay_there(shop):
+    prompt = "mkdir -p build sub; touch a.log build/b sub/c.log sub/d; echo e > e"
+    keys = {"workspace": '{empty = true, ignore = ["*.log", "build/"]}', "keep": '"always"'}
+    await shop.run(batch(prompt, "one", verify='["test -f a.log -a -f build/b"]', **keys))
+
+    result = shop.results()["one"]
+    assert ("ok", ["e", "sub/d"]) == (result["state"], result["files"]["created"])
+    assert "a.log" not in (shop.out / result["patch"]).read_text()
+
+
+async def test_what_is_ignored_by_default_is_what_git_keeps_for_itself(shop):
+    await shop.run(batch("mkdir .git sub; touch .git/a sub/b.log"))
+
+    assert ["sub/b.log"] == shop.results()["one"]["files"]["created"]
+
+
+async def test_a_workspace_that_is_not_to_be_watched_has_the_same_results(shop):
+    keys = {"workspace": "{empty = true, watch = false}"}
+    await shop.run(batch("touch a", "one", "two", **keys))
+
+    assert [["a"], ["a"]] == [each["files"]["created"] for each in shop.results().values()]
+
+
+async def test_whether_it_is_watched_makes_no_other_batch_of_it(shop):
+    await shop.run(batch("touch a", workspace="{empty = true}"))
+    report = await shop.run(batch("touch a", workspace="{empty = true, watch = false}"))
+
+    assert {"ok": 1} == report.counts
+
+
 async def test_an_error_of_ours_in_one_job_does_not_end_the_others(shop):
     prompt = "{% if row.name == 'bad' %}rm -rf ../bad.1{% endif %} true"
     report = await shop.run(

@@ -65,6 +65,52 @@ def test_a_missing_file(desk):
     assert desk.problems() == ["b.toml: there is no such file"]
 
 
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ('silence = "soon"', "limits.silence: must be a number of seconds or a text"),
+        ("silence = -1", "limits.silence: must be 0 seconds or more, not -1"),
+    ],
+)
+def test_a_silence_that_is_none(desk, limits, said):
+    (problem,) = desk.problems(GOOD.replace("{{ row.a }}", "x") + f"[limits]\n{limits}\n")
+
+    assert problem.startswith(f"b.toml:4: {said}")
+
+
+def test_a_watch_that_is_none(desk):
+    text = GOOD.replace("{{ row.a }}", "x") + '[workspace]\nempty = true\nwatch = "no"\n'
+
+    assert ["b.toml:5: workspace.watch: must be true or false, not 'no'"] == desk.problems(text)
+
+
+def test_a_prompt_of_10_mb(desk):
+    text = 'name = "b"\nprompt = "{{ row.a }}{{ \'x\' * 9999990 }}"\n'
+    rows = "".join(f'[[data.rows]]\na = "{a}"\n' for a in ("short", "x" * 10, "y" * 10))
+    (problem,) = desk.problems(text + rows)
+
+    what = "it comes out longer than the 9999999 characters that the agent takes"
+    assert f"b.toml:2: prompt: {what} (data.rows[2] and 1 more)" == problem
+
+
+def test_a_command_may_be_longer_than_a_prompt(desk):
+    text = 'name = "b"\nprompt = "x"\nverify = ["true {{ \'x\' * 9999999 }}"]\n'
+
+    assert 1 == len(desk.plan(text).jobs)
+
+
+def test_a_configuration_of_the_agent_that_cannot_be_used(desk):
+    text = 'name = "b"\nprompt = "x"\n[agent]\nkind = "codex"\nprogram = "sh"\nconfig = "= 1"\n'
+    (problem,) = desk.problems(text)
+
+    assert problem.startswith("b.toml:3: agent: ")
+
+
+def test_a_record_with_a_value_of_another_type():
+    with pytest.raises(ConfigError, match="agent: ClaudeAgent.model must be a text, not 7"):
+        prepare(Batch(name="b", prompt="x", agent=ClaudeAgent(program="sh", model=7)))
+
+
 def test_not_toml(desk):
     assert desk.problems("name = \n") == ["b.toml:1: not TOML: invalid value"]
 

@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 import runner
-from runner import ClaudeAgent, CodexAgent, CommandAgent, ShellAgent
+from runner import ClaudeAgent, CodexAgent, CommandAgent, ShellAgent, blocking
 from runner.errors import (
     AgentError,
     AgentUnavailable,
@@ -112,11 +112,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 
 @pytest.fixture
-async def kept(place: Place) -> str:
+def kept(place: Place) -> str:
     """A session of another directory, that is kept."""
     (place.root / "other").mkdir()
-    async with runner.make_session(place.root / "other", agent="shell", id="kept") as session:
-        assert (await session.send("echo hi")).ok
+    with blocking.make_session(place.root / "other", agent="shell", id="kept") as session:
+        assert session.send("echo hi").ok
     return "kept"
 
 

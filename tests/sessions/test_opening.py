@@ -18,6 +18,7 @@ from runner.agents.secret import Secret
 from runner.errors import ConfigError
 from runner.messages import Isolation, Limits
 from runner.sessions.opening import make_setup, read_setup
+from runner.sessions.patterns import DEFAULT_IGNORE
 
 SECRET = "sk-very-secret-0123456789"
 CODEX = """
@@ -46,6 +47,20 @@ def test_what_has_no_credential_comes_back_as_it_was(agent: Agent) -> None:
     assert (agent, {"CI": "1"}, isolation, ()) == (
         opening.agent, opening.env, opening.isolation, opening.withheld,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("setup", ["", make_setup(ShellAgent(), {}, None)])
+def test_what_is_not_said_of_changes_is_the_default(setup: str) -> None:
+    opening = read_setup(setup, {}, "one")
+
+    assert (DEFAULT_IGNORE, True) == (opening.ignore, opening.watch)
+
+
+def test_what_changes_are_told_comes_back_as_it_was() -> None:
+    setup = make_setup(ShellAgent(), {}, None, ignore=["*.log"], watch=False)
+    opening = read_setup(setup, {}, "one")
+
+    assert (("*.log",), False) == (opening.ignore, opening.watch)
 
 
 @pytest.mark.parametrize(

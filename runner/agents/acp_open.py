@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import attrs
 
@@ -69,13 +69,17 @@ class AcpOpening(LiveConversation[AcpTurn], abc.ABC):
             protocolVersion=PROTOCOL,
             clientCapabilities={
                 "fs": {
-                    "readTextFile": self.setting.files,
-                    "writeTextFile": self.setting.files,
+                    "readTextFile": self._serves("read"),
+                    "writeTextFile": self._serves("write"),
                 },
                 "terminal": False,
             },
             clientInfo={"name": "runner", "title": "runner", "version": "0"},
         )
+
+    def _serves(self, what: Literal["read", "write"]) -> bool:
+        """Whether we do that for the program."""
+        return self.setting.files and what in self.agent.hands
 
     # ------------------------------------------------------------ the opening
 

@@ -8,10 +8,10 @@ A turn in a session that could not be opened is refused with the sentence about 
 one whose mode the program does not have or take. Since a turn may only end by something that the
 program says, it is sent a ping for that; the prompt is not sent.
 
-Files are declared where the session reads and writes them (`Setting.files`): what the program asks
-for becomes an event, and waits for `give`; with read-only access nothing is written. Terminals are
-never declared: it runs its commands with its own hands. What it asks us to do all the same, it is
-told that there is no such method.
+Files are declared where the session reads and writes them (`Setting.files`), and the agent's record
+does not say otherwise (`AcpAgent.hands`): what the program asks for becomes an event, and waits for
+`give`; with read-only access nothing is written. Terminals are never declared: it runs its commands
+with its own hands. What it asks us to do all the same, it is told that there is no such method.
 
 Nothing here raises for what the program says.
 """
@@ -209,7 +209,7 @@ class AcpConversation(AcpOpening):
 
     def _on_request(self, method: str, number: object, params: Record) -> list[Event] | None:
         turn = self._turn
-        if method in {READ, WRITE} and self.setting.files:
+        if method in {READ, WRITE} and self._serves("read" if method == READ else "write"):
             return self._on_file(method, number, params)
         if method != "session/request_permission":
             error = {"code": _METHOD_NOT_FOUND, "message": f"there is no {method} here"}

@@ -139,8 +139,11 @@ class AcpAgent:
         auth: the method by which it is to authenticate; empty = it need not be asked to.
         files: texts of files in its private home, by their paths there (its configuration).
         seed: files on this machine (credentials) that are copied there, by their paths there.
-        env: variables on top of the allow-listed ones.
+        env: variables on top of the allow-listed ones; a secret as `{ env = "NAME" }`,
+            `{ file = "path" }` or `{ command = ["program", …] }`.
         pass_env: names of variables to pass on from our own environment (credentials).
+        hands: what it is offered to have done with files by its session, instead of doing it
+            itself.
         servers: of tools (MCP) that it gets, besides those that its session is given.
     """
 
@@ -152,8 +155,9 @@ class AcpAgent:
     auth: str = ""
     files: dict[str, str] = attrs.field(factory=dict)
     seed: dict[str, str] = attrs.field(factory=dict)
-    env: dict[str, str] = attrs.field(factory=dict)
+    env: dict[str, Value] = attrs.field(factory=dict)
     pass_env: tuple[str, ...] = ()
+    hands: tuple[Literal["read", "write"], ...] = ("read", "write")
     servers: tuple[McpServer, ...] = ()
 
 

@@ -32,6 +32,7 @@ from runner.agents.events import (
     WriteAsked,
 )
 from runner.agents.lines import LINE_LIMIT
+from runner.agents.secret import Secret
 from runner.errors import ConfigError, LocalProtocolError
 
 ABLE = {"loadSession": True, "mcpCapabilities": {"http": True}}
@@ -120,10 +121,11 @@ class Pair:
 
 
 def test_it_is_started_in_a_home_of_its_own():
-    launch = driver(files={".x/y": "é"}, env={"A": "1"}, pass_env=("KEY",)).launch(setting())
+    env = {"A": "1", "B": Secret(env="NAME")}
+    launch = driver(files={".x/y": "é"}, env=env, pass_env=("KEY",)).launch(setting())
 
     assert launch.argv == ("prog", "--acp")
-    assert dict(launch.env) == {"HOME": "/p/home", "TMPDIR": "/p/scratch", "A": "1"}
+    assert dict(launch.env) == {"HOME": "/p/home", "TMPDIR": "/p/scratch", **env}
     assert dict(launch.files)["/p/home/.x/y"] == "é".encode()
     assert (launch.pass_env, launch.stdin) == (("KEY",), None)
     assert driver().history("/p", "s1") == ""
@@ -164,11 +166,15 @@ def test_an_access_that_no_mode_holds_is_refused_before_the_program_starts():
 
 
 @pytest.mark.parametrize("files", [False, True])
-def test_it_declares_files_where_they_are_served_and_terminals_never(files):
-    (asked,) = Pair(opened=False, settings={"files": files}).sent()
+@pytest.mark.parametrize("hands", [("read", "write"), ("write",), ()])
+def test_it_declares_files_where_they_are_served_and_terminals_never(files, hands):
+    (asked,) = Pair(opened=False, settings={"files": files}, hands=hands).sent()
 
     assert asked["method"] == "initialize"
-    fs = {"readTextFile": files, "writeTextFile": files}
+    fs = {
+        "readTextFile": files and "read" in hands,
+        "writeTextFile": files and "write" in hands,
+    }
     assert asked["params"]["clientCapabilities"] == {"fs": fs, "terminal": False}
     assert asked["params"]["protocolVersion"] == 1
 
@@ -721,6 +727,15 @@ def test_a_turn_that_may_only_read_writes_nothing():
     assert of(refused, WriteAsked) == []
     assert error["message"] == "nothing may be written: this turn is read-only"
     assert of(pair.file(2, READ, path="/w/a"), ReadAsked)
+
+
+def test_what_it_was_not_offered_it_is_not_given():
+    pair = Filing(hands=("write",))
+    pair.turn()
+
+    assert of(pair.file(1, READ, path="/w/a"), Raw)
+    assert pair.reply()["error"]["code"] == -32601
+    assert of(pair.file(2, WRITE, path="/w/a", content=""), WriteAsked)
 
 
 @pytest.mark.parametrize(

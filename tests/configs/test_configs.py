@@ -12,7 +12,16 @@ import attrs
 import jsonschema
 import pytest
 
-from runner.agents.driver import Agent, ClaudeAgent, CodexAgent, ShellAgent
+from runner.agents.acp_talk import FULL
+from runner.agents.driver import (
+    Agent,
+    ClaudeAgent,
+    CodexAgent,
+    Setting,
+    ShellAgent,
+    TurnOptions,
+)
+from runner.agents.registry import make_driver
 from runner.config import RunnerConfig, load_record
 from runner.jobs.prepare import prepare
 
@@ -45,6 +54,21 @@ def test_every_option_has_a_comment(name: str) -> None:
     for before, line in itertools.pairwise(lines):
         if re.match(r"\w+ = ", line):
             assert before.startswith("# "), line
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.startswith("agents/")])
+def test_every_agents_file_is_an_agents_record_that_can_be_used(name: str) -> None:
+    agent = load_record(CONFIGS / name, Agent)
+    driver = make_driver(agent)
+    setting = Setting(cwd="/w", private="/p", conversation="c", resume=False, prompt="x")
+    launch = driver.launch(setting)
+
+    assert launch.argv[0]
+    assert driver.conversation(setting).takes(TurnOptions())
+    if agent.kind == "acp":
+        assert launch.argv == agent.argv
+        assert driver.launch(attrs.evolve(setting, options=TurnOptions(access=FULL)))
+        assert all(re.fullmatch(r"[A-Z_]+", each) for each in launch.pass_env)
 
 
 @pytest.mark.parametrize("name", FILES)

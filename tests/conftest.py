@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import pathlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import attrs
 import pytest
 
+from runner.agents.driver import Access, AcpAgent, Agent, ClaudeAgent, CodexAgent
+from runner.config import load_record
 from runner.processes import guardian, guardian_link
 from runner.processes.isolation import limiting, probe, users
+from runner.testing.model_server import Served
 
 # Not that of another worker's tests: the kernel counts the processes of a user, wherever they run.
 ORDINARY = 1_800_000_000 + os.getpid() if os.geteuid() == 0 else os.geteuid()
 PYTHON = "/usr/bin/python3"
+CONFIGS = pathlib.Path(__file__).parents[1] / "configs" / "agents"
 GET_PYTHON = "programs inside see what stands in /usr only: install python3 from the distribution"
 
 
@@ -49,6 +57,60 @@ def gemini_program() -> str:
 def opencode_program() -> str:
     """The path of the real opencode program."""
     return find_program("opencode", "RUNNER_TEST_OPENCODE", "opencode-ai")
+
+
+@pytest.fixture
+def real_agent(request: pytest.FixtureRequest, model_server: Served) -> Callable[..., Agent]:
+    """Make the record of the real claude or codex, which asks this test's model server.
+
+    A `subscriber` is told more by its provider: when a limit is over.
+    """
+
+    def make(kind: str, *, subscriber: bool = False, **fields: Any) -> Agent:
+        program = request.getfixturevalue(f"{kind}_program")  # or skip
+        env = model_server.claude_env() if kind == "claude" else model_server.codex_env()
+        if subscriber and kind == "claude":
+            env["CLAUDE_CODE_OAUTH_TOKEN"] = env.pop("ANTHROPIC_API_KEY")
+        env |= fields.pop("env", {})
+        if kind == "claude":
+            return ClaudeAgent(program=program, env=env, **fields)
+        fields.setdefault("config", model_server.codex_config())
+        return CodexAgent(program=program, env=env, **fields)
+
+    return make
+
+
+@pytest.fixture
+def acp_agent(request: pytest.FixtureRequest, model_server: Served) -> Callable[..., AcpAgent]:
+    """Make the record of the real gemini or opencode, as its file in configs says.
+
+    It asks this test's model server. With the access "workspace-write" it asks before everything.
+    """
+
+    def make(kind: str, access: Access = "danger-full-access", **fields: Any) -> AcpAgent:
+        program = request.getfixturevalue(f"{kind}_program")  # or skip
+        agent = load_record(CONFIGS / f"{kind}.toml", Agent)
+        agent = attrs.evolve(agent, argv=(program, *agent.argv[1:]), access=access)
+        if kind == "gemini":
+            env = {"GEMINI_API_KEY": "dummy", "GOOGLE_GEMINI_BASE_URL": model_server.url}
+            modes = {**agent.modes, "workspace-write": "default"}
+            return attrs.evolve(agent, env={**agent.env, **env}, modes=modes, **fields)
+        ((path, text),) = agent.files.items()
+        files = {path: json.dumps(_opencode(json.loads(text), model_server.url))}
+        modes = {**agent.modes, "workspace-write": "asking"}
+        env = {"OPENCODE_DISABLE_MODELS_FETCH": "1"}  # it has a list of its own
+        return attrs.evolve(agent, **{"files": files, "modes": modes, "env": env, **fields})
+
+    return make
+
+
+def _opencode(config: dict[str, Any], url: str) -> dict[str, Any]:
+    """Its configuration, with our provider, and without the model that makes titles."""
+    provider = {"anthropic": {"options": {"baseURL": f"{url}/v1", "apiKey": "dummy"}}}
+    config["agent"]["title"] = {"disable": True}
+    asking = {"mode": "primary", "permission": {"edit": "ask", "bash": "ask"}}
+    config["agent"]["asking"] = asking
+    return {**config, "model": "anthropic/claude-sonnet-4-5", "provider": provider}
 
 
 @pytest.hookimpl(wrapper=True)

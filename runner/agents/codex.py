@@ -36,6 +36,9 @@ ASKING = ("features.default_mode_request_user_input=true",)
 
 QUIET = ("check_for_update_on_startup=false", "analytics.enabled=false")
 
+# It would write all that its shell exports into a file of its home, keys as well (measured).
+KEPT_NOWHERE = ("features.shell_snapshot=false",)
+
 
 @attrs.frozen
 class CodexDriver:
@@ -49,7 +52,7 @@ class CodexDriver:
     overrides: tuple[str, ...] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "overrides", (*QUIET, *_bounds(self.agent.config)))
+        object.__setattr__(self, "overrides", (*QUIET, *KEPT_NOWHERE, *_bounds(self.agent.config)))
 
     name: ClassVar[str] = "codex"
     process_per_turn: ClassVar[bool] = False

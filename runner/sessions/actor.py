@@ -50,6 +50,7 @@ import shutil
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from math import inf
 from typing import Any
 
 import attrs
@@ -258,6 +259,8 @@ class SessionActor:
             flight.never_began = True
             raise
         finally:
+            if trio.current_effective_deadline() == -inf:  # its caller went away
+                flight.cut_off(ErrorClass.INTERRUPTED, "the turn was cancelled")
             if not flight.is_clean and keeper.living() is not None:
                 with trio.CancelScope(shield=True, deadline=keeper.bound()):
                     await self._turner.put_down(flight)

@@ -158,7 +158,8 @@ class Player:
         self.end["stop"] = step["reason"]
 
     def _do_fail(self, step: dict[str, Any]) -> None:
-        self._fail(step["error"], step["message"], retry_after=step["retry_after"])
+        after = step["resets"] if step["retry_after"] is None else step["retry_after"]
+        self._fail(step["error"], step["message"], retry_after=after)
 
     def _do_drop(self, _step: dict[str, Any]) -> None:
         self._say("This answer is going to be cut")

@@ -77,6 +77,10 @@ from runner.testing.model.steps import (
             ),
         ),
         (
+            "!fail budget resets=60 spent",
+            Fail(status=402, error=ErrorClass.BUDGET, message="spent", resets=60.0),
+        ),
+        (
             "!fail auth",
             Fail(status=401, error=ErrorClass.AUTH, message="as the prompt asked for: auth"),
         ),

@@ -325,6 +325,7 @@ def test_what_only_a_program_can_do_is_said_so(client: Any) -> None:
     [
         (400, "invalid_request_error", "invalid_request_error"),
         (401, "authentication_error", "invalid_api_key"),
+        (402, "billing_error", "insufficient_quota"),
         (403, "permission_error", "permission_denied"),
         (404, "not_found_error", "not_found"),
         (413, "request_too_large", "context_length_exceeded"),
@@ -355,6 +356,21 @@ def test_a_failure_can_name_the_delay_and_its_own_type(client: Any) -> None:
     error = got.json["error"]
     assert got.headers["retry-after"] == "2.5"
     assert error["type" if client.api == "anthropic" else "code"] == "odd_error"
+
+
+def test_a_failure_can_say_when_a_limit_of_the_account_is_over(client: Any) -> None:
+    before = int(time.time())
+    got = client.post("!fail 429 resets=300 slow down")
+
+    name = {
+        "anthropic": "anthropic-ratelimit-unified-reset",
+        "openai": "x-codex-primary-reset-at",
+    }[client.api]
+    assert before + 300 <= int(got.headers[name]) <= time.time() + 301
+    assert "retry-after" not in got.headers
+    if client.api == "openai":
+        assert got.json["error"]["type"] == "usage_limit_reached"
+        assert got.json["error"]["resets_at"] == int(got.headers[name])
 
 
 def test_a_failure_is_played_so_many_times_and_then_the_rest(client: Any) -> None:

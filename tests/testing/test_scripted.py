@@ -257,6 +257,7 @@ async def test_a_crash_says_what_was_on_standard_error(tmp_path: Path) -> None:
     ("script", "error"),
     [
         ("!fail 429 retry-after=60", ErrorClass.RATE_LIMITED),
+        ("!fail 429 resets=60", ErrorClass.RATE_LIMITED),
         ("!fail refused", ErrorClass.REFUSED),
         ("!fail budget", ErrorClass.BUDGET),
         ("!drop", ErrorClass.NETWORK),

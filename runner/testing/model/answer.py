@@ -176,7 +176,7 @@ class Answer:
             await self._connection.send(self._writer.fail(step))
             await self._connection.end()
             return
-        headers = dict(JSON)
+        headers = {**JSON, **self._codec.headers(step)}
         if step.retry_after is not None:
             headers["retry-after"] = f"{step.retry_after:g}"
         self._record.status = step.status

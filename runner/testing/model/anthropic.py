@@ -7,6 +7,7 @@ Source: the requests of the real programs (2.1.197; 1.18.33), and the public API
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 
 from runner.agents.events import Usage
@@ -31,6 +32,7 @@ _UNREAD = "has not been read yet"
 _ERROR_TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
+    402: "billing_error",
     403: "permission_error",
     404: "not_found_error",
     413: "request_too_large",
@@ -90,6 +92,17 @@ class AnthropicCodec:
         """The body of an error."""
         kind = fail.type or _ERROR_TYPES.get(fail.status, "api_error")
         return {"type": "error", "error": {"type": kind, "message": fail.message}}
+
+    def headers(self, fail: Fail) -> dict[str, str]:
+        """The unified limit of a subscription."""
+        if fail.resets is None:
+            return {}
+        limit = {
+            "status": "rejected",
+            "reset": str(round(time.time() + fail.resets)),
+            "representative-claim": "five_hour",
+        }
+        return {f"anthropic-ratelimit-unified-{name}": value for name, value in limit.items()}
 
 
 def _bash(name: str, command: str) -> Call:

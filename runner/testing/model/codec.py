@@ -136,6 +136,10 @@ class Codec(Protocol):
         """The body of an answer that is an error."""
         ...
 
+    def headers(self, fail: Fail) -> dict[str, str]:
+        """What the headers of that answer say of the account's limits."""
+        ...
+
 
 def is_furniture(text: str) -> bool:
     """Whether a text in the user's role comes from the program and not from the user."""

@@ -15,8 +15,9 @@ directives from after the last finished tool call up to and with the next one.
     !usage input=N output=N cached=N cache-write=N      the token figures of this answer
     !stop REASON                the stop reason of this answer: max_tokens, refusal, ...
     !sleep SECONDS              wait here
-    !fail STATUS|CLASS [retry-after=SECONDS] [type=WORD] [times=N] [MESSAGE]
-                                an error; after a `!say`, one in the middle of the stream
+    !fail STATUS|CLASS [retry-after=SECONDS] [resets=SECONDS] [type=WORD] [times=N] [MESSAGE]
+                                an error; after a `!say`, one in the middle of the stream;
+                                resets: until an account's limit is over, as the API says that
     !drop [times=N]             begin the answer, then cut the connection
     !reset [times=N]            cut the connection before any answer
     !stall [times=N]            begin the answer, then send nothing more
@@ -82,6 +83,7 @@ class DirectiveError(ValueError):
 STATUS_CLASSES: Mapping[int, ErrorClass] = {
     400: ErrorClass.BAD_REQUEST,
     401: ErrorClass.AUTH,
+    402: ErrorClass.BUDGET,
     403: ErrorClass.AUTH,
     404: ErrorClass.BAD_REQUEST,
     408: ErrorClass.TIMEOUT,
@@ -95,6 +97,7 @@ STATUS_CLASSES: Mapping[int, ErrorClass] = {
 }
 CLASS_STATUSES: Mapping[ErrorClass, int] = {
     ErrorClass.AUTH: 401,
+    ErrorClass.BUDGET: 402,
     ErrorClass.RATE_LIMITED: 429,
     ErrorClass.OVERLOADED: 529,
     ErrorClass.BAD_REQUEST: 400,
@@ -232,7 +235,7 @@ def _read_usage(argument: str, _block: _Block) -> Count:
 
 def _read_fail(argument: str, _block: _Block) -> Fail:
     kind, _, rest = argument.partition(" ")
-    options, message = _options(rest, {"retry-after", "times", "type"})
+    options, message = _options(rest, {"retry-after", "resets", "times", "type"})
     if kind.isdecimal():
         status = int(kind)
         if not 400 <= status <= 599:
@@ -247,6 +250,7 @@ def _read_fail(argument: str, _block: _Block) -> Fail:
         type=options.get("type", ""),
         message=_unescape(message) or _MESSAGES.get(error, f"as the prompt asked for: {kind}"),
         retry_after=float(options["retry-after"]) if "retry-after" in options else None,
+        resets=float(options["resets"]) if "resets" in options else None,
         times=int(options["times"]) if "times" in options else None,
     )
 

@@ -108,6 +108,10 @@ class GoogleCodec:
         status = fail.type or _STATUS.get(fail.status, "INTERNAL")
         return {"error": {"code": fail.status, "message": fail.message, "status": status}}
 
+    def headers(self, fail: Fail) -> dict[str, str]:
+        """None: it says nothing there."""
+        return {}
+
 
 def _shell(command: str) -> Call:
     return Call(

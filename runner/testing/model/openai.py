@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterable, Mapping
 
 from runner.agents.events import ErrorClass, Usage
@@ -34,6 +35,7 @@ from runner.testing.model.steps import Fail, Run, Tool, ToolStep, Write
 _CODES = {
     400: "invalid_request_error",
     401: "invalid_api_key",
+    402: "insufficient_quota",
     403: "permission_denied",
     404: "not_found",
     429: "rate_limit_exceeded",
@@ -115,9 +117,23 @@ class OpenAICodec:
         """The body of an error."""
         code = _code(fail)
         kind = "invalid_request_error" if fail.status < 500 else "server_error"
-        return {
-            "error": {"message": fail.message, "type": kind, "code": code, "param": None},
+        error: dict[str, object] = {"message": fail.message, "type": fail.type or kind}
+        error |= {"code": code, "param": None}
+        if fail.resets is not None:  # of a plan
+            until = {"resets_at": round(time.time() + fail.resets), "plan_type": "plus"}
+            error |= {"type": "usage_limit_reached", **until}
+        return {"error": error}
+
+    def headers(self, fail: Fail) -> dict[str, str]:
+        """The first window of a plan, which is spent."""
+        if fail.resets is None:
+            return {}
+        window = {
+            "used-percent": "100",
+            "window-minutes": "300",
+            "reset-at": str(round(time.time() + fail.resets)),
         }
+        return {f"x-codex-primary-{name}": value for name, value in window.items()}
 
 
 def _code(fail: Fail) -> str:

@@ -90,6 +90,8 @@ class Fail:
         status: the HTTP status.
         error: the class that a runner should see in it.
         type: the API's own word for it; empty = the usual one.
+        retry_after: seconds, in the header of that name.
+        resets: seconds until a limit of the account is over, said as the API says it.
     """
 
     status: int
@@ -97,6 +99,7 @@ class Fail:
     type: str = ""
     message: str = ""
     retry_after: float | None = None
+    resets: float | None = None
     times: int | None = None
 
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 
-from runner.agents.driver import Access, Agent, ClaudeAgent, CodexAgent
 from runner.agents.events import ApprovalAsked, ErrorClass, TurnStarted
 from runner.scopes.permissions import Grant, Permissions, Rule, Rules, Ruleset
 from runner.sessions.approving import Approvals
-from runner.sessions.making import Sessions
 from runner.sessions.phases import Phase
 from runner.sessions.session import Session
-from runner.testing.model_server import Served
 
 pytestmark = pytest.mark.real_agents
 
@@ -24,54 +21,21 @@ Make = Callable[..., Session]
 Until = Callable[..., Awaitable[None]]
 
 
-@pytest.fixture(params=["claude", "codex"])
-def kind(request: pytest.FixtureRequest) -> str:
-    request.getfixturevalue(f"{request.param}_program")  # or skip
-    return str(request.param)
-
-
 @pytest.fixture
-def make(
-    kind: str,
-    request: pytest.FixtureRequest,
-    sessions: Sessions,
-    model_server: Served,
-    work: Path,
-) -> Make:
-    program = request.getfixturevalue(f"{kind}_program")
-
-    def make(access: Access = "workspace-write", **options: object) -> Session:
-        agent: Agent
-        if kind == "claude":
-            agent = ClaudeAgent(program=program, access=access, env=model_server.claude_env())
-        else:
-            config, env = model_server.codex_config(), model_server.codex_env()
-            agent = CodexAgent(program=program, access=access, env=env, config=config)
-        return sessions.make_session(str(work), agent, timeout=60.0, **options)
-
-    return make
-
-
-def outside(kind: str, path: Path) -> str:
-    """A prompt for which leave is asked."""
-    if kind == "claude":
-        return f"!write {path}: x\n!say went on"
-    script = (
-        f"text(JSON.stringify(await tools.exec_command({{cmd: {json.dumps(f'touch {path}')},"
-        ' sandbox_permissions: "require_escalated", justification: "please"})));'
-    )
-    return f"!tool exec {json.dumps({'input': script})}\n!say went on"
+def make(make: Make) -> Make:
+    """Make a session that may write in its directory."""
+    return partial(make, "workspace-write")
 
 
 async def test_what_is_asked_for_is_decided_by_a_person_and_else_refused(
-    make: Make, kind: str, tmp_path: Path, until: Until
+    make: Make, ask_leave: Callable[[Path], str], tmp_path: Path, until: Until
 ) -> None:
     path = tmp_path / "outside.txt"
     async with make(approvals=Approvals()) as session, trio.open_nursery() as nursery:
         turns = []
 
         async def send() -> None:
-            turns.append(await session.send(outside(kind, path)))
+            turns.append(await session.send(ask_leave(path)))
 
         nursery.start_soon(send)
         await until(session.approvals, within=30)
@@ -83,12 +47,12 @@ async def test_what_is_asked_for_is_decided_by_a_person_and_else_refused(
 
     path.unlink()
     async with make() as session:
-        turn = await session.send(outside(kind, path))
+        turn = await session.send(ask_leave(path))
     assert (True, False, "went on") == (turn.ok, path.exists(), turn.final_message)
 
 
 async def test_a_scope_that_does_not_allow_all_programs_is_asked_before_every_command(
-    make: Make, kind: str, work: Path
+    make: Make, work: Path
 ) -> None:
     rules = Ruleset(
         default="allow",
@@ -107,7 +71,7 @@ async def test_a_scope_that_does_not_allow_all_programs_is_asked_before_every_co
 
 @pytest.mark.parametrize("kind", ["claude"], indirect=True)
 async def test_claude_gets_another_input_than_it_asked_for(
-    make: Make, kind: str, tmp_path: Path
+    make: Make, ask_leave: Callable[[Path], str], tmp_path: Path
 ) -> None:
     from runner.agents.events import Decision
 
@@ -116,7 +80,7 @@ async def test_claude_gets_another_input_than_it_asked_for(
 
     path = tmp_path / "outside.txt"
     async with make(approvals=Approvals(ask=ask)) as session:
-        turn = await session.send(outside(kind, path))
+        turn = await session.send(ask_leave(path))
 
     assert (True, "mine", "callback") == (turn.ok, path.read_text(), turn.approvals[0].by)
 

@@ -390,6 +390,7 @@ def test_after_a_resume_that_does_not_say_it_the_first_cost_is_unknown():
     pair.answer("usage", {"session": {"total_cost_usd": 0.6}})  # too late: it may count this turn
 
     assert pair.result(total_cost_usd=0.75)[0].cost_usd is None
+    pair.answer("usage", {"session": {"total_cost_usd": 0.6}})
     pair.turn()
     assert pair.result(total_cost_usd=1.0)[0].cost_usd == 0.25
 

@@ -209,6 +209,7 @@ def test_the_driver_is_that_of_the_agent_that_was_recorded(record, agent, tmp_pa
 
     assert driver.recorded.agent == agent
     assert driver.process_per_turn == make_driver(agent).process_per_turn
+    assert driver.max_prompt == make_driver(agent).max_prompt
     assert driver.history("/p", "c") == ""
     assert not driver.abilities & {"fork", "fork at turn"}
 

@@ -23,6 +23,9 @@ them. Its own and the directory's are not read.
 *Fork.* A conversation can be begun as a copy of another one's file, in whatever directory that is,
 up to any message in it (`--resume-session-at`, the marker).
 
+*Resume.* By the conversation's id; by its file where that was begun below another real path: the
+directory was moved, or a link leads to it.
+
 *Private.* HOME and the configuration lie in the session's private directory, so sessions share
 nothing: no settings, no history, no MCP servers.
 
@@ -33,6 +36,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import ClassVar
 
 import attrs
@@ -211,11 +215,19 @@ def _tools(access: Access, setting: Setting) -> tuple[str, ...]:
     return (*mode, "--allowedTools=" + ",".join(free)) if free else mode
 
 
+def _place(cwd: str) -> str:
+    """Below which name it keeps the conversations about a directory, if its path is not long."""
+    return re.sub(r"[^A-Za-z0-9]", "-", cwd)
+
+
 def _which(setting: Setting) -> tuple[str, ...]:
     """Which conversation it is to go on with, or to begin."""
     conversation, origin = setting.conversation, setting.origin
     if setting.resume:
-        return (f"--resume={conversation}",)
+        # By its id it finds one only that was begun in the directory of the same real path.
+        place = _place(setting.real or setting.cwd)
+        is_there = not setting.history or place in setting.history.split("/")
+        return (f"--resume={conversation if is_there else setting.history}",)
     if origin is None:
         return (f"--session-id={conversation}",)
     at = (f"--resume-session-at={origin.marker}",) if origin.marker else ()

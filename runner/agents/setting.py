@@ -64,6 +64,9 @@ class Setting:
         private: an own directory of this session, absolute, mode 0700: HOME and configuration.
         conversation: the id of the conversation to resume, or the one to begin with.
         resume: whether that conversation has been begun before.
+        history: the program's own file of the one to resume: what `Driver.history` finds; empty =
+            it is not known.
+        real: `cwd` with links followed; empty = it is known to be the same.
         prompt: the prompt, for a driver whose process serves one turn only.
         turn: the number of that turn, from 1.
         options: what holds for the turns of this process, as far as they do not say it themselves.
@@ -82,6 +85,8 @@ class Setting:
     private: str
     conversation: str
     resume: bool
+    history: str = ""
+    real: str = ""
     prompt: str = ""
     turn: int = 1
     options: TurnOptions = PLAIN

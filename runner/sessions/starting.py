@@ -5,6 +5,7 @@ Everything that can be wrong is found here, before anything is started.
 
 from __future__ import annotations
 
+import glob
 import os
 import uuid
 from collections.abc import Callable, Mapping
@@ -185,6 +186,8 @@ class Starter:
             private=state.private,
             conversation=record.conversation,
             resume=record.resume,
+            history=self._history(state),
+            real=os.path.realpath(state.directory) if record.resume else "",
             prompt=prompt,
             turn=turn,
             options=options,
@@ -194,6 +197,14 @@ class Starter:
             guarded=self.guarded,
             origin=origin_of(record),
         )
+
+    def _history(self, state: SessionState) -> str:
+        """The program's own file of the conversation that it goes on with."""
+        record = state.record
+        if not record.resume:
+            return ""
+        pattern = self.driver.history(glob.escape(state.private), record.conversation)
+        return max(glob.glob(pattern), key=_changed, default="") if pattern else ""
 
     @property
     def _is_held(self) -> bool:
@@ -225,3 +236,10 @@ class Starter:
             copy_files(launch.copies)
         except OSError as exc:
             raise AgentError(f"the session's directory {private!r} cannot be used: {exc}") from exc
+
+
+def _changed(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return 0.0

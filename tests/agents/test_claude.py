@@ -103,6 +103,23 @@ def test_a_new_conversation_has_its_id_and_an_old_one_is_resumed():
     assert driver.launch(setting(resume=True)).argv[-2:] == (f"--resume={U}", "--effort=low")
 
 
+@pytest.mark.parametrize(
+    ("where", "place", "by"),
+    [
+        ({"cwd": "/a/my_shop.x"}, "-a-my-shop-x", U),
+        ({"cwd": "/a/b"}, "-a-c", "/p/home/.claude/projects/-a-c/x.jsonl"),
+        ({"cwd": "/a/b", "real": "/a/c"}, "-a-c", U),
+        ({"cwd": "/a/b", "real": "/a/c"}, "-a-b", "/p/home/.claude/projects/-a-b/x.jsonl"),
+        ({"cwd": "/a/b"}, "", U),
+    ],
+)
+def test_one_that_was_begun_below_another_path_is_resumed_by_its_file(where, place, by):
+    history = f"/p/home/.claude/projects/{place}/x.jsonl" if place else ""
+    launch = ClaudeDriver(ClaudeAgent()).launch(setting(resume=True, history=history, **where))
+
+    assert launch.argv[-1] == f"--resume={by}"
+
+
 def test_it_speaks_json_over_an_open_input_and_has_no_foreign_mcp_servers():
     launch = ClaudeDriver(ClaudeAgent(program="/opt/claude", model="sonnet")).launch(setting())
 

@@ -250,31 +250,6 @@ def real(kind, request, model_server, **options):
 
 
 @pytest.mark.real_agents
-@pytest.mark.parametrize(("kind", "name"), [("claude", "ANTHROPIC_API_KEY"), ("codex", "STUB_KEY")])
-async def test_the_real_programs_get_their_key_and_leave_it_nowhere(
-    tmp_path, request, model_server, references, kind, name
-):
-    (tmp_path / "safe" / "key").write_text(
-        "sk-" + (key := CANARY.replace('"', "").replace("\\", ""))
-    )
-    env = {name: Secret(file=str(tmp_path / "safe" / "key"))}
-    agent = real(kind, request, model_server, env=env)
-    state, work = tmp_path / "state", tmp_path / "work"
-    async with runner.make_session(work, agent=agent, state=state) as session:
-        turn = await session.send("!write a.txt: one\n!say done", timeout=60.0)
-        shown = [
-            path
-            for path in Path("/proc").glob("[0-9]*/cmdline")
-            if path.exists() and key.encode() in path.read_bytes()
-        ]
-
-    assert (True, "done") == (turn.ok, turn.final_message), turn
-    assert {"none"}.isdisjoint({each.auth for each in model_server.requests if each.api})
-    kept = [p for p in state.rglob("*") if p.is_file() and key.encode() in p.read_bytes()]
-    assert ([], []) == (shown, kept)
-
-
-@pytest.mark.real_agents
 async def test_a_claude_that_uses_another_credential_is_ended_before_it_asks_its_model(
     tmp_path, request, model_server
 ):

@@ -57,6 +57,7 @@ FAULTS: dict[str, set[E]] = {
     "!fail 403": {E.AUTH},
     "!fail 400": {E.BAD_REQUEST},
     "!fail context_overflow": {E.CONTEXT_OVERFLOW},
+    "!fail budget": {E.BUDGET},
     "!drop times=1": set(),
     "!drop": {E.NETWORK},
     "!reset times=1": set(),
@@ -88,6 +89,7 @@ class Life:
         acts: how many turns are still to come, about.
         ended: what is known of its turns: by number, "ok" or the class of the error.
         kept: texts of good turns that stand in the program's own history: not to be forgotten.
+        left: the numbers of turns whose caller went away.
     """
 
     name: str
@@ -99,6 +101,7 @@ class Life:
     acts: int = 0
     ended: dict[int, str] = attrs.field(factory=dict)
     kept: list[str] = attrs.field(factory=list)
+    left: list[int] = attrs.field(factory=list)
     report: Callable[..., object] = attrs.field(default=lambda **_: None, repr=False)
     _session: Session | None = None
     _runner: Runner | None = None
@@ -166,6 +169,7 @@ class Life:
             partial(self._disturbed, self._close, {E.INTERRUPTED}): 2,
             self._cancel: 2,
             self._steer: 1 if self.kind != "scripted" else 0,
+            self._fork: 1 if self.kind != "scripted" else 0,
         }
         (act,) = self.random.choices(list(acts), list(acts.values()))
         await act()
@@ -257,12 +261,26 @@ class Life:
         for turn in {turn.number: turn for turn in found}.values():
             self.note(turn, set(), prompt)
 
+    async def _fork(self) -> None:
+        at = self.session.statistics().last_good
+        if not at:  # not known yet by this handle; and what is told as text would be played again
+            return
+        self._doing = f"fork at {at}"
+        async with await self.session.fork(at=at) as fork:
+            turn = await fork.send("!recall")
+        assert turn.ok, turn
+        assert self.word in turn.final_message, f"{self.name}: a fork has forgotten: {turn}"
+
     async def _cancel(self) -> None:
-        prompt = self.text(self._long())
+        prompt, before = self.text(self._long()), self.session.statistics().turns
         self._doing = f"cancel of {prompt!r}"
         with trio.move_on_after(self.random.uniform(0, DISTURBED_WITHIN)):
             await self.session.send(prompt)
             raise AssertionError(f"{prompt!r} came to an end")
+        number = self.session.statistics().turns
+        if 0 < before < number:  # it had begun, and it is known which it is
+            self.left.append(number)
+            self.report(left=number)
         assert [] == running(self.nap)
 
     async def _disturbed(self, disturb: Callable[[], object], right: set[E]) -> None:

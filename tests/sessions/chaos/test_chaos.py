@@ -117,6 +117,8 @@ class Supervisor:
             one = self.lives[said["name"]]
             if "kept" in said:
                 one.kept.append(said["kept"])
+            elif "left" in said:
+                one.left.append(said["left"])
             else:
                 one.ended[said["number"]] = said["state"]
 
@@ -126,7 +128,18 @@ def supervise(tmp_path: Path) -> Iterator[object]:
     started = []
 
     def start(lives: list[life.Life]) -> Supervisor:
-        names = ("name", "kind", "fields", "directory", "word", "seed", "acts", "kept", "ended")
+        names = (
+            "name",
+            "kind",
+            "fields",
+            "directory",
+            "word",
+            "seed",
+            "acts",
+            "kept",
+            "ended",
+            "left",
+        )
         asked = [{name: getattr(each, name) for name in names} for each in lives]
         argv = [sys.executable, str(PROGRAM)]
         text = json.dumps({"state": str(tmp_path / "state"), "lives": asked})
@@ -195,6 +208,7 @@ def agree(state: Path, lives: list[life.Life]) -> Counter[tuple[str, str]]:
         assert "begun" not in states.values(), (each.name, states)
         answered = {number: states[number] for number in each.ended}
         assert answered == each.ended, each.name
+        assert {"interrupted"} >= {states[number] for number in each.left}, each.name
         results: dict[int, list[str]] = {number: [] for number in states}
         prompts = Counter()
         for line in read_lines(str(state / "sessions" / each.name / "transcript.jsonl")):

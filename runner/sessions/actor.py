@@ -4,22 +4,21 @@ Its phases, and what leads from one to the other (phases.py, which draws this):
 
     absent        turn=start → starting, warm=start → starting, close=end → closing, found → reaped
     starting      interrupt=cut → interrupting, close=end → closing, ready → idle,
-                  ended=fail → absent, gone=end → absent
+                  ended=fail → absent
     idle          turn=send → in turn, close=end → closing, reap=end → reaped, asked=ask,
                   ended → reaped, gone=end → reaped
     in turn       steer=steer, interrupt=cut → interrupting, close=end → closing,
                   asked=ask → approving, silent=climb, limited=park → parked, over=finish → idle,
-                  ended=finish → reaped, gone=end → reaped
+                  ended=finish → reaped
     approving     steer=steer, interrupt=cut → interrupting, close=end → closing, asked=ask,
                   decided → in turn, limited=park → parked, over=finish → idle,
-                  ended=finish → reaped, gone=end → reaped
-    interrupting  close=end → closing, over=finish → idle, ended=finish → reaped, gone=end → reaped
-    parked        interrupt=cut → interrupting, close=end → closing, reset → reaped,
-                  gone=end → reaped
+                  ended=finish → reaped
+    interrupting  close=end → closing, over=finish → idle, ended=finish → reaped
+    parked        interrupt=cut → interrupting, close=end → closing, reset → reaped
     reaped        turn=start → reviving, warm=start → reviving, close=end → closing,
                   limited=park → parked, lost=fail → broken
     reviving      interrupt=cut → interrupting, close=end → closing, ready → idle,
-                  ended=fail → reaped, lost=fail → broken, gone=end → reaped
+                  ended=fail → reaped, lost=fail → broken
     closing       turn=refuse, steer=refuse, warm=refuse, close=wait, fresh=refuse, down → closed
     closed        turn=refuse, steer=refuse, warm=refuse, fresh=refuse
     broken        turn=refuse, steer=refuse, warm=refuse, close=end → closing, fresh → absent,

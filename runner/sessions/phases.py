@@ -57,7 +57,8 @@ class Input(enum.StrEnum):
     Happened: a conversation was FOUND in its record; its program is READY for a prompt, has ASKED
     for leave, for which it does not wait any more (DECIDED), is SILENT for too long; its provider
     has LIMITED it, and allows more again (RESET); its turn is OVER; its program has ENDED, or has
-    LOST the conversation; its actor is GONE, for now; it is DOWN for good.
+    LOST the conversation; its actor is GONE, for now, which it never is in a turn: what was asked
+    of it is put down first; it is DOWN for good.
     """
 
     TURN = "turn"
@@ -122,14 +123,13 @@ _ELSE: Mapping[Input, Do] = {
 }
 
 _AT_REST = {G.CLOSE: (D.END, P.CLOSING)}
-_LIVING = {**_AT_REST, G.GONE: (D.END, P.REAPED)}
 _COMING_UP = {
-    **_LIVING,
+    **_AT_REST,
     G.READY: (D.NOTHING, P.IDLE),
     G.INTERRUPT: (D.CUT, P.INTERRUPTING),
 }
 _BUSY = {
-    **_LIVING,
+    **_AT_REST,
     G.INTERRUPT: (D.CUT, P.INTERRUPTING),
     G.ASKED: (D.ASK, P.APPROVING),
     G.LIMITED: (D.PARK, P.PARKED),
@@ -144,13 +144,14 @@ _STEPS: Mapping[Phase, Mapping[Input, tuple[Do, Phase]]] = {
         G.WARM: (D.START, P.STARTING),
         G.FOUND: (D.NOTHING, P.REAPED),
     },
-    P.STARTING: {**_COMING_UP, G.ENDED: (D.FAIL, P.ABSENT), G.GONE: (D.END, P.ABSENT)},
+    P.STARTING: {**_COMING_UP, G.ENDED: (D.FAIL, P.ABSENT)},
     P.IDLE: {
-        **_LIVING,
+        **_AT_REST,
         G.TURN: (D.SEND, P.IN_TURN),
         G.REAP: (D.END, P.REAPED),
         G.ASKED: (D.ASK, P.IDLE),
         G.ENDED: (D.NOTHING, P.REAPED),
+        G.GONE: (D.END, P.REAPED),
     },
     P.IN_TURN: {**_BUSY, G.STEER: (D.STEER, P.IN_TURN), G.SILENT: (D.CLIMB, P.IN_TURN)},
     P.APPROVING: {
@@ -159,12 +160,12 @@ _STEPS: Mapping[Phase, Mapping[Input, tuple[Do, Phase]]] = {
         G.DECIDED: (D.NOTHING, P.IN_TURN),
     },
     P.INTERRUPTING: {
-        **_LIVING,
+        **_AT_REST,
         G.OVER: (D.FINISH, P.IDLE),
         G.ENDED: (D.FINISH, P.REAPED),
     },
     P.PARKED: {
-        **_LIVING,
+        **_AT_REST,
         G.INTERRUPT: (D.CUT, P.INTERRUPTING),
         G.RESET: (D.NOTHING, P.REAPED),
     },
@@ -190,6 +191,11 @@ _STEPS: Mapping[Phase, Mapping[Input, tuple[Do, Phase]]] = {
     },
 }
 
+# What the table says of each phase by itself, and not of all others as well.
+OWN: Mapping[Phase, frozenset[Input]] = MappingProxyType(
+    {phase: frozenset(_STEPS[phase]) for phase in Phase}
+)
+
 TABLE: Mapping[Phase, Mapping[Input, Step]] = MappingProxyType(
     {
         phase: MappingProxyType(
@@ -209,7 +215,7 @@ def drawing(width: int = 96) -> str:
     """The table for people: of each phase what is its own; `=` is what is done, if anything."""
     lines = []
     for phase in Phase:
-        cells = [_cell(phase, each, TABLE[phase][each]) for each in Input if each in _STEPS[phase]]
+        cells = [_cell(phase, each, TABLE[phase][each]) for each in Input if each in OWN[phase]]
         lines.append(_row(phase, cells, width))
     rest = [f"{each}={_ELSE[each]}" for each in Input if _ELSE[each] is not Do.NOTHING]
     lines.append(_row("else", rest, width))

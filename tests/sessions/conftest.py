@@ -78,6 +78,8 @@ if resume == "resume":
         sys.exit(f"forgot: no conversation {conversation}")
     else:
         sys.exit(f"no conversation {conversation}")
+while os.path.exists(f"{private}/hold"):
+    time.sleep(0.001)
 tell(is_="ready", conversation="another" if "stranger" in options else conversation)
 while line := sys.stdin.readline():
     message = json.loads(line)
@@ -89,7 +91,7 @@ while line := sys.stdin.readline():
     earlier.append(prompt)
     json.dump(earlier, open(history, "w"))
     tell(is_="started", turn=turn)
-    said, done, usage = "", False, 0
+    said, done, usage, later = "", False, 0, False
     for step in prompt.splitlines():
         word, _, rest = step.partition(" ")
         if word == "say":
@@ -111,6 +113,16 @@ while line := sys.stdin.readline():
                 break
             said = json.dumps(answer["decision"])
             tell(is_="text", text=said)
+        elif word == "pose":
+            tell(is_="ask", id=rest, tool="Write", text=rest)
+        elif word == "later":
+            later = True
+        elif word == "drag":
+            wait_for_interrupt()
+            time.sleep(0.1)
+            end(False, error="interrupted")
+            done = True
+            break
         elif word == "unask":
             tell(is_="ask", id="a2", tool="Bash", text="rm -rf /")
             tell(is_="unask", id="a2")
@@ -132,8 +144,11 @@ while line := sys.stdin.readline():
             tell(is_="limited")
         elif word == "limit":
             seconds, _, times = rest.partition(" ")
-            is_limited = len(earlier) > 1 if times == "old" else len(earlier) <= int(times)
-            if is_limited and "ends" in options:
+            if times in ("once", "exit"):
+                is_limited = "was sent before" not in prompt
+            else:
+                is_limited = len(earlier) > 1 if times == "old" else len(earlier) <= int(times)
+            if is_limited and (times == "exit" or "ends" in options):
                 sys.exit(f"limited until {time.time() + float(seconds)}")
             if is_limited:
                 end(False, error="rate_limited", resets=time.time() + float(seconds))
@@ -153,6 +168,12 @@ while line := sys.stdin.readline():
                 sys.exit(0)
             end(False, error="interrupted")
             done = True
+        elif word == "hush" and rest == "once":
+            if "was sent before" not in prompt:
+                wait_for_interrupt()
+                end(False, error="interrupted")
+                done = True
+                break
         elif word in ("hush", "deaf", "spin", "noise") and len(earlier) <= int(rest):
             while word == "deaf":
                 time.sleep(300)
@@ -193,6 +214,11 @@ while line := sys.stdin.readline():
             done = True
     if not done:
         end(message=said, tokens=usage)
+    while later and not os.path.exists("ask"):
+        time.sleep(0.001)
+    if later:
+        os.remove("ask")
+        tell(is_="ask", id="a3", tool="Write", text="later")
 """
 
 

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 import attrs
 
 ApprovalKind: TypeAlias = Literal["tool", "command", "edit", "question"]
-Decider: TypeAlias = Literal["policy", "callback", "person", "default"]
+Decider: TypeAlias = Literal["policy", "callback", "person", "default", "closed"]
 
 
 @attrs.frozen(kw_only=True)
@@ -84,7 +84,11 @@ class Decision:
 
 @attrs.frozen(kw_only=True)
 class ApprovalDecided:
-    """What a program had asked for was decided; said by the session, not by the program."""
+    """What a program had asked for was decided; said by the session, not by the program.
+
+    Attributes:
+        by: whom; "closed" = nobody, as the program does not wait for it any more.
+    """
 
     asked: ApprovalAsked
     decision: Decision

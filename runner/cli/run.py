@@ -312,7 +312,8 @@ class Voice:
             case ToolCall():
                 self.err.put_line(f"- {event.name} {_brief(event.input)}")
             case ApprovalDecided(asked=asked) if not event.decision.allow:
-                self.err.put_line(f"- {asked.tool} was refused: {_brief(asked.input)}")
+                what = "was left undecided" if event.by == "closed" else "was refused"
+                self.err.put_line(f"- {asked.tool} {what}: {_brief(asked.input)}")
             case Retry():
                 status = f" after status {event.status}" if event.status else ""
                 self.err.put_line(f"- it asks its provider again{status} {event.message}".rstrip())

@@ -46,7 +46,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 from math import inf
@@ -58,27 +58,17 @@ import trio
 from runner.actors.child_spec import ChildSpec, Handle
 from runner.actors.lanes import Lane
 from runner.agents.driver import PLAIN
-from runner.agents.events import (
-    ApprovalAsked,
-    ApprovalClosed,
-    ApprovalDecided,
-    Decision,
-    ErrorClass,
-    Event,
-    FileAsked,
-    FileChange,
-)
+from runner.agents.events import ErrorClass, Event
 from runner.errors import NotFound, RunnerError, SessionClosed
 from runner.messages import Message
 from runner.sessions.answer import make_turn
+from runner.sessions.asking import Asker
 from runner.sessions.changes import Scanner
 from runner.sessions.flight import Flight
 from runner.sessions.floor import Floor
-from runner.sessions.hands import Hands, approval_of
 from runner.sessions.keeping import READY, Keeper
 from runner.sessions.notes import Notes
 from runner.sessions.phases import Do, Input
-from runner.sessions.program import Program
 from runner.sessions.starting import Starter
 from runner.sessions.state import SessionState
 from runner.sessions.trees import Trees
@@ -113,12 +103,11 @@ class SessionActor:
     idle_after: float = 300.0
     ready: float = READY
     spec: ChildSpec = attrs.field(init=False)
-    _nursery: trio.Nursery | None = None
     _flight: Flight | None = None
     _floor: Floor = attrs.field(factory=Floor)
     _notes: Notes = attrs.field(init=False)
     _trees: Trees = attrs.field(init=False)
-    _hands: Hands = attrs.field(init=False)
+    _asker: Asker = attrs.field(init=False)
     _keeper: Keeper = attrs.field(init=False)
     _turner: Turner = attrs.field(init=False)
 
@@ -130,7 +119,7 @@ class SessionActor:
 
     def _furnish(self) -> None:
         self._notes, self._trees = Notes(self.state), Trees(self.scanner)
-        self._hands = Hands(self.state.directory, self._changed)
+        self._asker = Asker(state=self.state, happened=self._note)
         self._keeper = Keeper(
             state=self.state,
             starter=self.starter,
@@ -151,7 +140,7 @@ class SessionActor:
         self.forget_files()
         self._notes, self._trees = Notes(state), Trees(scanner)
         keeper = self._turner.keeper
-        keeper.state = self._turner.state = state
+        keeper.state = self._turner.state = self._asker.state = state
         keeper.starter, keeper.program = starter, None
 
     def forget_files(self) -> None:
@@ -163,9 +152,8 @@ class SessionActor:
         """Be there, until reaped: an incarnation of the actor."""
         await self.state.load()  # outside of the nursery: its error is an answer, bare
         async with trio.open_nursery() as nursery:
-            self._nursery = nursery
             self._keeper.move_in(nursery)
-            self._hands.move_in(nursery)
+            self._asker.move_in(nursery)
             try:
                 yield self._handle
             finally:
@@ -263,12 +251,12 @@ class SessionActor:
             if not flight.is_clean and keeper.living() is not None:
                 with trio.CancelScope(shield=True, deadline=keeper.bound()):
                     await self._turner.put_down(flight)
-            await self._hands.put_down()  # noqa: ASYNC102 - shielded there, and bounded
+            await self._asker.put_down()  # noqa: ASYNC102 - shielded there, and bounded
             await self.state.settle()  # noqa: ASYNC102 - the same
-            self._flight = None
             flight.put_down()
-            self.state.approver.forget_all()
             self.state.step(Input.ENDED if keeper.living() is None else Input.OVER)
+            self._asker.close_all()
+            self._flight = None
             self._notes.over(flight)
         changes = self._notes.compared(flight, await self._trees.compare(before))
         turn = make_turn(self.state, flight, keeper.program, changes)
@@ -320,51 +308,18 @@ class SessionActor:
     def _happened(self, event: Event) -> None:
         """The program says something; a synchronous block, in its task."""
         self._notes.happened(self._flight, event)
-        program = self._keeper.program
-        if isinstance(event, ApprovalAsked) and program is not None:
-            self._ask(event, partial(self._decide, program, event.id))
-        elif isinstance(event, FileAsked) and program is not None:
-            self._hand(event, program)
-        elif isinstance(event, ApprovalClosed):
-            self.state.approver.forget(event.id)
-            self._is_decided()
+        if (program := self._keeper.program) is not None:
+            self._asker.take(event, program)
 
     def _tell(self, flight: Flight, event: Event) -> None:
         """The session itself says something about a turn."""
         self._notes.happened(flight, event)
 
-    def _ask(self, asked: ApprovalAsked, heed: Callable[[Decision], None]) -> None:
-        """Have it decided, and the decision heeded."""
-        assert self._nursery is not None
-
-        def tell(decided: ApprovalDecided) -> None:
-            heed(decided.decision)
-            self._notes.happened(self._flight, decided)
-            self._is_decided()
-
-        if self.state.approver.take(asked, self._nursery, tell):
-            self.state.step(Input.ASKED)
-
-    def _decide(self, program: Program, asked: str, decision: Decision) -> None:
-        program.conversation.decide(asked, decision)
-        program.flush()
-
-    def _hand(self, asked: FileAsked, program: Program) -> None:
-        """Have a file read or written for the program, if it may be."""
-        approval, take = approval_of(asked), partial(self._hands.take, asked, program)
-        if self.state.approver.is_free(approval):
-            take()
-        else:
-            self._ask(approval, take)
-
-    def _changed(self, change: FileChange) -> None:
-        self._notes.happened(self._flight, change)
-
-    def _is_decided(self) -> None:
-        if not self.state.approver.open:
-            self.state.step(Input.DECIDED)
+    def _note(self, event: Event) -> None:
+        """The same, about the turn in flight, if there is one."""
+        self._notes.happened(self._flight, event)
 
     def _program_ended(self) -> None:
-        self.state.approver.forget_all()
+        self._asker.close_all()
         if self._flight is not None:
             self._flight.process_ended()

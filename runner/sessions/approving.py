@@ -8,8 +8,8 @@
 3. A person sees what is open in `Session.approvals`, and decides by `Session.decide`.
 4. Nothing waits for longer than the deadline: then the default is decided, which the agent is told.
 
-Each is decided once. What the program does not wait for any more is forgotten. What is not here:
-how the program is told (agents/), and what is noted of it (notes.py).
+Each is decided once. What the program does not wait for any more is closed: nobody has decided it.
+What is not here: how the program is told (asking.py), and what is noted of it (notes.py).
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ UNANSWERED = (
 NO_REWRITE = "Refused: it was allowed with another input only, which this program cannot take."
 REFUSED = "Refused by the owner of this session."
 NOBODY = Decision(allow=False, message=UNANSWERED)
+CLOSED = Decision(allow=False, message="Not decided: the program did not wait for it any longer.")
 
 
 @attrs.frozen(kw_only=True)
@@ -143,16 +144,17 @@ class Approver:
         each.tell(ApprovalDecided(asked=each.asked, decision=decision, by=by))
         return True
 
-    def forget(self, approval: str) -> None:
+    def close(self, approval: str) -> None:
         """The program does not wait for it any more."""
         each = self._open.pop(approval, None)
         if each is not None:
             each.cancel_scope.cancel(reason="nobody waits for the decision any more")
+            each.tell(ApprovalDecided(asked=each.asked, decision=CLOSED, by="closed"))
 
-    def forget_all(self) -> None:
+    def close_all(self) -> None:
         """Nobody waits for any of it any more."""
         for each in list(self._open):
-            self.forget(each)
+            self.close(each)
 
     async def _wait(self, each: _Open, approvals: Approvals) -> None:
         seconds = math.inf if approvals.deadline is None else approvals.deadline

@@ -135,6 +135,8 @@ class Flight:
 
     def take(self, event: Event) -> None:
         """Note what the program said, or what was said of it."""
+        if isinstance(event, ApprovalDecided):
+            self.approvals.append(event)  # also what was open when it was over
         if isinstance(event, SilenceRung):
             self.rungs.append(event)
         elif self.is_sent and not self.over.is_set():
@@ -162,8 +164,6 @@ class Flight:
                 self._resets_at = event.resets_at or self._resets_at
             case Retry():
                 self._take_retry(event)
-            case ApprovalDecided():
-                self.approvals.append(event)
             case TurnEnded() if event.turn in self._ids:
                 self.ended = event
                 self.over.set()

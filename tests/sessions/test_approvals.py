@@ -13,7 +13,7 @@ from runner.agents.driver import UNATTENDED, ClaudeAgent
 from runner.agents.events import ApprovalAsked, Decision
 from runner.errors import AgentUnavailable, ConfigError
 from runner.scopes.permissions import Grant, Permissions, Rule, Rules, Ruleset
-from runner.sessions.approving import NO_REWRITE, REFUSED, UNANSWERED, Approvals
+from runner.sessions.approving import CLOSED, NO_REWRITE, REFUSED, UNANSWERED, Approvals
 from runner.sessions.making import Sessions
 from runner.sessions.phases import Phase
 from runner.sessions.ruling import Ruling
@@ -178,7 +178,7 @@ async def test_a_default_may_allow(make: Make) -> None:
 
 
 @pytest.mark.parametrize("end", ["interrupt", "kill", "close", "time"])
-async def test_what_is_open_at_the_end_of_a_turn_is_forgotten(
+async def test_what_is_open_at_the_end_of_a_turn_is_closed_with_it_and_listed(
     make: Make, until: Until, end: str
 ) -> None:
     session = make(Approvals(deadline=None))
@@ -200,15 +200,29 @@ async def test_what_is_open_at_the_end_of_a_turn_is_forgotten(
             await session.aclose()
         await until(lambda: turns)
         assert () == session.approvals()
-        assert () == turns[0].approvals
+        (decided,) = turns[0].approvals
+        assert ("Bash", "closed", CLOSED) == (decided.asked.tool, decided.by, decided.decision)
         await session.aclose()
 
 
-async def test_what_the_program_does_not_wait_for_any_more_is_forgotten(make: Make) -> None:
+async def test_so_is_what_a_turn_leaves_open_that_comes_to_a_good_end(make: Make) -> None:
+    async with make(Approvals(deadline=None)) as session:
+        turn = await session.send("pose a1\npose a2\nsay done")
+        assert not await session.decide("a1", True)
+        after = await session.send("say more")
+
+    assert (True, "done") == (turn.ok, turn.final_message)
+    assert [("a1", "closed"), ("a2", "closed")] == [(d.asked.id, d.by) for d in turn.approvals]
+    assert () == after.approvals
+
+
+async def test_what_the_program_does_not_wait_for_any_more_is_closed_and_listed(
+    make: Make,
+) -> None:
     async with make(Approvals(deadline=None)) as session:
         turn = await session.send("unask\nsay went on")
 
-    assert ("went on", ()) == (turn.final_message, turn.approvals)
+    assert ("went on", ["closed"]) == (turn.final_message, [each.by for each in turn.approvals])
 
 
 async def test_decisions_are_events_and_in_the_transcript(make: Make, state: Path) -> None:

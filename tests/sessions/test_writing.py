@@ -11,7 +11,10 @@ from runner.sessions.writing import Writer
 
 
 async def test_no_caller_that_is_cancelled_tears_a_line() -> None:
-    writer, (ours, theirs) = Writer(Traffic(), Blanks()), trio.testing.lockstep_stream_one_way_pair()
+    writer, (ours, theirs) = (
+        Writer(Traffic(), Blanks()),
+        trio.testing.lockstep_stream_one_way_pair(),
+    )
     lines = [b"%d" % number * 100_000 + b"\n" for number in range(5)]
 
     async def send(line: bytes) -> None:
@@ -35,7 +38,10 @@ async def test_no_caller_that_is_cancelled_tears_a_line() -> None:
 
 
 async def test_a_program_that_has_closed_its_input_is_no_error() -> None:
-    writer, (ours, theirs) = Writer(Traffic(), Blanks()), trio.testing.lockstep_stream_one_way_pair()
+    writer, (ours, theirs) = (
+        Writer(Traffic(), Blanks()),
+        trio.testing.lockstep_stream_one_way_pair(),
+    )
     await theirs.aclose()
     writer.put(b"")
     writer.put(b"x\n")

@@ -28,6 +28,7 @@ Nothing here raises for what the program says; nothing here judges a turn beyond
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import ClassVar, TypeAlias
 
 import attrs
@@ -72,6 +73,7 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
     _interrupts: int = attrs.field(default=0, init=False)
     _meter: Meter = attrs.field(factory=Meter, init=False)
     _told: ConversationStarted | None = attrs.field(default=None, init=False)
+    _resets_at: datetime | None = attrs.field(default=None, init=False)  # said when it changes only
 
     def __attrs_post_init__(self) -> None:
         self._opening = ClaudeOpening(self.setting)
@@ -99,7 +101,7 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
         self._check(options)
         uuid = as_uuid(turn)
         self._send(claude_asks.line(uuid, prompt, self.version))
-        self._begin(ClaudeTurn(id=turn, uuid=uuid))
+        self._begin(ClaudeTurn(id=turn, uuid=uuid, resets_at=self._resets_at))
 
     def steer(self, prompt: str) -> bool:
         """Queue a prompt for the turn in flight, if it has begun."""
@@ -233,11 +235,10 @@ class ClaudeConversation(LiveConversation[ClaudeTurn]):
 
     def _on_rate_limit(self, message: Record) -> list[Event] | None:
         limited = of_rate_limit(mapping_of(message, "rate_limit_info"))
-        if limited is None:
-            return None
+        self._resets_at = None if limited is None else limited.resets_at
         if self._turn is not None:
-            self._turn.resets_at = limited.resets_at
-        return [limited]
+            self._turn.resets_at = self._resets_at
+        return None if limited is None else [limited]
 
     def _on_request(self, message: Record) -> list[Event] | None:
         request, number = mapping_of(message, "request"), text_of(message, "request_id")

@@ -640,6 +640,20 @@ def test_a_limit_with_its_reset_time_is_told_and_kept_for_the_end():
     assert (end.error, end.resets_at) == (ErrorClass.RATE_LIMITED, resets_at)
 
 
+def test_a_limit_is_told_when_it_changes_only_and_holds_for_the_turns_until_then():
+    pair = Pair()
+    info = {"status": "rejected", "resetsAt": 1_800_000_000}
+    found = []
+    for change in (info, None, {"status": "allowed"}):
+        pair.turn()
+        if change is not None:
+            pair.says("rate_limit_event", rate_limit_info=change)
+        found += pair.result(is_error=True, api_error_status=429)
+    resets_at = datetime.fromtimestamp(1_800_000_000, UTC)
+
+    assert [end.resets_at for end in found] == [resets_at, resets_at, None]
+
+
 def test_usage_grows_with_the_answers():
     pair = Pair()
     pair.turn()

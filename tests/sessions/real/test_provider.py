@@ -117,9 +117,11 @@ async def test_a_limit_of_the_account_says_when_it_is_over(
     make: Make,
 ) -> None:
     before = datetime.now(UTC)
-    ((turn, events), (after, _)) = await converse(
+    limited = ("!fail 429 resets=3600\n!say never", 30.0)
+    ((turn, events), (again, _), (after, _)) = await converse(
         make(agent={"subscriber": True}),
-        ("!fail 429 resets=3600\n!say never", 30.0),
+        limited,
+        limited,
         ("!say well", 30.0),
     )
 
@@ -127,6 +129,9 @@ async def test_a_limit_of_the_account_says_when_it_is_over(
     assert turn.resets_at is not None
     assert 3590 < (turn.resets_at - before).total_seconds() < 3700
     assert [turn.resets_at] == [each.resets_at for each in events if isinstance(each, RateLimited)]
+    assert E.RATE_LIMITED is again.error, again  # claude does not say it once more
+    assert again.resets_at is not None
+    assert 0 <= (again.resets_at - turn.resets_at).total_seconds() < 60
     assert (True, None) == (after.ok, after.resets_at), after
 
 

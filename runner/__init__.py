@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from runner.errors import RunnerError as RunnerError
     from runner.errors import SessionBusy as SessionBusy
     from runner.errors import SessionClosed as SessionClosed
+    from runner.errors import SessionOwned as SessionOwned
     from runner.errors import SupervisorClosed as SupervisorClosed
     from runner.errors import WrongType as WrongType
     from runner.jobs.progress import Control as Control
@@ -251,6 +252,7 @@ _HOMES = {
         "ConversationLost",
         "SessionBusy",
         "SessionClosed",
+        "SessionOwned",
         "SupervisorClosed",
         "WrongType",
     ),

@@ -98,6 +98,7 @@ from runner import Secret as Secret
 from runner import SessionBusy as SessionBusy
 from runner import SessionClosed as SessionClosed
 from runner import SessionConfig as SessionConfig
+from runner import SessionOwned as SessionOwned
 from runner import ShellAgent as ShellAgent
 from runner import Status as Status
 from runner import StatusChange as StatusChange

@@ -17,7 +17,7 @@ Lint Listing LocalBackend LogEntry Match Matches McpServer MemoryBackend MemoryL
 NotFound OperationError OperationLog Outcome PRESETS PathEscapes PermissionDenied Permissions
 PermittedBackend PluginAgent PoolClosed PoolError PoolFull Problem ProcessInfo Question ReadOnly
 ReadOnlyBackend ReadingStream ReplayAgent Replacement Report Rule Rules Ruleset Runner RunnerConfig RunnerError
-Scope Secret Session SessionBusy SessionClosed SessionConfig ShellAgent Status StatusChange Stored SupervisorClosed Turn Usage
+Scope Secret Session SessionBusy SessionClosed SessionConfig SessionOwned ShellAgent Status StatusChange Stored SupervisorClosed Turn Usage
 WritingStream WrongType asking_as create_ruleset find_danger line_hash make_session open_runner
 pick_agent with_hashes
 """.split()

@@ -42,6 +42,7 @@ from runner.scopes.scope import Scope
 from runner.sessions.followers import Follower
 from runner.sessions.patterns import DEFAULT_IGNORE
 from runner.sessions.session import Session
+from runner.sessions.state import OnLost
 from runner.sessions.turn import Turn
 from runner.strict import parse_seconds
 
@@ -112,6 +113,7 @@ class Order:
         env: variables of its scope; `isolation` holds what runs there.
         servers: of tools (MCP), for its agent.
         recording: the path of the recording that is to be made; empty = none.
+        on_lost: what comes of a conversation that its program does not have any more.
     """
 
     prompts: tuple[str, ...]
@@ -129,6 +131,7 @@ class Order:
     isolation: Isolation | None = None
     servers: Sequence[McpServer] = ()
     recording: str = ""
+    on_lost: OnLost = "error"
 
 
 # ---------------------------------------------------------------- what the user said
@@ -227,6 +230,7 @@ async def _carry_out(config: RunnerConfig, order: Order, out: Writer, err: Write
             durable=bool(order.session),
             servers=order.servers,
             recording=order.recording or None,
+            on_lost=order.on_lost,
         )
 
         async def interrupt() -> None:

@@ -54,7 +54,7 @@ def new(
     config = read_config(config_file)
     session = str(uuid.uuid4()) if given is None else given
     ledger = open_ledger(config)
-    if any(each.id == session for each in all_of(ledger)):
+    if any(each.id == session and each.turns for each in all_of(ledger)):
         raise ConfigError(f"there is a session {session!r} already: runner session send")
     order = Order(
         prompts=(text,),

@@ -42,6 +42,11 @@ AGENT_FILE = click.option(
 @click.argument("prompt")
 @AGENT_FILE
 @options.limits
+@click.option(
+    "--fresh",
+    is_flag=True,
+    help="Begin anew, told of the turns so far, if its program has lost the conversation.",
+)
 @options.config
 @options.json
 def send(
@@ -52,6 +57,7 @@ def send(
     timeout: str | None,
     silence: str | None,
     max_park: str | None,
+    fresh: bool,
     config_file: str | None,
     as_json: bool,
 ) -> int:
@@ -79,6 +85,7 @@ def send(
         env=opening.env,
         isolation=opening.isolation,
         servers=opening.servers,
+        on_lost="fresh" if fresh else "error",
     )
     return trio.run(main, config, order)
 

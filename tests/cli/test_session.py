@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from runner.agents.events import Raw
 from runner.cli.session_log import _text
 from runner.sessions.lines import Line
 from runner.sessions.transcript import Transcript
+from runner.testing.model_server import Served
 
 KEEPER = """
 import sys, trio, runner
@@ -81,6 +83,30 @@ def test_a_session_is_begun_gone_on_with_and_forked_without_a_line_of_python(run
     missing = runner("session", "new", "x", "-a", "claude", "--id", "no", env={"PATH": "/nowhere"})
     assert (2, False) == (missing.code, "session: " in missing.err)
     assert 2 == len(runner("session", "ls", "--json").out.splitlines())
+
+
+@pytest.mark.real_agents
+def test_a_conversation_that_was_lost_is_said_and_begun_anew_if_that_is_wanted(
+    runner, claude_program: str, model_server: Served
+) -> None:
+    variables = "".join(f"{key} = {value!r}\n" for key, value in model_server.claude_env().items())
+    text = (
+        f"kind = 'claude'\nprogram = {claude_program!r}\naccess = 'read-only'\n[env]\n{variables}"
+    )
+    (runner.cwd / "a.toml").write_text(text)
+    env = {"PATH": os.environ["PATH"]}
+    begun = runner("session", "new", "!say one", "-a", "a.toml", "--id", "mine", env=env)
+    assert (0, "one\n") == (begun.code, begun.out), begun.err
+    for each in runner.home.rglob("projects/*/*.jsonl"):
+        each.unlink()
+    lost = runner("session", "send", "mine", "!recall 1", "-a", "a.toml", env=env)
+    assert (1, "", 1) == (lost.code, lost.out, lost.err.count("\n"))
+    assert "does not have the conversation" in lost.err
+    fresh = runner("session", "send", "mine", "!say two", "-a", "a.toml", "--fresh", env=env)
+
+    assert (0, "two\n") == (fresh.code, fresh.out), fresh.err
+    (history,) = runner.home.rglob("projects/*/*.jsonl")
+    assert "User: !say one" in history.read_text()
 
 
 def test_as_json_each_is_a_record(runner, keep) -> None:

@@ -102,12 +102,7 @@ def make_driver(agent: Agent | str) -> Driver:  # noqa: PLR0911 - one for each
 
             return ClaudeDriver(agent)
         case CodexAgent():
-            from runner.agents.codex import CodexDriver
-            from runner.agents.codex_exec import CodexExecDriver
-
-            driver = CodexDriver(agent)
-            exec_driver = CodexExecDriver(agent, driver.overrides)
-            return driver if agent.protocol == "app-server" else exec_driver
+            return _codex_driver(agent)
         case AcpAgent():
             from runner.agents.acp import AcpDriver
 
@@ -123,3 +118,12 @@ def make_driver(agent: Agent | str) -> Driver:  # noqa: PLR0911 - one for each
             return make_driver(made) if isinstance(made, Agent) else made
         case _:
             assert_never(agent)
+
+
+def _codex_driver(agent: CodexAgent) -> Driver:
+    from runner.agents.codex import CodexDriver
+    from runner.agents.codex_exec import CodexExecDriver
+
+    driver = CodexDriver(agent)
+    exec_driver = CodexExecDriver(agent, driver.overrides)
+    return driver if agent.protocol == "app-server" else exec_driver

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping
 from runner.agents.driver import Access, Agent, Need, TurnOptions
 from runner.errors import AgentUnavailable, ExecFailed
 from runner.messages import Isolation
+from runner.messages.isolation import ModeInForce
 from runner.processes.host import ProcessHost
 
 # For which access which program needs a sandbox of its own. claude only reads by tools that can do
@@ -78,15 +79,18 @@ async def check_confinement(
     except ExecFailed as exc:
         hint = f" ({exc.hint})" if exc.hint else ""
         raise AgentUnavailable(f"{what}: {exc.reason}{hint}") from exc
-    assert isolation is not None
-    if around.mode == "landlock":
+    _check_inside(around.mode, what, nesting=isolation is not None and isolation.nesting)
+    return True
+
+
+def _check_inside(mode: ModeInForce, what: str, *, nesting: bool) -> None:
+    if mode == "landlock":
         raise AgentUnavailable(
             f"{what} inside an isolation of mode 'landlock', in which it cannot make its sandbox:"
             " ask for mode='bwrap'"
         )
-    if not isolation.nesting:
+    if not nesting:
         raise AgentUnavailable(
             f"{what} inside an isolation that lets nobody make another one: allow it"
             " (nesting=True), or leave it to the isolation alone (the access 'danger-full-access')"
         )
-    return True

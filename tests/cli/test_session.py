@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from runner.agents.events import Raw
+from runner.cli.session_finding import state_of
 from runner.cli.session_log import _text
 from runner.sessions.lines import Line
+from runner.sessions.record import Record
 from runner.sessions.transcript import Transcript
 from runner.testing.model_server import Served
 
@@ -152,6 +154,16 @@ def test_what_nobody_could_translate_and_what_is_missing_is_shown(runner, keep) 
     assert "missing:      2 lines of its transcript: there was no room\n" in shown
     assert ({"news": 2, "garbage": 1}, 2) == (record["untranslated"], record["lost"])
     assert "[there was no room for 2 lines here]\n" in runner("session", "log", "one").out
+
+
+@pytest.mark.parametrize(("owner", "expected"), [("process 1", "parked"), ("", "cut")])
+def test_a_turn_that_waits_for_its_provider_is_parked_as_long_as_somebody_owns_it(
+    owner: str, expected: str
+) -> None:
+    record = Record(id="one", agent="claude", directory="/", conversation="c")
+    record.in_flight, record.standing = 1, "parked"
+
+    assert expected == state_of(record, owner)
 
 
 def test_the_log_goes_on_from_a_cursor_and_by_turn(runner, keep) -> None:

@@ -48,8 +48,7 @@ class FileSystem:
 
 def file_system(path: str) -> FileSystem:
     """The facts of the file system that a directory is on."""
-    kind = _kind(path)
-    return FileSystem(local=kind in _LOCAL, fine=kind in _FINE and _is_kernel_fine())
+    return _known(_kind(path))
 
 
 @attrs.frozen
@@ -89,6 +88,11 @@ def _offset() -> int:
 
 
 @functools.cache
+def _known(kind: int | None) -> FileSystem:
+    return FileSystem(local=kind in _LOCAL, fine=kind in _FINE and _is_kernel_fine())
+
+
+@functools.cache
 def _is_kernel_fine() -> bool:
     found = re.match(r"(\d+)\.(\d+)", os.uname().release)
     return found is not None and (int(found[1]), int(found[2])) >= _FINE_SINCE
@@ -99,10 +103,13 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None)
 
 
+_Statfs = ctypes.c_long * 64  # `struct statfs` is 120 bytes; its kind is the first of them
+
+
 def _kind(path: str) -> int | None:
     if not _IS_LINUX:
         return None
-    answer = ctypes.create_string_buffer(512)  # `struct statfs` is 120 bytes; its kind is the first
-    if _libc().statfs(ctypes.c_char_p(os.fsencode(path)), answer) != 0:
+    answer = _Statfs()
+    if _libc().statfs(os.fsencode(path), answer) != 0:
         return None
-    return ctypes.c_long.from_buffer(answer).value & 0xFFFFFFFF
+    return answer[0] & 0xFFFFFFFF

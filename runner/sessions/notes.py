@@ -90,6 +90,8 @@ class Notes:
         record.standing = "open"
         if flight.never_began:
             record.turns = flight.number - 1
+            if self.state.store is not None:
+                self.state.store.note(turn=flight.number, never_began=True)
         elif not flight.was_taken and not record.last_good:
             # It may be that the program has kept nothing of it, and nothing good was in it.
             record.resume = False

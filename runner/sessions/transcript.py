@@ -3,6 +3,7 @@
     {"at": ..., "turn": 1, "prompt": "..."}
     {"at": ..., "turn": 1, "event": "ToolCall", "data": {...}}
     {"at": ..., "turn": 1, "result": {...}}
+    {"at": ..., "turn": 2, "never_began": true}              what its prompt came to; the next is 2
     {"at": ..., "lost": 3}                                   what there was no room for
 
 A cursor is where a line ends, in bytes from the start: whoever has seen everything up to a cursor

@@ -387,6 +387,7 @@ def test_a_session_whose_agent_is_not_kept_asks_for_its_file(runner) -> None:
             {"event": "ServerFailed", "data": {"name": "gh", "reason": "it is\ndown"}},
             "- no server gh: it is down",
         ),
+        ({"never_began": True}, "[1] it never began"),
         ({"lost": 1}, "[there was no room for 1 line here]"),
         ({"event": "Ready", "data": {}}, ""),
         ({"event": "Ready"}, ""),

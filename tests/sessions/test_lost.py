@@ -12,6 +12,7 @@ import trio
 from runner.agents.events import BegunAnew, ErrorClass
 from runner.errors import ConfigError, ConversationLost
 from runner.runtime import open_runner
+from runner.sessions.lines import read_lines
 from runner.sessions.making import Sessions
 from runner.sessions.parking import LIMITED
 from runner.sessions.phases import Phase
@@ -90,7 +91,11 @@ async def test_another_is_begun_if_nothing_good_was_in_it(
 
 @pytest.mark.parametrize("how", ["forgets", "forgets living"])
 async def test_what_the_program_itself_says_is_an_error_and_no_turn(
-    make: Make, lose: Callable[[], None], commands: Callable[[str], list[int]], how: str
+    make: Make,
+    lose: Callable[[], None],
+    commands: Callable[[str], list[int]],
+    state: Path,
+    how: str,
 ) -> None:
     async with make(keeps_history=False) as session:
         await session.send("say one")
@@ -105,6 +110,9 @@ async def test_what_the_program_itself_says_is_an_error_and_no_turn(
 
         assert (Phase.BROKEN, 3, 1) == (now.phase, now.starts, now.turns)
         assert [] == commands("fake-agent")
+    (path,) = state.rglob("transcript.jsonl")
+    said = [[*line.value][2] for line in read_lines(str(path)) if line.turn == 2]
+    assert ["prompt", "never_began"] * 2 == [each for each in said if each != "event"]
 
 
 @pytest.mark.parametrize("how", ["forgets", "forgets living"])

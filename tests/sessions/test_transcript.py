@@ -186,6 +186,18 @@ def test_the_turns_as_text_have_what_was_said_and_what_went_wrong(transcript: Tr
     assert "User: first\n\nAgent: one" == context_of(transcript.path, until=1)
 
 
+def test_a_turn_that_never_began_is_not_told(transcript: Transcript) -> None:
+    a_conversation(transcript)
+    before = context_of(transcript.path)
+    transcript.note(turn=4, prompt="in vain")
+    transcript.note(turn=4, never_began=True)
+    assert before == context_of(transcript.path)
+    transcript.note(turn=4, prompt="fourth")
+    transcript.note(turn=4, steer="and more")
+
+    assert f"{before}\n\nUser: fourth\n\nUser: and more" == context_of(transcript.path)
+
+
 def test_of_turns_that_are_too_long_the_latest_are_told(transcript: Transcript) -> None:
     a_conversation(transcript)
 

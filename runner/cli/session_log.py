@@ -89,6 +89,8 @@ def _text(line: Line) -> str:
             text = f"[there was no room for {words.plural(lost, 'line')} here]"
         case {"event": str() as event, "data": dict() as data}:
             text = _event(event, data)
+        case _:
+            pass
     return text
 
 

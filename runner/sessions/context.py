@@ -57,6 +57,8 @@ def _told(path: str, until: int | None, since: int) -> list[str]:
                     del told[began:]
                 case {"result": dict() as result}:
                     told.append(_answer(result))
+                case _:
+                    pass
     return told
 
 

@@ -2,7 +2,8 @@
 
 A fork is a session that begins as a copy of another, as it was after one of its turns:
 
-    the program can fork, and keeps a file of the conversation that has the turn ──► its own fork
+    the program can fork, and can go back to the turn in its own file of the conversation
+                                                                                 ──► its own fork
     else, for a program that lives over many turns ──► the turns so far as text, before the prompt
     else (shell, command: each turn is by itself anyway) ──► a session with nothing before it
 
@@ -30,6 +31,8 @@ from runner.sessions.store import Store
 
 # How long after its end a turn may not yet be in the program's own file: claude took 0.1 s.
 SETTLE = 3.0
+# claude's line where it has summed the conversation up: it goes back to nothing before that.
+SUMMED_UP = b'"subtype":"compact_boundary"'
 CONTEXT = "context.txt"
 TOLD = (
     "(Note: this conversation goes on from an earlier one, which stands here as text. It is over;"
@@ -56,7 +59,8 @@ async def prepare_fork(
     """
     if at is not None and (isinstance(at, bool) or not isinstance(at, int)):
         raise ConfigError(f"at={at!r}: it is the number of a turn")
-    turn = _turn(store.ledger.turns(store.session), at, store.session)
+    ended = [turn for turn in store.ledger.turns(store.session) if turn.state != "begun"]
+    turn = _turn(ended, at, store.session)
     await fork.claim()
     if fork.load() is not None:
         raise ConfigError(f"there is a session {fork.session!r} already")
@@ -72,7 +76,7 @@ async def prepare_fork(
         cut=turn.number == record.turns and record.cut,
     )
     if not driver.process_per_turn:
-        history = await _history(store, record, driver, turn)
+        history = await _history(store, record, driver, turn, ended[-1])
         has_earlier = await trio.to_thread.run_sync(_write_context, store, turn, fork.private)
         if history:
             made.origin, made.history, made.marker = record.conversation, history, turn.marker
@@ -82,8 +86,7 @@ async def prepare_fork(
     fork.save(made)
 
 
-def _turn(turns: list[PastTurn], at: int | None, session: str) -> PastTurn:
-    ended = [turn for turn in turns if turn.state != "begun"]
+def _turn(ended: list[PastTurn], at: int | None, session: str) -> PastTurn:
     if at is None and ended:
         return ended[-1]
     for turn in ended:
@@ -93,26 +96,38 @@ def _turn(turns: list[PastTurn], at: int | None, session: str) -> PastTurn:
     raise ConfigError(f"the session {session!r} has {what}: there is nothing to fork")
 
 
-async def _history(store: Store, record: Record, driver: Driver, turn: PastTurn) -> str:
-    """The program's own file of the conversation, once the turn is in it; empty if it never is."""
+async def _history(
+    store: Store, record: Record, driver: Driver, turn: PastTurn, last: PastTurn
+) -> str:
+    """The program's own file of the conversation, if it can go back to the turn; else empty.
+
+    Looked at is what has all that was said before the last turn's end, be it written late.
+    """
     pattern = driver.history(glob.escape(store.private), record.conversation)
     if "fork at turn" not in driver.abilities or not (turn.marker and record.resume and pattern):
         return ""
     with trio.move_on_after(SETTLE):
-        while True:
-            for path in glob.glob(pattern):
-                if await trio.to_thread.run_sync(_contains, path, turn.marker.encode()):
-                    return path
+        while True:  # nobody says when it is
+            if await trio.to_thread.run_sync(_find, pattern, last.marker or turn.marker):
+                break
             await trio.sleep(0.02)
-    return ""
+    found = await trio.to_thread.run_sync(_find, pattern, turn.marker, SUMMED_UP)
+    return found or ""
 
 
-def _contains(path: str, word: bytes) -> bool:
-    try:
-        with open(path, "rb") as file:
-            return any(word in line for line in file)
-    except OSError:  # then it cannot be forked by that
-        return False
+def _find(pattern: str, marker: str, end: bytes | None = None) -> str | None:
+    """The file that has a marker, and not the end of what can be gone back to after it."""
+    for path in glob.glob(pattern):
+        try:
+            with open(path, "rb") as file:
+                lines = (line for line in file if marker.encode() in line)
+                if next(lines, None) is None:
+                    continue
+                if end is None or not any(end in line for line in file):
+                    return path
+        except OSError:  # then it cannot be forked by that
+            continue
+    return None
 
 
 def _write_context(store: Store, turn: PastTurn, private: str) -> bool:

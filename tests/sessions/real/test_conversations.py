@@ -16,6 +16,7 @@ from runner.agents.driver import Access
 from runner.agents.events import ErrorClass, Usage
 from runner.sessions.making import Sessions
 from runner.sessions.session import Session
+from runner.testing.model_server import Served
 
 pytestmark = pytest.mark.real_agents
 
@@ -179,6 +180,24 @@ async def test_a_conversation_is_forked_by_the_program_at_any_turn(
 
     assert all(record is not None and record.origin for record in records.values()), records
     assert not any(record.context for record in records.values() if record is not None)
+
+
+async def test_a_conversation_that_was_summed_up_is_forked_from_before_that_as_well(
+    make: Make, kind: str, model_server: Served
+) -> None:
+    async with make() as session:
+        for prompt in ("my word is tulip", "!fill 300000\n!say long", "!fill 300000\n!say longer"):
+            assert (await session.send(prompt)).ok
+        overflown = await session.send("!fail context_overflow")
+        assert ErrorClass.CONTEXT_OVERFLOW is overflown.error
+        async with await session.fork(at=1) as fork:
+            turn = await fork.send("!recall")
+
+    assert turn.ok, turn
+    # claude cannot go back to it by itself: then it is told the turns so far, as text.
+    told = model_server.requests[-1].prompt if kind == "claude" else turn.final_message
+    assert "my word is tulip" in told
+    assert "!fill" not in told
 
 
 async def test_a_provider_that_never_answers_is_a_silence_which_ends(

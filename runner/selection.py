@@ -31,6 +31,7 @@ from runner.runtime import open_runner
 from runner.sessions.patterns import DEFAULT_IGNORE
 from runner.sessions.session import Session
 from runner.sessions.state import OnLost
+from runner.strict import kind_of
 
 # What may be picked at random: each is of use without options, but for its program.
 CHOICES: Mapping[str, str] = {"claude": ClaudeAgent().program, "codex": CodexAgent().program}
@@ -44,9 +45,13 @@ def pick_agent(*, env_var: str | None = None, rng: random.Random | None = None) 
         rng: chooses among the agents whose programs are in the PATH; None = Python's own.
 
     Raises:
-        ConfigError: the variable names no agent.
+        ConfigError: the variable names no agent, or one of these is none.
         AgentUnavailable: it is not set, and no agent's program is installed.
     """
+    if env_var is not None and not isinstance(env_var, str):
+        raise ConfigError(f"`env_var` must be a text, not {kind_of(env_var)}")
+    if rng is not None and not isinstance(rng, random.Random):
+        raise ConfigError(f"`rng` must be a random.Random, not {kind_of(rng)}")
     said = os.environ.get(env_var, "").strip().lower() if env_var else ""
     if said:
         return said if said in BUILT_IN else _named(said, f"agent in the variable {env_var}:")

@@ -172,6 +172,8 @@ async def test_a_driver_of_one_s_own_is_taken_as_it_is(tmp_path):
     [
         ({"agent": "shell", "backend": "shell"}, ConfigError, "two words for the same"),
         ({"agent": "cluade"}, ConfigError, "did you mean 'claude'"),
+        ({"env_var": 5}, ConfigError, "`env_var` must be a text, not a whole number"),
+        ({"rng": 5}, ConfigError, "`rng` must be a random.Random, not a whole number"),
         ({"backend": ""}, ConfigError, "unknown agent ''"),
         ({"agent": 5}, ConfigError, "5 is no agent"),
         ({"agent": "command"}, ConfigError, "needs options"),

@@ -68,7 +68,10 @@ def refuse_owned(record: Record) -> None:
     """
     owner = owner_of(record.private)
     if owner:
-        raise SessionOwned(f"the session {record.id!r} is open already, by {owner}")
+        raise SessionOwned(
+            f"the session {record.id!r} is open already, by {owner}: go on with it there, or when"
+            " it has ended"
+        )
 
 
 def state_of(record: Record, owner: str) -> str:

@@ -92,7 +92,10 @@ class Store:
         while not self._claim():
             if is_alive(noted_owner(self.private)) or trio.current_time() > until:
                 owner = owner_of(self.private) or "another process"
-                raise SessionOwned(f"the session {self.session!r} is open already, by {owner}")
+                raise SessionOwned(
+                    f"the session {self.session!r} is open already, by {owner}: go on with it"
+                    " there, or when it has ended"
+                )
             await trio.sleep(AGAIN)
 
     def _claim(self) -> bool:

@@ -26,9 +26,11 @@ from runner.processes.host import ProcessHost
 
 Version: TypeAlias = tuple[int, ...]
 
-# The least versions by which all that is promised was seen to work.
-CLAUDE: Version = (2, 1, 0)
-APP_SERVER: Version = (0, 100, 0)
+# The least versions with which all was seen to work. claude 2.1.68 cannot be forked at a turn, and
+# does not answer by a schema; 2.1.0 does not say when a turn is over. A fork by codex 0.96.0 cannot
+# be rolled back to a turn.
+CLAUDE: Version = (2, 1, 90)
+APP_SERVER: Version = (0, 115, 0)
 PATIENCE = 15.0  # seconds: a cold start of claude on a busy machine takes some
 _SAID = re.compile(r"(?<![\w.])v?(\d{1,6})\.(\d{1,6})\.(\d{1,6})")
 _INSTALL = {

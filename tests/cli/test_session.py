@@ -285,7 +285,7 @@ trio.run(main)
         (("show", "o"), 2, "2 sessions begin with 'o'"),
         (("send", "one", " "), 2, "the prompt is empty"),
         (("send", "one", "x", "--timeout", "soon"), 2, "--timeout"),
-        (("send", "one", "sleep 60", "--silence", "200ms"), 3, "stalled"),
+        (("send", "one", "/bin/sleep 60", "--silence", "200ms"), 3, "stalled"),
         (("send", "one", "x", "--silence", "-1"), 2, "--silence"),
         (("send", "one", "x", "-a", "no.toml"), 2, "no.toml: there is no such file"),
         (("send", "one", "x", "-a", "claude"), 1, "is of agent 'shell', not 'claude'"),

@@ -189,6 +189,13 @@ async def test_timeouts(shop, limits, prompt, error):
     assert report.duration < 20
 
 
+async def test_an_agent_of_which_nothing_is_heard_is_trouble_that_is_not_its_own(shop):
+    report = await shop.run(batch("sleep 60", limits="{silence = 0.2}", retry="{infra = 0}"))
+
+    assert "stalled" == shop.results()["one"]["error"]
+    assert {"infra": 1} == report.counts
+
+
 async def test_files_that_are_ignored_are_in_no_result_and_in_no_patch_but_stay_there(shop):
     prompt = "mkdir -p build sub; touch a.log build/b sub/c.log sub/d; echo e > e"
     keys = {"workspace": '{empty = true, ignore = ["*.log", "build/"]}', "keep": '"always"'}

@@ -329,7 +329,7 @@ async def test_a_second_owner(place: Place, kept: str, way: str) -> None:
                     async with r.session(r.scope(there), "shell", id=kept) as second:
                         await second.send("echo hi > x")
             said = str(caught.value)
-        assert f"the session 'kept' is open already, by process {os.getpid()}" in said
+        assert f"the session 'kept' is open already, by process {os.getpid()}: go on with" in said
         assert [] == list(there.iterdir())
         assert (await first.send("echo still")).final_message == "still"
 

@@ -72,6 +72,15 @@ async def test_what_is_new_enough_or_does_not_say_is_taken(
     await known.host.aclose()
 
 
+async def test_one_that_cannot_be_started_is_said_by_its_start(
+    known: Versions, tmp_path: Path
+) -> None:
+    (tmp_path / "claude").write_text("#!/no/such/interpreter\n")
+    (tmp_path / "claude").chmod(0o755)
+    await known.check(ClaudeAgent(), str(tmp_path / "claude"), str(tmp_path), None)
+    await known.host.aclose()
+
+
 async def test_one_that_does_not_answer_is_taken_after_a_while(
     known: Versions, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 import re
 import subprocess
@@ -31,39 +30,13 @@ def kind(request):
 
 
 @pytest.fixture
-def make(kind, request, model_server):
+def make(kind, acp_agent):
     """Make its driver, which asks the model server, from its file."""
 
     def make(access="danger-full-access", **options):
-        agent = load_record(CONFIGS / f"{kind}.toml", Agent)
-        program = request.getfixturevalue(f"{kind}_program")
-        agent = attrs.evolve(agent, argv=(program, *agent.argv[1:]), access=access)
-        if kind == "gemini":
-            env = {"GEMINI_API_KEY": "dummy", "GOOGLE_GEMINI_BASE_URL": model_server.url}
-            return AcpDriver(attrs.evolve(agent, env={**agent.env, **env}, **options))
-        ((path, text),) = agent.files.items()
-        options.setdefault(
-            "files", {path: json.dumps(opencode(json.loads(text), model_server.url))}
-        )
-        return AcpDriver(attrs.evolve(agent, **options))
+        return AcpDriver(acp_agent(kind, access, **options))
 
     return make
-
-
-def opencode(config, url):
-    """Its configuration, with our provider, and without the model that makes titles."""
-    provider = {"anthropic": {"options": {"baseURL": f"{url}/v1", "apiKey": "dummy"}}}
-    config["agent"]["title"] = {"disable": True}
-    asking = {"mode": "primary", "permission": {"edit": "ask", "bash": "ask"}}
-    config["agent"]["asking"] = asking
-    return {**config, "model": "anthropic/claude-sonnet-4-5", "provider": provider}
-
-
-def asking(driver, kind):
-    """The same, in a mode that asks before it does anything."""
-    modes = {"workspace-write": "default" if kind == "gemini" else "asking"}
-    agent = attrs.evolve(driver.agent, access="workspace-write", modes=modes)
-    return AcpDriver(agent)
 
 
 def of(program, kind):
@@ -86,7 +59,7 @@ def running(mark):
 def test_turns_with_tools_and_what_is_asked_for_is_done_or_not_as_it_is_decided(
     kind, make, start, tmp_path
 ):
-    program = start(asking(make(), kind), approvals=True)
+    program = start(make("workspace-write"), approvals=True)
     program.decision = lambda asked: Decision(allow="no.txt" not in str(asked.input))
     end = program.turn("!think hmm\n!write yes.txt: hello\n!run cat yes.txt > out.txt\n!say done é")
     program.turn("!write no.txt: x\n!say went on")

@@ -433,6 +433,15 @@ def test_a_record_comes_back_as_it_was(store: Store) -> None:
     assert "not claimed" in repr(store)
 
 
+def test_a_state_directory_that_cannot_be_one_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    state = str(tmp_path / "file")
+    store = Store("one", f"{state}/sessions/one", SessionLedger(ledger_of(state)), Owners(state))
+
+    with pytest.raises(AgentError, match="the session's directory .*/one' cannot be used: Not a"):
+        trio.run(store.claim)
+
+
 def test_a_store_that_is_closed_stays_closed(store: Store) -> None:
     trio.run(store.claim)  # once more does nothing
     store.close()

@@ -44,11 +44,8 @@ how a turn is carried out (turning.py), and what it comes to (flight.py, answer.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from functools import partial
 from math import inf
 from typing import Any
 
@@ -57,9 +54,8 @@ import trio
 
 from runner.actors.child_spec import ChildSpec, Handle
 from runner.actors.lanes import Lane
-from runner.agents.driver import PLAIN
 from runner.agents.events import ErrorClass, Event
-from runner.errors import NotFound, RunnerError, SessionClosed
+from runner.errors import RunnerError, SessionClosed
 from runner.messages import Message
 from runner.sessions.answer import make_turn
 from runner.sessions.asking import Asker
@@ -68,7 +64,8 @@ from runner.sessions.flight import Flight
 from runner.sessions.floor import Floor
 from runner.sessions.keeping import READY, Keeper
 from runner.sessions.notes import Notes
-from runner.sessions.phases import Do, Input
+from runner.sessions.phases import Input
+from runner.sessions.private import remove_private
 from runner.sessions.starting import Starter
 from runner.sessions.state import SessionState
 from runner.sessions.trees import Trees
@@ -127,7 +124,7 @@ class SessionActor:
             on_end=self._program_ended,
             ready=self.ready,
         )
-        self._turner = Turner(state=self.state, keeper=self._keeper, tell=self._tell)
+        self._turner = Turner(state=self.state, keeper=self._keeper, tell=self._notes.happened)
 
     @property
     def is_at_rest(self) -> bool:
@@ -138,7 +135,7 @@ class SessionActor:
         """Be another session's actor from now on: the one before is closed, and this at rest."""
         self.state, self.starter, self.scanner = state, starter, scanner
         self.forget_files()
-        self._notes, self._trees = Notes(state), Trees(scanner)
+        self._notes.state, self._trees = state, Trees(scanner)
         keeper = self._turner.keeper
         keeper.state = self._turner.state = self._asker.state = state
         keeper.starter, keeper.program = starter, None
@@ -196,11 +193,7 @@ class SessionActor:
             await flight.down.wait()
         await self._keeper.end()
         if self.state.store is None:
-            await self._remove_private()
-
-    async def _remove_private(self) -> None:
-        remove = partial(shutil.rmtree, self.state.private, ignore_errors=True)
-        await trio.to_thread.run_sync(remove, limiter=self.scanner.limiter)
+            await remove_private(self.state.private, self.scanner.limiter)
 
     # ------------------------------------------------------------ a turn
 
@@ -225,11 +218,8 @@ class SessionActor:
 
     async def _fly(self, flight: Flight, message: Send) -> Turn:
         self._check_closed()
-        self._check_directory()
         keeper = self._keeper
-        keeper.check_known()
-        await keeper.check_confinement(message.options)
-        await keeper.check_program(flight.number, message.prompt, message.options)
+        await keeper.check(flight.number, message.prompt, message.options)
         before = await self._trees.before(message.asked)
         await self.state.ready()
         self._check_closed()  # what closes while we wait does not see a turn in flight
@@ -268,15 +258,8 @@ class SessionActor:
         flight = self._flight
         if flight is None:
             return None
-        await flight.taken.wait()
-        program = self._keeper.living()
-        if flight is not self._flight or flight.over.is_set() or program is None:
+        if not await self._turner.steer(flight, message.prompt):
             return None
-        if self.state.step(Input.STEER) is not Do.STEER:
-            return None
-        if not program.conversation.steer(message.prompt):
-            return None
-        program.flush()
         self._notes.steered(flight, message.prompt)
         await flight.answered.wait()
         return flight.turn
@@ -285,10 +268,7 @@ class SessionActor:
         await self._floor.take(urgent=False)
         try:
             self._check_closed()
-            self._check_directory()
-            self._keeper.check_known()
-            await self._keeper.check_confinement(PLAIN)
-            await self._keeper.check_program(self.state.record.turns, "")
+            await self._keeper.check(self.state.record.turns, "")
             return await self._turner.warm_up()
         finally:
             self._floor.give()
@@ -296,12 +276,6 @@ class SessionActor:
     def _check_closed(self) -> None:
         if self.state.is_closed:
             raise SessionClosed(f"the session {self.state.id!r} is closed")
-
-    def _check_directory(self) -> None:
-        directory = self.state.directory
-        if not os.path.isdir(directory):
-            reason = "the session's directory is gone"
-            raise NotFound("send", directory, reason, hint="make it again, and go on")
 
     # ------------------------------------------------------------ its program
 
@@ -311,12 +285,8 @@ class SessionActor:
         if (program := self._keeper.program) is not None:
             self._asker.take(event, program)
 
-    def _tell(self, flight: Flight, event: Event) -> None:
-        """The session itself says something about a turn."""
-        self._notes.happened(flight, event)
-
     def _note(self, event: Event) -> None:
-        """The same, about the turn in flight, if there is one."""
+        """The session itself says something, about the turn in flight if there is one."""
         self._notes.happened(self._flight, event)
 
     def _program_ended(self) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextvars
 import glob
+import os
 from collections.abc import Callable
 
 import attrs
@@ -19,7 +20,7 @@ import trio
 
 from runner.agents.driver import PLAIN, TurnOptions
 from runner.agents.events import Event
-from runner.errors import ConversationLost
+from runner.errors import ConversationLost, NotFound
 from runner.sessions.confining import check_confinement
 from runner.sessions.forgetting import told_again
 from runner.sessions.forking import lose, lost_nothing
@@ -103,6 +104,24 @@ class Keeper:
         self._is_nested = await check_confinement(
             starter.agent, options, starter.isolation, starter.means.host
         )
+
+    async def check(self, turn: int, prompt: str, options: TurnOptions = PLAIN) -> None:
+        """See whether a turn can be begun, before anything is done about it.
+
+        Raises:
+            NotFound: the session's directory is gone.
+            RunnerError: see the three checks below.
+        """
+        self._check_directory()
+        self.check_known()
+        await self.check_confinement(options)
+        await self.check_program(turn, prompt, options)
+
+    def _check_directory(self) -> None:
+        directory = self.state.directory
+        if not os.path.isdir(directory):
+            reason = "the session's directory is gone"
+            raise NotFound("send", directory, reason, hint="make it again, and go on")
 
     def check_known(self) -> None:
         """See whether the program can go on with the conversation: it has a file of it.

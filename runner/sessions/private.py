@@ -11,6 +11,9 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+
+import trio
 
 from runner.agents.driver import AcpAgent, Agent, ClaudeAgent, CodexAgent
 
@@ -77,6 +80,12 @@ def remove_files(files: Iterable[tuple[str, bytes]]) -> None:
     for path, _ in files:
         with contextlib.suppress(OSError):
             os.unlink(path)
+
+
+async def remove_private(path: str, limiter: trio.CapacityLimiter) -> None:
+    """Remove a session's private directory, with all that is in it."""
+    remove = partial(shutil.rmtree, path, ignore_errors=True)
+    await trio.to_thread.run_sync(remove, limiter=limiter)
 
 
 def seed(agent: Agent, env: Mapping[str, str]) -> None:

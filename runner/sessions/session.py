@@ -7,14 +7,15 @@ conversation: the caller notices nothing but time. Whatever goes wrong in a turn
 Closing is the caller's: `async with`, or `aclose`. What is kept of a session stays; a session that
 is opened by the same id later, also in another process, goes on with the conversation.
 
-What it does not do: own the program or start it (the actor does), or decide the order (actors/).
+What it does not do: reach the actor (way.py), own the program or start it (the actor does), or
+decide the order (actors/).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
@@ -24,18 +25,15 @@ from runner.actors.child_spec import ChildSpec
 from runner.actors.supervisor import Supervisor
 from runner.agents.driver import Access, Driver
 from runner.agents.events import ApprovalAsked, Decision
-from runner.errors import ActorError, ConfigError, RunnerError, SessionBusy, SessionClosed
-from runner.messages import AnswerT, Message
+from runner.errors import ConfigError, SessionBusy
 from runner.sessions.approving import REFUSED
 from runner.sessions.followers import FOLLOWER_BUFFER, Follower
+from runner.sessions.following import follow
 from runner.sessions.forking import prepare_fork
-from runner.sessions.phases import Input
 from runner.sessions.sending import check_seconds, make_options, make_send
 from runner.sessions.state import SessionState, SessionStatistics
-from runner.sessions.turn import Close, Interrupt, Steer, Turn, Warm, WhenBusy
-
-# How long closing may take: every rung of the longest ladder, and the force after it.
-CLOSING = 30.0
+from runner.sessions.turn import Interrupt, Steer, Turn, Warm, WhenBusy
+from runner.sessions.way import Way
 
 
 class Session:
@@ -67,18 +65,13 @@ class Session:
             max_park: seconds that it may wait for its provider, likewise.
             pass_on: gives the actor to another session, if it is at rest; whether it was.
         """
-        self._pass_on = pass_on
         self.id: str = state.id
-        self._supervisor = supervisor
-        self._spec = spec
         self._state = state
+        self._way = Way(supervisor, spec, state, pass_on)
         self._timeout = check_seconds("a timeout", timeout)
         self._silence = check_seconds("a silence", silence)
         self._max_park = check_seconds("a max_park", max_park)
-        self._was_asked = False
-        self._asking = 0  # messages that have no answer yet
-        self._sending = 0  # turns of these
-        self._is_closing = False
+        self._sending = 0  # turns that have no answer yet
         self._driver: Driver | None = None
         self._make: Callable[[str, str | None], Session] | None = None
 
@@ -150,8 +143,8 @@ class Session:
         is_steering = self._sending and when_busy == "steer"
         self._sending += 1
         try:
-            turn = await self._ask(Steer(prompt=prompt)) if is_steering else None
-            return await self._ask(message) if turn is None else turn
+            turn = await self._way.ask(Steer(prompt=prompt)) if is_steering else None
+            return await self._way.ask(message) if turn is None else turn
         finally:
             self._sending -= 1
 
@@ -165,7 +158,7 @@ class Session:
             AgentUnavailable: it is not there, or did not get ready.
             RunnerError: as for `send`.
         """
-        return await self._ask(Warm())
+        return await self._way.ask(Warm())
 
     def approvals(self) -> tuple[ApprovalAsked, ...]:
         """What the agent has asked for that waits for a decision, the oldest first."""
@@ -198,7 +191,7 @@ class Session:
         if not self._sending:
             await trio.lowlevel.checkpoint()
             return False
-        return await self._ask(Interrupt())
+        return await self._way.ask(Interrupt())
 
     @asynccontextmanager
     async def events(
@@ -221,29 +214,11 @@ class Session:
             AgentError: with a cursor, when another process owns the session.
         """
         await trio.lowlevel.checkpoint()
-        follower = await self._follower(since, buffer)
+        follower = await follow(self._state, since, buffer)
         try:
             yield follower
         finally:
             self._state.followers.remove(follower)
-
-    async def _follower(self, since: int | None, buffer: int) -> Follower:
-        followers, store = self._state.followers, self._state.store
-        if isinstance(buffer, bool) or not isinstance(buffer, int) or buffer < 0:
-            raise ConfigError(f"a buffer is a number of events of 0 or more, not {buffer!r}")
-        if since is None:
-            return followers.add(buffer)
-        if isinstance(since, bool) or not isinstance(since, int) or since < 0:
-            raise ConfigError(f"a cursor is a number of 0 or more, not {since!r}")
-        if store is None:
-            raise ConfigError("a session that is not kept has no events but those to come")
-        await store.claim()
-        if since > store.transcript.cursor:
-            raise ConfigError(
-                f"since={since}: the session {self.id!r} has events up to cursor"
-                f" {store.transcript.cursor} only; is it a cursor of another session?"
-            )
-        return followers.add_from(since, store.transcript, buffer)
 
     def fork_with(self, driver: Driver, make: Callable[[str, str | None], Session]) -> None:
         """Be told how a session is made that is like this one, by directory and id."""
@@ -276,8 +251,7 @@ class Session:
         store = self._state.store
         if store is None or self._make is None or self._driver is None:
             raise ConfigError("a session that is not kept cannot be forked")
-        if self._is_closing:
-            raise self._closed()
+        self._way.require_open()
         record = await self._state.load()
         where = self._state.directory if directory is None else os.path.abspath(directory)  # noqa: ASYNC240
         fork = self._make(where, id)
@@ -295,47 +269,7 @@ class Session:
 
         Cancellation: the closing goes on to its end, which is bounded.
         """
-        if self._is_closing:
-            await trio.lowlevel.checkpoint()
-            return
-        self._is_closing = True
-        try:
-            if not self._is_passed_on() and self._was_asked:
-                with trio.move_on_after(CLOSING, shield=True):
-                    await self._end_actor()
-        finally:
-            self._state.step(Input.CLOSE)
-            self._state.step(Input.DOWN)
-            self._state.followers.close()
-            if self._state.store is not None:
-                self._state.store.close()
-
-    def _is_passed_on(self) -> bool:
-        """Whether the actor goes on with another session, as nothing of this one does."""
-        return not self._asking and self._pass_on is not None and self._pass_on()
-
-    async def _end_actor(self) -> None:
-        with suppress(RunnerError):  # it never came to be, or has ended: that is what is wanted
-            await self._supervisor.ask(self._spec, Close())
-        await self._supervisor.end(self._spec.key, self._closed())
-
-    async def _ask(self, message: Message[AnswerT]) -> AnswerT:
-        if self._state.store is not None:
-            await self._state.store.claim()
-        if self._is_closing:
-            raise self._closed()
-        self._was_asked = True
-        self._asking += 1
-        try:
-            return await self._supervisor.ask(self._spec, message)
-        except ActorError:
-            self._pass_on = None  # its crashes are counted, and shall not count for others
-            raise
-        finally:
-            self._asking -= 1
-
-    def _closed(self) -> SessionClosed:
-        return SessionClosed(f"the session {self.id!r} is closed")
+        await self._way.close()
 
     def statistics(self) -> SessionStatistics:
         """The session at this moment."""
@@ -348,8 +282,7 @@ class Session:
             AgentError: another process, or another handle of this one, owns it.
         """
         await trio.lowlevel.checkpoint()
-        if self._state.store is not None:
-            await self._state.store.claim()
+        await self._way.claim()
         return self
 
     async def __aexit__(

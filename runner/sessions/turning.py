@@ -200,6 +200,19 @@ class Turner:
             remove_files(program.launch.files)
             flight.process_ended()
 
+    async def steer(self, flight: Flight, prompt: str) -> bool:
+        """Give a turn in flight another prompt, as soon as it takes any; whether it could be."""
+        await flight.taken.wait()
+        program = self.keeper.living()
+        if flight.down.is_set() or flight.over.is_set() or program is None:
+            return False
+        if self.state.step(Input.STEER) is not Do.STEER:
+            return False
+        if not program.conversation.steer(prompt):
+            return False
+        program.flush()
+        return True
+
     def _not_ready(self, program: Program) -> tuple[ErrorClass, str]:
         if not program.ended.is_set():
             seconds = self.keeper.ready

@@ -275,7 +275,7 @@ class Walk:
         if not self.has_crashed:
             self.has_crashed = True
             with contextlib.suppress(RunnerError):
-                await self.supervisor.ask(self.session._spec, Unknown())
+                await self.supervisor.ask(self.session._way.spec, Unknown())
             await self.settle()
 
     async def interrupt(self) -> None:

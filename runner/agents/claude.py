@@ -26,14 +26,17 @@ up to any message in it (`--resume-session-at`, the marker).
 *Resume.* By the conversation's id; by its file where that was begun below another real path: the
 directory was moved, or a link leads to it.
 
-*Private.* HOME and the configuration lie in the session's private directory, so sessions share
-nothing: no settings, no history, no MCP servers.
+*Private.* HOME, the configuration and TMPDIR lie in the session's private directory, so sessions
+share nothing: no settings, no history, no MCP servers, and leave nothing in a `/tmp` for everybody.
+TMPDIR has a short name if need be: there are sockets in it, without which its sandbox lets no
+command run, and says so to the model only.
 
 What is not here: credentials (the session copies them), the lives of processes, the protocol.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -62,6 +65,9 @@ NEEDS = (
 
 # What of the directory itself is still to be read when its settings are not.
 _MEMORY = {"CLAUDE_CODE_ADDITIONAL_DIRECTORIES_CLAUDE_MD": "1"}
+
+# Of the path of a directory with sockets in it, whose own are 107 bytes at most (unix(7)).
+LONGEST = 64
 
 _READING = ("Read", "Glob", "Grep")
 
@@ -148,8 +154,12 @@ class ClaudeDriver:
             env=(*self._environment(setting).items(), *agent.env.items()),
             pass_env=agent.pass_env,
             needs=NEEDS if access == "workspace-write" else (),
-            # Where 2.1.197 would make a directory for logs, with the headers of servers in them.
-            files=((f"{setting.private}/home/.cache/claude-cli-nodejs", b""),),
+            files=(
+                # Where 2.1.197 would make a directory for logs, with servers' headers in them.
+                (f"{setting.private}/home/.cache/claude-cli-nodejs", b""),
+                (f"{setting.private}/scratch/.keep", b""),  # makes the directory
+            ),
+            links=_links(setting),
         )
 
     def conversation(self, setting: Setting) -> ClaudeConversation:
@@ -168,6 +178,7 @@ class ClaudeDriver:
         env = {
             "HOME": home,
             "CLAUDE_CONFIG_DIR": f"{home}/.claude",
+            "TMPDIR": next((link for link, _ in _links(setting)), f"{setting.private}/scratch"),
             # Its own retries last 180 s, and one without an answer 55 minutes, unless bounded.
             "CLAUDE_CODE_MAX_RETRIES": str(self.agent.max_retries),
             "API_TIMEOUT_MS": str(round(self.agent.request_timeout * 1000)),
@@ -183,6 +194,15 @@ class ClaudeDriver:
         elif self.root:
             env["IS_SANDBOX"] = "1"
         return env
+
+
+def _links(setting: Setting) -> tuple[tuple[str, str], ...]:
+    """A short name for the directory for temporary files, if its own is too long."""
+    scratch = f"{setting.private}/scratch"
+    if len(os.fsencode(scratch)) <= LONGEST:
+        return ()
+    name = hashlib.blake2b(os.fsencode(scratch), digest_size=8).hexdigest()
+    return ((f"/tmp/runner-{name}", scratch),)  # noqa: S108 - a link, which is checked
 
 
 def _sandbox(setting: Setting) -> tuple[str, ...]:

@@ -85,6 +85,8 @@ class Launch:
         files: (absolute path inside `private`, content) to be written first, mode 0600.
         copies: (absolute path, absolute path inside `private`) of files, and of directories with
             all that is in them, to be copied first.
+        links: (absolute path, absolute path inside `private`) of symbolic links, which are there as
+            long as the program is: short names, for what cannot take long ones.
         needs: what has to be there besides the program, or it is not to be started.
         stdin: bytes for the standard input, which is closed after them; None = it stays open and
             `data_to_send` is written to it.
@@ -95,6 +97,7 @@ class Launch:
     pass_env: tuple[str, ...] = ()
     files: tuple[tuple[str, bytes], ...] = ()
     copies: tuple[tuple[str, str], ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
     needs: tuple[Need, ...] = ()
     stdin: bytes | None = None
 

@@ -24,6 +24,7 @@ from runner.errors import ConversationLost, NotFound
 from runner.sessions.confining import check_confinement
 from runner.sessions.forgetting import told_again
 from runner.sessions.forking import lose, lost_nothing
+from runner.sessions.linking import remove_links
 from runner.sessions.phases import Input
 from runner.sessions.private import remove_files
 from runner.sessions.program import Program
@@ -233,6 +234,7 @@ class Keeper:
             await program.run()
         finally:
             self.starter.means.admission.gone(self.state.key)
+            remove_links(program.launch.links)
             if self.is_per_turn:
                 remove_files(program.launch.files)
             if self.program is program:

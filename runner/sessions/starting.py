@@ -29,6 +29,7 @@ from runner.sessions.admission import Admission
 from runner.sessions.confining import check_needs
 from runner.sessions.credentials import Blanks, plain_of
 from runner.sessions.forking import origin_of
+from runner.sessions.linking import make_links
 from runner.sessions.private import copy_files, make_private, seed, write_files
 from runner.sessions.program import Program, ignore_end, ignore_pid
 from runner.sessions.reading import Pace
@@ -241,6 +242,7 @@ class Starter:
             write_files(private, launch.files)
             seed(self.agent, env)
             copy_files(launch.copies)
+            make_links(launch.links)
         except OSError as exc:
             raise AgentError(f"the session's directory {private!r} cannot be used: {exc}") from exc
 

@@ -43,6 +43,7 @@ from runner.agents.events import (
     TurnEnded,
 )
 from runner.agents.registry import make_driver as make_agent_driver
+from runner.sessions.linking import make_links, remove_links
 from runner.sessions.private import copy_files
 
 RECORDINGS = sorted((pathlib.Path(__file__).parent / "recordings").glob("*.jsonl"))
@@ -155,6 +156,8 @@ class Program:
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             pathlib.Path(path).write_bytes(content)
         copy_files(launch.copies)
+        self.links = launch.links
+        make_links(self.links)
         self.setting = setting
         self.talk = driver.conversation(setting)
         self.events = []
@@ -240,6 +243,7 @@ def start(tmp_path, model_server):
             program.process.kill()
             program.process.wait()
         program.process.stdout.close()
+        remove_links(program.links)
 
 
 @pytest.fixture

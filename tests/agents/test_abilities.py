@@ -155,7 +155,7 @@ def test_claude_is_handed_servers_over_its_pipe_and_neither_by_a_file_nor_an_arg
 
     assert "--strict-mcp-config" in launch.argv
     assert "--allowedTools=mcp__a,mcp__b" in launch.argv
-    assert [b""] == [content for _, content in launch.files]
+    assert {b""} == {content for _, content in launch.files}
     assert not any("secret" in word for word in launch.argv)
     assert said["servers"] == {
         "subtype": "mcp_set_servers",

@@ -192,6 +192,20 @@ def test_its_environment_is_private_quiet_and_bounded_and_the_users_comes_last()
     assert environment(env={"API_TIMEOUT_MS": "9"})["API_TIMEOUT_MS"] == "9"
 
 
+def test_what_it_writes_for_a_time_is_private_too_by_a_short_name():
+    def launch(private):
+        return ClaudeDriver(ClaudeAgent()).launch(setting(private=private))
+
+    short, long = launch("/p"), launch("/" + "p" * 80)
+    assert (dict(short.env)["TMPDIR"], short.links) == ("/p/scratch", ())
+    ((name, scratch),) = long.links
+    assert dict(long.env)["TMPDIR"] == name
+    assert len(name) < 40
+    assert scratch == "/" + "p" * 80 + "/scratch"
+    assert scratch + "/.keep" in dict(long.files)
+    assert launch("/" + "q" * 80).links[0][0] != name
+
+
 def test_sigterm_is_the_last_rung():
     driver = ClaudeDriver(ClaudeAgent())
 

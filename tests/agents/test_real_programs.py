@@ -5,6 +5,8 @@ Whole turns, revival and failures of the real programs are tested with sessions 
 
 from __future__ import annotations
 
+import glob
+import re
 import time
 import uuid
 
@@ -49,6 +51,9 @@ def test_access_holds_for_files_and_for_commands(
         assert [event.tool for event in program.events if isinstance(event, ApprovalAsked)] == [
             "Write"
         ]
+    if kind == "claude":  # what it writes for a time
+        assert list((tmp_path / "private" / "scratch").glob("claude-*"))
+        assert not glob.glob("/tmp/claude-*/" + re.sub("[^A-Za-z0-9]", "-", str(cwd)))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -8,7 +8,8 @@ import click
 import trio
 
 from runner.cli import options
-from runner.cli.run import Order, existing, main, read_agent, read_prompt, read_seconds
+from runner.cli.carrying import main
+from runner.cli.order import Order, existing, read_agent, read_prompt, read_seconds
 from runner.cli.session_finding import all_of, open_ledger, read_config
 from runner.cli.streams import complain
 from runner.errors import ConfigError

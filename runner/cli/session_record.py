@@ -6,7 +6,8 @@ import click
 import trio
 
 from runner.cli import options
-from runner.cli.run import Order, existing, main, read_agent, read_prompt, read_seconds
+from runner.cli.carrying import main
+from runner.cli.order import Order, existing, read_agent, read_prompt, read_seconds
 from runner.config import RunnerConfig, load_record
 from runner.sessions.patterns import DEFAULT_IGNORE
 

@@ -15,8 +15,9 @@ import trio
 
 from runner.agents.driver import Agent
 from runner.cli import options
+from runner.cli.carrying import main
 from runner.cli.exits import Exit
-from runner.cli.run import Order, main, read_agent, read_prompt, read_seconds
+from runner.cli.order import Order, read_agent, read_prompt, read_seconds
 from runner.cli.session_finding import (
     as_record,
     find,

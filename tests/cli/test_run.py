@@ -21,7 +21,8 @@ from runner.agents.events import (
     Usage,
 )
 from runner.cli.exits import Exit
-from runner.cli.run import Voice, _code, _show, _summary
+from runner.cli.turns import code_of, summary
+from runner.cli.voice import Voice, show
 from runner.sessions.followers import Followers
 from runner.sessions.turn import SessionEvent, Turn
 
@@ -288,7 +289,7 @@ async def test_a_reader_who_is_too_slow_is_told_how_much_is_missing() -> None:
         followers.publish(SessionEvent(turn=1, event=Text(text=text)))
     followers.close()
 
-    await _show(follower, Voice(out=out, err=err, is_stream=True))  # type: ignore[arg-type]
+    await show(follower, Voice(out=out, err=err, is_stream=True))  # type: ignore[arg-type]
 
     assert out == ["a"]
     assert err == ["the reader was too slow: 2 pieces of output are left out\n"]
@@ -297,7 +298,7 @@ async def test_a_reader_who_is_too_slow_is_told_how_much_is_missing() -> None:
 def test_the_last_line_has_tokens_and_what_they_cost() -> None:
     turn = Turn(number=1, ok=True, duration=2.0, usage=Usage(output_tokens=1500), cost_usd=0.25)
 
-    assert _summary(turn) == "done in 2.0 s; 1.5k tokens; $0.2500"
+    assert summary(turn) == "done in 2.0 s; 1.5k tokens; $0.2500"
 
 
 def test_a_refused_request_is_no_good_end_unless_the_users_commands_say_so() -> None:
@@ -305,11 +306,11 @@ def test_a_refused_request_is_no_good_end_unless_the_users_commands_say_so() -> 
     decided = [ApprovalDecided(asked=asked, decision=Decision(allow=ok)) for ok in (True, False)]
     turns = [Turn(number=1, ok=True, approvals=tuple(decided)), Turn(number=2, ok=True)]
 
-    assert "1 request refused" in _summary(turns[0])
-    assert Exit.APPROVAL is _code(turns, is_verified=True, has_checks=False)
-    assert Exit.OK is _code(turns, is_verified=True, has_checks=True)
-    assert Exit.UNVERIFIED is _code(turns, is_verified=False, has_checks=True)
-    assert Exit.OK is _code(turns[1:], is_verified=True, has_checks=False)
+    assert "1 request refused" in summary(turns[0])
+    assert Exit.APPROVAL is code_of(turns, is_verified=True, has_checks=False)
+    assert Exit.OK is code_of(turns, is_verified=True, has_checks=True)
+    assert Exit.UNVERIFIED is code_of(turns, is_verified=False, has_checks=True)
+    assert Exit.OK is code_of(turns[1:], is_verified=True, has_checks=False)
 
 
 def test_what_the_program_complained_of_is_shown_on_lines_of_its_own(runner) -> None:

@@ -268,46 +268,44 @@ trio.run(main)
     assert ["d"] == json.loads(ended.out)["files_created"]
 
 
-@pytest.mark.parametrize(
-    ("args", "code", "said"),
-    [
-        (("show", "none"), 4, "there is no such session"),
-        (("send", "none", "x"), 4, "there is no such session"),
-        (("log", "one", "--since", "-1"), 2, "a cursor is a number of 0 or more"),
-        (("log", "one", "--since", "99999"), 2, "only; is it a cursor of another session?"),
-        (("log", "one", "--turn", "7"), 4, "it has 1 turn"),
-        (("new", " "), 2, "the prompt is empty"),
-        (("new", "true", "--id", "one"), 2, "there is a session 'one' already"),
-        (("new", "true", "--id", "../x"), 2, "cannot be a session's id"),
-        (("new", "true", "-w", "nowhere"), 2, "nowhere: there is no such directory"),
-        (("new", "true", "-a", "nobody"), 2, "nobody"),
-        (("show", ""), 4, "there is no such session"),
-        (("show", "o"), 2, "2 sessions begin with 'o'"),
-        (("send", "one", " "), 2, "the prompt is empty"),
-        (("send", "one", "x", "--timeout", "soon"), 2, "--timeout"),
-        (("send", "one", "/bin/sleep 60", "--silence", "200ms"), 3, "stalled"),
-        (("send", "one", "x", "--silence", "-1"), 2, "--silence"),
-        (("send", "one", "x", "-a", "no.toml"), 2, "no.toml: there is no such file"),
-        (("send", "one", "x", "-a", "claude"), 1, "is of agent 'shell', not 'claude'"),
-        (("fork", "one", "--at", "7"), 2, "no turn 7 that has ended"),
-        (("fork", "one", "--id", "other"), 2, "there is a session 'other' already"),
-        (("fork", "one", "-w", "nowhere"), 2, "there is no such directory"),
-        (("closed", "one"), 2, "did you mean 'close'"),
-    ],
-)
-def test_what_cannot_be_done_is_one_clear_message(
-    runner, keep, args, code: int, said: str, tmp_path: Path
-) -> None:
+REFUSED = [
+    (("show", "none"), 4, "there is no such session"),
+    (("send", "none", "x"), 4, "there is no such session"),
+    (("log", "one", "--since", "-1"), 2, "a cursor is a number of 0 or more"),
+    (("log", "one", "--since", "99999"), 2, "only; is it a cursor of another session?"),
+    (("log", "one", "--turn", "7"), 4, "it has 1 turn"),
+    (("new", " "), 2, "the prompt is empty"),
+    (("new", "true", "--id", "one"), 2, "there is a session 'one' already"),
+    (("new", "true", "--id", "../x"), 2, "cannot be a session's id"),
+    (("new", "true", "-w", "nowhere"), 2, "nowhere: there is no such directory"),
+    (("new", "true", "-a", "nobody"), 2, "nobody"),
+    (("show", ""), 4, "there is no such session"),
+    (("show", "o"), 2, "2 sessions begin with 'o'"),
+    (("send", "one", " "), 2, "the prompt is empty"),
+    (("send", "one", "x", "--timeout", "soon"), 2, "--timeout"),
+    (("send", "one", "/bin/sleep 60", "--silence", "200ms"), 3, "stalled"),
+    (("send", "one", "x", "--silence", "-1"), 2, "--silence"),
+    (("send", "one", "x", "-a", "no.toml"), 2, "no.toml: there is no such file"),
+    (("send", "one", "x", "-a", "claude"), 1, "is of agent 'shell', not 'claude'"),
+    (("fork", "one", "--at", "7"), 2, "no turn 7 that has ended"),
+    (("fork", "one", "--id", "other"), 2, "there is a session 'other' already"),
+    (("fork", "one", "-w", "nowhere"), 2, "there is no such directory"),
+    (("closed", "one"), 2, "did you mean 'close'"),
+]
+
+
+def test_what_cannot_be_done_is_one_clear_message(runner, keep, tmp_path: Path) -> None:
     keep("one", "true")
     keep("other", "true")
     (tmp_path / "bin").mkdir()
     for name in ("sh", "claude"):
         (tmp_path / "bin" / name).symlink_to("/bin/sh")
-    ended = runner("session", *args, env={"PATH": str(tmp_path / "bin")})
+    for args, code, said in REFUSED:
+        ended = runner("session", *args, env={"PATH": str(tmp_path / "bin")})
 
-    assert (code, "") == (ended.code, ended.out)
-    assert said in ended.err
-    assert "Traceback" not in ended.err
+        assert (code, "") == (ended.code, ended.out), (args, ended.err)
+        assert said in ended.err, args
+        assert "Traceback" not in ended.err
 
 
 def test_a_session_is_recorded_turn_by_turn_and_played_back(runner) -> None:

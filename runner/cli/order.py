@@ -1,0 +1,110 @@
+"""What is to be done by `runner run` and `runner session`: turns in one directory, and for whom.
+
+From the words of a command line to values; nothing is opened or started here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from runner.agents.driver import Agent, McpServer
+from runner.agents.registry import make_agent
+from runner.agents.varying import vary
+from runner.config import load_record
+from runner.errors import ConfigError, Problem
+from runner.messages import Isolation
+from runner.sessions.patterns import DEFAULT_IGNORE
+from runner.sessions.state import OnLost
+from runner.strict import parse_seconds
+
+
+@attrs.frozen(kw_only=True)
+class Order:
+    """What is to be done.
+
+    Attributes:
+        prompts: a turn for each; one that is interrupted is the last.
+        session: the id of the one to go on with; empty = one that is not kept.
+        env: variables of its scope; `isolation` holds what runs there.
+        servers: of tools (MCP), for its agent.
+        recording: the path of the recording that is to be made; empty = none.
+        on_lost: what comes of a conversation that its program does not have any more.
+    """
+
+    prompts: tuple[str, ...]
+    agent: Agent
+    directory: str
+    verify: Sequence[str]
+    timeout: float | None
+    as_json: bool
+    silence: float | None = None
+    max_park: float | None = None
+    ignore: Sequence[str] = DEFAULT_IGNORE
+    watch: bool = True
+    session: str = ""
+    env: Mapping[str, str] = attrs.field(factory=dict)
+    isolation: Isolation | None = None
+    servers: Sequence[McpServer] = ()
+    recording: str = ""
+    on_lost: OnLost = "error"
+
+
+def read_prompt(prompt: str) -> str:
+    """The prompt that a word of the command line stands for.
+
+    Raises:
+        ConfigError: it is empty.
+    """
+    text = prompt
+    if prompt == "-":
+        text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+    if not text.strip():
+        raise ConfigError("the prompt is empty")
+    return text
+
+
+def read_agent(
+    name: str, sandbox: str | None = None, model: str | None = None, billing: str | None = None
+) -> Agent:
+    """The agent of a name, or of a TOML file, with what the options say otherwise.
+
+    Raises:
+        ConfigError: there is none, its file cannot be used, or it does not have an option.
+    """
+    if name.endswith(".toml") or "/" in name:
+        agent: Agent = load_record(name, Agent)  # type: ignore[arg-type]  # a union of records
+    else:
+        agent = make_agent(name)
+    return vary(agent, sandbox=sandbox, model=model, billing=billing)
+
+
+def existing(directory: str) -> str:
+    """The directory, which is there.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not os.path.isdir(directory):
+        raise ConfigError(Problem(directory, None, "", "there is no such directory"))
+    return directory
+
+
+def read_seconds(option: str, text: str | None) -> float | None:
+    """The seconds of a duration that an option says.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        seconds = parse_seconds(float(text) if text.replace(".", "", 1).isdigit() else text)
+    except ValueError as exc:
+        raise ConfigError(Problem(option, None, "", str(exc))) from None
+    if not seconds:
+        raise ConfigError(Problem(option, None, "", "must be more than 0 seconds"))
+    return seconds

@@ -431,6 +431,13 @@ async def supervisor() -> AsyncIterator[Supervisor]:
         yield supervisor
 
 
+@pytest.fixture(params=["claude", "codex"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which real program it is."""
+    request.getfixturevalue(f"{request.param}_program")  # or skip
+    return str(request.param)
+
+
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
     return tmp_path / "state"

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 import runner
-from runner.agents.driver import Agent, ClaudeAgent, CodexAgent, ShellAgent
+from runner.agents.driver import Agent, ShellAgent
 from runner.agents.events import ErrorClass, Raw, Text, ToolCall, TurnEnded, Usage
 from runner.agents.secret import Secret
 from runner.config import load_record
@@ -237,23 +237,11 @@ def test_a_reference_that_is_none_is_said_with_its_line(tmp_path, line, words):
 # ---------------------------------------------------------------- with the real programs
 
 
-def real(kind, request, model_server, **options):
-    program = request.getfixturevalue(f"{kind}_program")
-    if kind == "claude":
-        env = {**model_server.claude_env(), **options.pop("env", {})}
-        return ClaudeAgent(program=program, access="danger-full-access", env=env, **options)
-    env = {**model_server.codex_env(), **options.pop("env", {})}
-    config = options.pop("config", model_server.codex_config())
-    return CodexAgent(
-        program=program, access="danger-full-access", env=env, config=config, **options
-    )
-
-
 @pytest.mark.real_agents
 async def test_a_claude_that_uses_another_credential_is_ended_before_it_asks_its_model(
-    tmp_path, request, model_server
+    tmp_path, real_agent, model_server
 ):
-    agent = real("claude", request, model_server, billing="subscription")
+    agent = real_agent("claude", access="danger-full-access", billing="subscription")
     made = runner.make_session(tmp_path / "work", agent=agent, state=tmp_path / "state")
     async with made as session:
         for _ in range(2):
@@ -266,8 +254,8 @@ async def test_a_claude_that_uses_another_credential_is_ended_before_it_asks_its
 
 @pytest.mark.real_agents
 @pytest.mark.parametrize("billing", ["any", "api_key"])
-async def test_a_claude_that_uses_the_right_one_goes_on(tmp_path, request, model_server, billing):
-    agent = real("claude", request, model_server, billing=billing)
+async def test_a_claude_that_uses_the_right_one_goes_on(tmp_path, real_agent, billing):
+    agent = real_agent("claude", access="danger-full-access", billing=billing)
     made = runner.make_session(tmp_path / "work", agent=agent, state=tmp_path / "state")
     async with made as session:
         assert (await session.send("!say hi", timeout=60.0)).ok

@@ -21,7 +21,6 @@ import runner
 from runner.agents.driver import (
     Agent,
     ClaudeAgent,
-    CodexAgent,
     CommandAgent,
     McpServer,
     ReplayAgent,
@@ -37,7 +36,6 @@ from runner.sessions.making import Sessions
 from runner.sessions.recording_file import RecordingFile
 from runner.sessions.session import Session
 from runner.sessions.turn import Turn
-from runner.testing.model_server import Served
 
 Until = Callable[..., Awaitable[None]]
 
@@ -76,13 +74,9 @@ def said(values: list[Turn] | list[Event]) -> list[str]:
 # ---------------------------------------------------------------- real programs
 
 
-@pytest.fixture(params=["claude", "codex"])
-def real(request: pytest.FixtureRequest, model_server: Served) -> Agent:
-    program = request.getfixturevalue(f"{request.param}_program")
-    if request.param == "claude":
-        return ClaudeAgent(program=program, env=model_server.claude_env())
-    config = model_server.codex_config(request_max_retries=1, stream_max_retries=1)
-    return CodexAgent(program=program, env=model_server.codex_env(), config=config)
+@pytest.fixture
+def real(kind: str, real_agent: Callable[..., Agent]) -> Agent:
+    return real_agent(kind)
 
 
 @pytest.mark.real_agents

@@ -23,7 +23,6 @@ from runner.config import load_record
 from runner.jobs.prepare import prepare
 from runner.jobs.spec import Batch
 from runner.sessions.credentials import Blanks
-from runner.testing.model_server import Served
 
 CANARY = 'c4n4ry-"0x"-\\value-7f3e'
 KINDS = ("claude", "codex")
@@ -226,20 +225,11 @@ def test_a_batch_with_other_servers_is_another_batch(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- with the real programs
 
 
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> str:
-    request.getfixturevalue(f"{request.param}_program")  # or skip
-    return str(request.param)
-
-
 @pytest.fixture
-def agent(kind: str, request: pytest.FixtureRequest, model_server: Served) -> Agent:
-    program = request.getfixturevalue(f"{kind}_program")
-    if kind == "claude":  # newer versions offer such tools only to a model that searches for them
-        env = {**model_server.claude_env(), "ENABLE_TOOL_SEARCH": "false"}
-        return ClaudeAgent(program=program, access="danger-full-access", env=env)
-    env, config = model_server.codex_env(), model_server.codex_config()
-    return CodexAgent(program=program, access="danger-full-access", env=env, config=config)
+def agent(kind: str, real_agent: Callable[..., Agent]) -> Agent:
+    # Newer versions of claude offer such tools only to a model that searches for them.
+    env = {"ENABLE_TOOL_SEARCH": "false"} if kind == "claude" else {}
+    return real_agent(kind, access="danger-full-access", env=env)
 
 
 def shout(kind: str) -> str:

@@ -22,13 +22,6 @@ Until = Callable[..., Awaitable[None]]
 NOT_KEPT = (b'"type":"queue-operation"', b'"type":"last-prompt"')
 
 
-@pytest.fixture(params=["claude", "codex"])
-def kind(request: pytest.FixtureRequest) -> str:
-    """Which real program it is."""
-    request.getfixturevalue(f"{request.param}_program")  # or skip
-    return str(request.param)
-
-
 @pytest.fixture
 def make(
     kind: str, real_agent: Callable[..., Agent], sessions: Sessions, work: Path

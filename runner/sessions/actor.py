@@ -101,6 +101,7 @@ class SessionActor:
     ready: float = READY
     spec: ChildSpec = attrs.field(init=False)
     _flight: Flight | None = None
+    _coming: Flight | None = None  # the same, from before it is known whether it can begin
     _floor: Floor = attrs.field(factory=Floor)
     _notes: Notes = attrs.field(init=False)
     _trees: Trees = attrs.field(init=False)
@@ -208,10 +209,13 @@ class SessionActor:
             max_park=message.max_park,
             options=message.options,
         )
+        self._coming = flight
         try:
             flight.turn = await self._fly(flight, message)
             return flight.turn
         finally:
+            self._coming = None
+            flight.put_down()
             flight.answered.set()
             self._trees.give_up()
             self._floor.give()
@@ -255,10 +259,8 @@ class SessionActor:
 
     async def _steer(self, message: Steer) -> Turn | None:
         """Give the turn in flight another prompt, as soon as it takes any."""
-        flight = self._flight
-        if flight is None:
-            return None
-        if not await self._turner.steer(flight, message.prompt):
+        flight = self._coming
+        if flight is None or not await self._turner.steer(flight, message.prompt):
             return None
         self._notes.steered(flight, message.prompt)
         await flight.answered.wait()

@@ -13,6 +13,7 @@ from runner.errors import AgentUnavailable, ConfigError, SessionBusy, SessionClo
 from runner.sessions.making import Sessions
 from runner.sessions.phases import Phase
 from runner.sessions.session import Session
+from runner.sessions.trees import Trees
 from runner.sessions.turn import Turn
 
 Make = Callable[..., Session]
@@ -119,6 +120,7 @@ async def test_a_prompt_that_steers_gets_the_turn_in_flight_for_its_answer(
     async with make() as session, trio.open_nursery() as nursery:
         sent = Sent(nursery, session)
         await sent.send("steered")
+        await until(lambda: session.statistics().turns)
         await sent.send("to the left", "steer")
         await until(lambda: len(sent.turns) == 2)
         own = await session.send("say own", when_busy="steer")
@@ -126,6 +128,31 @@ async def test_a_prompt_that_steers_gets_the_turn_in_flight_for_its_answer(
     assert sent.turns["steered"] is sent.turns["to the left"]
     assert "to the left" == sent.turns["steered"].final_message
     assert (2, "own") == (own.number, own.final_message)
+
+
+@pytest.mark.parametrize("attempt", range(5))
+async def test_a_prompt_that_steers_waits_for_a_turn_that_is_about_to_begin(
+    make: Make, until: Until, monkeypatch: pytest.MonkeyPatch, attempt: int
+) -> None:
+    looking, go_on = trio.Event(), trio.Event()
+    look = Trees.before
+
+    async def before(trees: Trees, asked: float | None) -> object:
+        looking.set()
+        await go_on.wait()
+        return await look(trees, asked)
+
+    monkeypatch.setattr(Trees, "before", before)
+    async with make() as session, trio.open_nursery() as nursery:
+        sent = Sent(nursery, session)
+        await sent.send("steered")
+        await looking.wait()
+        await sent.send("to the left", "steer")
+        assert 0 == session.statistics().turns
+        go_on.set()
+        await until(lambda: len(sent.turns) == 2)
+
+    assert sent.turns["steered"] is sent.turns["to the left"]
 
 
 async def test_a_prompt_that_came_too_late_to_steer_has_a_turn_of_its_own(

@@ -16,11 +16,13 @@ from runner.agents.events import ErrorClass, Event, Parked, TurnEnded, Usage
 from runner.agents.registry import make_driver
 from runner.errors import ConfigError, RunnerError, SessionBusy
 from runner.processes.host import ProcessHost
+from runner.sessions.flight import Flight
 from runner.sessions.ledger import SessionLedger, ledger_of
 from runner.sessions.making import Sessions
-from runner.sessions.parking import LEAST, LIMITED, MOST, pause
-from runner.sessions.phases import Phase
+from runner.sessions.parking import LEAST, LIMITED, MOST, Parker, pause
+from runner.sessions.phases import Input, Phase
 from runner.sessions.session import Session
+from runner.sessions.state import SessionState
 from runner.sessions.turn import Turn
 from runner.sessions.turning import AGAIN_NOTE, CUT_NOTE
 
@@ -80,6 +82,41 @@ def test_it_waits_until_the_reset_and_a_little_longer_but_no_longer_than_it_may(
 def test_who_is_limited_again_at_once_waits_twice_as_long_each_time() -> None:
     assert [0.0, LEAST, 2 * LEAST, 4 * LEAST] == [pause(-5.0, 60.0, n, 0.0) for n in range(4)]
     assert pause(-5.0, 2.0, 3, 0.0) is None
+
+
+@pytest.mark.parametrize("what", ["nothing", "interrupt", "close", "cut"])
+async def test_who_wanted_its_end_when_it_was_over_does_not_have_it_wait(what: str) -> None:
+    state = SessionState(id="s", agent="a", directory="/", private="/p", store=None, key="s")
+    for given in (Input.TURN, Input.READY, Input.TURN):
+        state.step(given)
+    flight = Flight(number=1, max_park=LONG)
+    soon = datetime.now(UTC) + timedelta(seconds=LONG / 2)
+    number = flight.send()
+    limited = {"ok": False, "message": "", "stop": "", "resets_at": soon}
+    flight.take(TurnEnded(turn=number, error=ErrorClass.RATE_LIMITED, **limited))
+    if what == "interrupt":
+        assert not flight.cut_off(ErrorClass.INTERRUPTED, "too late")
+    elif what == "close":
+        state.step(Input.CLOSE)
+    elif what == "cut":
+        flight.cut = ErrorClass.AUTH
+    parked: list[Event] = []
+
+    class Parking(Exception):
+        pass
+
+    def tell(_flight: Flight, event: Event) -> None:
+        parked.append(event)
+        raise Parking
+
+    parker = Parker(state=state, keeper=None, tell=tell)
+    if what == "nothing":
+        with pytest.raises(Parking):
+            await parker.wait(flight, None)
+    else:
+        assert not await parker.wait(flight, None)
+
+    assert (what == "nothing") is bool(parked) is (state.phase is Phase.PARKED)
 
 
 # ---------------------------------------------------------------- what comes of it

@@ -162,8 +162,8 @@ class Program:
         Returns:
             Whether it was ended because of that.
         """
-        env = await self._environment()
-        try:
+        try:  # around the secrets, too: one that cannot be had is an end like any other
+            env = await self._environment()
             done = await self.host.run(
                 self.launch.argv,
                 cwd=self.cwd,

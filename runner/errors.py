@@ -286,7 +286,7 @@ class RemoteProtocolError(AgentError):
 
 
 class ConversationLost(AgentError):
-    """The agent's program does not have the session's conversation any more; nothing was done."""
+    """The agent's program does not have the session's conversation any more; no turn was begun."""
 
 
 class SessionBusy(AgentError):

@@ -8,7 +8,8 @@ trouble noted that each turn in it is refused with.
 
 A session that is loaded is told again, message by message, and in gemini also after the answer to
 the request. It is open when nothing was told between two answers to our pings: requests of a name
-that nobody knows, which every JSON-RPC program answers.
+that nobody knows, which every JSON-RPC program answers. gemini 0.45.2 does not say that it does not
+know a session: it begins another of the same name, and tells only what it begins each with.
 
 What happens in turns is not known here (acp_talk).
 """
@@ -58,6 +59,8 @@ class AcpOpening(LiveConversation[AcpTurn], abc.ABC):
     _trouble: Trouble | None = attrs.field(default=None, init=False)
     _spent: float | None = attrs.field(default=None, init=False)
     _told: bool = attrs.field(default=False, init=False)  # of before, since the last ping
+    _has_begun: bool = attrs.field(default=False, init=False)  # it told how one begins
+    _has_recalled: bool = attrs.field(default=False, init=False)  # it told of turns before
     _pings: int = attrs.field(default=0, init=False)
     _waiting: dict[int, Then] = attrs.field(factory=dict, init=False)
     _ids: int = attrs.field(default=0, init=False)
@@ -154,7 +157,12 @@ class AcpOpening(LiveConversation[AcpTurn], abc.ABC):
         return None
 
     def _on_ping(self, _result: Record, _error: Record) -> list[Event] | None:
-        return self._settle() if self._told and self._pings < _PINGS else self._opened(None)
+        if self._told and self._pings < _PINGS:
+            return self._settle()
+        if self._has_begun and not self._has_recalled:
+            self.lost = "it began another of the same name"
+            return self._opened((ErrorClass.FAILED, self.lost))
+        return self._opened(None)
 
     def _opened(self, trouble: Trouble | None) -> list[Event]:
         self._trouble = trouble

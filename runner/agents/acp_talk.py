@@ -50,6 +50,9 @@ _TOLD |= {"tool_call_update"}
 # How gemini says that it is in another mode; nobody else is known to.
 _MOVED = re.compile(r"\[MODE_UPDATE\] (\S+)")
 
+# How gemini begins the first message of each conversation, before the user's own.
+_CONTEXT = "<session_context>"
+
 # A beginning that makes a prompt a command, in gemini also after blanks; behind a space of no
 # width it is a text like any other.
 _COMMAND = re.compile(r"\s*[/$]")
@@ -258,8 +261,18 @@ class AcpConversation(AcpOpening):
             case _ if turn is not None and turn.sent:
                 return self._on_told(turn, kind, update)
             case _:
-                self._told = self._told or kind in _TOLD
+                self._hear_before(kind, update)
         return None
+
+    def _hear_before(self, kind: str, update: Record) -> None:
+        """Note what it tells of what was before."""
+        if kind not in _TOLD:
+            return
+        self._told = True
+        if kind == "user_message_chunk" and _text_in(update).startswith(_CONTEXT):
+            self._has_begun = True
+        else:
+            self._has_recalled = True
 
     def _on_told(self, turn: AcpTurn, kind: str, update: Record) -> list[Event] | None:
         match kind:

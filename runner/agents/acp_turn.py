@@ -37,6 +37,7 @@ class AcpTurn(LiveTurn):
     spent: float | None = None
     _pieces: list[str] = attrs.field(factory=list, init=False)
     _message: str = attrs.field(default="", init=False)
+    _has_last_word: bool = attrs.field(default=False, init=False)  # a text, and no tool after it
 
     def say(self, text: str, message: str) -> list[Event]:
         """A piece of the answer; one of another message begins a new text."""
@@ -53,6 +54,7 @@ class AcpTurn(LiveTurn):
             return []
         whole: list[Event] = [Text(text="".join(self._pieces))]
         self._pieces.clear()
+        self._has_last_word = True
         self.hear(whole)
         return whole
 
@@ -61,6 +63,7 @@ class AcpTurn(LiveTurn):
         ident = text_of(said, "toolCallId")
         tool = self.tools.setdefault(ident, Tool(id=ident))
         tool.take(said)
+        self._has_last_word = False
         return tool
 
     def news_of(self, said: Record) -> list[Event]:
@@ -92,7 +95,9 @@ class AcpTurn(LiveTurn):
         """
         stop = text_of(answer, "stopReason")
         error, text = of_stop(stop), ""
-        if error is None and not self.begun:
+        if error is None and self.interrupted and not self._has_last_word:
+            error = ErrorClass.INTERRUPTED  # opencode 1.15 says that what it cut has ended well
+        elif error is None and not self.begun:
             # opencode drops commands that it does not know, gemini what a provider sent broken,
             # and some wrappers the provider's refusal: all say that it was well.
             error, text = ErrorClass.FAILED, "it ended the turn without having said anything"

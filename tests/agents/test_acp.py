@@ -231,6 +231,22 @@ def test_a_loaded_session_is_open_when_it_has_told_all_that_was_before():
     assert not of(pair.heard, Text)
 
 
+@pytest.mark.parametrize("recalls", [False, True])
+def test_a_conversation_that_was_begun_anew_instead_of_loaded_is_lost(recalls):
+    pair = Pair(settings={"resume": True})
+    (ping,) = pair.sent()
+    pair.text("<session_context>\nThis is the Gemini CLI.", "user_message_chunk")
+    if recalls:
+        pair.text("old", "user_message_chunk")
+    pair.answer(ping, {})
+    pair.fail(pair.sent()[0], -32601, "no such method")
+
+    assert pair.talk.ready
+    assert bool(pair.talk.lost) == (not recalls)
+    if not recalls:
+        assert refused(pair).error_text == "it began another of the same name"
+
+
 def pair_line(request):
     return json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": {}}).encode()
 
@@ -806,6 +822,21 @@ def test_an_interrupt_before_the_first_word_is_said_again_after_it():
 
     assert again["method"] == "session/cancel"
     assert end.error is ErrorClass.INTERRUPTED
+
+
+@pytest.mark.parametrize("last", ["nothing", "text", "tool"])
+def test_an_interrupted_turn_that_ends_well_has_the_last_word(last):
+    pair = Pair()
+    prompt = pair.turn()
+    if last != "nothing":
+        pair.text("let me see")
+    if last == "tool":
+        pair.update("tool_call", toolCallId="x", title="do", status="completed")
+    pair.talk.interrupt()
+    (end,) = of(pair.answer(prompt, {"stopReason": "end_turn"}), TurnEnded)
+
+    assert end.ok == (last == "text")
+    assert end.error == (None if last == "text" else ErrorClass.INTERRUPTED)
 
 
 def test_an_approval_that_is_open_at_the_end_is_closed():

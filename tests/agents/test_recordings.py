@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +17,7 @@ from runner.agents.events import (
     ErrorClass,
     FileChange,
     Raw,
+    ReadAsked,
     Ready,
     Retry,
     Text,
@@ -25,6 +27,7 @@ from runner.agents.events import (
     TurnEnded,
     TurnStarted,
     UsageChanged,
+    WriteAsked,
 )
 
 
@@ -116,6 +119,7 @@ def test_what_was_asked_for_was_answered_in_the_programs_own_words(recording):
 
 CLAUDE = ["claude-2.1.197", "claude-2.1.329"]
 CODEX = ["codex-0.115.0", "codex-0.169.0"]
+ACP = ["gemini-0.45.2", "gemini-0.61.0", "opencode-1.15.13", "opencode-1.18.33"]
 
 
 def ends(events):
@@ -342,3 +346,74 @@ def test_codex_refuses_the_first_turn_of_a_thread_that_it_does_not_know(load_rec
     assert (end.error, end.stop) == (ErrorClass.FAILED, "refused")
     assert end.error_text.startswith("no rollout found for thread id")
     assert not of(events, ConversationStarted)
+
+
+@pytest.mark.parametrize("program", ACP)
+def test_acp_turns(load_recording, program):
+    events = load_recording(f"{program}-turns").play()
+    first, verbatim, recalled, free, held = ends(events)
+
+    assert [end.ok for end in (first, verbatim, recalled, free, held)] == [True] * 5
+    assert (first.message, first.stop) == ("done é", "end_turn")
+    assert "/clear the table" in recalled.message
+    assert min(first.usage.input_tokens, first.usage.output_tokens) > 0
+    assert of(events, ConversationStarted)[0].version == program.partition("-")[2]
+    changed = ["a.txt", "b.txt"] if program.startswith("gemini") else []  # opencode says none
+    assert [Path(each.path).name for each in of(events, FileChange)] == changed
+    assert len(of(events, ToolCall)) == len(of(events, ToolResult))
+
+
+@pytest.mark.parametrize("program", ACP)
+def test_acp_files_that_we_wrote_are_not_said_to_be_changed_again(load_recording, program):
+    events = load_recording(f"{program}-files").play()
+    (written,) = of(events, WriteAsked)
+
+    assert [end.ok for end in ends(events)] == [True, True]
+    assert (written.path, written.text.strip()) == ("/home/user/project/a.txt", "hello")
+    assert not of(events, FileChange)
+    assert not of(events, ReadAsked)  # gemini was not offered it, and opencode never asks
+
+
+@pytest.mark.parametrize("program", ACP)
+def test_acp_what_was_asked_for_and_what_came_of_it(load_recording, program):
+    events = load_recording(f"{program}-asked").play()
+    *_, stopped, usable = ends(events)
+
+    kinds = [each.kind for each in of(events, ApprovalAsked)]
+    assert kinds == ["edit", "edit", "command", "command"]
+    assert (stopped.error, usable.message) == (ErrorClass.INTERRUPTED, "5")
+    assert [result.ok for result in of(events, ToolResult)].count(True) == 1
+
+
+@pytest.mark.parametrize("program", ACP)
+def test_acp_loaded_again_and_killed_or_said_to_be_lost(load_recording, program):
+    again, killed = ends(load_recording(f"{program}-resume").play())
+    (unknown,) = ends(load_recording(f"{program}-unknown").play())
+
+    assert (unknown.ok, unknown.stop) == (False, "refused")
+    assert unknown.error_text
+    if program == "gemini-0.45.2":  # it loads none, and says nothing of that
+        assert (again.stop, again.error_text) == ("refused", "it began another of the same name")
+    else:
+        assert (again.ok, again.message.startswith("!think")) == (True, True)
+        assert (killed.error, killed.stop) == (ErrorClass.CRASHED, "SIGKILL")
+
+
+@pytest.mark.parametrize("program", ACP)
+def test_acp_interrupted_in_a_tool_and_at_once_is_usable_after(load_recording, program):
+    tool, at_once, after = ends(load_recording(f"{program}-interrupt").play())
+
+    cut = ErrorClass.INTERRUPTED
+    if program == "opencode-1.15.13":  # it goes on to the turn's end: the session ends it then
+        assert [end.message for end in (tool, at_once)] == ["x", "x"]
+        cut = None
+    assert [tool.error, at_once.error, after.error] == [cut, cut, None]
+
+
+@pytest.mark.parametrize("program", ACP)
+def test_acp_failures(load_recording, program):
+    known = [ErrorClass.BAD_REQUEST, ErrorClass.AUTH, ErrorClass.AUTH]
+    said = known if program.startswith("gemini") else [ErrorClass.FAILED] * 3
+
+    errors = [end.error for end in ends(load_recording(f"{program}-failures").play())]
+    assert errors == [*said, None]

@@ -29,7 +29,7 @@ from runner.jobs.salvage import salvage
 from runner.jobs.spec import Batch, Holding, limits_of
 from runner.jobs.template import VARIABLES, Template, TemplateFailed, make_template
 from runner.messages import Isolation
-from runner.sessions.making import make_servers
+from runner.sessions.giving import make_servers
 from runner.strict import did_you_mean
 from runner.toml_lines import KeyPath
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import uuid
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -14,18 +13,25 @@ import attrs
 import trio
 
 from runner.actors.supervisor import Supervisor
-from runner.agents.driver import Access, Agent, Driver
+from runner.agents.driver import Agent, Driver
 from runner.agents.registry import make_agent, make_driver
 from runner.agents.servers import McpServer, check_servers
-from runner.errors import AgentUnavailable, ConfigError
+from runner.errors import ConfigError
 from runner.messages import Isolation
 from runner.messages.isolation import Decided
 from runner.processes.host import ProcessHost
 from runner.scopes.permissions import Grant
 from runner.sessions.actor import SessionActor
 from runner.sessions.admission import Admission
-from runner.sessions.approving import Approvals, Approver
+from runner.sessions.approving import Approvals
 from runner.sessions.changes import Scanner
+from runner.sessions.giving import (
+    check_flags,
+    check_id,
+    make_approver,
+    make_recording,
+    make_servers,
+)
 from runner.sessions.keeping import READY
 from runner.sessions.ledger import SessionLedger, ledger_of
 from runner.sessions.opening import make_setup
@@ -33,15 +39,12 @@ from runner.sessions.owning import Owners
 from runner.sessions.passing import passing_name
 from runner.sessions.patterns import DEFAULT_IGNORE
 from runner.sessions.places import Places
-from runner.sessions.recording_file import RecordingFile
-from runner.sessions.ruling import Ruling, allows_programs, is_guarded
+from runner.sessions.ruling import allows_programs, is_guarded
 from runner.sessions.session import Session
 from runner.sessions.starting import Means, Starter
 from runner.sessions.state import OnLost, SessionState
 from runner.sessions.store import PROMPT, Store
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-FULL: Access = "danger-full-access"
 OWN = ("self", "directory", "id", "recording")  # what a fork does not get
 
 
@@ -153,12 +156,8 @@ class Sessions:
         given = {k: v for k, v in locals().items() if k not in OWN}
         record = make_agent(agent) if isinstance(agent, str) else agent
         used = make_driver(record) if driver is None else driver
-        name = str(uuid.uuid4()) if id is None else id
-        if not _ID.fullmatch(name):
-            raise ConfigError(
-                f"{name!r} cannot be a session's id: it takes 1 to 100 letters, digits,"
-                " dots, underscores and dashes, and begins with a letter or a digit"
-            )
+        name = str(uuid.uuid4()) if id is None else check_id(id)
+        check_flags(durable=durable, watch=watch)
         approver = make_approver(record, used, approvals, grants, directory)
         starter = Starter(
             agent=record,
@@ -171,8 +170,6 @@ class Sessions:
             approvals=approver.is_attended and "approvals" in used.abilities,
             guarded=is_guarded(grants),
         )
-        if not isinstance(watch, bool):
-            raise ConfigError(f"watch={watch!r}: it is True or False")
         recorded = make_recording(recording, record, driver)
         own = "" if recorded is None else recorded.path
         scanner = Scanner(directory, self.means.scans, ignore, self._places, own=own, watch=watch)
@@ -273,64 +270,3 @@ class Sessions:
         actor.forget_files()
         self._spare.append(actor)
         return True
-
-
-def make_servers(
-    agent: Agent, driver: Driver, servers: tuple[McpServer, ...]
-) -> tuple[McpServer, ...]:
-    """The servers of an agent's record, and those that a session is given.
-
-    Raises:
-        ConfigError, AgentUnavailable: see `Sessions.make_session`.
-    """
-    every = check_servers((*getattr(agent, "servers", ()), *servers))
-    if every and "mcp" not in driver.abilities:
-        names = ", ".join(each.name for each in every)
-        raise AgentUnavailable(f"the agent {driver.name!r} takes no MCP servers: {names}")
-    return every
-
-
-def make_recording(
-    path: str | os.PathLike[str] | None, agent: Agent, driver: Driver | None
-) -> RecordingFile | None:
-    """What a session is recorded to.
-
-    Raises:
-        ConfigError: see `RecordingFile`.
-    """
-    if path is None:
-        return None
-    if driver is not None:
-        raise ConfigError(f"a session of the agent {driver.name!r} cannot be played back")
-    return RecordingFile(os.path.abspath(path), agent)
-
-
-def make_approver(
-    agent: Agent,
-    driver: Driver,
-    approvals: Approvals | None,
-    grants: Sequence[Grant],
-    directory: str,
-) -> Approver:
-    """Who has decided what an agent asks for.
-
-    Raises:
-        ConfigError, AgentUnavailable: see `Sessions.make_session`.
-    """
-    can_ask = "approvals" in driver.abilities
-    if approvals is not None and not can_ask:
-        raise AgentUnavailable(f"the agent {driver.name!r} never asks for anything")
-    if not allows_programs(grants):
-        what = "the permissions of the scope do not allow all programs, and"
-        if not can_ask:
-            raise ConfigError(
-                f"{what} the agent {driver.name!r} is one that they cannot hold: give the session a"
-                " scope without them"
-            )
-        if getattr(agent, "access", "") == FULL:
-            raise ConfigError(f"{what} an agent with the access {FULL!r} asks for nothing")
-    return Approver(
-        ruling=Ruling(tuple(grants), directory) if grants else None,
-        approvals=approvals,
-        can_rewrite="rewrite" in driver.abilities,
-    )

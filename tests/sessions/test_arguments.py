@@ -111,6 +111,8 @@ async def test_a_directory_is_watched_if_both_the_caller_and_the_options_say_so(
     [
         ({"watch": "no"}, "watch='no': it is True or False"),
         ({"watch": 0}, "watch=0: it is True or False"),
+        ({"durable": "yes"}, "durable='yes': it is True or False"),
+        ({"id": 5}, "5 cannot be a session's id"),
         ({"ignore": "*.log"}, r"did you mean \['\*\.log'\]"),
         ({"ignore": ["/tmp"]}, "patterns are relative"),
         ({"silence": 0}, "a silence of 0"),
@@ -135,6 +137,21 @@ async def test_bad_values_are_refused_with_their_names(
         ):
             pytest.fail("it was made")
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"approvals": 5}, "`approvals` must be Approvals, not a whole number"),
+        ({"recording": 5}, "`recording` must be the path of a file, not a whole number"),
+    ],
+)
+async def test_likewise_what_only_a_runner_takes(
+    opened: Any, work: Path, options: dict[str, Any], words: str
+) -> None:
+    async with opened() as r:
+        with pytest.raises(ConfigError, match=words):
+            r.session(r.scope(work), ClaudeAgent(), **options)
 
 
 async def test_an_agent_that_knows_no_credentials_takes_no_billing(opened: Any, work: Path) -> None:

@@ -32,9 +32,9 @@ def read_config(path: str | None) -> RunnerConfig:
     return attrs.evolve(config, state=state)
 
 
-def open_ledger(config: RunnerConfig) -> SessionLedger:
-    """The ledger, to be read: nothing is made that is not there."""
-    return SessionLedger(ledger_of(config.state))
+def open_ledger(config: RunnerConfig, *, only_read: bool = False) -> SessionLedger:
+    """The ledger; nothing is made that is not there."""
+    return SessionLedger(ledger_of(config.state), only_read=only_read)
 
 
 def all_of(ledger: SessionLedger) -> list[Record]:

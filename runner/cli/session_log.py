@@ -43,7 +43,7 @@ def log(
     """
     if since < 0:
         raise ConfigError("--since: a cursor is a number of 0 or more")
-    record = find(open_ledger(read_config(config_file)), name)
+    record = find(open_ledger(read_config(config_file), only_read=True), name)
     path = os.path.join(record.private, "transcript.jsonl")
     end = Transcript(path).cursor
     if since > end:

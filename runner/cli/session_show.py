@@ -38,7 +38,7 @@ TURN = "runner.session_turn/1"
 @options.json
 def ls(*, config_file: str | None, as_json: bool) -> int:
     """List the sessions that are kept, the last used first."""
-    found = all_of(open_ledger(read_config(config_file)))
+    found = all_of(open_ledger(read_config(config_file), only_read=True))
     if as_json:
         for record in found:
             put(json.dumps(as_record(record)))
@@ -82,7 +82,7 @@ def show(*, name: str, config_file: str | None, as_json: bool) -> int:
 
     SESSION is its id, or as much of the beginning as is no other's.
     """
-    ledger = open_ledger(read_config(config_file))
+    ledger = open_ledger(read_config(config_file), only_read=True)
     record = find(ledger, name)
     turns = ledger.turns(record.id)
     counts = tally(os.path.join(record.private, "transcript.jsonl"))

@@ -39,12 +39,15 @@ class Database:
         schema: the statements that make it.
         version: of that.
         patience: seconds that a statement waits for other processes.
+        only_read: nothing is to be written: then it can be opened on a full disk as well, and where
+            nothing may be written.
     """
 
     path: str
     schema: str
     version: int
     patience: float = PATIENCE
+    only_read: bool = False
     _connection: sqlite3.Connection | None = None
     _opening: threading.Lock = attrs.field(factory=threading.Lock)
 
@@ -62,7 +65,9 @@ class Database:
         with self._opening:
             if self._connection is None:
                 try:
-                    self._connection = self._connect()
+                    self._connection = (
+                        self._connect_to_read() if self.only_read else self._connect()
+                    )
                 except (sqlite3.Error, OSError) as exc:
                     raise self._error("opened", exc) from exc
 
@@ -119,7 +124,10 @@ class Database:
         return self._connection
 
     def _error(self, what: str, exc: Exception) -> LedgerError:
-        return LedgerError(f"the sessions' ledger {self.path!r} cannot be {what}: {exc}")
+        why = exc.strerror if isinstance(exc, OSError) else str(exc)
+        if why == "disk I/O error":
+            why += "; is there room on the disk?"
+        return LedgerError(f"the sessions' ledger {self.path!r} cannot be {what}: {why}")
 
     # ------------------------------------------------------------ opening
 
@@ -127,10 +135,23 @@ class Database:
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
         # Prompts are in it; SQLite gives its other files the mode of this one.
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        return self._begun()
+
+    def _connect_to_read(self) -> sqlite3.Connection:
+        try:
+            return self._begun()
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_IOERR:
+                raise
+        # There is no room for the memory that processes share: so no other has it open.
+        return self._begun("PRAGMA locking_mode = EXCLUSIVE")
+
+    def _begun(self, first: str = "") -> sqlite3.Connection:
         connection = sqlite3.connect(
             self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
         )
         try:
+            connection.execute(first)
             self._begin(connection)
             connection.execute(f"PRAGMA busy_timeout = {int(1000 * self.patience)}")
         except BaseException:
@@ -145,6 +166,8 @@ class Database:
                 f"the sessions' ledger {self.path!r} is of a newer version of runner ({version};"
                 f" this one writes {self.version})"
             )
+        if self.only_read:
+            return
         _use_wal(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         if version < self.version:

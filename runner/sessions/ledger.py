@@ -79,15 +79,16 @@ class SessionLedger:
         file: the same, as it is opened.
     """
 
-    def __init__(self, path: str, *, patience: float = PATIENCE) -> None:
+    def __init__(self, path: str, *, patience: float = PATIENCE, only_read: bool = False) -> None:
         """Nothing happens yet.
 
         Args:
             path: of the file.
             patience: seconds that a statement waits for another process's own.
+            only_read: it is there, and nothing will be written.
         """
         self.path = path
-        self.file = Database(path, SCHEMA, VERSION, patience)
+        self.file = Database(path, SCHEMA, VERSION, patience, only_read)
 
     # ------------------------------------------------------------ reading
 

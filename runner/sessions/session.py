@@ -201,7 +201,8 @@ class Session:
 
         A follower that is slow slows nobody: when its buffer is full, further events are dropped
         for it and counted in its `dropped`; one that follows from a cursor gets them from the
-        transcript, without a gap and without a double. It ends when the session is closed.
+        transcript, without a gap and without a double; of what the disk had no room for, it is
+        told how much is missing (`SessionEvent.lost`). It ends when the session is closed.
 
         Args:
             since: the `cursor` of the last event that is known; 0 = from the start of the session;

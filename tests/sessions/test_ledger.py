@@ -254,6 +254,27 @@ def test_writing_when_the_files_may_not_grow_is_an_error_and_changes_nothing(
     assert (1, []) == (kept.turns, ledger.turns("one"))
 
 
+def test_on_a_full_disk_it_can_be_read(ledger: SessionLedger, path: str) -> None:
+    ledger.save(a_record(turns=1))
+    ledger.close()
+    reading, other = SessionLedger(path, only_read=True), SessionLedger(path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        with pytest.raises(LedgerError, match="cannot be opened: .*is there room on the disk"):
+            other.sessions()
+        assert ["one"] == [each.id for each in reading.sessions()]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        reading.close()
+
+    with pytest.raises(LedgerError, match="cannot be opened: file is not a database"):
+        Path(path).write_bytes(b"x" * 5000)
+        SessionLedger(path, only_read=True).sessions()
+    with pytest.raises(LedgerError, match="cannot be opened: unable to open"):
+        SessionLedger(str(Path(path).parent), only_read=True).sessions()
+
+
 def test_many_processes_that_begin_it_at_once_all_succeed(path: str) -> None:
     script = (
         "import sys; from runner.sessions.ledger import SessionLedger;"

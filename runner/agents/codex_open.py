@@ -89,8 +89,8 @@ def turn(setting: Setting, own: Access, prompt: str, options: TurnOptions) -> di
         prompt: of the turn.
         options: likewise.
     """
-    access = options.access or setting.options.access or own
-    schema = setting.options.schema if options.schema is None else options.schema
+    # Not as the thread was opened: its process lives on, for turns that are to be as the agent's.
+    access, schema = options.access or own, options.schema
     params: dict[str, object] = {
         "input": as_input(prompt),
         "cwd": setting.cwd,

@@ -8,7 +8,7 @@ import json
 import attrs
 import pytest
 
-from runner.agents import claude_asks, claude_read, codex_asks
+from runner.agents import claude_asks, claude_read, codex_asks, codex_open
 from runner.agents.claude import ClaudeDriver
 from runner.agents.codex import CodexDriver
 from runner.agents.codex_read import credential_of, of_completed
@@ -286,6 +286,17 @@ def test_codex_asks_where_somebody_decides(access, approvals, policy):
     _, params = codex(options=TurnOptions(access=access), approvals=approvals)
 
     assert (params["approvalPolicy"], params["sandbox"]) == (policy, access)
+
+
+def test_codex_holds_a_turn_to_what_it_was_sent_with_and_the_next_to_the_agents_own():
+    first = TurnOptions(access="read-only", schema={"type": "object"})
+    setting = attrs.evolve(SETTING, options=first)  # of the process, which lives on
+    held = codex_open.turn(setting, "danger-full-access", "x", first)
+    free = codex_open.turn(setting, "danger-full-access", "x", TurnOptions())
+
+    assert (held["sandboxPolicy"]["type"], held["outputSchema"]) == ("readOnly", first.schema)
+    assert free["sandboxPolicy"]["type"] == "dangerFullAccess"
+    assert "outputSchema" not in free
 
 
 def test_codex_has_its_tool_for_questions_where_somebody_decides():

@@ -220,7 +220,8 @@ class Runner:
             "billing": billing,
         }
         held = self.config.session
-        record, driver = _chosen(self.config.default_agent if agent is None else agent, options)
+        chosen = _default_of(self.config) if agent is None else agent
+        record, driver = _chosen(chosen, options)
         return self._making.make_session(
             scope.directory,
             record,
@@ -364,6 +365,18 @@ def _isolation(isolation: Isolation | None) -> Isolation | None:
     if isolation is None or isinstance(isolation, Isolation):
         return isolation
     raise ConfigError(f"`isolation` must be an Isolation, not {isolation!r}")
+
+
+def _default_of(config: RunnerConfig) -> Agent:
+    """The agent of what names none.
+
+    Raises:
+        ConfigError: the options name one that is none.
+    """
+    try:
+        return make_agent(config.default_agent)
+    except ConfigError as exc:
+        raise ConfigError(f"`default_agent` of the runner's options: {exc}") from exc
 
 
 def _chosen(agent: Agent | Driver | str, options: Mapping[str, Any]) -> tuple[Agent, Driver | None]:

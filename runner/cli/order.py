@@ -14,7 +14,7 @@ import attrs
 from runner.agents.driver import Agent, McpServer
 from runner.agents.registry import make_agent
 from runner.agents.varying import vary
-from runner.config import load_record
+from runner.config import RunnerConfig, load_record
 from runner.errors import ConfigError, Problem
 from runner.messages import Isolation
 from runner.sessions.patterns import DEFAULT_IGNORE
@@ -67,19 +67,37 @@ def read_prompt(prompt: str) -> str:
     return text
 
 
-def read_agent(
-    name: str, sandbox: str | None = None, model: str | None = None, billing: str | None = None
+def choose_agent(
+    name: str | None,
+    config: RunnerConfig,
+    sandbox: str | None,
+    model: str | None,
+    billing: str | None,
 ) -> Agent:
-    """The agent of a name, or of a TOML file, with what the options say otherwise.
+    """The agent of a name or a file, or else the configuration's; as the options say otherwise.
 
     Raises:
         ConfigError: there is none, its file cannot be used, or it does not have an option.
     """
-    if name.endswith(".toml") or "/" in name:
-        agent: Agent = load_record(name, Agent)  # type: ignore[arg-type]  # a union of records
-    else:
-        agent = make_agent(name)
+    try:
+        agent = read_agent(name or config.default_agent)
+    except ConfigError as exc:
+        if name:
+            raise
+        said = str(exc)  # a sentence, or all that is wrong with its file, with the places
+        raise ConfigError(Problem("default_agent", None, "", said)) from None
     return vary(agent, sandbox=sandbox, model=model, billing=billing)
+
+
+def read_agent(name: str) -> Agent:
+    """The agent of a name, or of a TOML file.
+
+    Raises:
+        ConfigError: there is none, or its file cannot be used.
+    """
+    if name.endswith(".toml") or "/" in name:
+        return load_record(name, Agent)  # type: ignore[arg-type]  # a union of records
+    return make_agent(name)
 
 
 def existing(directory: str) -> str:

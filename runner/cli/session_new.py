@@ -9,7 +9,7 @@ import trio
 
 from runner.cli import options
 from runner.cli.carrying import main
-from runner.cli.order import Order, existing, read_agent, read_prompt, read_seconds
+from runner.cli.order import Order, choose_agent, existing, read_prompt, read_seconds
 from runner.cli.session_finding import all_of, open_ledger, read_config
 from runner.cli.streams import complain
 from runner.errors import ConfigError
@@ -59,7 +59,7 @@ def new(
         raise ConfigError(f"there is a session {session!r} already: runner session send")
     order = Order(
         prompts=(text,),
-        agent=read_agent(name or config.default_agent, sandbox, model, billing),
+        agent=choose_agent(name, config, sandbox, model, billing),
         directory=existing(directory),
         verify=(),
         timeout=read_seconds("--timeout", timeout),

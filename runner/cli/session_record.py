@@ -7,7 +7,7 @@ import trio
 
 from runner.cli import options
 from runner.cli.carrying import main
-from runner.cli.order import Order, existing, read_agent, read_prompt, read_seconds
+from runner.cli.order import Order, choose_agent, existing, read_prompt, read_seconds
 from runner.config import RunnerConfig, load_record
 from runner.sessions.patterns import DEFAULT_IGNORE
 
@@ -53,7 +53,7 @@ def record(
     config = load_record(config_file, RunnerConfig) if config_file else RunnerConfig()
     order = Order(
         prompts=tuple(map(read_prompt, prompts)),
-        agent=read_agent(name or config.default_agent, sandbox, model, billing),
+        agent=choose_agent(name, config, sandbox, model, billing),
         directory=existing(directory),
         verify=(),
         timeout=read_seconds("--timeout", timeout),

@@ -128,6 +128,16 @@ def test_the_options_of_a_session_are_its_own(runner, options, code: int, said: 
     assert said in ended.err
 
 
+@pytest.mark.parametrize("words", [("run",), ("session", "new"), ("session", "record", "f")])
+def test_a_default_agent_that_is_none_is_said_to_be_the_default(runner, words) -> None:
+    (runner.cwd / "r.toml").write_text('default_agent = "shel"\n')
+    ended = runner(*words, "true", "--config", "r.toml")
+
+    assert (2, "") == (ended.code, ended.out)
+    assert "default_agent: unknown agent 'shel'" in ended.err
+    assert "did you mean 'shell'?" in ended.err
+
+
 def test_what_is_ignored_is_not_told(runner) -> None:
     ended = runner(
         "run", "touch a.log b; mkdir c; touch c/d", "--json", "--no-watch",

@@ -139,6 +139,15 @@ async def test_bad_values_are_refused_with_their_names(
     assert not (tmp_path / "new").exists()
 
 
+async def test_a_default_agent_that_is_none_is_said_to_be_the_default(
+    work: Path, tmp_path: Path
+) -> None:
+    config = RunnerConfig(default_agent="shel")
+    async with runner.open_runner(config, state=tmp_path / "state") as r:
+        with pytest.raises(ConfigError, match="`default_agent` of the runner's options: unknown"):
+            r.session(r.scope(work))
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

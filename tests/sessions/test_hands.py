@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from runner.agents.driver import AcpAgent
+from runner.agents.driver import AcpAgent, ReplayAgent
 from runner.agents.events import FileChange, ReadAsked, WriteAsked
 from runner.messages import Isolation
 from runner.scopes.permissions import Grant, Permissions, Rule, Rules, Ruleset
@@ -327,3 +327,17 @@ async def test_a_program_that_an_isolation_holds_uses_its_own_hands(
 
     assert {is_offered} == set(json.loads(able).values())
     assert is_offered == (told == "done") == (work / "a").exists()
+
+
+async def test_a_recording_of_it_is_played_back_without_a_file_being_changed(
+    make: Make, sessions: Sessions, work: Path, tmp_path: Path
+) -> None:
+    async with make(recording=tmp_path / "recording.jsonl") as session:
+        recorded = await session.send("write|a|one\nread|a")
+    (work / "a").write_text("mine")
+    replayed = ReplayAgent(recording=str(tmp_path / "recording.jsonl"))
+    async with sessions.make_session(str(work), replayed, timeout=30.0) as session:
+        played = await session.send("write|a|one\nread|a")
+
+    assert (True, True) == (recorded.ok, played.ok)
+    assert "mine" == (work / "a").read_text()

@@ -46,6 +46,8 @@ from runner.sessions.turn import Turn
 _NOISE = frozenset({"garbage", "partial"})
 # Errors that say that the program was ended, not that it came to an end.
 _CUT_OFF = frozenset({ErrorClass.CRASHED, ErrorClass.INTERRUPTED})
+# Seconds in which no model has answered yet, so that no tool can have run.
+UNBEGUN = 0.5
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -248,9 +250,13 @@ class Flight:
 
     @property
     def died_untaken(self) -> bool:
-        """Whether the process ended before it had taken the prompt."""
+        """Whether the process ended before it had taken the prompt: nothing of it was done.
+
+        One that has not said a word might have begun all the same, but not within `UNBEGUN`.
+        """
         lost = self.ended is None or self.ended.error is ErrorClass.CRASHED
-        return self.is_sent and self.over.is_set() and not self.is_taken and lost
+        is_new = trio.current_time() - self.heard <= UNBEGUN
+        return self.is_sent and self.over.is_set() and not self.is_taken and lost and is_new
 
     @property
     def was_cut_off(self) -> bool:

@@ -25,14 +25,15 @@ from runner.agents.driver import Driver, Origin
 from runner.agents.events import BegunAnew
 from runner.errors import AgentError, ConfigError
 from runner.sessions.context import CONTEXT_LIMIT, context_of
+from runner.sessions.lines import read_lines
 from runner.sessions.private import write_files
 from runner.sessions.record import PastTurn, Record
 from runner.sessions.store import Store
 
 # How long after its end a turn may not yet be in the program's own file: claude took 0.1 s.
 SETTLE = 3.0
-# claude's line where it has summed the conversation up: it goes back to nothing before that.
-SUMMED_UP = b'"subtype":"compact_boundary"'
+# What claude says when it has summed the conversation up: it goes back to nothing before that.
+SUMMED_UP = "system/compact_boundary"
 CONTEXT = "context.txt"
 TOLD = (
     "(Note: this conversation goes on from an earlier one, which stands here as text. It is over;"
@@ -106,24 +107,33 @@ async def _history(
     pattern = driver.history(glob.escape(store.private), record.conversation)
     if "fork at turn" not in driver.abilities or not (turn.marker and record.resume and pattern):
         return ""
+    if await trio.to_thread.run_sync(_was_summed_up, store, turn):
+        return ""
     with trio.move_on_after(SETTLE):
         while True:  # nobody says when it is
             if await trio.to_thread.run_sync(_find, pattern, last.marker or turn.marker):
                 break
             await trio.sleep(0.02)
-    found = await trio.to_thread.run_sync(_find, pattern, turn.marker, SUMMED_UP)
-    return found or ""
+    return await trio.to_thread.run_sync(_find, pattern, turn.marker) or ""
 
 
-def _find(pattern: str, marker: str, end: bytes | None = None) -> str | None:
-    """The file that has a marker, and not the end of what can be gone back to after it."""
+def _was_summed_up(store: Store, turn: PastTurn) -> bool:
+    """Whether the program has said so since a turn; it may not stand in its own file yet."""
+    lines = read_lines(store.transcript.path, having=[SUMMED_UP.encode()])
+    return any(
+        each.turn > turn.number
+        and isinstance(data := each.value.get("data"), dict)
+        and data.get("kind") == SUMMED_UP
+        for each in lines
+    )
+
+
+def _find(pattern: str, marker: str) -> str | None:
+    """The file that has a marker."""
     for path in glob.glob(pattern):
         try:
             with open(path, "rb") as file:
-                lines = (line for line in file if marker.encode() in line)
-                if next(lines, None) is None:
-                    continue
-                if end is None or not any(end in line for line in file):
+                if any(marker.encode() in line for line in file):
                     return path
         except OSError:  # then it cannot be forked by that
             continue

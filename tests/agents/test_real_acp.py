@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-import re
 import subprocess
 import sys
 import time
@@ -42,12 +41,6 @@ def make(kind, acp_agent):
 def of(program, kind):
     """The events of a kind."""
     return [event for event in program.events if isinstance(event, kind)]
-
-
-def begun_long_ago(program):
-    """Let gemini not lose what it loads within the minute in which it was begun."""
-    for path in pathlib.Path(program.setting.private).glob("home/.gemini/tmp/*/chats/session-*"):
-        path.rename(path.with_name(re.sub(r"\d+-\d+-\d+T\d+-\d+", "2026-01-01T00-00", path.name)))
 
 
 def running(mark):
@@ -113,7 +106,7 @@ def test_a_prompt_reaches_the_model_also_if_it_looks_like_a_command(kind, make, 
 
 def test_an_interrupt_at_any_moment_ends_the_turn(kind, make, start):
     program = start(make())
-    for attempt in range(4):
+    for attempt in range(2):
         program.until(lambda: program.talk.ready)
         program.talk.send_turn(str(uuid.uuid4()), f"!run sleep 47.0{attempt}\n!say never")
         heard = len(program.events)
@@ -129,30 +122,6 @@ def test_an_interrupt_at_any_moment_ends_the_turn(kind, make, start):
         assert time.monotonic() - began < 30
     assert program.turn("!say usable").message == "usable"
     assert not running("sleep 47.0")
-
-
-def test_a_killed_program_ends_the_turn_and_the_conversation_is_loaded(
-    kind, make, start, model_server
-):
-    driver = make()
-    first = start(driver)
-    first.turn("!say one")
-    first.talk.send_turn("t", "!sleep 30\n!say never")
-    first.process.stdin.write(first.talk.data_to_send())
-    first.process.stdin.flush()
-    until = time.monotonic() + 30
-    while "!sleep 30" not in str(model_server.requests) and time.monotonic() < until:
-        time.sleep(0.01)
-    first.process.kill()
-    (end,) = [e for e in first.talk.receive_end(-9, b"") if hasattr(e, "ok")]
-    begun_long_ago(first)
-    second = start(driver, conversation=first.conversation, resume=True)
-    said = second.turn("!recall")
-
-    assert end.error == "crashed"
-    assert said.ok
-    assert said.message.splitlines()[0] == "!say one"
-    assert second.conversation == first.conversation
 
 
 def test_a_conversation_that_is_not_there_is_said_so(kind, make, start):

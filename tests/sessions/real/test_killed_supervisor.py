@@ -96,12 +96,14 @@ PROMPTS = {
 }
 # The turn in flight has reached the program.
 IN_TURN = {"thinking", "streaming", "in tool", "approving", "interrupting", "parked", "closing"}
+# Which program it is does not matter to another run.
+BESIDE = {("scripted", "in tool"), ("scripted", "closing"), ("claude", "in tool")}
 # Of each program, and whether another run has the same state open meanwhile.
 CASES = [
     pytest.param(kind, moment, is_open, id=f"{kind}, {moment}, {'beside' if is_open else 'next'}")
     for kind in ("scripted", "claude", "codex")
     for moment in PROMPTS
-    for is_open in ([False, True] if moment in ("in tool", "closing") else [False])
+    for is_open in ([False, True] if (kind, moment) in BESIDE else [False])
     if (kind, moment) != ("scripted", "approving")  # it asks for nothing
 ]
 

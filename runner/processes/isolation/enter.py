@@ -228,7 +228,7 @@ def _open_tree(
 
 def open_wanted(
     way: Callable[[str], int], source: str, is_optional: bool, identity: tuple[int, int] | None
-) -> int:  # pragma: no cover - inside
+) -> int:
     """Open what is to be shown; -1 if it is not there, or not ours to see, and need not be."""
     try:
         found = way(source)

@@ -150,14 +150,9 @@ class RunMarker:
 
     def _lock(self) -> int:
         while True:
-            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.fstat(fd).st_nlink:  # a sweep may have removed it in between
-                    return fd
-            except BaseException:
-                os.close(fd)
-                raise
+            fd = _locked(self.path, os.O_CREAT)
+            if os.fstat(fd).st_nlink:  # a sweep may have removed it in between
+                return fd
             os.close(fd)
 
     def close(self) -> None:
@@ -184,11 +179,33 @@ def sweep_stale_runs(state_dir: str | os.PathLike[str]) -> dict[str, int]:
     for name in names:
         path = os.path.join(directory, name)
         with suppress(OSError):  # another sweep was quicker, or it is not ours
-            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            fd = _locked(path, os.O_NOFOLLOW)
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while the run lives
                 ended[name] = sweep_run(name)
                 os.unlink(path)
             finally:
                 os.close(fd)
     return ended
+
+
+def _locked(path: str, flags: int) -> int:
+    """The marker's descriptor, its lock ours: taken by one process at a time.
+
+    A sweep that came between the making of a marker and its lock would take it for a dead run's.
+
+    Raises:
+        BlockingIOError: its run is alive.
+        OSError: it cannot be opened.
+    """
+    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)  # for two system calls: nobody waits long
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+    finally:
+        os.close(directory)

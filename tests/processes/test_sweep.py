@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,17 @@ def test_a_run_is_alive_once_only(tmp_path: Path) -> None:
         RunMarker(tmp_path, "one")
     marker.close()
     RunMarker(tmp_path, "one").close()
+
+
+def test_a_sweep_never_takes_a_marker_in_the_moment_in_which_it_is_made(tmp_path: Path) -> None:
+    def make(number: int) -> str:
+        marker = RunMarker(tmp_path, f"run-{number}")
+        swept = sweep_stale_runs(tmp_path)
+        marker.close()
+        return str(swept or "")
+
+    with ThreadPoolExecutor(8) as threads:
+        assert {*threads.map(make, range(400))} == {""}
 
 
 def test_a_state_directory_that_cannot_be_used_is_said_so(tmp_path: Path) -> None:

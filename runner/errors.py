@@ -13,6 +13,7 @@ Two questions decide the branch: whose fault is it, and may the caller send the 
     ├── PoolError           a pool of backends has none to give
     ├── AgentError          an agent program, or what it says, is not usable
     ├── ConfigError         a file or a value given by the user
+    ├── WorkspaceError      a workspace, a snapshot or their store; nothing was changed
     └── LedgerError         the durable record cannot be used
 
 Errors cross an actor as answers, so a caller sees a bare exception, never an ExceptionGroup.
@@ -20,6 +21,9 @@ Attributes carry the facts; nobody has to parse a message.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import attrs
 
@@ -351,3 +355,217 @@ class LedgerError(RunnerError):
 
 class LedgerBusy(LedgerError):
     """Another process has the ledger open: nothing was done, try again when it has ended."""
+
+
+# ---------------------------------------------------------------- workspaces
+
+
+class AboutPath(Protocol):
+    """A change or a conflict: whatever is about one path."""
+
+    @property
+    def path(self) -> str:
+        """The path, relative to the workspace."""
+        ...
+
+
+class WorkspaceError(RunnerError):
+    """A workspace, a snapshot or their store cannot be used so; everything is as it was."""
+
+
+class InvalidName(WorkspaceError):
+    """No workspace or snapshot can have that name.
+
+    Attributes:
+        what: what is wrong with it.
+        where: which name it is about: "the name of a workspace".
+        how: what would be a usable one.
+    """
+
+    def __init__(self, what: str, where: str, how: str) -> None:
+        """Keep the facts."""
+        self.what, self.where, self.how = what, where, how
+        super().__init__(f"{where}: {what} ({how})")
+
+
+class WorkspaceNotFound(WorkspaceError):
+    """The project has no workspace of that name.
+
+    Attributes:
+        name: the name that was asked for.
+        near: names that are there and look like it.
+    """
+
+    def __init__(self, name: str, near: Iterable[str] = ()) -> None:
+        """Keep the name, and those that may have been meant."""
+        self.name, self.near = name, tuple(near)
+        super().__init__(f"there is no workspace {name!r}{_did_you_mean(self.near)}")
+
+
+class WorkspaceExists(WorkspaceError):
+    """The project has a workspace of that name already.
+
+    Attributes:
+        name: the name.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Keep the name."""
+        self.name = name
+        super().__init__(f"there is a workspace {name!r} already: take another name, or delete it")
+
+
+class WorkspaceBusy(WorkspaceError):
+    """Another process has the workspace open: try again when it has ended.
+
+    Attributes:
+        name: the workspace's name.
+        pid: of that process; None if it is not known.
+    """
+
+    def __init__(self, name: str, pid: int | None = None) -> None:
+        """Keep who has it."""
+        self.name, self.pid = name, pid
+        who = "another process" if pid is None else f"process {pid}"
+        super().__init__(f"the workspace {name!r} is in use by {who}")
+
+
+class SnapshotNotFound(WorkspaceError):
+    """There is no snapshot of that name, or it is not said which of several is meant.
+
+    Attributes:
+        name: the name that was asked for.
+        workspace: where it was looked for; None = in all workspaces of the project.
+        near: names that are there and look like it.
+        candidates: all that have the name, as "workspace/snapshot", if there are several.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        workspace: str | None = None,
+        near: Iterable[str] = (),
+        candidates: Iterable[str] = (),
+    ) -> None:
+        """Keep the name, and those that may have been meant."""
+        self.name, self.workspace = name, workspace
+        self.near, self.candidates = tuple(near), tuple(candidates)
+        where = "" if workspace is None else f" in the workspace {workspace!r}"
+        text = f"there is no snapshot {name!r}{where}{_did_you_mean(self.near)}"
+        if self.candidates:
+            which = " or ".join(map(repr, self.candidates))
+            text = f"there are several snapshots {name!r}: say which, {which}"
+        super().__init__(text)
+
+
+class SnapshotExists(WorkspaceError):
+    """The workspace has a snapshot of that name already.
+
+    Attributes:
+        name: the snapshot's name.
+        workspace: the workspace's.
+    """
+
+    def __init__(self, name: str, workspace: str) -> None:
+        """Keep the names."""
+        self.name, self.workspace = name, workspace
+        text = f"the workspace {workspace!r} has a snapshot {name!r} already"
+        super().__init__(f"{text}: take another name, or delete it")
+
+
+class UncommittedChanges(WorkspaceError):
+    """What was asked for would lose changes that are in no snapshot and in no commit.
+
+    Attributes:
+        changes: those, each with a `path`.
+    """
+
+    def __init__(self, message: str, changes: Sequence[AboutPath] = ()) -> None:
+        """Keep the changes."""
+        self.changes = tuple(changes)
+        super().__init__(f"{message}{_some_of(self.changes)}")
+
+
+class CommitError(WorkspaceError):
+    """A commit or a merge cannot be made; nothing of it was applied.
+
+    Attributes:
+        conflicts: what both sides changed, each with a `path`; may be empty.
+    """
+
+    def __init__(self, message: str, conflicts: Sequence[AboutPath] = ()) -> None:
+        """Keep the conflicts."""
+        self.conflicts = tuple(conflicts)
+        super().__init__(f"{message}{_some_of(self.conflicts)}")
+
+
+class HookVeto(WorkspaceError):
+    """A hook that is asked before an operation refuses it; nothing was changed.
+
+    Attributes:
+        hook: which one.
+        reason: what it says.
+    """
+
+    def __init__(self, hook: str, reason: str = "") -> None:
+        """Keep who refuses, and why."""
+        self.hook, self.reason = hook, reason
+        super().__init__(f"the hook {hook} refuses it{': ' if reason else ''}{reason}")
+
+
+class StoreError(WorkspaceError):
+    """The store of a project cannot be used.
+
+    Attributes:
+        what: what is wrong.
+        where: the store's file.
+        how: how to mend it; may be empty.
+    """
+
+    def __init__(self, what: str, where: str = "", how: str = "") -> None:
+        """Keep the facts."""
+        self.what, self.where, self.how = what, where, how
+        place = f"{where}: " if where else ""
+        super().__init__(f"{place}{what}{f' ({how})' if how else ''}")
+
+
+class StoreDamaged(StoreError):
+    """What stands in the store is not what was put there."""
+
+
+class ObjectMissing(StoreError):
+    """The store does not have an object that something in it names.
+
+    Attributes:
+        id: of the object.
+    """
+
+    def __init__(self, id: bytes, where: str = "") -> None:  # noqa: A002 - the store's own word
+        """Keep which."""
+        self.id = id
+        super().__init__(f"the object {id.hex()} is missing", where)
+
+
+class SyncError(WorkspaceError):
+    """A remote cannot be reached or used, or holds something else; nothing is lost.
+
+    Attributes:
+        conflicts: what both sides changed, each with a `path`; may be empty.
+    """
+
+    def __init__(self, message: str, conflicts: Sequence[AboutPath] = ()) -> None:
+        """Keep the conflicts."""
+        self.conflicts = tuple(conflicts)
+        super().__init__(f"{message}{_some_of(self.conflicts)}")
+
+
+def _did_you_mean(near: tuple[str, ...]) -> str:
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def _some_of(items: tuple[AboutPath, ...], most: int = 5) -> str:
+    """A few of the paths, for a message."""
+    if not items:
+        return ""
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return f": {', '.join(repr(each.path) for each in items[:most])}{more}"

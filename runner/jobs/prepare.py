@@ -20,13 +20,14 @@ from runner.agents.driver import Agent, Driver
 from runner.agents.registry import make_driver
 from runner.config import Document, override, override_keys, read_document, read_text
 from runner.errors import AgentUnavailable, ConfigError, Problem
+from runner.holding import Holding, isolation_of, limits_of
 from runner.jobs.agents import find_agent, is_path
 from runner.jobs.data import load_rows
 from runner.jobs.make import make_jobs, select_jobs
 from runner.jobs.output import Identity, Output, digest
 from runner.jobs.plan import Plan, PlannedJob, Source, Texts
 from runner.jobs.salvage import salvage
-from runner.jobs.spec import Batch, Holding, limits_of
+from runner.jobs.spec import Batch
 from runner.jobs.template import VARIABLES, Template, TemplateFailed, make_template
 from runner.messages import Isolation
 from runner.sessions.giving import make_servers
@@ -199,19 +200,14 @@ class _Preparation:
     # -------------------------------------------------------- isolation
 
     def _isolation(self, wanted: Holding) -> Isolation | None:
-        words = attrs.asdict(wanted, recurse=False)
-        for key in ("readable", "writable", "hidden"):
-            paths = (os.path.expanduser(each) for each in words[key])
-            words[key] = tuple(os.path.normpath(os.path.join(self.base, each)) for each in paths)
-        limits = self._try_at(("isolation", "limits"), lambda: limits_of(wanted.limits))
+        self._try_at(("isolation", "limits"), lambda: limits_of(wanted.limits))
         if not isinstance(wanted.network, str):
             for number, host in enumerate(wanted.network):
                 at: KeyPath = ("isolation", "network", number)
                 self._try_at(at, lambda host=host: Isolation(network=(host,)))  # type: ignore[misc]
-        if self.problems or limits is None:
+        if self.problems:
             return None
-        words["limits"] = limits
-        return self._try_at(("isolation",), lambda: Isolation(**words))
+        return self._try_at(("isolation",), lambda: isolation_of(wanted, self.base))
 
     def _try_at(self, path: KeyPath, part: Callable[[], PartT]) -> PartT | None:
         """As `_try`, for what does not know where its values come from."""

@@ -62,10 +62,10 @@ from runner.sessions.approving import Approvals
 from runner.sessions.ledger import SessionLedger, ledger_of
 from runner.sessions.making import Sessions
 from runner.sessions.passing import sweep_passing
-from runner.sessions.patterns import DEFAULT_IGNORE
 from runner.sessions.session import Session
 from runner.sessions.state import OnLost
 from runner.sessions.store import PROMPT
+from runner.watching.patterns import DEFAULT_IGNORE
 
 NO_ENV: Mapping[str, str] = MappingProxyType({})
 

@@ -28,10 +28,10 @@ from runner.agents.varying import NO_ENV
 from runner.errors import AgentUnavailable, ConfigError
 from runner.messages import Isolation
 from runner.runtime import open_runner
-from runner.sessions.patterns import DEFAULT_IGNORE
 from runner.sessions.session import Session
 from runner.sessions.state import OnLost
 from runner.strict import kind_of
+from runner.watching.patterns import DEFAULT_IGNORE
 
 # What may be picked at random: each is of use without options, but for its program.
 CHOICES: Mapping[str, str] = {"claude": ClaudeAgent().program, "codex": CodexAgent().program}

@@ -17,9 +17,9 @@ from runner.agents.varying import vary
 from runner.config import RunnerConfig, load_record
 from runner.errors import ConfigError, Problem
 from runner.messages import Isolation
-from runner.sessions.patterns import DEFAULT_IGNORE
 from runner.sessions.state import OnLost
 from runner.strict import parse_seconds
+from runner.watching.patterns import DEFAULT_IGNORE
 
 
 @attrs.frozen(kw_only=True)

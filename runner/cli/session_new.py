@@ -13,7 +13,7 @@ from runner.cli.order import Order, choose_agent, existing, read_prompt, read_se
 from runner.cli.session_finding import all_of, open_ledger, read_config
 from runner.cli.streams import complain
 from runner.errors import ConfigError
-from runner.sessions.patterns import DEFAULT_IGNORE
+from runner.watching.patterns import DEFAULT_IGNORE
 
 
 @click.command(epilog=options.CODES)

@@ -9,7 +9,7 @@ from runner.cli import options
 from runner.cli.carrying import main
 from runner.cli.order import Order, choose_agent, existing, read_prompt, read_seconds
 from runner.config import RunnerConfig, load_record
-from runner.sessions.patterns import DEFAULT_IGNORE
+from runner.watching.patterns import DEFAULT_IGNORE
 
 
 @click.command(epilog=options.CODES)

@@ -36,9 +36,9 @@ from runner.jobs.progress import Phase
 from runner.jobs.workspace import Workspaces
 from runner.messages import NetworkDecision
 from runner.scopes.scope import Scope
-from runner.sessions.files import Tree
 from runner.sessions.session import Session
 from runner.sessions.turn import Turn
+from runner.watching.files import Tree
 
 PartT = TypeVar("PartT")
 

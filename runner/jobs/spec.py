@@ -17,8 +17,8 @@ from runner.agents.driver import Agent, McpServer
 from runner.errors import ConfigError
 from runner.messages.isolation import Isolation, Mode
 from runner.messages.isolation import Limits as UsedUp
-from runner.sessions.patterns import DEFAULT_IGNORE, make_rules
 from runner.strict import AtLeast, Seconds
+from runner.watching.patterns import DEFAULT_IGNORE, make_rules
 
 AtLeastZero: TypeAlias = Annotated[int, AtLeast(0)]
 AtLeastOne: TypeAlias = Annotated[int, AtLeast(1)]

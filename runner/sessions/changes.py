@@ -21,24 +21,17 @@ What is not here: who made a change. Two trees surround the turn.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
 
 import attrs
 import trio
 
-from runner.sessions import stamps
-from runner.sessions.files import CTIME, Folder, State, Tree, differing, is_below, parent
-from runner.sessions.patterns import DEFAULT_IGNORE, Rules, make_rules
 from runner.sessions.places import Places
-from runner.sessions.walking import Walk
-
-# What is done inline before a thread is worth its hop (50 us and more, measured).
-INLINE_ENTRIES = 512
-INLINE_SECONDS = 0.002
-# How many entries a thread looks at between two questions whether it is cancelled.
-CHUNK = 4096
+from runner.watching import stamps, walking
+from runner.watching.files import CTIME, Folder, State, Tree, differing, is_below, parent
+from runner.watching.patterns import DEFAULT_IGNORE, Rules, make_rules
+from runner.watching.walking import Walk, advance_inline
 
 NO_RULES = make_rules(())
 
@@ -68,7 +61,7 @@ class Scanner:
     Attributes:
         directory: absolute.
         limiter: of the threads that look.
-        ignore: patterns of paths that are left out (patterns.py).
+        ignore: patterns of paths that are left out (watching/patterns.py).
         places: what all sessions' directories have in common.
         watch: whether the kernel may be asked for hints, where that is less work than to look.
         own: a file that we write ourselves, absolute, which does not count; empty = none.
@@ -110,7 +103,7 @@ class Scanner:
     ) -> Changes:
         """What changed between two trees, and not before `since`."""
         stamp = since.stamp if since is not None and since.is_comparable() else None
-        if before.count + after.count <= 4 * INLINE_ENTRIES:
+        if before.count + after.count <= 4 * walking.INLINE_ENTRIES:
             return compare(before, after, stamp, self.rules)
         return await trio.to_thread.run_sync(
             compare, before, after, stamp, self.rules, limiter=self.limiter
@@ -123,14 +116,9 @@ def _real(path: str) -> str:
     return os.path.join(os.path.realpath(directory), name)
 
 
-def advance_inline(walk: Walk) -> bool:
-    """Go as far as is worth no thread; whether the walk is done."""
-    return walk.advance(INLINE_ENTRIES, time.perf_counter() + INLINE_SECONDS)
-
-
 def finish(walk: Walk) -> None:
     """Go to the end, in a thread of trio's."""
-    while not walk.advance(CHUNK, float("inf")):
+    while not walk.advance(walking.CHUNK, float("inf")):
         trio.from_thread.check_cancelled()
 
 

@@ -37,13 +37,13 @@ from runner.sessions.ledger import SessionLedger, ledger_of
 from runner.sessions.opening import make_setup
 from runner.sessions.owning import Owners
 from runner.sessions.passing import passing_name
-from runner.sessions.patterns import DEFAULT_IGNORE
 from runner.sessions.places import Places
 from runner.sessions.ruling import allows_programs, is_guarded
 from runner.sessions.session import Session
 from runner.sessions.starting import Means, Starter
 from runner.sessions.state import OnLost, SessionState
 from runner.sessions.store import PROMPT, Store
+from runner.watching.patterns import DEFAULT_IGNORE
 
 OWN = ("self", "directory", "id", "recording")  # what a fork does not get
 

@@ -22,8 +22,8 @@ import attrs
 from runner.agents.driver import Agent, McpServer
 from runner.errors import ConfigError
 from runner.messages import Isolation
-from runner.sessions.patterns import DEFAULT_IGNORE
 from runner.strict import Mistakes, structure_value
+from runner.watching.patterns import DEFAULT_IGNORE
 
 _NAME = re.compile(r"key|token|secret|passw|credential|auth|cookie|bearer", re.IGNORECASE)
 _VALUE = re.compile(

@@ -1,20 +1,15 @@
-"""What the directories of many sessions have in common: who is at work where, and how many watches.
+"""What the directories of many sessions have in common: who is at work where, and their watches.
 
 Two turns in one directory, or in one inside the other, see each other's changes: nobody can say
 whose a change was. So both say that they share it, from the moment on at which both are at work.
 Of sessions of other processes the ledger tells (ledger.py).
-
-The system's limit on watches is for everything that its user runs: we take an eighth at most, of
-instances and of watches. Everything that changes either lives here.
 """
 
 from __future__ import annotations
 
 import attrs
 
-from runner.sessions import inotify
-
-SHARE = 8
+from runner.watching.allowance import Allowance
 
 
 @attrs.define(eq=False)
@@ -32,10 +27,13 @@ class Stay:
 
 @attrs.define(eq=False)
 class Places:
-    """What all sessions of one runner know of each other's directories."""
+    """What all sessions of one runner know of each other's directories.
 
-    watches: int = attrs.field(factory=lambda: inotify.limit("max_user_watches") // SHARE)
-    instances: int = attrs.field(factory=lambda: inotify.limit("max_user_instances") // SHARE)
+    Attributes:
+        allowance: how many watches they may have together.
+    """
+
+    allowance: Allowance = attrs.field(factory=Allowance)
     _stays: set[Stay] = attrs.field(factory=set)
 
     def enter(self, directory: str) -> Stay:
@@ -51,22 +49,3 @@ class Places:
     def leave(self, stay: Stay) -> None:
         """It is over; may be said again."""
         self._stays.discard(stay)
-
-    def take_instance(self) -> bool:
-        """Have one instance of inotify, if there is one left."""
-        if self.instances <= 0:
-            return False
-        self.instances -= 1
-        return True
-
-    def take_watch(self) -> bool:
-        """Have one watch, if there is one left."""
-        if self.watches <= 0:
-            return False
-        self.watches -= 1
-        return True
-
-    def give_back(self, *, instances: int = 0, watches: int = 0) -> None:
-        """Have them no more."""
-        self.instances += instances
-        self.watches += watches

@@ -4,8 +4,8 @@ The tree after a turn is kept, and is the tree before the next; so a directory i
 once a turn and not twice. What came in between is told apart by stamps (changes.py), which are as
 sharp as the clock's ticks; a small tree that is not followed by a turn directly is looked at twice.
 
-A directory that takes more than a moment to walk through is watched (watching.py), where that can
-be had: then what came in between is seen before the turn, and only what is hinted at is looked at.
+A directory that takes more than a moment to walk through is watched (watch.py), where that can be
+had: then what came in between is seen before the turn, and only what is hinted at is looked at.
 
 Where a file's next change may look like its last one, because the clock has not ticked in between
 (stamps.py), the turn waits for that tick: 10 ms at most, and only if a file was changed that late.
@@ -22,11 +22,12 @@ from contextlib import suppress
 import attrs
 import trio
 
-from runner.sessions import stamps
-from runner.sessions.changes import Changes, Scanner, advance_inline, finish
-from runner.sessions.files import CTIME, State, Tree, state_of
+from runner.sessions.changes import Changes, Scanner, finish
 from runner.sessions.places import Stay
-from runner.sessions.watching import Steps, Watch
+from runner.watching import stamps
+from runner.watching.files import CTIME, State, Tree, state_of
+from runner.watching.walking import advance_inline
+from runner.watching.watch import Steps, Watch
 
 # A tree that takes more than this many bytes is not kept: about a million files.
 LARGE_TREE = 64 << 20
@@ -163,7 +164,7 @@ class Trees:
         local = stamps.file_system(self.scanner.directory).local
         if not (self._is_watchable and self.scanner.watch and local):
             return None
-        watch = Watch(self.scanner, self.scanner.places)
+        watch = Watch(self.scanner.directory, self.scanner.rules, self.scanner.places.allowance)
         walk = watch.start()
         if walk is None:
             return None

@@ -16,7 +16,7 @@ from runner import ClaudeAgent, RunnerConfig, SessionConfig
 from runner.agents.events import ErrorClass
 from runner.config import SessionConfig as Said
 from runner.errors import ConfigError
-from runner.sessions import changes, inotify
+from runner.watching import inotify, walking
 
 EVERYWHERE = (
     "id timeout silence max_park durable sandbox model extra_args extra_env billing ignore watch isolation"
@@ -44,7 +44,7 @@ def large(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let every directory be one that is worth to be watched."""
     if not inotify.limit("max_user_watches"):
         pytest.skip("needs inotify: Linux, and /proc")
-    monkeypatch.setattr(changes, "INLINE_ENTRIES", 1)
+    monkeypatch.setattr(walking, "INLINE_ENTRIES", 1)
     monkeypatch.setattr("runner.sessions.trees.SMALL_TREE", -1)
     return
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -13,9 +12,9 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.sessions import changes, walking
 from runner.sessions.changes import NOTHING, Changes, Scanner, compare
-from runner.sessions.files import State, Tree, differing, make_folder, make_folder_of
+from runner.watching import walking
+from runner.watching.files import State, Tree, make_folder_of
 
 
 @pytest.fixture
@@ -168,7 +167,7 @@ async def test_of_two_new_links_to_one_gone_file_one_is_the_rename() -> None:
     assert expected == compare(old, new)
 
 
-@pytest.mark.parametrize("entries", [1, 3, changes.INLINE_ENTRIES])
+@pytest.mark.parametrize("entries", [1, 3, walking.INLINE_ENTRIES])
 async def test_a_large_tree_is_scanned_in_pieces(
     scanner: Scanner, tmp_path: Path, entries: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,8 +176,8 @@ async def test_a_large_tree_is_scanned_in_pieces(
         (tmp_path / f"d{i % 7}" / f"e{i % 2}").mkdir(parents=True, exist_ok=True)
         (tmp_path / f"d{i % 7}" / f"e{i % 2}" / f"f{i}").touch()
         expected.add(f"d{i % 7}/e{i % 2}/f{i}")
-    monkeypatch.setattr(changes, "INLINE_ENTRIES", entries)
-    monkeypatch.setattr(changes, "CHUNK", 2)
+    monkeypatch.setattr(walking, "INLINE_ENTRIES", entries)
+    monkeypatch.setattr(walking, "CHUNK", 2)
 
     before = await scanner.scan()
     (tmp_path / "one more").touch()
@@ -193,8 +192,8 @@ async def test_a_cancelled_scan_leaves_soon_and_leaves_nothing_open(
 ) -> None:
     for i in range(20):
         (tmp_path / f"f{i}").touch()
-    monkeypatch.setattr(changes, "INLINE_ENTRIES", 1)
-    monkeypatch.setattr(changes, "CHUNK", 1)
+    monkeypatch.setattr(walking, "INLINE_ENTRIES", 1)
+    monkeypatch.setattr(walking, "CHUNK", 1)
     scanning = threading.Event()
     go_on = threading.Event()
     check = trio.from_thread.check_cancelled
@@ -235,35 +234,6 @@ async def test_what_cannot_be_read_or_is_not_there_is_left_out(
 
 
 _states = st.tuples(*[st.integers(0, 3)] * 6)
-_many = st.dictionaries(st.sampled_from([f"n{n}\udcff\n" for n in range(40)]), _states)
-
-
-@given(
-    _many,
-    st.dictionaries(st.sampled_from([f"n{n}\udcff\n" for n in range(50)]), st.none() | _states),
-    st.booleans(),
-)
-def test_a_folder_in_parts_is_what_it_would_be_in_one(
-    files: dict[str, State], found: dict[str, State | None], by_hash: bool
-) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("runner.sessions.files.PART", 2)
-        numbers = list(itertools.chain.from_iterable(files.values()))
-        before = make_folder((1, 1), 0, list(files), numbers, by_hash=by_hash)
-        after = before.with_files(found, 7)
-        old, new = differing(before, after)
-    expected = {**files, **found}
-
-    assert files == before.files()
-    assert {name: state for name, state in expected.items() if state} == after.files()
-    assert (len(files), len(after.files()), 7) == (before.count, after.count, after.changed)
-    for name in files.keys() | after.files().keys():
-        if files.get(name) != after.files().get(name):
-            assert (files.get(name), after.files().get(name)) == (old.get(name), new.get(name))
-        else:
-            assert old.get(name) == new.get(name)
-
-
 _trees = st.dictionaries(st.sampled_from("abcdef"), _states)
 
 

@@ -11,12 +11,14 @@ from pathlib import Path, PurePosixPath
 import pytest
 import trio
 
-from runner.sessions import changes, inotify, stamps
 from runner.sessions.changes import NOTHING, Changes, Scanner
 from runner.sessions.places import Places
 from runner.sessions.trees import Trees
-from runner.sessions.walking import Walk
-from runner.sessions.watching import Watch
+from runner.watching import inotify, stamps, walking
+from runner.watching.allowance import Allowance
+from runner.watching.patterns import make_rules
+from runner.watching.walking import Walk
+from runner.watching.watch import Watch
 
 pytestmark = pytest.mark.skipif(
     not inotify.limit("max_user_watches"), reason="needs inotify: Linux, and /proc"
@@ -28,7 +30,7 @@ LIMITER = trio.CapacityLimiter(1)
 @pytest.fixture
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory that is large enough to be watched."""
-    monkeypatch.setattr(changes, "INLINE_ENTRIES", 1)
+    monkeypatch.setattr(walking, "INLINE_ENTRIES", 1)
     work = tmp_path / "work"
     for name in ("old", "other", "sub/inner", "sub/below/deep", "far/away"):
         (work / name).parent.mkdir(parents=True, exist_ok=True)
@@ -56,32 +58,32 @@ async def changed(trees: Trees) -> Changes:
 async def test_more_than_our_share_of_the_systems_watches_is_not_taken(
     work: Path, limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    places = Places(watches=100, instances=10)
-    setattr(places, limit, 2 if limit == "watches" else 0)
-    trees = Trees(Scanner(str(work), LIMITER, places=places))
+    allowance = Allowance(watches=100, instances=10)
+    setattr(allowance, limit, 2 if limit == "watches" else 0)
+    trees = Trees(Scanner(str(work), LIMITER, places=Places(allowance)))
 
     before = await trees.before()
     (work / "old").write_text("now")
 
     assert not trees.is_watching
     assert Changes(modified=paths("old")) == await trees.compare(before)
-    assert (2 if limit == "watches" else 0) == getattr(places, limit)
+    assert (2 if limit == "watches" else 0) == getattr(allowance, limit)
 
 
 async def test_what_is_watched_is_given_back(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    places = Places(watches=100, instances=10)
-    trees = Trees(Scanner(str(work), LIMITER, places=places))
+    allowance = Allowance(watches=100, instances=10)
+    trees = Trees(Scanner(str(work), LIMITER, places=Places(allowance)))
     before = await trees.before()
-    taken = places.watches, places.instances
+    taken = allowance.watches, allowance.instances
     (work / "sub").rename(work.parent / "gone")
     (work / "more").mkdir()
     await trees.compare(before)
-    now = places.watches, places.instances
+    now = allowance.watches, allowance.instances
     trees.forget()
 
     assert (96, 9) == taken
     assert (97, 9) == now
-    assert (100, 10) == (places.watches, places.instances)
+    assert (100, 10) == (allowance.watches, allowance.instances)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +125,7 @@ async def test_a_real_overflow_misses_nothing(work: Path, monkeypatch: pytest.Mo
 async def test_a_large_directory_that_has_come_is_walked_through_in_a_thread(
     work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changes, "INLINE_ENTRIES", 5)
+    monkeypatch.setattr(walking, "INLINE_ENTRIES", 5)
     place = work.parent / "place"
     (place / "deep").mkdir(parents=True)
     for number in range(30):
@@ -151,8 +153,8 @@ async def test_a_large_directory_that_has_come_is_walked_through_in_a_thread(
 async def test_a_look_that_is_cancelled_leaves_no_watch_and_the_next_one_is_right(
     work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    places = Places(watches=100, instances=10)
-    trees = Trees(Scanner(str(work), LIMITER, places=places))
+    allowance = Allowance(watches=100, instances=10)
+    trees = Trees(Scanner(str(work), LIMITER, places=Places(allowance)))
     before = await trees.before()
     for number in range(3):
         (work / "come" / f"d{number}").mkdir(parents=True)
@@ -160,26 +162,26 @@ async def test_a_look_that_is_cancelled_leaves_no_watch_and_the_next_one_is_righ
     with trio.CancelScope() as cancel_scope:
         cancel_scope.cancel()
         await trees.compare(before)
-    state = cancel_scope.cancelled_caught, trees.is_watching, places.watches, places.instances
+    state = cancel_scope.cancelled_caught, trees.is_watching, allowance.watches, allowance.instances
     found = await trees.compare(before)
     trees.forget()
 
     assert (True, False, 100, 10) == state
     assert paths("come/d0/f", "come/d1/f", "come/d2/f") == found.created
-    assert (100, 10) == (places.watches, places.instances)
+    assert (100, 10) == (allowance.watches, allowance.instances)
 
 
 async def test_a_kernel_that_gives_no_watch_is_asked_no_more_and_nothing_is_left_open(
     work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    places, asked = Places(watches=100, instances=10), []
+    allowance, asked = Allowance(watches=100, instances=10), []
 
     def refuse(self: inotify.Inotify, path: str) -> int:
         asked.append(path)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(inotify.Inotify, "add", refuse)
-    trees = Trees(Scanner(str(work), LIMITER, places=places))
+    trees = Trees(Scanner(str(work), LIMITER, places=Places(allowance)))
     opened = len(os.listdir("/proc/self/fd"))
     for _ in range(3):
         before = await trees.before()
@@ -188,14 +190,18 @@ async def test_a_kernel_that_gives_no_watch_is_asked_no_more_and_nothing_is_left
         await next_tick()
 
     assert 1 == len(asked)
-    assert (opened, 100, 10) == (len(os.listdir("/proc/self/fd")), places.watches, places.instances)
+    assert (opened, 100, 10) == (
+        len(os.listdir("/proc/self/fd")),
+        allowance.watches,
+        allowance.instances,
+    )
 
 
 async def test_a_directory_that_goes_before_it_is_watched_leaves_nothing_open(
     tmp_path: Path,
 ) -> None:
-    places = Places(watches=100, instances=10)
+    allowance = Allowance(watches=100, instances=10)
     opened = len(os.listdir("/proc/self/fd"))
 
-    assert Watch(Scanner(str(tmp_path / "gone"), LIMITER, places=places), places).start() is None
-    assert (opened, 10) == (len(os.listdir("/proc/self/fd")), places.instances)
+    assert Watch(str(tmp_path / "gone"), make_rules(()), allowance).start() is None
+    assert (opened, 10) == (len(os.listdir("/proc/self/fd")), allowance.instances)

@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 import pytest
 import trio
 
-from runner.sessions import stamps
 from runner.sessions.changes import NOTHING, Changes, Scanner, compare
 from runner.sessions.trees import Trees
+from runner.watching import stamps
 
 LIMITER = trio.CapacityLimiter(1)
 
@@ -87,7 +87,7 @@ async def test_what_a_mount_hides_has_gone_and_what_it_shows_has_come(
     coarse: Path, watch: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runner.sessions.trees.SMALL_TREE", -1)
-    monkeypatch.setattr("runner.sessions.changes.INLINE_ENTRIES", 1)
+    monkeypatch.setattr("runner.watching.walking.INLINE_ENTRIES", 1)
     trees = Trees(Scanner(str(coarse.parent), LIMITER, watch=watch))
     (coarse / "file").write_text("a")
     await trees.compare(await trees.before())

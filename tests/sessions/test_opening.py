@@ -18,7 +18,7 @@ from runner.agents.secret import Secret
 from runner.errors import ConfigError
 from runner.messages import Isolation, Limits
 from runner.sessions.opening import make_setup, read_setup
-from runner.sessions.patterns import DEFAULT_IGNORE
+from runner.watching.patterns import DEFAULT_IGNORE
 
 SECRET = "sk-very-secret-0123456789"
 CODEX = """

@@ -10,11 +10,11 @@ from pathlib import Path, PurePosixPath
 import pytest
 import trio
 
-from runner.sessions import changes, inotify, stamps, walking
 from runner.sessions.changes import NOTHING, Changes, Scanner
 from runner.sessions.places import Places
 from runner.sessions.trees import Trees
-from runner.sessions.walking import Walk
+from runner.watching import inotify, stamps, walking
+from runner.watching.walking import Walk
 
 LIMITER = trio.CapacityLimiter(1)
 
@@ -37,7 +37,7 @@ def trees(
     """Of a directory that is large enough not to be looked at twice."""
     if request.param == "watch" and not inotify.limit("max_user_watches"):
         pytest.skip("needs inotify: Linux, and /proc")
-    monkeypatch.setattr(changes, "INLINE_ENTRIES", 1)
+    monkeypatch.setattr(walking, "INLINE_ENTRIES", 1)
     monkeypatch.setattr("runner.sessions.trees.SMALL_TREE", -1)
     found = Trees(Scanner(str(work), LIMITER, watch=request.param == "watch"))
     yield found

@@ -14,12 +14,13 @@ import trio
 from runner.agents.driver import Rung
 from runner.agents.events import ErrorClass, Retry, Text, Usage
 from runner.errors import AgentUnavailable, NotFound
-from runner.sessions import keeping, stamps, turning
+from runner.sessions import keeping, turning
 from runner.sessions.making import Sessions
 from runner.sessions.retries import RETRIES
 from runner.sessions.session import Session
 from runner.sessions.turn import Turn
 from runner.sessions.turning import CUT_NOTE
+from runner.watching import stamps
 
 Make = Callable[..., Session]
 Commands = Callable[[str], list[int]]

@@ -17,9 +17,9 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.sessions import changes, inotify, stamps
 from runner.sessions.changes import Changes, Scanner
 from runner.sessions.trees import Trees
+from runner.watching import inotify, stamps, walking
 
 pytestmark = pytest.mark.skipif(
     not inotify.limit("max_user_watches"), reason="needs inotify: Linux, and /proc"
@@ -301,12 +301,12 @@ operations = st.tuples(st.sampled_from(OPERATIONS), st.integers(0, 40), st.integ
 @contextmanager
 def trees_of(directory: Path, *, watch: bool) -> Iterator[Trees]:
     trees = Trees(Scanner(str(directory), trio.CapacityLimiter(1), watch=watch))
-    trees_scanner_watches_at_once = changes.INLINE_ENTRIES
-    changes.INLINE_ENTRIES = 1
+    trees_scanner_watches_at_once = walking.INLINE_ENTRIES
+    walking.INLINE_ENTRIES = 1
     try:
         yield trees
     finally:
-        changes.INLINE_ENTRIES = trees_scanner_watches_at_once
+        walking.INLINE_ENTRIES = trees_scanner_watches_at_once
         trees.forget()
 
 

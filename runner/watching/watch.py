@@ -20,7 +20,7 @@ between two looks; and that something was mounted in the directory, or no longer
 
 Everything that changes a watched tree lives here; it is synchronous, for trio's thread or another,
 one at a time. `look` stops where a large directory has come: it goes on in another thread. What is
-not here: which changes count (changes.py), and when to look (trees.py).
+not here: which changes count, and when to look.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from typing import TypeAlias, TypeVar
 
 import attrs
 
-from runner.sessions import stamps
-from runner.sessions.changes import CHUNK, Scanner, advance_inline
-from runner.sessions.files import CTIME, INODE, LINKS, State, Tree, is_below, parent, state_of
-from runner.sessions.inotify import (
+from runner.watching import stamps, walking
+from runner.watching.allowance import Allowance
+from runner.watching.files import CTIME, INODE, LINKS, State, Tree, is_below, parent, state_of
+from runner.watching.inotify import (
     CREATE,
     DELETE,
     DELETE_SELF,
@@ -51,8 +51,8 @@ from runner.sessions.inotify import (
     Inotify,
     Notice,
 )
-from runner.sessions.places import Places
-from runner.sessions.walking import Walk
+from runner.watching.patterns import Rules
+from runner.watching.walking import Walk, advance_inline
 
 # Names to look at, by directory; True: a directory of that name is not the one that was there.
 Hints: TypeAlias = dict[str, dict[str, bool]]
@@ -67,10 +67,17 @@ ROUNDS = 8
 
 @attrs.define(eq=False)
 class Watch:
-    """A watched tree of one directory."""
+    """A watched tree of one directory.
 
-    scanner: Scanner
-    places: Places
+    Attributes:
+        directory: absolute.
+        rules: which directories are not walked through, and not watched.
+        allowance: what may be taken of the system's limits.
+    """
+
+    directory: str
+    rules: Rules
+    allowance: Allowance
     tree: Tree = attrs.field(init=False)
     _inotify: Inotify | None = None
     _prefixes: dict[int, str] = attrs.field(factory=dict)
@@ -86,15 +93,15 @@ class Watch:
 
     def start(self) -> Walk | None:
         """A walk through everything, to be gone to its end; then `started`. None: not to be had."""
-        if not self.places.take_instance():
+        if not self.allowance.take_instance():
             return None
         try:
-            self._device = os.stat(self.scanner.directory).st_dev
+            self._device = os.stat(self.directory).st_dev
             self._inotify = Inotify()
         except OSError:
-            self.places.give_back(instances=1)
+            self.allowance.give_back(instances=1)
             return None
-        walk = self.scanner.start_walk(self._opened)
+        walk = Walk(self.directory, self.rules, opened=self._opened)
         self.tree = walk.tree
         return walk
 
@@ -110,7 +117,7 @@ class Watch:
         if watching is not None:
             watching.close()
             self._prefixes.clear()
-            self.places.give_back(instances=1, watches=self._taken)
+            self.allowance.give_back(instances=1, watches=self._taken)
             self._taken = 0
 
     def pending(self) -> int:
@@ -121,7 +128,7 @@ class Watch:
         """Look at what is hinted at, in steps: `is_true` after the last. If not so, close this."""
         known, self._is_true = self._is_true, False  # so that one that was cut short is not
         self._is_true = known and (yield from self._look())
-        self.places.give_back(watches=self._taken - len(self._prefixes))
+        self.allowance.give_back(watches=self._taken - len(self._prefixes))
         self._taken = len(self._prefixes)
 
     # ------------------------------------------------------------ watches
@@ -131,7 +138,7 @@ class Watch:
         if not self._is_watchable:
             return
         self._is_watchable = False
-        if os.fstat(descriptor).st_dev != self._device or not self.places.take_watch():
+        if os.fstat(descriptor).st_dev != self._device or not self.allowance.take_watch():
             return
         self._taken += 1
         with suppress(OSError):
@@ -172,7 +179,7 @@ class Watch:
 
     def _is_at_its_place(self) -> bool:
         try:
-            found = os.stat(self.scanner.directory)
+            found = os.stat(self.directory)
         except OSError:
             return False
         return self.tree.folders[""].identity == (found.st_dev, found.st_ino)
@@ -225,7 +232,7 @@ class Watch:
         for name, is_another in names.items():
             path = prefix + name
             try:
-                stat = os.lstat(f"{self.scanner.directory}/{path}")
+                stat = os.lstat(f"{self.directory}/{path}")
             except (FileNotFoundError, NotADirectoryError):
                 stat = None
             except OSError:
@@ -234,13 +241,13 @@ class Watch:
             if is_another or not is_directory or not self._is_the_one(path + "/", stat):
                 if path + "/" in self.tree.folders or path + "/" in self.tree.closed:
                     looking.gone.add(path + "/")
-                if is_directory and not self.scanner.rules.omits_directory(path):
+                if is_directory and not self.rules.omits_directory(path):
                     looking.come.append(path + "/")
             found[name] = state = None if stat is None or is_directory else state_of(stat)
             if state is not None and not self._is_known(path, state, looking.tick):
                 return False
         try:
-            changed = os.stat(f"{self.scanner.directory}/{prefix}").st_ctime_ns
+            changed = os.stat(f"{self.directory}/{prefix}").st_ctime_ns
         except OSError:
             changed = sys.maxsize  # it is going, as another hint will say
         self.tree.folders[prefix] = self.tree.folders[prefix].with_files(found, changed)
@@ -257,7 +264,7 @@ class Watch:
         folder = self.tree.folders.get(child)
         if folder is None or stat is None or folder.identity != (stat.st_dev, stat.st_ino):
             return False
-        return os.access(f"{self.scanner.directory}/{child}", os.R_OK | os.X_OK)
+        return os.access(f"{self.directory}/{child}", os.R_OK | os.X_OK)
 
     def _walk(self, looking: _Looking) -> Steps[bool]:
         """Walk through directories that have come; False if not all is watched and known."""
@@ -265,8 +272,8 @@ class Watch:
             return True
         known = dict(self.tree.linked)
         walk = Walk(
-            root=self.scanner.directory,
-            rules=self.scanner.rules,
+            root=self.directory,
+            rules=self.rules,
             tree=self.tree,
             opened=self._opened,
             waiting=looking.come,
@@ -275,7 +282,7 @@ class Watch:
             is_done = advance_inline(walk)
             while not is_done:
                 yield
-                is_done = walk.advance(CHUNK, float("inf"))
+                is_done = walk.advance(walking.CHUNK, float("inf"))
         finally:
             walk.close()
         return self._is_watchable and known == self.tree.linked

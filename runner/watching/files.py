@@ -5,10 +5,10 @@ folder keeps its files' names and states as bytes; folders of which nothing has 
 bytes, so that two trees are compared without a look at a single file. A folder of many files is
 in parts, so that one changed file leaves the other parts equal: in the order in which the files
 were listed, cut where the hash of a name says so, as that is made fastest; or by the hash of each
-name, where single files will be looked for (watching.py).
+name, where single files will be looked for (watch.py).
 
 A state is (inode, size, mtime, ctime, mode, links). Links are themselves, directories only lead to
-files. What is not here: looking (walking.py), and what has changed (changes.py).
+files. What is not here: looking (walking.py), and what has changed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TypeAlias
 
 import attrs
 
-from runner.sessions.stamps import FileSystem
+from runner.watching.stamps import FileSystem
 
 State: TypeAlias = tuple[int, int, int, int, int, int]
 INODE, CTIME, LINKS, WIDTH = 0, 3, 5, 6

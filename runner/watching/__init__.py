@@ -1,0 +1,1 @@
+"""Watching: which files a directory has, and which of them have changed."""

@@ -349,7 +349,11 @@ class Supervisor:
 
 @asynccontextmanager
 async def open_supervisor(
-    *, name: str = "actors", grace: float = 5.0, max_children: int | None = None
+    *,
+    name: str = "actors",
+    grace: float = 5.0,
+    max_children: int | None = None,
+    order: Order | None = None,
 ) -> AsyncGenerator[Supervisor, None]:
     """A supervisor with its nursery.
 
@@ -361,10 +365,12 @@ async def open_supervisor(
         grace: seconds for what is queued and running to come to its end.
         max_children: how many actors there may be; then the longest idle one is reaped, and if
             all are busy, askers wait. None = no limit.
+        order: of the actors that have a place; None = one of its own. Actors of supervisors that
+            share one wait for each other where their places overlap.
     """
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:
-        supervisor = Supervisor(nursery, grace, max_children, name)
+        supervisor = Supervisor(nursery, grace, max_children, name, order=order or Order())
         nursery.start_soon(supervisor._run, name=f"supervisor of {name}")  # noqa: SLF001
         try:
             yield supervisor

@@ -73,6 +73,7 @@ class Ground:
         reaching: told what they reach for by the network, where hosts are listed.
         permissions: what may be done there; all of them must allow it, an outer scope's first.
         is_straight: no link is followed there.
+        workspace: the id of the workspace whose live tree it is; empty = it is none.
     """
 
     root: str
@@ -81,6 +82,7 @@ class Ground:
     reaching: Reaching | None = None
     permissions: tuple[Grant, ...] = ()
     is_straight: bool = False
+    workspace: str = ""
 
     @property
     def directory(self) -> str:
@@ -201,6 +203,7 @@ class Scope(Operations):
             reaching=reaching(name, held, logs, *(told.decided if told else ()), decided),
             permissions=self.ground.permissions,
             is_straight=self.ground.is_straight,
+            workspace=self.ground.workspace,
         )
         return Scope(
             name,

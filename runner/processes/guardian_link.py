@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 
 import trio
@@ -26,10 +27,14 @@ FORGET = 2.0
 class GuardianLink(Link):
     """Our end of the socket to the guardian, and its process."""
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, enter: Sequence[str] = ()) -> None:
         """Start it; that takes about a millisecond, and 20 more until it serves.
 
         It is started from the calling thread by vfork: trio's own way would fork in a thread.
+
+        Args:
+            run_id: what the commands are tagged with.
+            enter: what starts it, if it is to run elsewhere.
 
         Raises:
             OSError: it cannot be started.
@@ -43,7 +48,7 @@ class GuardianLink(Link):
             fds = far.fileno(), us
             passed = {name: os.environ[name] for name in PASSED if name in os.environ}
             self._process = subprocess.Popen(
-                [*self.command(), HERE, *map(str, fds), run_id],
+                [*enter, *self.command(), HERE, *map(str, fds), run_id],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -53,14 +53,16 @@ class ProcessHost:
     A child that is forked (os.fork) may use it as well, and has keepers of its own then.
     """
 
-    def __init__(self, *, run_id: str | None = None) -> None:
+    def __init__(self, *, run_id: str | None = None, enter: Sequence[str] = ()) -> None:
         """Make a host; nothing is started yet.
 
         Args:
             run_id: letters, digits, `-` and `_`; None = a new one. See `runner.processes.sweep`.
+            enter: what its guardian is started by, and so is where all of its programs run: in the
+                namespaces of a holder, say (`runner.processes.holding`).
         """
         run_id = uuid.uuid4().hex if run_id is None else sweep.check_run_id(run_id)
-        self._made = Keepers(run_id)
+        self._made = Keepers(run_id, enter)
 
     @property
     def run_id(self) -> str:
@@ -249,7 +251,8 @@ class ProcessHost:
         Raises:
             ExecFailed: it is required, and cannot be had here.
         """
-        identity = "\0".join((str(os.geteuid()), *GuardianLink.command()))
+        words = (*self._keepers.enter, *GuardianLink.command())
+        identity = "\0".join((str(os.geteuid()), *words))
         return await choose(isolation, self._try, identity=identity)
 
     async def _try(self, way: Way, directory: str, script: str) -> Completed:

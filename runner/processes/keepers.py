@@ -18,6 +18,7 @@ import os
 import signal
 import uuid
 import weakref
+from collections.abc import Sequence
 from contextlib import suppress
 
 import trio
@@ -62,15 +63,17 @@ class Keepers:
 
     Attributes:
         run_id: what the commands are tagged with.
+        enter: what starts a guardian, if it is to run elsewhere.
         pid: whose they are.
         guardian: the present one; None before the first command and after the end.
         idle: keepers without a command.
         is_closed: whether none is to be had any more.
     """
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, enter: Sequence[str] = ()) -> None:
         """Nothing is started yet."""
         self.run_id = run_id
+        self.enter = tuple(enter)
         self.guardian: GuardianLink | None = None
         self.idle: list[KeeperLink] = []
         self.is_closed = False
@@ -120,7 +123,7 @@ class Keepers:
         It is a run of its own, so that no sweep of one ends what is the other's.
         """
         self._finalizer()
-        made = Keepers(uuid.uuid4().hex)
+        made = Keepers(uuid.uuid4().hex, self.enter)
         made.is_closed = self.is_closed
         return made
 
@@ -152,7 +155,7 @@ class Keepers:
             while self.idle:  # nobody would inherit from them
                 self._drop(self.idle.pop())
         if self.guardian is None:
-            self.guardian = GuardianLink(self.run_id)
+            self.guardian = GuardianLink(self.run_id, self.enter)
             self._links.add(self.guardian)
         return self.guardian
 

@@ -130,7 +130,7 @@ def carry_out(
     join(plan["cgroups"])
     os.umask(0o022)
     if plan["user"] == "own":
-        _map_user(*ids)
+        map_user(*ids)
     os.setsid()
     if plan["hostname"]:
         syscalls.set_hostname(plan["hostname"])
@@ -145,7 +145,8 @@ def carry_out(
     return extra
 
 
-def _map_user(uid: int, gid: int) -> None:  # pragma: no cover - inside
+def map_user(uid: int, gid: int) -> None:  # pragma: no cover - inside
+    """Be the same user in a new user namespace, and nobody else."""
     _put(f"{PROC}/self/setgroups", "deny")
     _put(f"{PROC}/self/uid_map", f"{uid} {uid} 1")
     _put(f"{PROC}/self/gid_map", f"{gid} {gid} 1")

@@ -72,6 +72,16 @@ def clone(flags: int) -> int:
     return _check(_syscall(CLONE[MACHINE], flags | 17, 0, 0, 0, 0), "clone")  # 17 is SIGCHLD
 
 
+def unshare(flags: int) -> None:  # pragma: no cover - in a process of its own
+    """Go on in new namespaces."""
+    _check(_libc.unshare(flags), "unshare")
+
+
+def setns(namespace: int, kind: int) -> None:  # pragma: no cover - in a process of its own
+    """Go on in a namespace of another process."""
+    _check(_libc.setns(namespace, kind), "setns")
+
+
 def mount(
     source: str, target: str, kind: str | None, flags: int, data: str = ""
 ) -> None:  # pragma: no cover - inside

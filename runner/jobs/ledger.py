@@ -19,16 +19,23 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 import attrs
 
+from runner.database import Connection, Schema, SqlError, connect, failed, transaction
 from runner.errors import LedgerBusy, LedgerError
 from runner.jobs.group_commit import GroupCommit
 from runner.jobs.output import Identity, Output, digest
-from runner.jobs.statements import FINISH, SCHEMA, VERSION, Change, Statement, attempt_cut
+from runner.jobs.statements import FINISH, TABLES, VERSION, Change, Statement, attempt_cut
+
+
+def _failure(path: str, what: str, _: Exception | None) -> LedgerError:
+    return LedgerError(f"the ledger {path!r} {what}")
+
+
+SCHEMA = Schema(statements=TABLES, version=VERSION, failure=_failure, durable=True, private=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -76,12 +83,14 @@ class Ledger:
             LedgerError: it belongs to another batch, is of a newer version, or cannot be read.
         """
         self._path = path
-        self._connection = _connect(path)
+        self._connection = connect(path, SCHEMA)
         try:
             self.revision, self.past = _open(self._connection, path, identity, now)
             self._writer = GroupCommit(self._commit, "runner-ledger")
-        except BaseException:
+        except BaseException as exc:
             self._connection.close()
+            if isinstance(exc, SqlError):
+                raise failed(path, SCHEMA, "opened", exc) from exc
             raise
 
     def post(
@@ -126,7 +135,7 @@ class Ledger:
 
     def results(self) -> Iterator[str]:
         """The results of all finished jobs, in the order of the jobs; for any thread."""
-        with contextlib.closing(_connect(self._path)) as connection:
+        with contextlib.closing(connect(self._path, SCHEMA)) as connection:
             sql = "SELECT result FROM jobs WHERE result IS NOT NULL ORDER BY number"
             for (result,) in connection.execute(sql):
                 yield result
@@ -144,12 +153,12 @@ class Ledger:
             for change in changes:
                 if callable(change):
                     change()
-            with _transaction(self._connection):
+            with transaction(self._connection):
                 for change in changes:
                     if not callable(change):
                         self._execute(*change)
-        except (sqlite3.Error, OSError) as exc:
-            raise LedgerError(f"the ledger {self._path!r} cannot be written: {exc}") from exc
+        except (SqlError, OSError) as exc:
+            raise failed(self._path, SCHEMA, "written", exc) from exc
 
     def _execute(self, sql: str, values: tuple[object, ...]) -> None:
         done = self._connection.execute(sql, values)
@@ -167,11 +176,7 @@ async def open_ledger(output: Output, identity: Identity, now: str) -> AsyncGene
             version, or cannot be read.
     """
     with _lock(os.path.join(output.hidden, "lock")):
-        try:
-            ledger = Ledger(output.ledger, identity, now)
-        except sqlite3.Error as exc:
-            what = f"the ledger {output.ledger!r} cannot be opened: {exc}"
-            raise LedgerError(what) from exc
+        ledger = Ledger(output.ledger, identity, now)
         try:
             yield ledger
         finally:
@@ -198,36 +203,14 @@ def _lock(path: str) -> Iterator[None]:
 # ---------------------------------------------------------------- SQL
 
 
-def _connect(path: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    return connection
-
-
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        with contextlib.suppress(sqlite3.Error):  # the one that matters is on its way already
-            connection.execute("ROLLBACK")
-        raise
-
-
 def _open(
-    connection: sqlite3.Connection, path: str, identity: Identity, now: str
+    connection: Connection, path: str, identity: Identity, now: str
 ) -> tuple[str | None, tuple[PastJob, ...]]:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > VERSION:
-        whose = f"of a newer version of runner ({version}; this one writes {VERSION})"
-        raise LedgerError(f"the ledger {path!r} is {whose}")
-    with _transaction(connection):
-        if version == 0:
+    batch = "SELECT digest, revision FROM batch"
+    with transaction(connection):
+        if connection.execute(batch).fetchone() is None:
             _begin(connection, identity, now)
-        owner, revision = connection.execute("SELECT digest, revision FROM batch").fetchone()
+        owner, revision = connection.execute(batch).fetchone()
         if owner != _digest(identity):
             raise LedgerError(f"the ledger {path!r} belongs to another batch")
         running = "SELECT job, attempt FROM attempts WHERE state = 'running'"
@@ -239,9 +222,7 @@ def _open(
         return revision, tuple(_past(connection))
 
 
-def _begin(connection: sqlite3.Connection, identity: Identity, now: str) -> None:
-    for statement in SCHEMA.split(";"):
-        connection.execute(statement)
+def _begin(connection: Connection, identity: Identity, now: str) -> None:
     connection.execute(
         "INSERT INTO batch (name, digest, created) VALUES (?, ?, ?)",
         (identity.name, _digest(identity), now),
@@ -250,14 +231,13 @@ def _begin(connection: sqlite3.Connection, identity: Identity, now: str) -> None
         "INSERT INTO jobs (number, id, digest) VALUES (?, ?, ?)",
         [(number, job, text) for number, (job, text) in enumerate(identity.jobs.items(), 1)],
     )
-    connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _digest(identity: Identity) -> str:
     return digest([identity.name, dict(identity.common), list(identity.jobs.items())])
 
 
-def _past(connection: sqlite3.Connection) -> Iterator[PastJob]:
+def _past(connection: Connection) -> Iterator[PastJob]:
     attempts: dict[int, list[PastAttempt]] = {}
     ended = (
         "SELECT job, attempt, state, record FROM attempts"

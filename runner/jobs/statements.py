@@ -17,7 +17,7 @@ from typing import TypeAlias
 VERSION = 1
 FINAL = ("ok", "failed", "unverified", "infra")
 
-SCHEMA = """
+TABLES = """
 CREATE TABLE batch (
     name TEXT NOT NULL, digest TEXT NOT NULL, revision TEXT, created TEXT NOT NULL
 );

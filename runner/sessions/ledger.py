@@ -13,25 +13,29 @@ Rules:
 3. No credentials: what an agent's record has of them was taken out before (opening.py).
 4. What fails is a `LedgerError` that names the file, and changes nothing.
 
-All SQL of sessions stands here. It decides nothing about what a session does. What is not here: the
-file (database.py), and rows as records (rows.py).
+All SQL of sessions stands here. It decides nothing about what a session does. A statement is made
+in the caller's thread; the file is opened in another one (store.py), which may have to wait.
+
+What is not here: how the file is opened (runner/database.py), and rows as records (rows.py).
 """
 
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import msgspec
+
+from runner.database import PATIENCE, Connection, Database, Schema, failed
+from runner.errors import LedgerError
 from runner.sessions import rows
-from runner.sessions.database import PATIENCE, Database
 from runner.sessions.record import PastProcess, PastTurn, Record
 from runner.sessions.rows import RecordT
 
 VERSION = 1
 
-SCHEMA = """
+TABLES = """
 CREATE TABLE sessions (
     id TEXT PRIMARY KEY, agent TEXT NOT NULL, setup TEXT NOT NULL, program TEXT NOT NULL,
     program_version TEXT NOT NULL, directory TEXT NOT NULL, private TEXT NOT NULL,
@@ -56,6 +60,12 @@ CREATE TABLE processes (
 ) WITHOUT ROWID;
 """
 
+
+def _failure(path: str, what: str, _: Exception | None) -> LedgerError:
+    return LedgerError(f"the sessions' ledger {path!r} {what}")
+
+
+SCHEMA = Schema(statements=TABLES, version=VERSION, failure=_failure)
 
 _FIXED = ("id", "directory", "created")  # what has an index is not to be written again and again
 _UPSERT = (
@@ -88,7 +98,7 @@ class SessionLedger:
             only_read: it is there, and nothing will be written.
         """
         self.path = path
-        self.file = Database(path, SCHEMA, VERSION, patience, only_read)
+        self.file = Database(path, SCHEMA, patience, only_read)
 
     # ------------------------------------------------------------ reading
 
@@ -270,10 +280,13 @@ class SessionLedger:
         self, cls: type[RecordT], names: Sequence[str], sql: str, *values: object
     ) -> list[RecordT]:
         with self.file.reading() as connection:
-            return rows.records_of(connection.execute(sql, values), cls, names)
+            try:
+                return rows.records_of(connection.execute(sql, values), cls, names)
+            except msgspec.ValidationError as exc:
+                raise failed(self.path, SCHEMA, "read", exc) from exc
 
 
-def _upsert(connection: sqlite3.Connection, record: Record) -> None:
+def _upsert(connection: Connection, record: Record) -> None:
     record.updated = _now()
     record.created = record.created or record.updated
     connection.execute(_UPSERT, rows.values_of(record))

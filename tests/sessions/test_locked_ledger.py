@@ -13,9 +13,9 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from runner import runtime
+from runner import database, runtime
 from runner.errors import LedgerError, RunnerError
-from runner.sessions import database, store
+from runner.sessions import store
 from runner.sessions.ledger import SessionLedger, ledger_of
 from runner.sessions.making import Sessions
 from runner.sessions.session import Session

@@ -56,13 +56,12 @@ def test_a_name_that_is_none_is_refused_with_what_and_where_and_how(name, wrong)
 def test_a_name_is_taken_as_it_is_or_refused(name):
     try:
         taken = check_name(name, "snapshot")
-    except InvalidName as error:
-        assert error.where == "the name of a snapshot"
-    else:
-        assert taken == name
-        assert "/" not in name
-        assert split_snapshot(name) == (None, name)
-        assert split_snapshot(f"ws/{name}") == ("ws", name)
+    except InvalidName:
+        return
+    assert taken == name
+    assert "/" not in name
+    assert split_snapshot(name) == (None, name)
+    assert split_snapshot(f"ws/{name}") == ("ws", name)
 
 
 @pytest.mark.parametrize("reference", ["a/", "/a", "a/b/c", "/", "", "a/..", "-a/b", 7])

@@ -559,6 +559,18 @@ class SyncError(WorkspaceError):
         super().__init__(f"{message}{_some_of(self.conflicts)}")
 
 
+class RemoteUnreachable(SyncError):
+    """A remote cannot be reached, or does not answer in time: try again later."""
+
+
+class RemoteRefused(SyncError):
+    """A remote does not let us, or cannot do what sync needs of it; trying again does not help."""
+
+
+class RemoteDamaged(SyncError):
+    """What a remote says cannot be: it has lost or changed what was put there."""
+
+
 def _did_you_mean(near: tuple[str, ...]) -> str:
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 

@@ -1,0 +1,196 @@
+"""A directory as a remote: another disk, or a share that several machines have mounted.
+
+    FORMAT              says what this is
+    objects/ab/cdef…    an object, packed
+    refs/<name>         the id of a workspace's newest version, hexadecimal
+    lock                held while a ref is swapped
+
+Files are written under another name and renamed, and are on the disk before a ref leads to them.
+Where locks do not work between machines (some shares), two that swap one ref at the same moment
+could both be told that they were first; that the lock works at all is tried when it is opened.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TypeVar
+
+import attrs
+
+from runner.backends.threads import in_thread
+from runner.errors import RemoteDamaged, RemoteRefused, RemoteUnreachable
+from runner.workspaces.objects import NO_ID, Object, ObjectId
+from runner.workspaces.sync.remote import file_name_of, lacking, name_of
+from runner.workspaces.sync.wire import pack, unpack
+
+FORMAT = b"runner remote 1\n"
+
+_OURS = frozenset({"FORMAT", "objects", "refs", "lock"})
+
+T = TypeVar("T")
+
+
+@attrs.define(eq=False)
+class FileRemote:
+    """A directory as a remote; see `Remote`. It need not be there: its parent must.
+
+    Attributes:
+        path: the directory, absolute.
+    """
+
+    path: str
+
+    async def open(self) -> None:
+        """Make the directory, or see that it is one of ours."""
+        await self._do(self._open)
+
+    async def get_ref(self, name: str) -> ObjectId | None:
+        """The newest version of a workspace."""
+        return await self._do(lambda: self._read_ref(name))
+
+    async def swap_ref(self, name: str, before: ObjectId | None, after: ObjectId) -> bool:
+        """Say which version is the newest now, if it was that one."""
+
+        def swap() -> bool:
+            with self._locked():
+                if self._read_ref(name) != before:
+                    return False
+                self._write(self._at("refs", file_name_of(name)), after.hex().encode() + b"\n")
+                return True
+
+        return await self._do(swap)
+
+    async def list_refs(self) -> tuple[str, ...]:
+        """The workspaces that have a version."""
+        names = await self._do(lambda: os.listdir(self._at("refs")))
+        return tuple(sorted(name_of(each) for each in names if not each.startswith(".")))
+
+    async def missing(self, ids: Sequence[ObjectId]) -> set[ObjectId]:
+        """Which of them it does not have."""
+        return await self._do(
+            lambda: {each for each in ids if not os.path.exists(self._object(each))}
+        )
+
+    async def put(self, objects: Sequence[Object]) -> None:
+        """Keep them."""
+
+        def put() -> None:
+            directories = set()
+            for each in objects:
+                path = self._object(each.id)
+                if not os.path.exists(path):
+                    directories.add(os.path.dirname(path))
+                    self._write(path, pack(each))
+            for path in directories:
+                _sync(path)
+
+        await self._do(put)
+
+    async def get(self, ids: Sequence[ObjectId]) -> list[Object]:
+        """Those objects."""
+
+        def get() -> list[Object]:
+            found = []
+            for each in ids:
+                with suppress(FileNotFoundError), open(self._object(each), "rb") as file:
+                    found.append(unpack(each, file.read()))
+            if len(found) < len({*ids}):
+                raise lacking(ids, found)
+            return found
+
+        return await self._do(get)
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+    async def _do(self, work: Callable[[], T]) -> T:
+        try:
+            return await in_thread(work)
+        except PermissionError as error:
+            raise RemoteRefused(f"file://{self.path}: {error.strerror}") from None
+        except OSError as error:
+            raise RemoteUnreachable(f"file://{self.path}: {error.strerror}") from error
+
+    def _open(self) -> None:
+        if not os.path.isdir(os.path.dirname(self.path)):
+            # Not made: it may be where something is not mounted at the moment.
+            parent = os.path.dirname(self.path)
+            raise RemoteUnreachable(f"file://{self.path}: there is no directory {parent!r}")
+        os.makedirs(self.path, mode=0o700, exist_ok=True)
+        said = self._read(self._at("FORMAT"))
+        if said is None:
+            if any(each not in _OURS for each in os.listdir(self.path) if each[0] != "."):
+                raise RemoteRefused(
+                    f"file://{self.path}: there is something else in it; name an empty directory"
+                )
+            self._write(self._at("FORMAT"), FORMAT)
+        elif said != FORMAT:
+            raise RemoteRefused(f"file://{self.path}: it is of an unknown form, {said[:40]!r}")
+        for each in ("objects", "refs"):
+            os.makedirs(self._at(each), exist_ok=True)
+        with self._locked():
+            pass
+
+    def _read_ref(self, name: str) -> ObjectId | None:
+        said = self._read(self._at("refs", file_name_of(name)))
+        if said is None:
+            return None
+        try:
+            found = bytes.fromhex(said.decode("ascii"))
+        except ValueError:
+            found = b""
+        if len(found) != len(NO_ID):
+            raise RemoteDamaged(f"file://{self.path}: the ref {name!r} leads nowhere")
+        return ObjectId(found)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        fd = os.open(self._at("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)  # as long as another's rename takes
+            yield
+        finally:
+            os.close(fd)
+
+    def _write(self, path: str, data: bytes) -> None:
+        directory = os.path.dirname(path)
+        os.makedirs(directory, exist_ok=True)
+        fd, temporary = tempfile.mkstemp(prefix=".runner-", dir=directory)
+        try:
+            with open(fd, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary)
+            raise
+
+    @staticmethod
+    def _read(path: str) -> bytes | None:
+        try:
+            with open(path, "rb") as file:
+                return file.read(1 << 16)
+        except FileNotFoundError:
+            return None
+
+    def _object(self, each: ObjectId) -> str:
+        name = each.hex()
+        return self._at("objects", name[:2], name[2:])
+
+    def _at(self, *names: str) -> str:
+        return os.path.join(self.path, *names)
+
+
+def _sync(directory: str) -> None:
+    """See to it that the names of a directory are on the disk."""
+    fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

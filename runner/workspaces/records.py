@@ -217,3 +217,41 @@ class AuditRecord:
     details: Mapping[str, Json] = NOTHING
     previous: str = ""
     hash: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Ref:
+    """A tree that is kept under a name, though no snapshot has it.
+
+    Attributes:
+        workspace: whose; empty = the project's.
+        name: unique there.
+        root: the tree.
+        details: whatever else there is to know.
+        changed_ns: when it was set.
+    """
+
+    workspace: str = ""
+    name: str
+    root: ObjectId
+    details: Mapping[str, Json] = NOTHING
+    changed_ns: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class Remote:
+    """Where else a workspace is.
+
+    Attributes:
+        workspace: whose.
+        name: unique there.
+        url: without a secret.
+        details: whatever else there is to know; no secrets.
+        created_ns: when it was added.
+    """
+
+    workspace: str
+    name: str
+    url: str
+    details: Mapping[str, Json] = NOTHING
+    created_ns: int = 0

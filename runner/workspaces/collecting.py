@@ -1,0 +1,265 @@
+"""A store as a whole: what nothing names any more is dropped; all of it is checked, and measured.
+
+What is kept: all that can be reached from a root (a tree of a workspace, snapshot, commit, ref, or
+of an act that is not finished), what an act names by itself (`details["objects"]`, hexadecimal),
+and whatever was put within the last `GRACE` seconds: somebody may be about to name it.
+
+It is dropped in pieces, each a transaction of its own that looks for new roots first: nobody waits
+long, and nothing that was named meanwhile is lost.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING, TypeAlias
+
+import attrs
+
+from runner.database import Connection
+from runner.errors import ObjectMissing, StoreError
+from runner.workspaces import columns, statements
+from runner.workspaces.listing import Entry, EntryType, decode
+from runner.workspaces.objects import CHUNK, NO_ID, Kind, ObjectId, decode_chunks
+
+if TYPE_CHECKING:
+    from runner.workspaces.store import Store
+
+GRACE = 3600.0  # seconds
+PIECE = 1000  # objects
+MOST_PROBLEMS = 100
+DROPS = "drops"
+_FREE_PAGES = 1000  # given back in one transaction
+
+# An object, and what it should be; None = nobody says.
+Name: TypeAlias = tuple[ObjectId, Kind | None]
+
+
+@attrs.frozen(kw_only=True)
+class Collected:
+    """What was dropped, or would be.
+
+    Attributes:
+        objects: how many.
+        bytes: that they take in the store.
+    """
+
+    objects: int
+    bytes: int
+
+
+@attrs.frozen(kw_only=True)
+class Checked:
+    """What is wrong with a store, if anything.
+
+    Attributes:
+        objects: how many were looked at.
+        problems: a sentence each, `MOST_PROBLEMS` at most; empty = it is whole.
+    """
+
+    objects: int
+    problems: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+
+@attrs.frozen(kw_only=True)
+class Sizes:
+    """How large a store is, in bytes but for `objects`.
+
+    Attributes:
+        file: on the disk.
+        objects: how many there are.
+        content: of them, as they are outside.
+        stored: of them, as they are kept.
+        free: in the file, for what comes next; `collect` gives it back.
+    """
+
+    file: int
+    objects: int
+    content: int
+    stored: int
+    free: int
+
+
+# ---------------------------------------------------------------- collecting
+
+
+def collect(store: Store, *, dry_run: bool) -> Collected:
+    """See `Store.collect`."""
+    until = int(time.time() - GRACE)
+    reached: set[ObjectId] = set()
+    with store.file.reading() as connection:
+        named = _named(connection)
+        old = connection.execute(statements.OLD_OBJECTS, (until,)).fetchall()
+    _mark(store, named, reached)
+    unnamed = [row for row in old if row[0] not in reached]
+    objects = dropped = 0
+    if dry_run:
+        return Collected(objects=len(unnamed), bytes=sum(stored for _, _, stored in unnamed))
+    for at in range(0, len(unnamed), PIECE):
+        with store.file.writing() as connection:
+            _mark(store, _named(connection), reached)  # but for what is new, a lookup each
+            for id_, number, stored in unnamed[at : at + PIECE]:
+                removed = (
+                    id_ not in reached
+                    and connection.execute(statements.REMOVE_OBJECT, (id_, until)).rowcount
+                )
+                if removed:
+                    connection.execute(statements.REMOVE_CONTENT, (number,))
+                    objects += 1
+                    dropped += stored
+    if objects:
+        with store.file.writing():
+            store.stats.clear_strangers()
+            store.facts.set(DROPS, str(store.drops() + 1).encode())
+    _give_back(store)
+    return Collected(objects=objects, bytes=dropped)
+
+
+def _named(connection: Connection) -> set[Name]:
+    """What rows name."""
+    named: set[Name] = {
+        (ObjectId(root), Kind.LISTING) for (root,) in connection.execute(statements.ROOTS)
+    }
+    for (details,) in connection.execute(statements.NAMED_BY_ACTS):
+        objects = json.loads(details).get("objects", ())
+        named.update((ObjectId(bytes.fromhex(each)), None) for each in objects)
+    return named
+
+
+def _mark(store: Store, named: Iterable[Name], reached: set[ObjectId]) -> None:
+    """Add all that can be reached from what is named; contents are not read.
+
+    Raises:
+        ObjectMissing, StoreDamaged: a listing, or a list of chunks, is not there.
+    """
+    waiting = [each for each in named if each[0] not in reached]
+    if not waiting:
+        return
+    with store.file.reading() as connection:
+        kinds: dict[ObjectId, Kind] = {}
+        for kind in (Kind.LISTING, Kind.CHUNKS):
+            rows = connection.execute(statements.IDS_OF_KIND, (kind,))
+            kinds.update((ObjectId(id_), kind) for (id_,) in rows)
+    while waiting:
+        id_, expected = waiting.pop()
+        if id_ in reached:
+            continue
+        found = kinds.get(id_)
+        if found is None and expected in {Kind.LISTING, Kind.CHUNKS}:
+            raise ObjectMissing(id_, store.path)  # what it names cannot be known: keep everything
+        reached.add(id_)
+        if found is not None:
+            waiting += (each for each in _names(store, id_) if each[0] not in reached)
+
+
+def _names(store: Store, id_: ObjectId) -> Iterator[Name]:
+    """What a listing or a list of chunks names."""
+    found = store.get(id_)
+    if found.kind is Kind.CHUNKS:
+        for each in decode_chunks(found.data).ids:
+            if each is not None:
+                yield each, Kind.CONTENT
+    elif found.kind is Kind.LISTING:
+        for entry in decode(found.data):
+            if entry.id != NO_ID:
+                yield entry.id, _kind_of(entry)
+
+
+def _kind_of(entry: Entry) -> Kind:
+    if entry.type is EntryType.DIRECTORY:
+        return Kind.LISTING
+    return Kind.CHUNKS if entry.size > CHUNK else Kind.CONTENT
+
+
+def _give_back(store: Store) -> None:
+    """Let the file be as small as it can be; in pieces as well."""
+    while True:
+        with store.file.writing() as connection:
+            (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+            if not free:
+                break
+            connection.execute(f"PRAGMA incremental_vacuum({_FREE_PAGES})").fetchall()
+    store.file.settle()
+
+
+# ---------------------------------------------------------------- checking
+
+
+def check(store: Store) -> Checked:
+    """See `Store.check`."""
+    problems: list[str] = []
+    count = 0
+    try:
+        with store.file.reading() as connection:
+            for (each,) in connection.execute("PRAGMA quick_check(10)").fetchall():
+                problems += [] if each == "ok" else [f"the file is damaged: {each}"]
+            kinds = {ObjectId(id_): kind for id_, kind in connection.execute(statements.KINDS)}
+            (strays,) = connection.execute(statements.STRAYS).fetchone()
+            named = _named(connection)
+        count = len(kinds)
+        problems += [f"{strays} contents belong to no object"] if strays else []
+        problems += islice(_odd_rows(store), MOST_PROBLEMS)
+        problems += islice(_odd_objects(store, kinds), MOST_PROBLEMS)
+        problems += islice(_missing(store, kinds, named), MOST_PROBLEMS)
+    except StoreError as exc:  # the file is so damaged that not even that can be read
+        problems.append(str(exc))
+    return Checked(objects=count, problems=tuple(problems[:MOST_PROBLEMS]))
+
+
+def _odd_rows(store: Store) -> Iterator[str]:
+    for table in columns.ALL:
+        with store.file.reading() as connection:
+            rows = connection.execute(statements.select(table.name, table.names)).fetchall()
+        for row in rows:
+            try:
+                table.records([row])
+            except StoreError as exc:
+                yield str(exc)
+
+
+def _odd_objects(store: Store, ids: Iterable[ObjectId]) -> Iterator[str]:
+    for id_ in ids:
+        try:
+            for _ in _names(store, id_):
+                pass
+        except StoreError as exc:
+            yield str(exc)
+
+
+def _missing(store: Store, kinds: dict[ObjectId, int], named: Iterable[Name]) -> Iterator[str]:
+    """What is named, by a row or by what a row names, and is not there."""
+    waiting = [(id_, kind, "a row") for id_, kind in named]
+    seen = set()
+    while waiting:
+        id_, expected, by = waiting.pop()
+        found = kinds.get(id_)
+        if found is None:
+            yield f"the object {id_.hex()} is missing, which {by} names"
+        elif expected not in {None, found}:
+            yield f"the object {id_.hex()} is no {expected!r:.20}, as {by} says"
+        elif id_ not in seen and found != Kind.CONTENT:
+            seen.add(id_)
+            with suppress(StoreError):  # said already
+                waiting += ((*each, f"the object {id_.hex()}") for each in _names(store, id_))
+
+
+# ---------------------------------------------------------------- measuring
+
+
+def sizes(store: Store) -> Sizes:
+    """See `Store.sizes`."""
+    with store.file.reading() as connection:
+        objects, content, stored = connection.execute(statements.COUNT).fetchone()
+        (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+        (page,) = connection.execute("PRAGMA page_size").fetchone()
+    return Sizes(
+        file=store.file.size, objects=objects, content=content, stored=stored, free=free * page
+    )

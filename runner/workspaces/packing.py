@@ -1,0 +1,51 @@
+"""The bytes of an object as they are kept: compressed by zstd where that makes them smaller.
+
+For several threads at once: compressing lets go of the interpreter. No I/O.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import zstandard
+
+# What is smaller gains less than it costs.
+SMALLEST = 512
+LEVEL = 3
+
+_of_thread = threading.local()
+
+
+def pack(data: bytes) -> tuple[bool, bytes]:
+    """Whether it is compressed, and the bytes to keep."""
+    if len(data) >= SMALLEST:
+        packed: bytes = _tools()[0].compress(data)
+        if len(packed) < len(data) - len(data) // 16:
+            return True, packed
+    return False, data
+
+
+def unpack(size: int, is_packed: int, data: bytes) -> bytes:
+    """What was packed.
+
+    Raises:
+        ValueError: it is something else than that many bytes; with the reason.
+    """
+    if is_packed:
+        try:
+            # of the size that the store knows, whatever these bytes say of theirs
+            data = _tools()[1].decompress(data, max_output_size=size)
+        except zstandard.ZstdError as exc:
+            raise ValueError(f"it cannot be decompressed: {exc}") from exc
+    if len(data) != size:
+        raise ValueError(f"it has {len(data)} bytes of {size}")
+    return data
+
+
+def _tools() -> tuple[zstandard.ZstdCompressor, zstandard.ZstdDecompressor]:
+    found: tuple[zstandard.ZstdCompressor, zstandard.ZstdDecompressor] | None
+    found = getattr(_of_thread, "tools", None)
+    if found is None:
+        compressor = zstandard.ZstdCompressor(level=LEVEL, write_content_size=False)
+        found = _of_thread.tools = (compressor, zstandard.ZstdDecompressor())
+    return found

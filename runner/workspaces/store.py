@@ -1,0 +1,313 @@
+"""The store of a project: one SQLite file with all that its workspaces were.
+
+    objects     contents, listings and lists of chunks by their id (objects.py, listing.py), once
+                each, whatever names them
+    rows        workspaces, snapshots, commits, the journal, the audit, what files looked like
+
+Rules:
+
+1. Objects before names: who writes a row with a root has put all that it names before.
+2. What is named by a row is kept. What is named by none may be dropped by a `collect`, of any
+   process, `collecting.GRACE` after it was last put. So who remembers an id for longer than that
+   lets a row name it (a ref, if nothing else does), or puts it again: that is one lookup.
+3. What comes out is what was put in: an object is hashed whenever it is read.
+4. Many threads may use one store, and many processes one file. Contents are compressed outside of
+   the lock; whoever writes has it for as long as one batch takes.
+5. What fails is a `StoreError` that names the file, and changes nothing.
+
+What is not here: what is read from live trees and written to them (capturing.py, restoring.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from runner.database import PATIENCE, Connection
+from runner.errors import ObjectMissing, StoreDamaged
+from runner.workspaces import collecting, columns, statements
+from runner.workspaces.audit_table import AuditRows
+from runner.workspaces.collecting import DROPS, Checked, Collected, Sizes
+from runner.workspaces.database import File
+from runner.workspaces.listing import EMPTY, Entry, decode
+from runner.workspaces.objects import Kind, Object, ObjectId, decode_chunks, id_of
+from runner.workspaces.packing import pack, unpack
+from runner.workspaces.remembering import Remembered
+from runner.workspaces.tables import (
+    Commits,
+    Facts,
+    Journal,
+    Refs,
+    Remotes,
+    Snapshots,
+    Stats,
+    Workspaces,
+)
+
+# One transaction of a `put`; whichever comes first.
+BATCH_COUNT = 512
+BATCH_BYTES = 8 << 20
+# An object that was put before is put again, for `collect`, if that was so long ago.
+TOUCH = 600
+
+
+class Store:
+    """An open store.
+
+    Attributes:
+        path: of its file.
+        workspaces: rows; so are the next ones.
+        snapshots: of all workspaces, also of those that are gone.
+        commits: to bases.
+        journal: acts that are not finished; `begin`, `acts`, `advance` and `end` are its.
+        audit: what was done.
+        intents: what is being done, and was cut if nobody is at it.
+        refs: trees that are kept under a name.
+        remotes: where else workspaces are.
+        stats: what files looked like; `load_stats` and `save_stats` are its.
+        facts: single values.
+    """
+
+    def __init__(self, file: File) -> None:
+        """Use `open`."""
+        self.file = file
+        self.path = file.path
+        self.workspaces = Workspaces(file)
+        self.snapshots = Snapshots(file)
+        self.commits = Commits(file)
+        self.journal = Journal(file)
+        self.begin = self.journal.begin
+        self.acts = self.journal.list
+        self.advance = self.journal.advance
+        self.end = self.journal.end
+        self.audit = AuditRows(file, columns.AUDIT)
+        self.intents = AuditRows(file, columns.INTENTS)
+        self.refs = Refs(file)
+        self.remotes = Remotes(file)
+        self.stats = Stats(file)
+        self.load_stats = self.stats.load
+        self.save_stats = self.stats.save
+        self.facts = Facts(file)
+        self._listings: Remembered[ObjectId, tuple[Entry, ...]] = Remembered()
+
+    @classmethod
+    def open(cls, path: str, *, patience: float = PATIENCE, durable: bool = False) -> Store:
+        """Open a store, or make it.
+
+        Args:
+            path: of its file; its directory is made as well.
+            patience: seconds that a transaction waits for those of other processes.
+            durable: each transaction waits for the disk. Without that, after a power failure the
+                last ones may be missing, as if they had never been; nothing else is wrong then.
+
+        Raises:
+            StoreError: it cannot be opened, is of a newer version of runner, or is none.
+            StoreDamaged: it is no whole SQLite file.
+        """
+        return cls(File(os.path.abspath(path), patience=patience, durable=durable))
+
+    def close(self) -> None:
+        """Let go of the file; for good."""
+        self.file.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Write what is done inside all together, or nothing of it.
+
+        Of this thread; one inside another joins it. If something in it fails, all of it is taken
+        back, also if whoever called it goes on. Other threads and processes that write wait.
+
+        Raises:
+            StoreError: a part had failed, and the caller went on.
+        """
+        with self.file.writing():
+            yield
+
+    # ------------------------------------------------------------ objects
+
+    def put(self, objects: Iterable[Object]) -> int:
+        """Keep objects; those that are there already cost a lookup.
+
+        Durable batch by batch, in their order, unless this thread is in a transaction. For several
+        threads at once: each compresses its own.
+
+        Returns:
+            How many bytes the store has more.
+        """
+        added = 0
+        batch: list[Object] = []
+        size = 0
+        for each in objects:
+            batch.append(each)
+            size += len(each.data)
+            if size >= BATCH_BYTES or len(batch) >= BATCH_COUNT:
+                added += self._put(batch)
+                batch, size = [], 0
+        return added + self._put(batch) if batch else added
+
+    def _put(self, batch: Sequence[Object]) -> int:
+        now = int(time.time())
+        wanted = {each.id: each for each in batch}
+        with self.file.reading() as connection:
+            there = _known(connection, list(wanted))
+        if len(there) == len(wanted) and all(now - put < TOUCH for put in there.values()):
+            return 0
+        packed = {id_: pack(each.data) for id_, each in wanted.items() if id_ not in there}
+        with self.file.writing() as connection:  # others may have put or dropped some meanwhile
+            there = _known(connection, list(wanted))
+            old = [(now, id_) for id_, put in there.items() if now - put >= TOUCH]
+            connection.executemany(statements.TOUCH, old)
+            new = [each for id_, each in wanted.items() if id_ not in there]
+            return _add(connection, new, packed, now)
+
+    def missing(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
+        """Those of the ids that the store has no object of."""
+        wanted = list(set(ids))
+        with self.file.reading() as connection:
+            for at in range(0, len(wanted), BATCH_COUNT):
+                batch = wanted[at : at + BATCH_COUNT]
+                found = _known(connection, batch)
+                wanted[at : at + BATCH_COUNT] = [each for each in batch if each not in found]
+        return set(wanted)
+
+    def get(self, id_: ObjectId) -> Object:
+        """An object.
+
+        Raises:
+            ObjectMissing: the store does not have it.
+            StoreDamaged: what it has under that id is something else.
+        """
+        with self.file.reading() as connection:
+            row = connection.execute(statements.GET, (id_,)).fetchone()
+        if row is None:
+            if id_ == EMPTY.id:  # of what is not there; nobody need have put it
+                return EMPTY
+            raise ObjectMissing(id_, self.path)
+        try:
+            kind, data = Kind(row[0]), unpack(row[1], row[2], row[3])
+        except ValueError as exc:
+            raise self._damaged(id_, str(exc)) from exc
+        if id_of(kind, data) != id_:
+            raise self._damaged(id_, "its bytes are not those that were put")
+        return Object(id_, kind, data)
+
+    def listing(self, id_: ObjectId) -> tuple[Entry, ...]:
+        """The entries of a directory, sorted by name. The last ones asked for are remembered.
+
+        Raises:
+            ObjectMissing: as for `get`.
+            StoreDamaged: as for `get`; or it is no directory.
+        """
+        found = self._listings.get(id_)
+        if found is None:
+            found = decode(self._of_kind(id_, Kind.LISTING).data)
+            self._listings.keep(id_, found, len(found))
+        return found
+
+    def content(self, id_: ObjectId) -> Iterator[bytes | int]:
+        """What a file or a link has in it: bytes; a number is that many zeros.
+
+        Raises:
+            ObjectMissing: as for `get`; also midway.
+            StoreDamaged: as for `get`; also midway; or it is a directory.
+        """
+        found = self.get(id_)
+        if found.kind is Kind.CONTENT:
+            yield found.data
+            return
+        if found.kind is Kind.LISTING:
+            raise self._damaged(id_, "a directory stands where a file should")
+        chunks = decode_chunks(found.data)
+        for number, each in enumerate(chunks.ids):
+            if each is None:
+                yield chunks.length(number)
+                continue
+            data = self._of_kind(each, Kind.CONTENT).data
+            if len(data) != chunks.length(number):
+                raise self._damaged(each, "a chunk has another length than its file needs")
+            yield data
+
+    def read(self, id_: ObjectId, limit: int) -> bytes:
+        """The first bytes of a file, or a link's target; at most so many.
+
+        Raises:
+            ObjectMissing, StoreDamaged: as for `content`.
+        """
+        parts, left = [], limit
+        for piece in self.content(id_):
+            part = bytes(min(piece, left)) if isinstance(piece, int) else piece[:left]
+            parts.append(part)
+            left -= len(part)
+            if left <= 0:
+                break
+        return b"".join(parts)
+
+    def _of_kind(self, id_: ObjectId, kind: Kind) -> Object:
+        found = self.get(id_)
+        if found.kind is not kind:
+            raise self._damaged(id_, f"a {found.kind.name.lower()} where a {kind.name.lower()} is")
+        return found
+
+    def _damaged(self, id_: ObjectId, what: str) -> StoreDamaged:
+        how = "`check` finds all that is damaged"
+        return StoreDamaged(f"the object {id_.hex()} is damaged: {what}", self.path, how)
+
+    def drops(self) -> int:
+        """How many times anything was dropped from the store, by whichever process.
+
+        Who remembers ids that no row names, and finds this changed, asks which are `missing`.
+        """
+        return int(self.facts.get(DROPS) or 0)
+
+    # ------------------------------------------------------------ the whole of it
+
+    def collect(self, *, dry_run: bool = False) -> Collected:
+        """Drop the objects that nothing names, and give their room back to the disk.
+
+        Args:
+            dry_run: only say what it would be.
+
+        Raises:
+            ObjectMissing, StoreDamaged: something named cannot be read: nothing was dropped.
+        """
+        return collecting.collect(self, dry_run=dry_run)
+
+    def check(self) -> Checked:
+        """Look at everything: is each object what it was, and is there whatever is named?"""
+        return collecting.check(self)
+
+    def sizes(self) -> Sizes:
+        """How large it is."""
+        return collecting.sizes(self)
+
+    def __del__(self) -> None:
+        if hasattr(self, "file"):
+            self.close()
+
+    def __repr__(self) -> str:
+        return f"<Store {self.path!r}>"
+
+
+def _known(connection: Connection, ids: Sequence[ObjectId]) -> dict[ObjectId, int]:
+    return dict(connection.execute(statements.known(len(ids)), ids).fetchall())
+
+
+def _add(
+    connection: Connection,
+    objects: Sequence[Object],
+    packed: Mapping[ObjectId, tuple[bool, bytes]],
+    now: int,
+) -> int:
+    (last,) = connection.execute(statements.LAST_NUMBER).fetchone()
+    contents, rows, added = [], [], 0
+    for number, each in enumerate(objects, last + 1):
+        # one that was there before the transaction, and was dropped since, is not packed yet
+        is_packed, data = packed.get(each.id) or pack(each.data)
+        contents.append((number, is_packed, data))
+        rows.append((each.id, number, each.kind, len(each.data), len(data), now))
+        added += len(data)
+    connection.executemany(statements.ADD_CONTENT, contents)
+    connection.executemany(statements.ADD_OBJECT, rows)
+    return added

@@ -549,7 +549,7 @@ class Runner:
         extra_args: Sequence[str] = ...,
         extra_env: Mapping[str, Value] = ...,
         billing: Billing | None = ...,
-        ignore: Sequence[str] = ...,
+        ignore: Sequence[str] | None = ...,
         watch: bool = ...,
         approvals: Approvals | None = ...,
         isolation: Isolation | None = ...,

@@ -20,12 +20,19 @@ from typing import Annotated, TypeVar
 import attrs
 
 from runner.errors import ConfigError, Problem
+from runner.holding import Holding, holding_of, isolation_of
+from runner.messages.isolation import Isolation, Mode
 from runner.strict import AtLeast, Mistakes, Seconds, kind_of, structure_value
 from runner.toml_lines import KeyPath, key_lines
 
 RecordT = TypeVar("RecordT")
 
 OVERRIDES = "-c"
+NOT_HELD = Holding(mode="none", network="full")
+
+
+def _holding(isolation: Isolation | Holding) -> Holding:
+    return holding_of(isolation) or NOT_HELD
 
 
 @attrs.frozen(kw_only=True)
@@ -40,12 +47,35 @@ class SessionConfig:
             0 = not at all.
         watch: whether large directories may be watched for changes, which takes the kernel's
             watches (inotify); if not, they are walked through, also for sessions that say nothing.
+        ignore: patterns of files whose changes do not count; a batch has its own.
+        isolation: what holds an agent's program, within what holds its scope's; paths are absolute,
+            or begin with `~`. It needs its provider's host in `network`, and in `readable` where it
+            is installed, if that is not in /usr.
     """
 
     timeout: Seconds = 0.0
     silence: Seconds = 0.0
     max_park: Seconds = 0.0
     watch: bool = True
+    ignore: tuple[str, ...] = (".git/**",)
+    isolation: Holding = attrs.field(default=NOT_HELD, converter=_holding)
+
+    def __attrs_post_init__(self) -> None:
+        try:
+            isolation_of(self.isolation, "")
+        except ConfigError as exc:
+            raise ValueError(str(exc)) from None
+
+    def held(self, mode: Mode | None = None) -> Isolation | None:
+        """What is to hold a session's program; None = nothing is said.
+
+        Args:
+            mode: instead of the one that is configured; "none" = nothing at all is to.
+        """
+        if mode == "none":
+            return isolation_of(NOT_HELD, "")
+        holding = self.isolation if mode is None else attrs.evolve(self.isolation, mode=mode)
+        return None if holding == NOT_HELD else isolation_of(holding, "")
 
 
 @attrs.frozen(kw_only=True)

@@ -65,7 +65,6 @@ from runner.sessions.passing import sweep_passing
 from runner.sessions.session import Session
 from runner.sessions.state import OnLost
 from runner.sessions.store import PROMPT
-from runner.watching.patterns import DEFAULT_IGNORE
 
 NO_ENV: Mapping[str, str] = MappingProxyType({})
 
@@ -160,7 +159,7 @@ class Runner:
         extra_args: Sequence[str] = (),
         extra_env: Mapping[str, Value] = NO_ENV,
         billing: Billing | None = None,
-        ignore: Sequence[str] = DEFAULT_IGNORE,
+        ignore: Sequence[str] | None = None,
         watch: bool = True,
         approvals: Approvals | None = None,
         isolation: Isolation | None = None,
@@ -188,14 +187,15 @@ class Runner:
             extra_env: more variables for it, on top of the record's.
             billing: which kind of credential its program has to say that it uses, instead of the
                 record's: "any", "subscription" or "api_key". One that uses another is ended.
-            ignore: patterns of files whose changes do not count.
+            ignore: patterns of files whose changes do not count; None = the configuration's.
             watch: whether a large directory may be watched for changes, if the configuration lets
                 it. If not, it is walked through, which is slower and misses nothing.
             approvals: who decides what the agent asks for, where the scope's permissions do not;
                 None = nobody: it is refused, and the agent told.
-            isolation: what is to hold its program, within what holds the scope's; None = only that.
-                It sees its private directory besides, but neither its program's, if that is not in
-                /usr, nor its provider's host: name them. `Turn.isolation` says what is in force.
+            isolation: what is to hold its program, within what holds the scope's; None = the
+                configuration's, which is nothing more by default. It sees its private directory
+                besides, but neither its program's, if that is not in /usr, nor its provider's host:
+                name them. `Turn.isolation` says what is in force.
             servers: of tools (MCP), which its program is handed besides those of its record; they
                 end with it.
             recording: the path of a file that is to be made: all that is said between the session
@@ -231,11 +231,11 @@ class Runner:
             silence=(held.silence or None) if silence is None else silence,
             max_park=(held.max_park or None) if max_park is None else max_park,
             env=scope.env,
-            ignore=ignore,
+            ignore=held.ignore if ignore is None else ignore,
             watch=watch if held.watch else False,
             idle_after=self.config.idle_after_session,
             durable=durable,
-            isolation=narrowed(scope.ground.isolation, _isolation(isolation)),
+            isolation=narrowed(scope.ground.isolation, _isolation(isolation) or held.held()),
             decided=scope.ground.reaching,
             approvals=approvals,
             grants=scope.ground.permissions,

@@ -31,7 +31,6 @@ from runner.runtime import open_runner
 from runner.sessions.session import Session
 from runner.sessions.state import OnLost
 from runner.strict import kind_of
-from runner.watching.patterns import DEFAULT_IGNORE
 
 # What may be picked at random: each is of use without options, but for its program.
 CHOICES: Mapping[str, str] = {"claude": ClaudeAgent().program, "codex": CodexAgent().program}
@@ -89,7 +88,7 @@ async def make_session(
     id: str | None = None,  # noqa: A002 - the session's own word
     durable: bool = True,
     state: str | os.PathLike[str] | None = None,
-    ignore: Sequence[str] = DEFAULT_IGNORE,
+    ignore: Sequence[str] | None = None,
     watch: bool = True,
     servers: Iterable[McpServer] = (),
     on_lost: OnLost = "error",
@@ -116,7 +115,7 @@ async def make_session(
         id: of a session to go on with, or for a new one; None = a new one.
         durable: whether it is kept, so that it can be gone on with later.
         state: where it is kept; None = the platform's directory for application state.
-        ignore: patterns of files whose changes do not count.
+        ignore: patterns of files whose changes do not count; None = `.git/**`.
         watch: whether a large directory may be watched for changes.
         servers: of tools (MCP), which the program is handed; they end with it.
         on_lost: what is done where the program does not have the conversation any more: "error"

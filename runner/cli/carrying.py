@@ -60,6 +60,7 @@ async def _carry_out(config: RunnerConfig, order: Order, out: Writer, err: Write
             max_park=order.max_park,
             ignore=order.ignore,
             watch=order.watch,
+            isolation=order.isolation,
             durable=bool(order.session),
             servers=order.servers,
             recording=order.recording or None,

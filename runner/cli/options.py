@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import click
 
 from runner.cli.exits import epilog
+from runner.messages.isolation import Mode
 
 CODES = "\b\nExit codes:\n" + epilog()
 CommandT = TypeVar("CommandT", bound=Callable[..., object])
@@ -83,6 +84,28 @@ def changes(command: CommandT) -> CommandT:
         help="Walk through a large directory instead of watching it.",
     )
     return ignore(watch(command))
+
+
+def session(command: CommandT) -> CommandT:
+    """All that is said of a session that is begun: `runner.cli.order.Given`."""
+    name = click.option(
+        "-a",
+        "--agent",
+        "name",
+        metavar="AGENT",
+        help="shell, claude, codex, or an agent's TOML file.  [as configured]",
+    )
+    directory = click.option(
+        "-w", "--workspace", "directory", metavar="DIR", default=".", help="Where it works.  [.]"
+    )
+    isolation = click.option(
+        "--isolation",
+        metavar="MODE",
+        type=click.Choice(get_args(Mode)),
+        help="What holds its program: none, auto, bwrap or landlock.  [as configured]",
+    )
+    rest = agent(limits(isolation(changes(config(json(command))))))
+    return name(directory(rest))
 
 
 def config(command: CommandT) -> CommandT:

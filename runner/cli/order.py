@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from typing import TypedDict
 
 import attrs
 
@@ -17,6 +18,7 @@ from runner.agents.varying import vary
 from runner.config import RunnerConfig, load_record
 from runner.errors import ConfigError, Problem
 from runner.messages import Isolation
+from runner.messages.isolation import Mode
 from runner.sessions.state import OnLost
 from runner.strict import parse_seconds
 from runner.watching.patterns import DEFAULT_IGNORE
@@ -29,7 +31,7 @@ class Order:
     Attributes:
         prompts: a turn for each; one that is interrupted is the last.
         session: the id of the one to go on with; empty = one that is not kept.
-        env: variables of its scope; `isolation` holds what runs there.
+        env: variables of its scope; `isolation` holds what runs there, the agent's program as well.
         servers: of tools (MCP), for its agent.
         recording: the path of the recording that is to be made; empty = none.
         on_lost: what comes of a conversation that its program does not have any more.
@@ -51,6 +53,74 @@ class Order:
     servers: Sequence[McpServer] = ()
     recording: str = ""
     on_lost: OnLost = "error"
+
+
+class Given(TypedDict):
+    """What the options say that all commands have which begin a session (`options.session`)."""
+
+    name: str | None
+    directory: str
+    sandbox: str | None
+    model: str | None
+    billing: str | None
+    timeout: str | None
+    silence: str | None
+    max_park: str | None
+    isolation: Mode | None
+    ignore: tuple[str, ...]
+    watch: bool
+    config_file: str | None
+    as_json: bool
+
+
+def make_order(
+    given: Given,
+    config: RunnerConfig,
+    prompts: Sequence[str],
+    *,
+    verify: Sequence[str] = (),
+    session: str = "",
+    recording: str = "",
+) -> Order:
+    """What is to be done in a session that is begun.
+
+    Args:
+        given: what its options say.
+        config: what holds where they say nothing.
+        prompts: words of the command line.
+        verify: see `Order`.
+        session: likewise.
+        recording: likewise.
+
+    Raises:
+        ConfigError: a prompt is empty, or an option cannot be used.
+    """
+    return Order(
+        prompts=tuple(map(read_prompt, prompts)),
+        agent=choose_agent(
+            given["name"], config, given["sandbox"], given["model"], given["billing"]
+        ),
+        directory=existing(given["directory"]),
+        verify=verify,
+        timeout=read_seconds("--timeout", given["timeout"]),
+        silence=read_seconds("--silence", given["silence"]),
+        max_park=read_seconds("--max-park", given["max_park"]),
+        isolation=config.session.held(given["isolation"]),
+        ignore=given["ignore"] or config.session.ignore,
+        watch=given["watch"],
+        as_json=given["as_json"],
+        session=session,
+        recording=recording,
+    )
+
+
+def read_config(path: str | None) -> RunnerConfig:
+    """The runner's options.
+
+    Raises:
+        ConfigError: they cannot be used.
+    """
+    return load_record(path, RunnerConfig) if path else RunnerConfig()
 
 
 def read_prompt(prompt: str) -> str:

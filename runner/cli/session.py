@@ -16,5 +16,8 @@ session = LazyGroup(
         "record": ("runner.cli.session_record:record", "Record a session, for tests of your own."),
         "close": ("runner.cli.session_show:close", "Close sessions for good, or remove them."),
     },
-    summary="Sessions that are kept: look at them, go on with them.",
+    summary=(
+        "Sessions that are kept: look at them, go on with them.\n\n"
+        "As of every group of commands, one has to be named: `runner session ls` lists them."
+    ),
 )

@@ -10,7 +10,8 @@ import attrs
 import click
 import platformdirs
 
-from runner.config import RunnerConfig, load_record
+from runner.cli import order
+from runner.config import RunnerConfig
 from runner.errors import ConfigError, NotFound, SessionOwned
 from runner.sessions.ledger import SessionLedger, ledger_of
 from runner.sessions.owning import owner_of
@@ -27,7 +28,7 @@ def session_id(command: CommandT) -> CommandT:
 
 def read_config(path: str | None) -> RunnerConfig:
     """The runner's options, with the state directory made absolute."""
-    config = load_record(path, RunnerConfig) if path else RunnerConfig()
+    config = order.read_config(path)
     state = os.path.abspath(config.state or platformdirs.user_state_path("runner"))
     return attrs.evolve(config, state=state)
 

@@ -123,6 +123,7 @@ def fork(
                 id=record.id,
                 ignore=opening.ignore,
                 watch=opening.watch,
+                isolation=opening.isolation,
                 servers=opening.servers,
             ) as session:
                 made = await session.fork(at, directory, id=new)

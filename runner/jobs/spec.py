@@ -9,19 +9,16 @@ This module holds values only: no I/O.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import attrs
 
 from runner.agents.driver import Agent, McpServer
 from runner.errors import ConfigError
-from runner.messages.isolation import Isolation, Mode
-from runner.messages.isolation import Limits as UsedUp
-from runner.strict import AtLeast, Seconds
+from runner.holding import AtLeastOne, AtLeastZero, Holding, holding_of
+from runner.strict import Seconds
 from runner.watching.patterns import DEFAULT_IGNORE, make_rules
 
-AtLeastZero: TypeAlias = Annotated[int, AtLeast(0)]
-AtLeastOne: TypeAlias = Annotated[int, AtLeast(1)]
 Keep: TypeAlias = Literal["always", "failed", "never"]
 
 
@@ -143,75 +140,6 @@ class Retry:
     backoff: Seconds = 1.0
     max_backoff: Seconds = 60.0
     max_wait: Seconds = 3600.0
-
-
-@attrs.frozen(kw_only=True)
-class HoldingLimits:
-    """What a program and all that it starts may use up; 0 = no limit.
-
-    Attributes:
-        memory: bytes, of all its processes together; at least 32 MiB.
-        processes: how many at the same time, threads included.
-        cpu: processor time for each process.
-        file_size: bytes of each file that it writes.
-        open_files: for each process; at least 32.
-        wall: until it is ended, as by a timeout.
-        disk: bytes that it may add to its workspace; looked at twice a second.
-    """
-
-    memory: AtLeastZero = 0
-    processes: AtLeastZero = 0
-    cpu: Seconds = 0.0
-    file_size: AtLeastZero = 0
-    open_files: AtLeastZero = 0
-    wall: Seconds = 0.0
-    disk: AtLeastZero = 0
-
-
-@attrs.frozen(kw_only=True)
-class Holding:
-    """What holds a job's programs in its workspace: `runner.Isolation`, as a table.
-
-    Attributes:
-        mode: "bwrap", "landlock", "auto" (what works here) or "none".
-        required: whether nothing is to run if something of this cannot be had.
-        network: "none", "full", or hosts such as "pypi.org", "*.pypi.org", "pypi.org:443".
-        readable: directories and files that can be read as well.
-        writable: directories and files that can be written as well.
-        hidden: directories and files that are empty inside.
-        limits: what may be used up.
-        nesting: whether programs may make sandboxes of their own inside.
-        debugging: whether programs may trace each other.
-        sockets: whether programs may have unix sockets.
-        private: bytes that each of /tmp, /dev/shm and HOME may hold, in memory.
-    """
-
-    mode: Mode = "auto"
-    required: bool = False
-    network: Literal["none", "full"] | tuple[str, ...] = "none"
-    readable: tuple[str, ...] = ()
-    writable: tuple[str, ...] = ()
-    hidden: tuple[str, ...] = ()
-    limits: HoldingLimits = HoldingLimits()
-    nesting: bool = False
-    debugging: bool = False
-    sockets: bool = True
-    private: AtLeastOne = 256 << 20
-
-
-def holding_of(isolation: Isolation | Holding | None) -> Holding | None:
-    """The table of an isolation."""
-    if not isinstance(isolation, Isolation):
-        return isolation
-    words = attrs.asdict(isolation, recurse=False)
-    limits = attrs.asdict(isolation.limits)
-    words["limits"] = HoldingLimits(**{name: limit or 0 for name, limit in limits.items()})
-    return Holding(**words)
-
-
-def limits_of(limits: HoldingLimits) -> UsedUp:
-    """The limits of a table; ConfigError if one cannot be."""
-    return UsedUp(**{name: limit or None for name, limit in attrs.asdict(limits).items()})
 
 
 @attrs.frozen(kw_only=True)

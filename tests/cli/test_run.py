@@ -119,6 +119,11 @@ def test_what_cannot_be_used_is_one_clear_message(runner, args, said: str, tmp_p
         (("--sandbox", "none", "-a", "claude"), 2, "unknown sandbox 'none'"),
         (("--model", "m"), 2, "the agent 'shell' takes no `model`"),
         (("--billing", "free", "-a", "claude"), 2, "unknown billing 'free'"),
+        (
+            ("--isolation", "docker"),
+            2,
+            "'docker' is not one of 'none', 'bwrap', 'landlock', 'auto'",
+        ),
     ],
 )
 def test_the_options_of_a_session_are_its_own(runner, options, code: int, said: str) -> None:
@@ -145,6 +150,39 @@ def test_what_is_ignored_is_not_told(runner) -> None:
     )  # fmt: skip
 
     assert ["b"] == json.loads(ended.out)["files_created"]
+
+
+def test_what_holds_the_program_is_configured_and_its_mode_is_an_option(runner) -> None:
+    outside = runner.home / "outside"
+    outside.write_text("seen")
+    for name, table in {
+        "held": "mode = 'bwrap'",
+        "shown": f"readable = ['{outside}']\nmode = 'none'",
+        "wrong": "mode = 'bwrap'\nreadable = ['outside']",
+    }.items():
+        (runner.cwd / f"{name}.toml").write_text(f"[session.isolation]\n{table}\n")
+
+    def seen(*options: str, words: tuple[str, ...] = ("run",)) -> bool:
+        ended = runner(*words, f"cat {outside}", *options)
+        assert ended.code == (0 if "seen" in ended.out else 1), ended.err
+        return "seen" in ended.out
+
+    assert (True, False) == (seen(), seen("--isolation", "bwrap"))
+    held, kept = ("--config", "held.toml"), ("session", "send", "one")
+    assert not seen(*held, words=("session", "new"))
+    assert seen(*held, "--isolation", "none", "--id", "one", words=("session", "new"))
+    assert seen(*held, words=kept)
+    assert seen("--config", "shown.toml", "--isolation", "bwrap")
+    ended = runner("run", "true", "--config", "wrong.toml")
+    assert (2, True) == (ended.code, "wrong.toml:1: session: isolation.readable:" in ended.err)
+
+
+def test_what_is_ignored_is_configured_and_said_otherwise(runner) -> None:
+    (runner.cwd / "r.toml").write_text("[session]\nignore = ['*.log']\n")
+    prompt = ("run", "touch a.log a.txt", "--json", "--config", "r.toml")
+
+    assert ["a.txt"] == json.loads(runner(*prompt).out)["files_created"]
+    assert [] == json.loads(runner(*prompt, "--ignore", "a.*").out)["files_created"]
 
 
 def test_an_agents_file_can_be_named(runner) -> None:

@@ -51,6 +51,14 @@ def records(text: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+def test_the_group_alone_says_which_commands_it_has_and_how_sessions_are_listed(runner) -> None:
+    alone, batch = runner("session"), runner("batch")
+
+    assert (2, 2, "") == (alone.code, batch.code, alone.out)
+    assert "`runner session ls` lists them" in " ".join(alone.err.split())
+    assert all(f"\n  {each} " in alone.err for each in ("ls", "show", "new", "send", "record"))
+
+
 def test_sessions_are_listed_and_shown(runner, keep) -> None:
     assert (0, "") == (runner("session", "ls").code, runner("session", "ls").out)
     assert not (runner.home / "state").exists()

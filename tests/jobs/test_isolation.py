@@ -11,9 +11,10 @@ import pytest
 
 import runner
 from runner.errors import ConfigError
+from runner.holding import Holding, HoldingLimits
 from runner.jobs.prepare import prepare
 from runner.jobs.progress import BatchStarted
-from runner.jobs.spec import Batch, Holding, HoldingLimits
+from runner.jobs.spec import Batch
 from runner.messages import Isolation
 from runner.messages import Limits as UsedUp
 from runner.processes.isolation import choosing

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 import runner
-from runner import ClaudeAgent, RunnerConfig, SessionConfig
+from runner import ClaudeAgent, Isolation, RunnerConfig, SessionConfig
 from runner.agents.events import ErrorClass
 from runner.config import SessionConfig as Said
 from runner.errors import ConfigError
 from runner.watching import inotify, walking
+from runner.watching.patterns import DEFAULT_IGNORE
 
 EVERYWHERE = (
     "id timeout silence max_park durable sandbox model extra_args extra_env billing ignore watch isolation"
@@ -179,3 +180,22 @@ async def test_what_does_not_count_is_said_for_each_session(opened: Any, work: P
             )
 
     assert [".git/e", "sub/d"] == [str(path) for path in turn.files_created]
+
+
+async def test_what_does_not_count_and_what_holds_is_configured_for_all_that_say_nothing(
+    opened: Any, work: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "outside").write_text("seen")
+    look = "touch a.log b; cat ../outside"
+    assert SessionConfig().ignore == DEFAULT_IGNORE
+    async with opened(ignore=("*.log",), isolation=Isolation(mode="bwrap")) as r:
+        scope = r.scope(work)
+        async with r.session(scope, "shell") as session:
+            turn = await session.send(look)
+            if turn.isolation is not None and turn.isolation.mode != "bwrap":
+                pytest.skip("needs bwrap: namespaces of users, or root")
+        assert (False, ["b"]) == (turn.ok, [str(path) for path in turn.files_created])
+        (work / "b").unlink()
+        async with r.session(scope, "shell", ignore=["b"], isolation=Isolation(mode="none")) as s:
+            turn = await s.send(look)
+        assert (True, "seen", ()) == (turn.ok, turn.final_message, turn.files_created)

@@ -73,6 +73,7 @@ from runner.sessions.turn import Close, Interrupt, Send, Steer, Turn, Warm
 from runner.sessions.turning import Turner
 
 MADE_WAY = "another prompt took its place"
+ON_REQUEST = "the turn was interrupted on request"
 
 
 def _lane(message: Message[Any]) -> Lane:
@@ -168,8 +169,10 @@ class SessionActor:
         match message:
             case Send():
                 return self._send(message)
+            case Interrupt() if self._coming is None:
+                return self.state.arrivals.cut()
             case Interrupt():
-                return self._cut(ErrorClass.INTERRUPTED, "the turn was interrupted on request")
+                return self._cut(ErrorClass.INTERRUPTED, ON_REQUEST)
             case Steer():
                 return self._steer(message)
             case Warm():
@@ -180,10 +183,11 @@ class SessionActor:
                 raise TypeError(f"a session does not know {message!r}")
 
     def _cut(self, error: ErrorClass, text: str) -> bool:
-        flight = self._flight
-        if flight is None or not flight.cut_off(error, text):
+        flight = self._coming
+        if flight is None or flight.down.is_set() or not flight.cut_off(error, text):
             return False
-        self.state.step(Input.INTERRUPT)
+        if self._flight is not None:
+            self.state.step(Input.INTERRUPT)
         return True
 
     async def _close(self) -> None:
@@ -210,6 +214,8 @@ class SessionActor:
             options=message.options,
         )
         self._coming = flight
+        if self.state.arrivals.take(message):
+            flight.cut_off(ErrorClass.INTERRUPTED, ON_REQUEST)
         try:
             flight.turn = await self._fly(flight, message)
             return flight.turn
@@ -232,10 +238,7 @@ class SessionActor:
         if self._floor.is_wanted and not message.urgent:  # since before this could be cut
             self._cut(ErrorClass.INTERRUPTED, MADE_WAY)
         try:
-            with flight.clock.cancel_scope as cancel_scope:
-                await self._turner.carry_out(flight, message.prompt)
-            if cancel_scope.cancelled_caught:
-                flight.time_is_up()  # unless it was cut for another reason
+            await self._turner.carry_out(flight, message.prompt)
         except RunnerError:
             flight.never_began = True
             raise

@@ -128,7 +128,6 @@ class Session:
         seconds = self._timeout if timeout is None else check_seconds("a timeout", timeout)
         quiet = self._silence if silence is None else check_seconds("a silence", silence)
         park = self._max_park if max_park is None else check_seconds("a max_park", max_park)
-        options = make_options(self._state, access, schema)
         message = make_send(
             self._state,
             prompt,
@@ -136,7 +135,7 @@ class Session:
             silence=quiet,
             max_park=park,
             when_busy=when_busy,
-            options=options,
+            options=make_options(self._state, access, schema),
         )
         if self._sending and when_busy == "refuse":
             raise SessionBusy(f"the session {self.id!r} has a turn in flight")
@@ -144,7 +143,10 @@ class Session:
         self._sending += 1
         try:
             turn = await self._way.ask(Steer(prompt=prompt)) if is_steering else None
-            return await self._way.ask(message) if turn is None else turn
+            if turn is None:
+                with self._state.arrivals.sending(message):
+                    turn = await self._way.ask(message)
+            return turn
         finally:
             self._sending -= 1
 
@@ -183,7 +185,7 @@ class Session:
         return self._state.approver.decide(approval, decision)
 
     async def interrupt(self) -> bool:
-        """End the turn in flight; `send` then gives what it came to.
+        """End the turn in flight, or the one that is about to begin; `send` gives what it came to.
 
         Returns:
             Whether there was one to end. It may still be about to end when this returns.

@@ -19,6 +19,7 @@ from runner.agents.events import Event, Raw, Usage
 from runner.errors import AgentError, LedgerError, SessionClosed
 from runner.sessions import phases
 from runner.sessions.approving import Approver
+from runner.sessions.arrivals import Arrivals
 from runner.sessions.followers import Followers
 from runner.sessions.phases import Do, Input, Phase
 from runner.sessions.record import Record
@@ -96,6 +97,7 @@ class SessionState:
     store: Store | None
     key: Hashable
     followers: Followers = attrs.field(factory=Followers)
+    arrivals: Arrivals = attrs.field(factory=Arrivals)
     abilities: frozenset[Ability] = frozenset()
     max_prompt: int = MAX_PROMPT
     is_guarded: bool = False

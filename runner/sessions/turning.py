@@ -60,6 +60,16 @@ class Turner:
     tell: Callable[[Flight, Event], None]
 
     async def carry_out(self, flight: Flight, prompt: str) -> None:
+        """Carry it out in its time, unless it was cut before it could begin."""
+        if flight.cut is not None:
+            flight.is_clean = True
+            return
+        with flight.clock.cancel_scope as cancel_scope:
+            await self._carry_out(flight, prompt)
+        if cancel_scope.cancelled_caught:
+            flight.time_is_up()  # unless it was cut for another reason
+
+    async def _carry_out(self, flight: Flight, prompt: str) -> None:
         """From the start of a program, if need be, to the end of the turn."""
         await trio.lowlevel.checkpoint_if_cancelled()
         keeper = self.keeper

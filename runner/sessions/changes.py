@@ -20,6 +20,7 @@ What is not here: who made a change. Two trees surround the turn.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
@@ -65,6 +66,7 @@ class Scanner:
         places: what all sessions' directories have in common.
         watch: whether the kernel may be asked for hints, where that is less work than to look.
         own: a file that we write ourselves, absolute, which does not count; empty = none.
+        state: the directory of our own records, absolute: nothing in it counts; empty = none.
     """
 
     directory: str
@@ -73,6 +75,7 @@ class Scanner:
     places: Places = attrs.field(factory=Places)
     watch: bool = True
     own: str = ""
+    state: str = ""
     rules: Rules = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -80,6 +83,8 @@ class Scanner:
         if self.own:
             own = os.path.relpath(_real(self.own), os.path.realpath(self.directory))
             self.rules = attrs.evolve(self.rules, own=own)
+        if state := _inside(self.state, self.directory):
+            self.rules = attrs.evolve(self.rules, below=self.rules.below | {state})
 
     async def scan(self) -> Tree:
         """The tree as it is now.
@@ -108,6 +113,14 @@ class Scanner:
         return await trio.to_thread.run_sync(
             compare, before, after, stamp, self.rules, limiter=self.limiter
         )
+
+
+@functools.lru_cache(maxsize=64)  # short sessions in one directory are begun again and again
+def _inside(path: str, directory: str) -> str:
+    """The path in a directory that leads to another one; empty if it is not in there."""
+    top = os.path.realpath(directory).rstrip("/") + "/"
+    real = os.path.realpath(path)
+    return real.removeprefix(top) if path and real.startswith(top) else ""
 
 
 def _real(path: str) -> str:

@@ -172,7 +172,15 @@ class Sessions:
         )
         recorded = make_recording(recording, record, driver)
         own = "" if recorded is None else recorded.path
-        scanner = Scanner(directory, self.means.scans, ignore, self._places, own=own, watch=watch)
+        scanner = Scanner(
+            directory,
+            self.means.scans,
+            ignore,
+            self._places,
+            own=own,
+            state=self.state,
+            watch=watch,
+        )
         if durable or not used.process_per_turn:
             setup = ""
             if durable:

@@ -190,6 +190,7 @@ class Keeper:
             # Before it is made: what is made and never started would be waited for.
             means = self.starter.means
             self.forgotten = await told_again(self.state, self.starter.driver, means.scans)
+            await self.starter.copy_origin(self.state, turn, prompt, options)
             program = self.make(turn, prompt, options)
             await self.start(program)
             with trio.move_on_after(self.ready):

@@ -66,13 +66,21 @@ def write_files(private: str, files: Iterable[tuple[str, bytes]]) -> None:
 
 
 def copy_files(copies: Iterable[tuple[str, str]]) -> None:
-    """Copy files, and directories with all that is in them, whose places are the owner's only."""
+    """Copy files, and directories with all that is in them, whose places are the owner's only.
+
+    In a thread of trio's: who waits for it may be cancelled.
+    """
     for there, here in copies:
         os.makedirs(os.path.dirname(here), mode=0o700, exist_ok=True)
         if os.path.isdir(there):
-            shutil.copytree(there, here, dirs_exist_ok=True)
+            shutil.copytree(there, here, dirs_exist_ok=True, copy_function=_copy)
         else:
-            shutil.copyfile(there, here)
+            _copy(there, here)
+
+
+def _copy(there: str, here: str) -> None:
+    trio.from_thread.check_cancelled()
+    shutil.copyfile(there, here)
 
 
 def remove_files(files: Iterable[tuple[str, bytes]]) -> None:

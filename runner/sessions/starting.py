@@ -112,6 +112,24 @@ class Starter:
         held = self._isolation(state.private, None)
         await self.means.versions.check(self.agent, path, state.directory, held)
 
+    async def copy_origin(
+        self, state: SessionState, turn: int, prompt: str, options: TurnOptions = PLAIN
+    ) -> None:
+        """Copy what the program is to find of the conversation that is forked, which may be much.
+
+        Raises:
+            AgentError: it cannot be.
+
+        Cancellation: between two files.
+        """
+        if origin_of(state.record) is None:
+            return
+        launch = self.driver.launch(self._setting(state, turn, prompt, options, Blanks()))
+        try:
+            await trio.to_thread.run_sync(copy_files, launch.copies, limiter=self.means.scans)
+        except OSError as exc:
+            raise _unusable(state.private, exc) from exc
+
     def make_program(
         self,
         state: SessionState,
@@ -143,20 +161,18 @@ class Starter:
             # An id that the program may have begun a conversation with cannot begin another.
             record.conversation = str(uuid.uuid4())
             state.save()
-        blanks = Blanks()
+        blanks, store = Blanks(), state.store
         setting = self._setting(state, turn, prompt, options, blanks, is_nested=is_nested)
         launch = driver.launch(setting)
         env = self.means.environment(launch.pass_env, {**self.env, **dict(launch.env)})
-        on_started, on_gone = ignore_pid, ignore_end
-        if state.store is not None:
+        if store is not None:
             env[SESSION_TAG] = state.id  # by which whoever comes after us finds what we leave
-            on_started, on_gone = state.store.set_pid, state.store.end_process
         self._prepare(state, launch, plain_of(env))
         if state.recording is not None:
             state.recording.prepare(setting)
-        if state.store is not None:
+        if store is not None:
             record.program = launch.argv[0]
-            state.store.begin_process()
+            store.begin_process()
         return Program(
             host=self.means.host,
             launch=launch,
@@ -169,10 +185,10 @@ class Starter:
             blanks=blanks,
             traffic=Traffic(state.recording),
             pace=self.means.pace,
-            together=nullcontext() if state.store is None else state.store.transcript,
+            together=nullcontext() if store is None else store.transcript,
             on_event=on_event,
-            on_started=on_started,
-            on_gone=on_gone,
+            on_started=ignore_pid if store is None else store.set_pid,
+            on_gone=ignore_end if store is None else store.end_process,
             isolation=self._isolation(state.private, setting.origin),
             decided=self.decided,
         )
@@ -241,10 +257,13 @@ class Starter:
                 make_private(private)
             write_files(private, launch.files)
             seed(self.agent, env)
-            copy_files(launch.copies)
             make_links(launch.links)
         except OSError as exc:
-            raise AgentError(f"the session's directory {private!r} cannot be used: {exc}") from exc
+            raise _unusable(private, exc) from exc
+
+
+def _unusable(private: str, exc: OSError) -> AgentError:
+    return AgentError(f"the session's directory {private!r} cannot be used: {exc}")
 
 
 def _changed(path: str) -> float:

@@ -15,9 +15,11 @@ import shutil
 import subprocess
 import threading
 import uuid
+from functools import partial
 
 import attrs
 import pytest
+import trio
 
 from runner.agents.claude import ClaudeDriver
 from runner.agents.codex import CodexDriver
@@ -155,7 +157,7 @@ class Program:
         for path, content in ((f"{setting.private}/home/.keep", b""), *launch.files):
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             pathlib.Path(path).write_bytes(content)
-        copy_files(launch.copies)
+        trio.run(partial(trio.to_thread.run_sync, copy_files, launch.copies))
         self.links = launch.links
         make_links(self.links)
         self.setting = setting

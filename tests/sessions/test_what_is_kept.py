@@ -31,7 +31,7 @@ from runner.sessions import store as store_module
 from runner.sessions.ledger import SessionLedger, ledger_of
 from runner.sessions.making import Sessions
 from runner.sessions.owning import Owners, owner_of
-from runner.sessions.private import seed, write_files
+from runner.sessions.private import copy_files, seed, write_files
 from runner.sessions.record import Record
 from runner.sessions.session import Session
 from runner.sessions.store import Store
@@ -492,6 +492,21 @@ def test_only_credentials_are_copied_and_a_newer_copy_stays(
     os.utime(copy, (0, 0))
     seed(kind(seed=str(source)), env)
     assert "secret" == copy.read_text()
+
+
+async def test_who_waits_for_a_large_copy_may_go(tmp_path: Path) -> None:
+    (tmp_path / "from").mkdir()
+    for number in range(3000):
+        (tmp_path / "from" / str(number)).write_bytes(b"x")
+    copies = [(str(tmp_path / "from"), str(tmp_path / "private" / "to"))]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.to_thread.run_sync, copy_files, copies)
+        with trio.fail_after(10):
+            while not list(tmp_path.glob("private/to/*")):
+                await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+
+    assert 0 < len(list(tmp_path.glob("private/to/*"))) < 3000
 
 
 def test_nothing_is_copied_that_is_not_asked_for_or_not_there(tmp_path: Path) -> None:

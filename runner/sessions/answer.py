@@ -5,6 +5,7 @@ from __future__ import annotations
 import trio
 
 from runner.agents.events import ErrorClass
+from runner.messages import Limit
 from runner.sessions.changes import Changes
 from runner.sessions.flight import Flight
 from runner.sessions.program import Program
@@ -18,17 +19,8 @@ def make_turn(
 ) -> Turn:
     """Make the answer; `program` is the one that carried the turn out, if one was started."""
     ended = flight.ended
-    error, error_text = flight.error()
     exceeded = None if program is None else program.take_exceeded()
-    if exceeded is not None and error is not None:  # it did not crash: we, or the kernel, ended it
-        error = ErrorClass.TIMEOUT if exceeded == "wall" else ErrorClass.FAILED
-        error_text = f"its limit on {exceeded} was exceeded"
-    structured, schema = None, flight.options.schema
-    if schema is not None and error is None and ended is not None:
-        structured, error_text = keep_to(schema, ended.structured, ended.message)
-        error = ErrorClass.FAILED if error_text else None
-    if program is not None and program.refusal:
-        error, error_text = ErrorClass.AUTH, program.refusal
+    error, error_text, structured = _judge(flight, program, exceeded)
     stdout_tail, stderr_tail = ("", "") if program is None else program.tails()
     return Turn(
         number=flight.number,
@@ -64,3 +56,20 @@ def make_turn(
         marker="" if ended is None else ended.marker,
         unrecorded="" if state.recording is None else state.recording.trouble,
     )
+
+
+def _judge(
+    flight: Flight, program: Program | None, exceeded: Limit | None
+) -> tuple[ErrorClass | None, str, object]:
+    """Why it is no good turn, as a class and as a sentence; and its answer by its schema."""
+    error, text = flight.error()
+    if exceeded is not None and error is not None:  # it did not crash: we, or the kernel, ended it
+        error = ErrorClass.TIMEOUT if exceeded == "wall" else ErrorClass.FAILED
+        text = f"its limit on {exceeded} was exceeded"
+    structured, schema = None, flight.options.schema
+    if schema is not None and error is None and flight.ended is not None:
+        structured, text = keep_to(schema, flight.ended.structured, flight.ended.message)
+        error = ErrorClass.FAILED if text else None
+    if program is not None and program.refusal:
+        error, text = ErrorClass.AUTH, program.refusal
+    return error, text, structured

@@ -40,6 +40,7 @@ from runner.agents.events import (
 )
 from runner.sessions.clock import Clock
 from runner.sessions.retries import Retries
+from runner.sessions.spending import Spent
 from runner.sessions.turn import Turn
 
 # What is no message at all.
@@ -117,11 +118,9 @@ class Flight:
     _tools: dict[str, str] = attrs.field(factory=dict)
     _was_taken: bool = False
     _was_cut: bool = False
-    _earlier_usage: Usage = attrs.field(factory=Usage)
-    _earlier_cost: float | None = None
+    _spent: Spent = attrs.field(factory=Spent)
     _retries: Retries = attrs.field(factory=Retries)
     _resets_at: datetime | None = None
-    _usage: Usage | None = None
 
     def __attrs_post_init__(self) -> None:
         self.clock = Clock(self.timeout)
@@ -161,7 +160,7 @@ class Flight:
             case ToolResult():
                 self._tools.pop(event.id, None)
             case UsageChanged():
-                self._usage = event.usage
+                self._spent.usage = event.usage
             case RateLimited():
                 self._resets_at = event.resets_at or self._resets_at
             case Retry():
@@ -202,9 +201,9 @@ class Flight:
         """The prompt is going to be sent once more; what has come to an end is not the turn's."""
         self._was_cut = self.was_cut_off
         self._was_taken |= self.is_taken
-        self._earlier_usage, self._earlier_cost = self.usage, self.cost_usd
+        self._spent = self._spent.again(self.ended)
         self._resets_at = self.resets_at
-        self._usage = self._retries.last = self.ended = None
+        self._retries.last = self.ended = None
         self._tools.clear()
         self.id = str(uuid.uuid4())  # what is still said about the other does not count
         self.over = trio.Event()
@@ -275,16 +274,12 @@ class Flight:
     @property
     def usage(self) -> Usage:
         """Its tokens, as far as they are known."""
-        ended = Usage() if self.ended is None else self.ended.usage
-        return self._earlier_usage + (self._usage or ended if ended == Usage() else ended)
+        return self._spent.tokens(self.ended)
 
     @property
     def cost_usd(self) -> float | None:
         """What it costs; None if nobody says it."""
-        cost = None if self.ended is None else self.ended.cost_usd
-        if cost is None or self._earlier_cost is None:
-            return self._earlier_cost if cost is None else cost
-        return self._earlier_cost + cost
+        return self._spent.dollars(self.ended)
 
     @property
     def resets_at(self) -> datetime | None:

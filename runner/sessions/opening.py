@@ -129,22 +129,9 @@ def read_setup(
         ConfigError: it is of another version, or a variable that was left out is not set here.
     """
     known: dict[str, Any] = json.loads(setup) if setup else {"withheld": ["agent"]}
-    missing: list[str] = []
-    fields: dict[str, Any] = known.get("agent", {})
     withheld = known.get("withheld", [])
-    env = dict(known.get("env", {}))
-    for each in withheld:
-        where, _, name = each.rpartition(".")
-        if where == "env" or (where == "agent.env" and not has_agent):
-            if name not in environ:
-                missing.append(name)
-            else:
-                (env if where == "env" else fields["env"])[name] = environ[name]
-    if missing:
-        raise ConfigError(
-            f"the session {session!r} was made with {', '.join(missing)}, which is not kept as it"
-            " may be secret: set it in the environment"
-        )
+    _fill_in(known, withheld, environ, session, has_agent=has_agent)
+    fields: dict[str, Any] = known.get("agent", {})
     if "servers" in withheld:
         raise ConfigError(
             f"the session {session!r} was made with MCP servers that are not kept, as a value of"
@@ -154,7 +141,7 @@ def read_setup(
     try:
         return Opening(
             agent=structure_value(fields, Agent) if is_whole and fields and not has_agent else None,  # type: ignore[arg-type]  # a union of records
-            env=env,
+            env=known.get("env", {}),
             isolation=structure_value(known["isolation"], Isolation)
             if "isolation" in known
             else None,
@@ -166,6 +153,34 @@ def read_setup(
     except Mistakes as exc:
         what = "; ".join(f"{'.'.join(map(str, key))}: {text}" for key, text in exc.mistakes)
         raise ConfigError(f"the setup of the session {session!r} cannot be used: {what}") from exc
+
+
+def _fill_in(
+    known: dict[str, Any],
+    withheld: Sequence[str],
+    environ: Mapping[str, str],
+    session: str,
+    *,
+    has_agent: bool,
+) -> None:
+    """Put the values back that were left out of variables.
+
+    Raises:
+        ConfigError: one of them is not set here.
+    """
+    missing: list[str] = []
+    for each in withheld:
+        where, _, name = each.rpartition(".")
+        if where == "env" or (where == "agent.env" and not has_agent):
+            if name not in environ:
+                missing.append(name)
+            else:
+                (known if where == "env" else known["agent"])["env"][name] = environ[name]
+    if missing:
+        raise ConfigError(
+            f"the session {session!r} was made with {', '.join(missing)}, which is not kept as it"
+            " may be secret: set it in the environment"
+        )
 
 
 def _of_agent(withheld: list[str]) -> list[str]:

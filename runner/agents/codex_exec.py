@@ -161,10 +161,7 @@ class CodexExecConversation(OneShot):
         message = decode(line)
         kind = "garbage" if message is None else text_of(message, "type")
         events = None if message is None else self._translate(kind, message)
-        if events is None:
-            self.untranslated[kind] += 1
-            return [Raw(kind=kind, data=line)]
-        return events
+        return [Raw(kind=kind, data=line)] if events is None else events
 
     def _translate(self, kind: str, message: Record) -> list[Event] | None:
         item = _in_camel_case(mapping_of(message, "item"))

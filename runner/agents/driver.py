@@ -9,7 +9,6 @@ Neither does any I/O: `runner.sessions.actor` owns the process.
 # ruff: noqa: PLC0414 - some names are defined elsewhere and passed on
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal, Protocol, TypeAlias
 
 import attrs
@@ -116,11 +115,6 @@ class Conversation(Protocol):
     @property
     def ready(self) -> bool:
         """Whether a turn can be sent."""
-        ...
-
-    @property
-    def untranslated(self) -> Mapping[str, int]:
-        """How often messages of which kind became `Raw`."""
         ...
 
     def takes(self, options: TurnOptions) -> bool:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import abc
 import enum
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, Generic, TypeVar
 
@@ -105,7 +104,6 @@ class LiveConversation(abc.ABC, Generic[TurnT]):
     state: State = attrs.field(default=State.STARTING, init=False)
     version: str = attrs.field(default="", init=False)
     lost: str = attrs.field(default="", init=False)
-    untranslated: Counter[str] = attrs.field(factory=Counter, init=False)
     _turn: TurnT | None = attrs.field(default=None, init=False)
     _lines: LineSplitter = attrs.field(factory=LineSplitter, init=False)
     _out: list[bytes] = attrs.field(factory=list, init=False)
@@ -168,10 +166,7 @@ class LiveConversation(abc.ABC, Generic[TurnT]):
             kind, events = "partial" if is_partial(line) else "garbage", None
         else:
             kind, events = self._translate(message)
-        if events is not None:
-            return events
-        self.untranslated[kind] += 1
-        return [Raw(kind=kind, data=line)]
+        return [Raw(kind=kind, data=line)] if events is None else events
 
     @abc.abstractmethod
     def _translate(self, message: Mapping[str, object]) -> tuple[str, list[Event] | None]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import abc
 import re
 import signal
-from collections import Counter
 
 import attrs
 
@@ -43,7 +42,6 @@ class OneShot(abc.ABC):
     """The protocol state of a process that serves one turn and ends."""
 
     turn: str
-    untranslated: Counter[str] = attrs.field(factory=Counter, init=False)
     _named: bool = attrs.field(default=False, init=False)
     _started: bool = attrs.field(default=False, init=False)
     _interrupted: bool = attrs.field(default=False, init=False)

@@ -33,6 +33,7 @@ from runner.workspaces.ways import Skipped
 THREADS = min(4, os.cpu_count() or 1)
 FICLONE = 0x40049409
 BLOCK = 512
+LOOK = 0.05  # seconds until one that waits for others asks whether it is cancelled
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _BY_HAND = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 _ODD = {stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
@@ -101,6 +102,7 @@ class _Copier:
                 each.result()
         if self._failed is not None:
             raise self._failed
+        breathe()
 
     def finish(self) -> None:
         """Give files their further names, and directories their modes and times."""
@@ -143,7 +145,8 @@ class _Copier:
         breathe()
         with self._turn:
             while not self._waiting and self._busy and self._failed is None:
-                self._turn.wait()
+                self._turn.wait(LOOK)
+                breathe()
             if not self._waiting or self._failed is not None:
                 return None
             self._busy += 1

@@ -1,0 +1,111 @@
+"""Having a live tree at its place: mounted again after a reboot, by root or by a holder.
+
+    attach(place, way, source) ──► Attached: tree (programs), root (file work), enter ──► detach
+
+A copy is there, and nothing is done. An overlay that root has mounted is seen by all; what a run
+left mounted that was killed is taken over. One in a holder's namespaces is seen in those only: file
+work reaches it by /proc/PID/root, and programs enter (`ProcessHost(enter=attached.enter)`); both
+call the tree by the same name, and it is as in any other workspace, but that set-uid programs such
+as sudo get no rights there.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+
+import attrs
+
+from runner.errors import WorkspaceError
+from runner.processes.holding import Holder
+from runner.workspaces import mounts, overlay
+from runner.workspaces.ways import Place, Way
+
+
+@attrs.define(eq=False, kw_only=True)
+class Attached:
+    """A live tree that can be used.
+
+    Attributes:
+        tree: its absolute path, as programs see it.
+        root: the path by which files in it are reached from outside.
+        enter: what has a program enter it, put before the program's arguments; mostly nothing.
+    """
+
+    tree: str
+    root: str = attrs.Factory(lambda self: self.tree, takes_self=True)
+    enter: tuple[str, ...] = ()
+    _let_go: Callable[[], None] | None = None
+    _lives: Callable[[], bool] | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still can: its holder may have been killed. Then it is attached anew."""
+        return self._lives is None or self._lives()
+
+    def detach(self) -> None:
+        """Let go of it: unmounted, unless somebody else has it mounted. May be called again.
+
+        Raises:
+            WorkspaceError: somebody uses it.
+        """
+        if self._let_go is not None:
+            self._let_go()
+            self._let_go = None
+
+
+def attach(path: str, way: str, source: str | None, *, run_id: str = "attach") -> Attached:
+    """Have the live tree of a workspace at its place; in a thread, a few milliseconds.
+
+    Args:
+        path: the workspace's own directory.
+        way: how it was made.
+        source: what of; needed for an overlay.
+        run_id: whose a holder is, for a sweep.
+
+    Raises:
+        WorkspaceError: it cannot be, why, and what would help.
+    """
+    place = Place.at(path)
+    if not os.path.isdir(place.tree) or os.path.islink(place.tree):
+        raise WorkspaceError(f"there is no live tree at {place.tree!r}: it was removed or moved")
+    if way != Way.OVERLAY:
+        return Attached(tree=place.tree)
+    if source is None or not os.path.isdir(source):
+        raise WorkspaceError(
+            f"the base {source!r} of an overlay is no directory any more: what was changed is in "
+            f"{place.upper!r}"
+        )
+    base = os.path.realpath(source)
+    try:
+        try:
+            overlay.mount(base, place)
+        except OSError as error:
+            if error.errno not in {errno.EPERM, errno.EACCES}:
+                raise
+            return _held(base, place, run_id)
+    except OSError as error:
+        raise WorkspaceError(
+            f"the live tree {place.tree!r} cannot be mounted: {error.strerror}; what was changed "
+            f"is in {place.upper!r}"
+        ) from error
+    return Attached(tree=place.tree, let_go=lambda: overlay.unmount(place))
+
+
+def _held(base: str, place: Place, run_id: str) -> Attached:
+    options = overlay.options(base, place)
+    holder = Holder(overlay.KIND, overlay.source(place), place.tree, options, run_id=run_id)
+    return Attached(
+        tree=place.tree,
+        root=holder.outside(place.tree),
+        enter=holder.enter,
+        let_go=holder.close,
+        lives=lambda: holder.alive,
+    )
+
+
+def is_mounted(path: str) -> bool:
+    """Whether an overlay's live tree is mounted in our own namespace."""
+    place = Place.at(path)
+    return bool(mounts.mounted_at(place.tree)) and overlay.is_mounted(place)

@@ -114,7 +114,7 @@ def clear(path: str, *, may_breathe: bool = True) -> None:
     parent, name = os.path.split(path)
     try:
         above = os.open(parent, DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     try:
         try:

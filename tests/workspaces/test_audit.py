@@ -1,0 +1,525 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import attrs
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.backends.local import LocalBackend
+from runner.errors import ConfigError, InvalidPattern, OperationError, StoreDamaged
+from runner.workspaces import audit as audits
+from runner.workspaces.audit import Audit
+from runner.workspaces.audit_export import WRITERS, path_of, shown_path
+from runner.workspaces.audit_reading import verify
+from runner.workspaces.audit_rows import append, row
+from runner.workspaces.auditing import AuditedBackend
+from runner.workspaces.chain import GENESIS, RETENTION
+from runner.workspaces.records import AuditRecord, Who
+from runner.workspaces.store import Store
+from runner.workspaces.trail import Trail
+from runner.workspaces.witness import Witness
+
+DAY = 86_400 * 1_000_000_000
+NOON = datetime(2026, 5, 17, 12, tzinfo=UTC)
+NOON_NS = int(NOON.timestamp()) * 1_000_000_000
+
+
+@pytest.fixture
+def store(tmp_path) -> Iterator[Store]:
+    made = Store.open(str(tmp_path / "store.db"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def audit(store) -> Audit:
+    return audit_of(store, "w-1")
+
+
+def audit_of(store: Store, workspace: str | None) -> Audit:
+    async def do(work: Callable[[Store], Any]) -> Any:
+        return await trio.to_thread.run_sync(work, store)
+
+    return Audit(do, workspace)
+
+
+def put(store: Store, operation: str = "write", path: str = "a", **fields: Any) -> AuditRecord:
+    workspace = fields.pop("workspace", "w-1")
+    who = fields.pop("who", Who())
+    at = fields.pop("at", NOON_NS)
+    made = attrs.evolve(row(workspace, operation, who, path=path, **fields), time_ns=at)
+    return append(store, made)[0]
+
+
+def paths(rows: list[AuditRecord]) -> list[str]:
+    return [each.path for each in rows]
+
+
+# ---------------------------------------------------------------- filters
+
+
+async def test_rows_are_found_by_operation_and_by_who(store, audit):
+    put(store, "write", "a", who=Who(session="s", job="j", agent="codex"))
+    put(store, "remove", "b", who=Who(session="s"))
+    put(store, "exec", "", workspace="w-2")
+
+    assert paths(await audit.logs()) == ["a", "b"]
+    assert paths(await audit.logs(operation="remove")) == ["b"]
+    assert paths(await audit.logs(operation=["remove", "write"])) == ["a", "b"]
+    assert paths(await audit.logs(session="s")) == ["a", "b"]
+    assert paths(await audit.logs(session="s", job="j")) == ["a"]
+    assert paths(await audit.logs(agent="codex")) == ["a"]
+    assert paths(await audit.logs(agent="nobody")) == []
+    assert len(await audit_of(store, None).logs()) == 3
+
+
+async def test_rows_are_found_by_time_of_which_one_without_a_zone_is_local(
+    store, audit, monkeypatch
+):
+    for number in range(4):
+        put(store, path=str(number), at=NOON_NS + number * DAY)
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        local = datetime(2026, 5, 18, 21)  # noqa: DTZ001 - that is what is tested
+        assert paths(await audit.logs(from_time=local)) == ["1", "2", "3"]
+        assert paths(await audit.logs(to_time=local)) == ["0"]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert paths(await audit.logs(from_time=NOON + timedelta(days=3))) == ["3"]
+    window = {"from_time": NOON, "to_time": NOON + timedelta(days=2)}
+    assert paths(await audit.logs(**window)) == ["0", "1"]
+    with pytest.raises(ConfigError):
+        await audit.logs(from_time="yesterday")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("src/a.py", ["src/a.py"]),
+        ("/src/a.py", ["src/a.py"]),
+        ("*.py", ["src/a.py", "src/deep/b.py", "top.py"]),
+        ("src/*.py", ["src/a.py"]),
+        ("src/**", ["src", "src/a.py", "src/deep/b.py"]),
+        ("src/**/*.py", ["src/a.py", "src/deep/b.py"]),
+        ("s?c", ["src"]),
+        ("src", ["src"]),
+        ("[st]*", ["src", "srcs", "top.py"]),
+        ("none*", []),
+    ],
+)
+async def test_rows_are_found_by_path_or_pattern(store, audit, pattern, expected):
+    for path in ("src/a.py", "src/deep/b.py", "top.py", "src", "srcs", "README"):
+        put(store, path=path)
+
+    assert sorted(paths(await audit.logs(path=pattern))) == expected
+
+
+async def test_a_pattern_that_cannot_be_understood_is_refused(audit):
+    with pytest.raises(InvalidPattern):
+        await audit.logs(path="a/../*")
+    with pytest.raises(ConfigError):
+        await audit.logs(operation=[])
+    with pytest.raises(ConfigError):
+        await audit.logs(limit=-1)
+
+
+async def test_the_newest_come_first_and_not_more_than_are_wanted(store, audit):
+    for number in range(5):
+        put(store, path=str(number))
+
+    assert paths(await audit.logs(limit=2)) == ["0", "1"]
+    assert paths(await audit.logs(limit=2, newest_first=True)) == ["4", "3"]
+    assert paths(await audit.logs(limit=0)) == []
+
+
+# ---------------------------------------------------------------- following
+
+
+async def test_new_rows_are_followed_also_those_of_other_processes(store, audit):
+    put(store, path="before")
+    audits_pause, audits.PAUSE = audits.PAUSE, 0.01
+    try:
+        async with audit.stream(operation="write") as rows:
+            put(store, path="one")
+            put(store, "remove", path="two")
+            child = os.fork()
+            if child == 0:
+                other = Store.open(store.path)
+                append(other, row("w-1", "write", path="theirs"))
+                os._exit(0)
+            with trio.fail_after(10):
+                assert (await rows.receive()).path == "one"
+                async for each in rows:
+                    assert each.path == "theirs"
+                    break
+            os.waitpid(child, 0)
+    finally:
+        audits.PAUSE = audits_pause
+
+
+async def test_who_follows_gets_every_row_once_however_many_come(store, audit, monkeypatch):
+    monkeypatch.setattr(audits, "MANY", 7)
+    found = []
+    async with audit.stream() as rows:
+        rows.pause = 0.001
+        for number in range(60):
+            put(store, path=str(number))
+        with trio.fail_after(10):
+            while len(found) < 60:
+                found.append((await rows.receive()).path)
+        with trio.move_on_after(0.05) as cancel_scope:
+            await rows.receive()
+
+    assert found == [str(number) for number in range(60)]
+    assert cancel_scope.cancelled_caught
+
+
+# ---------------------------------------------------------------- export
+
+ODD = [os.fsdecode(b"bad\xff"), "new\nline", '"quoted"', "caf\u00e9", "=1+1", "back\\slash"]
+
+
+async def test_an_export_as_json_or_lines_of_it_has_every_row_and_field(store, audit, tmp_path):
+    for path in ODD:
+        put(store, path=path, size_after=3, details={"command": "x\udcff"})
+
+    assert await audit.export(tmp_path / "a.json") == len(ODD)
+    assert await audit.export(tmp_path / "a.jsonl", "jsonl", operation="write") == len(ODD)
+    whole = json.loads((tmp_path / "a.json").read_text())
+    lines = [json.loads(each) for each in (tmp_path / "a.jsonl").read_text().splitlines()]
+
+    assert whole == lines
+    assert [path_of(each["path"]) for each in whole] == ODD
+    assert whole[0]["path"] == '"bad\\377"'
+    assert whole[0]["time"] == "2026-05-17T12:00:00.000000Z"
+    assert (whole[0]["seq"], whole[0]["size_after"], whole[0]["ok"]) == (1, 3, True)
+    assert whole[1]["previous"] == whole[0]["hash"]
+
+
+async def test_an_export_as_csv_has_no_formulas_in_it(store, audit, tmp_path):
+    for path in ODD:
+        put(store, path=path, ok=None, details={"n": 1})
+    await audit.export(tmp_path / "a.csv", format="csv")
+
+    with open(tmp_path / "a.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [each["path"] for each in rows] == [
+        "'=1+1" if each == "=1+1" else shown_path(each) for each in ODD
+    ]
+    assert (rows[0]["ok"], rows[0]["size_before"], rows[0]["details"]) == (
+        "unknown",
+        "",
+        '{"n": 1}',
+    )
+
+
+@pytest.mark.parametrize("format_", ["json", "jsonl", "csv"])
+async def test_an_export_of_nothing_is_a_file_of_nothing(audit, tmp_path, format_):
+    assert await audit.export(tmp_path / "a", format_) == 0
+
+    text = (tmp_path / "a").read_text()
+    assert {"json": text == "[]\n", "jsonl": not text, "csv": text.startswith("seq,")}[format_]
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
+
+
+async def test_an_export_that_cannot_be_written_leaves_what_was_there(
+    store, audit, tmp_path, monkeypatch
+):
+    put(store)
+    (tmp_path / "there").write_text("as before")
+
+    with pytest.raises(OperationError, match="export"):
+        await audit.export(tmp_path / "no" / "directory")
+    with pytest.raises(ConfigError, match="json, jsonl, csv"):
+        await audit.export(tmp_path / "there", "xml")
+
+    def fails(_rows: object) -> Iterator[str]:
+        yield "half"
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setitem(WRITERS, "json", fails)
+    with pytest.raises(OperationError):
+        await audit.export(tmp_path / "there")
+    assert (tmp_path / "there").read_text() == "as before"
+    assert sorted(each for each in os.listdir(tmp_path) if "tmp" in each) == []
+
+
+@given(st.binary(min_size=1, max_size=40))
+def test_every_path_can_be_read_again_as_it_was_shown(raw):
+    path = os.fsdecode(raw)
+
+    assert path_of(shown_path(path)) == path
+    shown_path(path).encode()
+
+
+# ---------------------------------------------------------------- verifying
+
+
+COLUMNS = [each.name for each in attrs.fields(AuditRecord)]
+
+
+async def test_an_edit_of_any_column_in_the_file_is_found(store, audit):
+    for number in range(6):
+        put(
+            store,
+            path=f"p{number}",
+            size_before=1,
+            size_after=2,
+            sha_before="sha256:a",
+            sha_after="sha256:b",
+            details={"a": 1},
+            who=Who(session="s", job="j", agent="a"),
+        )
+    assert (await audit.verify()).ok
+
+    for column in COLUMNS:
+        values: list[Any] = ["'x'", "x'78'", "7", "NULL", "''"]
+        if column == "details":
+            values += ["""'{"a": 1}'""", """'{"a":1,"a":1}'""", "'[]'"]
+        for value in values:
+            connection = sqlite3.connect(store.path)
+            before = connection.execute("SELECT * FROM audit WHERE seq = 3").fetchone()
+            try:
+                connection.execute(f"UPDATE audit SET {column} = {value} WHERE seq = 3")
+            except sqlite3.Error:
+                continue
+            finally:
+                connection.commit()
+            found = await audit.verify()
+            connection.execute("DELETE FROM audit WHERE seq NOT IN (1, 2, 4, 5, 6)")
+            connection.execute(f"INSERT INTO audit VALUES ({', '.join('?' * 16)})", before)
+            connection.commit()
+            connection.close()
+
+            assert not found.ok, (column, value)
+    assert (await audit.verify()).ok
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM audit WHERE seq = 3",
+        "DELETE FROM audit WHERE seq = 6",
+        "DELETE FROM audit WHERE seq = 1",
+        "DELETE FROM audit",
+        "UPDATE audit SET seq = 7 WHERE seq = 6",
+        "INSERT INTO audit SELECT 7, time_ns, workspace, operation, path, size_before, size_after,"
+        " sha_before, sha_after, session, job, agent, ok, details, hash, hash FROM audit"
+        " WHERE seq = 6",
+        "DELETE FROM facts",
+        "UPDATE facts SET value = replace(value, ',6,', ',5,')",
+    ],
+)
+async def test_what_is_missing_put_in_or_cut_off_in_the_file_is_found(store, audit, statement):
+    for number in range(6):
+        put(store, path=str(number))
+    with sqlite3.connect(store.path) as connection:
+        connection.execute(statement)
+    connection.close()
+
+    assert not (await audit.verify()).ok
+
+
+async def test_a_head_that_cannot_be_read_is_an_error(store, audit):
+    put(store)
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("UPDATE facts SET value = 'x'")
+    connection.close()
+
+    with pytest.raises(StoreDamaged):
+        await audit.verify()
+
+
+async def test_who_noted_a_mark_knows_that_the_chain_was_not_made_anew(store, audit, tmp_path):
+    put(store)
+    mark = (await audit.verify()).head.mark
+    other = Store.open(str(tmp_path / "other.db"))
+    put(other, "nothing")
+
+    assert (await audit.verify(noted=mark)).ok
+    assert not (await audit_of(other, "w-1").verify(noted=mark)).ok
+    other.close()
+
+
+async def test_several_that_write_at_once_make_one_chain(store, audit):
+    children = []
+    for number in range(3):
+        child = os.fork()
+        if child == 0:
+            other = Store.open(store.path)
+            for each in range(30):
+                append(other, row(f"w-{number}", "write", path=str(each)))
+            os._exit(0)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+
+    found = await audit.verify()
+
+    assert (found.ok, found.rows) == (True, 90)
+
+
+# ---------------------------------------------------------------- retention
+
+
+async def test_what_is_older_goes_and_the_chain_can_be_verified_afterwards(store, audit):
+    for number in range(6):
+        put(store, path=str(number), at=NOON_NS + number * DAY)
+
+    assert await audit.retain(NOON + timedelta(days=2), who=Who(agent="me")) == 2
+    assert paths(await audit.logs()) == ["2", "3", "4", "5"]
+    assert (await audit.verify()).ok
+    put(store, path="more")
+    assert await audit.retain(NOON + timedelta(days=3)) == 1
+
+    found = await audit.verify()
+    assert (found.ok, found.head.first) == (True, 4)
+    told = await audit_of(store, None).logs(operation=RETENTION)
+    assert [(each.details["rows"], each.agent) for each in told] == [(2, "me"), (1, "")]
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("DELETE FROM audit WHERE seq = 4")
+    connection.close()
+    assert not (await audit.verify()).ok
+
+
+async def test_where_nothing_is_older_nothing_is_written(store, audit):
+    assert await audit.retain(timedelta(days=1)) == 0
+    put(store, at=time.time_ns())
+
+    assert await audit.retain(timedelta(days=1)) == 0
+    assert len(await audit_of(store, None).logs()) == 1
+
+
+async def test_all_may_go(store, audit):
+    put(store)
+    put(store)
+
+    assert await audit.retain(timedelta(0)) == 2
+    found = await audit.verify()
+    assert (found.ok, found.rows, found.head.before != GENESIS) == (True, 1, True)
+
+
+async def test_what_is_missing_already_is_not_retained_away(store, audit):
+    put(store)
+    put(store)
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("DELETE FROM audit")
+    connection.close()
+
+    with pytest.raises(StoreDamaged):
+        await audit.retain(timedelta(0))
+
+
+async def test_rows_in_a_transaction_that_fails_are_not_there(store, audit):
+    put(store)
+    with pytest.raises(RuntimeError), store.transaction():
+        put(store, path="gone")
+        raise RuntimeError
+
+    assert paths(await audit.logs()) == ["a"]
+    put(store, path="b")
+    assert (await audit.verify()).ok
+
+
+async def test_texts_that_are_no_unicode_are_kept_as_the_store_can(store, audit):
+    put(store, path="\ud800", who=Who(agent="\udcff\ud800"))
+
+    assert paths(await audit.logs()) == ["\\ud800"]
+    assert (await audit.verify()).ok
+
+
+# ---------------------------------------------------------------- killed
+
+
+class Dies(LocalBackend):
+    """Is killed before, or after, it has carried out a write."""
+
+    when = "before"
+
+    def answer_now(self, message: Any, /) -> Any:
+        if self.when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().answer_now(message)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.fixture
+def killed(tmp_path, store) -> Callable[..., Any]:
+    """Carry out something in a child that is killed; what the next opener then says of it."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+
+    def run(when: str, act: Callable[[AuditedBackend], Any]) -> list[AuditRecord]:
+        child = os.fork()
+        if child == 0:  # pragma: no cover - it is killed
+            inner = Dies(tree)
+            inner.when = when
+            trail = Trail(Store.open(store.path), "w-1")
+            files = AuditedBackend(inner, trail, Who(agent="a"), Witness(str(tree)))
+            try:
+                trio.run(act, files)
+            finally:
+                os._exit(1)
+        assert os.waitpid(child, 0)[1] == signal.SIGKILL
+        trail = Trail(store, "w-1")
+        trail.settle(Witness(str(tree)))
+        assert trail.settle(Witness(str(tree))) == 0
+        trail.close()
+        return list(store.audit.rows())
+
+    return run
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_write_that_was_killed_between_intent_and_row_says_what_is_there(
+    killed, tmp_path, store, when
+):
+    (tmp_path / "tree" / "a").write_text("old")
+
+    async def act(files: AuditedBackend) -> None:
+        await files.write("a", "newer")
+
+    (row,) = killed(when, act)
+
+    assert (row.operation, row.path, row.ok, row.agent) == ("write", "a", None, "a")
+    assert (row.size_before, row.size_after) == (3, 3 if when == "before" else 5)
+    assert row.details["cut_off"] is True
+    assert row.details["found"] == ("as before" if when == "before" else "changed")
+    assert verify(store).ok
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_tree_that_was_being_removed_says_of_each_path_what_is_there(killed, tmp_path, when):
+    (tmp_path / "tree" / "d").mkdir()
+    (tmp_path / "tree" / "d" / "f").write_text("1")
+
+    async def act(files: AuditedBackend) -> None:
+        await files.remove("d", recursive=True)
+
+    rows = killed(when, act)
+
+    assert {each.ok for each in rows} == {None}
+    assert [(each.path, each.size_before) for each in rows] == [("d", None), ("d/f", 1)]
+
+
+def test_a_command_that_was_running_is_a_row_of_unknown_end(killed):
+    async def act(files: AuditedBackend) -> None:
+        await files.exec("true --token abcdefgh")
+
+    (row,) = killed("before", act)
+
+    assert (row.operation, row.path, row.ok) == ("exec", "", None)
+    assert row.details["command"] == "true --token [redacted]"

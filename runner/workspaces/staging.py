@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from runner.workspaces.objects import ObjectId
 
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_ENTER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+ENTER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class Contents(Protocol):
@@ -46,7 +46,7 @@ class Contents(Protocol):
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[int]:
     """A directory, by its path, for a while."""
-    fd = os.open(path, _ENTER)
+    fd = os.open(path, ENTER)
     try:
         yield fd
     finally:
@@ -77,7 +77,7 @@ class Staging:
     def begin(cls, tree: int, place: str) -> Staging:
         """Make one for an act on an open tree; `place` is made if it is missing."""
         os.makedirs(place, 0o700, exist_ok=True)
-        parent = os.open(place, _ENTER)
+        parent = os.open(place, ENTER)
         inside = _mount(parent) != _mount(tree)
         if inside:
             os.close(parent)
@@ -94,7 +94,7 @@ class Staging:
     def again(cls, tree: int, place: str, name: str, *, inside: bool) -> Staging | None:
         """That of an act that was cut off; None if it is not there any more."""
         try:
-            parent = os.dup(tree) if inside else os.open(place, _ENTER)
+            parent = os.dup(tree) if inside else os.open(place, ENTER)
         except FileNotFoundError:
             return None
         try:
@@ -218,7 +218,7 @@ def sweep(tree: int, place: str, kept: Collection[str]) -> None:
 
 
 def _entered(parent: int, name: str) -> int:
-    return os.open(name, _ENTER | os.O_NOFOLLOW, dir_fd=parent)
+    return os.open(name, ENTER | os.O_NOFOLLOW, dir_fd=parent)
 
 
 def _mount(fd: int) -> tuple[int, str]:

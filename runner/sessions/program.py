@@ -24,13 +24,14 @@ from runner.agents.billing import Billing, mismatch
 from runner.agents.driver import Conversation, Launch, Rung
 from runner.agents.events import Event
 from runner.agents.secret import Value
+from runner.credentials import look_up
 from runner.errors import AgentUnavailable, ExecFailed
 from runner.messages import Completed, InForce, Isolation, Limit, Outcome
 from runner.messages.isolation import Decided
 from runner.processes.host import ProcessHost
 from runner.processes.process import Process
 from runner.processes.usage import TreeUsage
-from runner.sessions.credentials import Blanks, look_up, plain_of
+from runner.sessions.credentials import Blanks, plain_of
 from runner.sessions.descending import descend, interrupt_patience_of, patience_of
 from runner.sessions.reading import Pace, read_all
 from runner.sessions.remains import Remains

@@ -14,10 +14,11 @@ from runner.agents.driver import Agent, ShellAgent
 from runner.agents.events import ErrorClass, Raw, Text, ToolCall, TurnEnded, Usage
 from runner.agents.secret import Secret
 from runner.config import load_record
+from runner.credentials import LONGEST, look_up
 from runner.errors import AgentUnavailable, ConfigError
 from runner.jobs.spec import Batch
 from runner.processes.host import ProcessHost
-from runner.sessions.credentials import LONGEST, Veil, look_up
+from runner.sessions.credentials import Veil
 
 CANARY = 'c4n4ry-"0x"-\\value-7f3e'
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 from runner.database import Connection
-from runner.errors import ObjectMissing, StoreError
+from runner.errors import ObjectMissing, StoreDamaged, StoreError
 from runner.workspaces import columns, statements
 from runner.workspaces.listing import Entry, EntryType, decode
 from runner.workspaces.objects import CHUNK, NO_ID, Kind, ObjectId, decode_chunks
@@ -96,7 +96,7 @@ def collect(store: Store, *, dry_run: bool) -> Collected:
     until = int(time.time() - GRACE)
     reached: set[ObjectId] = set()
     with store.file.reading() as connection:
-        named = _named(connection)
+        named = _named(connection, store.path)
         old = connection.execute(statements.OLD_OBJECTS, (until,)).fetchall()
     _mark(store, named, reached)
     unnamed = [row for row in old if row[0] not in reached]
@@ -105,7 +105,9 @@ def collect(store: Store, *, dry_run: bool) -> Collected:
         return Collected(objects=len(unnamed), bytes=sum(stored for _, _, stored in unnamed))
     for at in range(0, len(unnamed), PIECE):
         with store.file.writing() as connection:
-            _mark(store, _named(connection), reached)  # but for what is new, a lookup each
+            _mark(
+                store, _named(connection, store.path), reached
+            )  # but for what is new, a lookup each
             for id_, number, stored in unnamed[at : at + PIECE]:
                 removed = (
                     id_ not in reached
@@ -123,14 +125,18 @@ def collect(store: Store, *, dry_run: bool) -> Collected:
     return Collected(objects=objects, bytes=dropped)
 
 
-def _named(connection: Connection) -> set[Name]:
+def _named(connection: Connection, where: str) -> set[Name]:
     """What rows name."""
     named: set[Name] = {
         (ObjectId(root), Kind.LISTING) for (root,) in connection.execute(statements.ROOTS)
     }
     for (details,) in connection.execute(statements.NAMED_BY_ACTS):
-        objects = json.loads(details).get("objects", ())
-        named.update((ObjectId(bytes.fromhex(each)), None) for each in objects)
+        try:
+            objects = json.loads(details).get("objects", ())
+            named.update((ObjectId(bytes.fromhex(each)), None) for each in objects)
+        except (ValueError, TypeError, AttributeError) as exc:
+            what = f"a row of journal does not say what it names: {details!r:.100}"
+            raise StoreDamaged(what, where) from exc
     return named
 
 
@@ -164,11 +170,11 @@ def _names(store: Store, id_: ObjectId) -> Iterator[Name]:
     """What a listing or a list of chunks names."""
     found = store.get(id_)
     if found.kind is Kind.CHUNKS:
-        for each in decode_chunks(found.data).ids:
+        for each in store.decoded(found, decode_chunks).ids:
             if each is not None:
                 yield each, Kind.CONTENT
     elif found.kind is Kind.LISTING:
-        for entry in decode(found.data):
+        for entry in store.decoded(found, decode):
             if entry.id != NO_ID:
                 yield entry.id, _kind_of(entry)
 
@@ -203,7 +209,7 @@ def check(store: Store) -> Checked:
                 problems += [] if each == "ok" else [f"the file is damaged: {each}"]
             kinds = {ObjectId(id_): kind for id_, kind in connection.execute(statements.KINDS)}
             (strays,) = connection.execute(statements.STRAYS).fetchone()
-            named = _named(connection)
+            named = _named(connection, store.path)
         count = len(kinds)
         problems += [f"{strays} contents belong to no object"] if strays else []
         problems += islice(_odd_rows(store), MOST_PROBLEMS)
@@ -220,7 +226,7 @@ def _odd_rows(store: Store) -> Iterator[str]:
             rows = connection.execute(statements.select(table.name, table.names)).fetchall()
         for row in rows:
             try:
-                table.records([row])
+                table.records([row], store.path)
             except StoreError as exc:
                 yield str(exc)
 
@@ -243,8 +249,9 @@ def _missing(store: Store, kinds: dict[ObjectId, int], named: Iterable[Name]) ->
         found = kinds.get(id_)
         if found is None:
             yield f"the object {id_.hex()} is missing, which {by} names"
-        elif expected not in {None, found}:
-            yield f"the object {id_.hex()} is no {expected!r:.20}, as {by} says"
+        elif expected is not None and found != expected:
+            is_so = f"is of kind {found} and not {expected}, a {expected.name.lower()}"
+            yield f"the object {id_.hex()} {is_so}, as {by} says"
         elif id_ not in seen and found != Kind.CONTENT:
             seen.add(id_)
             with suppress(StoreError):  # said already

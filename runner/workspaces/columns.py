@@ -60,22 +60,26 @@ class Table(Generic[RecordT]):
         """A record as a row."""
         return [each.write(getattr(record, name)) for name, each in self.columns.items()]
 
-    def records(self, rows: Iterable[Sequence[object]]) -> list[RecordT]:
+    def records(self, rows: Iterable[Sequence[object]], where: str = "") -> list[RecordT]:
         """Rows as records.
+
+        Args:
+            rows: with all columns.
+            where: the store's file, for errors.
 
         Raises:
             StoreDamaged: a value is none of its column.
         """
-        return [self._record(row) for row in rows]
+        return [self._record(row, where) for row in rows]
 
-    def _record(self, row: Sequence[object]) -> RecordT:
+    def _record(self, row: Sequence[object], where: str) -> RecordT:
         values = {}
         for (name, column), value in zip(self.columns.items(), row, strict=True):
             try:
                 values[name] = column.read(value)
             except (ValueError, TypeError) as exc:
                 what = f"a row of {self.name} has something else than its {name}: {value!r:.100}"
-                raise StoreDamaged(what) from exc
+                raise StoreDamaged(what, where) from exc
         return self.record(**values)
 
 

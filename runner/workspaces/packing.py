@@ -12,6 +12,8 @@ import zstandard
 # What is smaller gains less than it costs.
 SMALLEST = 512
 LEVEL = 3
+# No object has more bytes: whoever says so would have us take all the memory there is.
+MOST = 1 << 30
 
 _of_thread = threading.local()
 
@@ -25,12 +27,16 @@ def pack(data: bytes) -> tuple[bool, bytes]:
     return False, data
 
 
-def unpack(size: int, is_packed: int, data: bytes) -> bytes:
+def unpack(size: int, is_packed: int, data: object) -> bytes:
     """What was packed.
 
     Raises:
         ValueError: it is something else than that many bytes; with the reason.
     """
+    if type(data) is not bytes:
+        raise ValueError("it has no bytes")
+    if size > MOST:
+        raise ValueError(f"it is said to have {size} bytes, more than any object")
     if is_packed:
         try:
             # of the size that the store knows, whatever these bytes say of theirs

@@ -23,7 +23,8 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from runner.database import PATIENCE, Connection
 from runner.errors import ObjectMissing, StoreDamaged
@@ -45,6 +46,8 @@ from runner.workspaces.tables import (
     Stats,
     Workspaces,
 )
+
+T = TypeVar("T")
 
 # One transaction of a `put`; whichever comes first.
 BATCH_COUNT = 512
@@ -202,7 +205,7 @@ class Store:
         """
         found = self._listings.get(id_)
         if found is None:
-            found = decode(self._of_kind(id_, Kind.LISTING).data)
+            found = self.decoded(self._of_kind(id_, Kind.LISTING), decode)
             self._listings.keep(id_, found, len(found))
         return found
 
@@ -218,15 +221,15 @@ class Store:
             yield found.data
             return
         if found.kind is Kind.LISTING:
-            raise self._damaged(id_, "a directory stands where a file should")
-        chunks = decode_chunks(found.data)
+            raise self._damaged(id_, "it is a directory where a file should be")
+        chunks = self.decoded(found, decode_chunks)
         for number, each in enumerate(chunks.ids):
             if each is None:
                 yield chunks.length(number)
                 continue
             data = self._of_kind(each, Kind.CONTENT).data
             if len(data) != chunks.length(number):
-                raise self._damaged(each, "a chunk has another length than its file needs")
+                raise self._damaged(each, "it is a chunk of another length than its file needs")
             yield data
 
     def read(self, id_: ObjectId, limit: int) -> bytes:
@@ -244,10 +247,22 @@ class Store:
                 break
         return b"".join(parts)
 
+    def decoded(self, found: Object, decode: Callable[[bytes], T]) -> T:
+        """What an object says, by one of the functions that read them.
+
+        Raises:
+            StoreDamaged: it says nothing.
+        """
+        try:
+            return decode(found.data)
+        except StoreDamaged as exc:
+            raise self._damaged(found.id, exc.what) from exc
+
     def _of_kind(self, id_: ObjectId, kind: Kind) -> Object:
         found = self.get(id_)
         if found.kind is not kind:
-            raise self._damaged(id_, f"a {found.kind.name.lower()} where a {kind.name.lower()} is")
+            what = f"it is a {found.kind.name.lower()} where a {kind.name.lower()} should be"
+            raise self._damaged(id_, what)
         return found
 
     def _damaged(self, id_: ObjectId, what: str) -> StoreDamaged:

@@ -51,7 +51,7 @@ class Rows(Generic[RecordT]):
         sql = statements.select(self._table.name, self._table.names, tuple(where), order)
         with self._file.reading() as connection:
             rows = connection.execute(sql, values).fetchall()
-        return self._table.records(rows)
+        return self._table.records(rows, self._file.path)
 
     def _remove(self, *key: str, values: Sequence[object]) -> int:
         with self._file.writing() as connection:

@@ -126,14 +126,14 @@ def test_a_directory_is_its_entries_and_no_content(store: Store) -> None:
 
     assert ((entry,), ()) == (store.listing(listing.id), store.listing(EMPTY.id))
     assert store.listing(listing.id) is store.listing(listing.id)
-    with pytest.raises(StoreDamaged, match="a directory stands where a file should"):
+    with pytest.raises(StoreDamaged, match="it is a directory where a file should be"):
         store.read(listing.id, 1)
 
 
 def test_a_content_is_no_directory(store: Store) -> None:
     store.put([content(EMPTY.data)])
 
-    with pytest.raises(StoreDamaged, match="a content where a listing is"):
+    with pytest.raises(StoreDamaged, match="a content where a listing should be"):
         store.listing(content(EMPTY.data).id)
 
 

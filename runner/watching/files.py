@@ -47,6 +47,7 @@ class Folder:
         count: of its files.
         parts: their names and states.
         by_hash: whether each is in the part that the hash of its name says: a power of two of them.
+        mode: of the directory.
     """
 
     identity: tuple[int, int]
@@ -54,6 +55,7 @@ class Folder:
     count: int
     parts: tuple[bytes, ...]
     by_hash: bool = True
+    mode: int = 0
 
     def files(self) -> dict[str, State]:
         """Its files by name."""
@@ -81,7 +83,8 @@ class Folder:
             count += len(files)
             parts[at] = _dump(list(files), list(chain.from_iterable(files.values())))
         if self.by_hash and count > 2 * PART * len(parts):
-            return make_folder_of(self.identity, changed, _load(parts))
+            made = make_folder_of(self.identity, changed, _load(parts))
+            return attrs.evolve(made, mode=self.mode)
         return attrs.evolve(self, changed=changed, count=count, parts=tuple(parts))
 
 
@@ -92,13 +95,14 @@ def make_folder(
     states: list[int],
     *,
     by_hash: bool = False,
+    mode: int = 0,
 ) -> Folder:
     """Keep what was found in a directory: the states one after the other, without their tuples."""
     count = len(names)
     if count <= PART:
-        return Folder(identity, changed, count, (_dump(names, states),))
+        return Folder(identity, changed, count, (_dump(names, states),), mode=mode)
     parts = _parts_by_hash(names, states) if by_hash else _parts_as_listed(names, states)
-    return Folder(identity, changed, count, tuple(parts), by_hash)
+    return Folder(identity, changed, count, tuple(parts), by_hash, mode)
 
 
 def _parts_as_listed(names: list[str], states: list[int]) -> Iterator[bytes]:

@@ -150,7 +150,12 @@ class Walk:
         identity = (device, stat.st_ino)
         by_hash = self.opened is not None
         self.tree.folders[reading.prefix] = make_folder(
-            identity, stat.st_ctime_ns, reading.names, reading.states, by_hash=by_hash
+            identity,
+            stat.st_ctime_ns,
+            reading.names,
+            reading.states,
+            by_hash=by_hash,
+            mode=stat.st_mode,
         )
         self._note(reading, is_fine=self.tree.systems[device].fine)
 

@@ -34,23 +34,10 @@ from typing import TypeAlias, TypeVar
 
 import attrs
 
-from runner.watching import stamps, walking
+from runner.watching import inotify, stamps, walking
 from runner.watching.allowance import Allowance
 from runner.watching.files import CTIME, INODE, LINKS, State, Tree, is_below, parent, state_of
-from runner.watching.inotify import (
-    CREATE,
-    DELETE,
-    DELETE_SELF,
-    IGNORED,
-    ISDIR,
-    MOVE_SELF,
-    MOVED_FROM,
-    MOVED_TO,
-    OVERFLOW,
-    UNMOUNT,
-    Inotify,
-    Notice,
-)
+from runner.watching.inotify import Inotify, Notice
 from runner.watching.patterns import Rules
 from runner.watching.walking import Walk, advance_inline
 
@@ -60,7 +47,8 @@ Hints: TypeAlias = dict[str, dict[str, bool]]
 ResultT = TypeVar("ResultT")
 Steps: TypeAlias = Generator[None, None, ResultT]
 
-_ANOTHER = CREATE | DELETE | MOVED_FROM | MOVED_TO
+_WRITTEN = inotify.MODIFY | inotify.CLOSE_WRITE
+_ANOTHER = inotify.CREATE | inotify.DELETE | inotify.MOVED_FROM | inotify.MOVED_TO
 # How often to look again because of what came meanwhile, before that is faster than we look.
 ROUNDS = 8
 
@@ -73,11 +61,15 @@ class Watch:
         directory: absolute.
         rules: which directories are not walked through, and not watched.
         allowance: what may be taken of the system's limits.
+        written: files that were hinted to have been written to, until whoever gave the set takes
+            them out of it: the end of a mapping says so where a file's state does not. None =
+            nobody asks.
     """
 
     directory: str
     rules: Rules
     allowance: Allowance
+    written: set[str] | None = None
     tree: Tree = attrs.field(init=False)
     _inotify: Inotify | None = None
     _prefixes: dict[int, str] = attrs.field(factory=dict)
@@ -194,20 +186,22 @@ class Watch:
 
     def _take(self, notice: Notice, hints: Hints) -> bool:
         mask = notice.mask
-        if mask & (OVERFLOW | UNMOUNT):
+        if mask & (inotify.OVERFLOW | inotify.UNMOUNT):
             return False
         prefix = self._prefixes.get(notice.watch)
         if prefix is None:
             return True  # of a directory that was forgotten
-        if mask & (IGNORED | DELETE_SELF | MOVE_SELF):
+        if mask & (inotify.IGNORED | inotify.DELETE_SELF | inotify.MOVE_SELF):
             if not prefix:
                 return False
-            if mask & IGNORED:
+            if mask & inotify.IGNORED:
                 del self._prefixes[notice.watch]
             hints.setdefault(parent(prefix), {})[os.path.basename(prefix[:-1])] = True
         elif notice.name:
             names = hints.setdefault(prefix, {})
-            another = bool(mask & ISDIR and mask & _ANOTHER)
+            another = bool(mask & inotify.ISDIR and mask & _ANOTHER)
+            if self.written is not None and mask & _WRITTEN:
+                self.written.add(prefix + notice.name)
             names[notice.name] = another or names.get(notice.name, False)
         return True
 
@@ -243,6 +237,8 @@ class Watch:
                     looking.gone.add(path + "/")
                 if is_directory and not self.rules.omits_directory(path):
                     looking.come.append(path + "/")
+            elif stat is not None:
+                self._keep_mode(path + "/", stat.st_mode)
             found[name] = state = None if stat is None or is_directory else state_of(stat)
             if state is not None and not self._is_known(path, state, looking.tick):
                 return False
@@ -252,6 +248,12 @@ class Watch:
             changed = sys.maxsize  # it is going, as another hint will say
         self.tree.folders[prefix] = self.tree.folders[prefix].with_files(found, changed)
         return True
+
+    def _keep_mode(self, child: str, mode: int) -> None:
+        """What is said of a directory to the one that it is in: its mode may be another."""
+        folder = self.tree.folders[child]
+        if folder.mode != mode:
+            self.tree.folders[child] = attrs.evolve(folder, mode=mode)
 
     def _is_known(self, path: str, state: State, tick: int) -> bool:
         """Whether all names of a file are known, if it has several."""

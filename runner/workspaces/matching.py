@@ -4,8 +4,8 @@ The answer is a longest common subsequence wherever the texts are not too differ
 O(ND) difference algorithm", 1986), so a diff is as short as git's. Lines that only one of the two
 has are put aside first: a rewritten text costs nothing. Where more than `MOST` lines differ in a
 stretch, it is cut at lines that stand exactly once in both (Bram Cohen's patience diff), and where
-there is none, it is taken as replaced. So the time is bounded for any input: a longer diff, never a
-wrong one.
+there is none, it is taken as replaced. When the search has taken `EFFORT` steps in all, that is
+done at once. So the time is bounded for any input: a longer diff, never a wrong one.
 
 Pure. What is compared can be any hashable values.
 """
@@ -21,6 +21,7 @@ Pair: TypeAlias = tuple[int, int]
 Block: TypeAlias = tuple[int, int, int]  # start in one, start in the other, length
 
 MOST = 512
+EFFORT = 1 << 23  # some seconds
 
 _Region: TypeAlias = tuple[int, int, int, int]
 
@@ -76,6 +77,7 @@ def _ends(a: Sequence[int], b: Sequence[int]) -> Pair:
 
 def _common(a: Sequence[int], b: Sequence[int]) -> list[Pair]:
     pairs: list[Pair] = []
+    effort = EFFORT
     todo: list[_Region] = [(0, len(a), 0, len(b))]
     while todo:
         low_a, high_a, low_b, high_b = todo.pop()
@@ -87,7 +89,8 @@ def _common(a: Sequence[int], b: Sequence[int]) -> list[Pair]:
         low_a, low_b = low_a + start, low_b + start
         if not part_a or not part_b:
             continue
-        shortest = _shortest(part_a, part_b)
+        shortest, steps = _shortest(part_a, part_b, effort)
+        effort -= steps
         if shortest is not None:
             pairs += ((low_a + x, low_b + y) for x, y in shortest)
             continue
@@ -102,24 +105,29 @@ def _common(a: Sequence[int], b: Sequence[int]) -> list[Pair]:
     return pairs
 
 
-def _shortest(a: Sequence[int], b: Sequence[int]) -> list[Pair] | None:
-    """A longest common subsequence; None if more than `MOST` lines differ."""
+def _shortest(a: Sequence[int], b: Sequence[int], effort: int) -> tuple[list[Pair] | None, int]:
+    """A longest common subsequence, and the steps it took; None if that is too many of them."""
     furthest = {1: 0}  # diagonal -> how far in a
     seen = []
-    for steps in range(min(MOST, len(a) + len(b)) + 1):
+    taken = 0
+    for differing in range(min(MOST, len(a) + len(b)) + 1):
+        if taken > effort:
+            break
         seen.append(furthest.copy())
-        for k in range(-steps, steps + 1, 2):
-            if k == -steps or (k != steps and furthest[k - 1] < furthest[k + 1]):
+        for k in range(-differing, differing + 1, 2):
+            if k == -differing or (k != differing and furthest[k - 1] < furthest[k + 1]):
                 x = furthest[k + 1]
             else:
                 x = furthest[k - 1] + 1
             y = x - k
+            taken += 1 - x
             while x < len(a) and y < len(b) and a[x] == b[y]:
                 x, y = x + 1, y + 1
+            taken += x
             furthest[k] = x
             if x >= len(a) and y >= len(b):
-                return _way_back(seen, x, y)
-    return None
+                return _way_back(seen, x, y), taken
+    return None, taken
 
 
 def _way_back(seen: Sequence[dict[int, int]], x: int, y: int) -> list[Pair]:

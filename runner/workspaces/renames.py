@@ -86,28 +86,31 @@ def _last(change: Change) -> str:
 
 def _exact(deleted: Sequence[Change], added: Sequence[Change]) -> list[_Pair]:
     """Pairs of one content: those of one last name, then the others."""
-    by_content: dict[tuple[EntryType, ObjectId], dict[str, Change]] = defaultdict(dict)
-    for change in deleted:
-        by_content[_content(change)][change.path] = change
     pairs: list[_Pair] = []
-    left = []
-    for change in added:
-        same = by_content.get(_content(change), {})
-        found = next((each for each in same.values() if _last(each) == _last(change)), None)
-        if found is None:
-            left.append(change)
-        else:
-            pairs.append((same.pop(found.path), change, _WHOLE))
-    for change in left:
-        same = by_content.get(_content(change), {})
-        if same and (_entry(change).size or _entry(change).type is EntryType.LINK):
-            pairs.append((same.pop(next(iter(same))), change, _WHOLE))
+    taken: set[int] = set()
+    for key in (_content_and_name, _content):
+        waiting: dict[object, list[Change]] = defaultdict(list)
+        for old in reversed(deleted):
+            if id(old) not in taken:
+                waiting[key(old)].append(old)
+        for new in added:
+            same = waiting.get(key(new))
+            if same and id(new) not in taken:
+                pairs.append((same.pop(), new, _WHOLE))
+                taken |= {id(each) for each in pairs[-1][:2]}
     return pairs
 
 
-def _content(change: Change) -> tuple[EntryType, ObjectId]:
+def _content_and_name(change: Change) -> object:
     entry = _entry(change)
-    return entry.type, entry.id
+    return entry.type, entry.id, _last(change)
+
+
+def _content(change: Change) -> object:
+    entry = _entry(change)
+    # Empty files are all the same, and nobody's but their own.
+    is_empty = entry.type is EntryType.FILE and not entry.size
+    return entry.type, entry.id, id(change) if is_empty else 0
 
 
 def _similar(

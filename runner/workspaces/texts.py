@@ -1,8 +1,8 @@
 """Two texts as a unified diff: hunks, and how many lines were added and deleted.
 
 Bytes in, bytes out: lines end with a newline only, as git has it, and nothing is decoded. What has
-a NUL in its first 8,000 bytes is binary, as git has it; what is longer than `LARGEST` is treated as
-if it were.
+a NUL in its first 8,000 bytes is binary, as git has it; what is longer than `LARGEST`, or has more
+than `MOST_LINES`, is treated as if it were.
 
 Pure. Which lines are common is found elsewhere (matching.py); file headers too (patching.py).
 """
@@ -17,6 +17,7 @@ import attrs
 from runner.workspaces.matching import changes
 
 LARGEST = 1 << 24
+MOST_LINES = 500_000
 CONTEXT = 3
 
 _LOOK = 8000
@@ -35,7 +36,7 @@ class Counts:
 
 def is_binary(data: bytes) -> bool:
     """Whether git would take it for binary, or it is too long to be compared by lines."""
-    return len(data) > LARGEST or b"\0" in data[:_LOOK]
+    return len(data) > LARGEST or b"\0" in data[:_LOOK] or data.count(b"\n") > MOST_LINES
 
 
 def lines_of(data: bytes) -> list[bytes]:

@@ -226,6 +226,12 @@ def test_changes_far_from_each_other_are_hunks_of_their_own():
     assert count(old, new) == texts.Counts(2, 2)
 
 
+def test_what_has_too_many_lines_is_not_compared_by_lines():
+    assert not texts.is_binary(b"\n" * texts.MOST_LINES)
+    assert texts.is_binary(b"\n" * (texts.MOST_LINES + 1))
+    assert texts.is_binary(b"x" * (texts.LARGEST + 1))
+
+
 def test_lines_end_with_newlines_only():
     assert lines_of(b"a\r\nb\x0bc\x85\nd") == [b"a\r\n", b"b\x0bc\x85\n", b"d"]
     assert lines_of(b"") == []

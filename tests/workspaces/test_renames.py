@@ -84,6 +84,13 @@ def test_the_other_mode_of_a_renamed_file_is_kept(trees):
     assert (change.before.mode, change.after.mode) == (0o644, 0o755)
 
 
+def test_very_many_files_of_one_content_are_no_trouble(found):
+    before = {b"old-%d" % each: b"same\n" for each in range(4000)}
+    after = {b"new-%d" % each: b"same\n" for each in range(4000)}
+
+    assert len(found(before, after)) == 4000
+
+
 @pytest.mark.parametrize("bound", ["MOST_PAIRS", "MOST_BYTES"])
 def test_of_very_many_only_equal_ones_are_found(found, trees, monkeypatch, bound):
     before = {b"a": TEXT, b"b": b"x\n"}

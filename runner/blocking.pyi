@@ -149,6 +149,7 @@ from runner.scopes.presets import PresetName
 from runner.scopes.safety import OnDangerous
 from runner.scopes.safety import Policy
 from runner.scopes.scope import Ground
+from runner.sessions.builds import Build
 from runner.sessions.state import OnLost
 from runner.sessions.state import SessionState
 from runner.sessions.state import SessionStatistics
@@ -567,6 +568,14 @@ class Runner:
         observer: Observer | None = ...,
         control: Control | None = ...,
     ) -> Report: ...
+    def build_of(
+        self,
+        agent: Agent,
+        directory: str,
+        *,
+        env: Mapping[str, str] = ...,
+        isolation: Isolation | None = ...,
+    ) -> Build | None: ...
     def try_isolation(self, isolation: Isolation) -> InForce: ...
     def statistics(self) -> RunnerStatistics: ...
 

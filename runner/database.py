@@ -3,7 +3,8 @@
 Rules:
 
 1. What fails is an error of the file's owner that names the file, and changes nothing.
-2. A file of a newer version of runner is refused, and one that another program has made.
+2. A file of a newer version of runner is refused, and one that another program has made. An older
+   one is made a newer one by who opens it to write, and refused to who only reads.
 3. Many processes may use one file (WAL). Whoever finds another in its own short write waits for it,
    for `patience` at most; who makes the file waits for others that do the same.
 4. No fsync, unless the schema asks for it: after a SIGKILL all is there; after a power failure the
@@ -20,7 +21,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
 import attrs
@@ -48,6 +49,7 @@ class Schema:
         failure: makes the error of what cannot be done with such a file.
         application: what SQLite keeps as `application_id`, by which such a file is known; 0 = none.
         pages: pragmas that have to stand before anything else is written.
+        upgrades: by an older version, the statements that make the next one of it.
         durable: each transaction waits for the disk.
         private: it is made for its owner only, and the directory that it is in as well.
     """
@@ -57,6 +59,7 @@ class Schema:
     failure: Failure
     application: int = 0
     pages: str = ""
+    upgrades: Mapping[int, str] = attrs.field(factory=dict)
     durable: bool = False
     private: bool = True
 
@@ -215,12 +218,12 @@ def _connect(path: str, schema: Schema) -> Connection:
 
 def _connect_to_read(path: str, schema: Schema) -> Connection:
     try:
-        return _begun(path, schema, _check)
+        return _begun(path, schema, _check_to_read)
     except sqlite3.OperationalError as exc:
         if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_IOERR:
             raise
     # There is no room for the memory that processes share: so no other has it open.
-    return _begun(path, schema, _check, "PRAGMA locking_mode = EXCLUSIVE")
+    return _begun(path, schema, _check_to_read, "PRAGMA locking_mode = EXCLUSIVE")
 
 
 def _begun(
@@ -245,13 +248,14 @@ def _begin(connection: Connection, path: str, schema: Schema) -> None:
             connection.execute(each)
     _use_wal(connection)
     connection.execute(f"PRAGMA synchronous = {'FULL' if schema.durable else 'NORMAL'}")
-    if version == 0:
+    if version < schema.version:
         with transaction(connection):
-            if _check(connection, path, schema) == 0:  # nobody was quicker
-                for each in schema.statements.split(";"):
-                    connection.execute(each)
-                connection.execute(f"PRAGMA application_id = {schema.application}")
-                connection.execute(f"PRAGMA user_version = {schema.version}")
+            version = _check(connection, path, schema)  # somebody may have been quicker
+            texts = [schema.upgrades[each] for each in range(version, schema.version) if version]
+            for each in ";".join(texts if version else [schema.statements]).split(";"):
+                connection.execute(each)
+            connection.execute(f"PRAGMA application_id = {schema.application}")
+            connection.execute(f"PRAGMA user_version = {schema.version}")
 
 
 def _check(connection: Connection, path: str, schema: Schema) -> int:
@@ -267,6 +271,13 @@ def _check(connection: Connection, path: str, schema: Schema) -> int:
         newer = f"is of a newer version of runner ({version}; this one writes {schema.version})"
         raise schema.failure(path, f"{newer}: use that one", None)
     return version
+
+
+def _check_to_read(connection: Connection, path: str, schema: Schema) -> None:
+    version = _check(connection, path, schema)
+    if 0 < version < schema.version:
+        older = f"is of an older version of runner ({version}): whoever writes it next mends that"
+        raise schema.failure(path, older, None)
 
 
 def _use_wal(connection: Connection) -> None:

@@ -59,6 +59,7 @@ from runner.scopes.scope import Asker, Ground, Scope
 from runner.scopes.worker import WorkerAsker
 from runner.sessions.admission import Admission, AdmissionStatistics
 from runner.sessions.approving import Approvals
+from runner.sessions.builds import Build
 from runner.sessions.ledger import SessionLedger, ledger_of
 from runner.sessions.making import Sessions
 from runner.sessions.passing import sweep_passing
@@ -282,6 +283,28 @@ class Runner:
         )
         plan = await trio.to_thread.run_sync(prepared)
         return await run_plan(plan, self, output, observer=observer, control=control)
+
+    async def build_of(
+        self,
+        agent: Agent,
+        directory: str,
+        *,
+        env: Mapping[str, str] = NO_ENV,
+        isolation: Isolation | None = None,
+    ) -> Build | None:
+        """Which build of its program an agent would be carried out by now, told by its file.
+
+        Args:
+            agent: its record.
+            directory: where it is asked for its version, if that matters.
+            env: variables of the scope in which it would work.
+            isolation: what is to hold it when it is asked.
+
+        Returns:
+            None if it has no program of its own (a shell, a recording), or it is not there, or
+            only the scope or the package knows where.
+        """
+        return await self._making.means.build_of(agent, directory, env, isolation)
 
     async def try_isolation(self, isolation: Isolation) -> InForce:
         """What is in force here when this is asked for: found out by running a program in it.

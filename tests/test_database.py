@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from pathlib import Path
 
+import attrs
 import pytest
 
 from runner import database
@@ -197,3 +198,20 @@ def test_an_empty_file_that_is_only_read_stays_as_it_is(path: str) -> None:
         pass
 
     assert b"" == Path(path).read_bytes()
+
+
+def test_a_file_of_an_older_version_is_made_a_newer_one_by_who_writes(path: str) -> None:
+    older = attrs.evolve(SCHEMA, version=1)
+    newer = attrs.evolve(
+        SCHEMA, version=3, upgrades={1: "ALTER TABLE a ADD COLUMN e", 2: "DROP TABLE c"}
+    )
+    with contextlib.closing(connect(path, older)) as connection, transaction(connection):
+        connection.execute("INSERT INTO a VALUES (5)")
+    with pytest.raises(LedgerError, match=r"is of an older version of runner \(1\)"):
+        connect(path, newer, only_read=True)
+    for only_read in (False, False, True):
+        with contextlib.closing(connect(path, newer, only_read=only_read)) as connection:
+            assert [(5, None)] == connection.execute("SELECT b, e FROM a").fetchall()
+            assert 3 == value(connection, "user_version")
+    with pytest.raises(LedgerError, match="is of a newer version"):
+        connect(path, older)

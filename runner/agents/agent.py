@@ -197,3 +197,14 @@ Agent: TypeAlias = (
 def agent_name(agent: Agent) -> str:
     """What an agent is called: its kind, or the name that its package gave it."""
     return agent.name if isinstance(agent, PluginAgent) else agent.kind
+
+
+def program_of(agent: Agent) -> str | None:
+    """The program that an agent's record names; None if it is ours, the shell, or not known."""
+    match agent:
+        case ClaudeAgent() | CodexAgent():
+            return agent.program
+        case CommandAgent() | AcpAgent():
+            return agent.argv[0] if agent.argv and "{" not in agent.argv[0] else None
+        case _:
+            return None

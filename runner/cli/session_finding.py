@@ -13,6 +13,7 @@ import platformdirs
 from runner.cli import order
 from runner.config import RunnerConfig
 from runner.errors import ConfigError, NotFound, SessionOwned
+from runner.processes.usage import tree_memory
 from runner.sessions.ledger import SessionLedger, ledger_of
 from runner.sessions.owning import owner_of
 from runner.sessions.record import Record
@@ -87,9 +88,22 @@ def state_of(record: Record, owner: str) -> str:
     return "cut" if record.cut else "at rest"
 
 
-def as_record(record: Record) -> dict[str, object]:
+def memory_of(record: Record, ledger: SessionLedger, owner: str) -> int | None:
+    """The bytes that its program and all below it have in memory; None if none lives."""
+    found = ledger.processes(record.id) if owner else []  # else a pid may be another's by now
+    used = [tree_memory(each.pid) for each in found if each.pid]
+    return sum(filter(None, used)) or None
+
+
+def as_record(record: Record, ledger: SessionLedger) -> dict[str, object]:
     """A session as a record for programs."""
     owner = owner_of(record.private)
     fields = attrs.asdict(record)
     del fields["setup"]
-    return {"schema": SESSION, "state": state_of(record, owner), "owner": owner, **fields}
+    return {
+        "schema": SESSION,
+        "state": state_of(record, owner),
+        "owner": owner,
+        "memory": memory_of(record, ledger, owner),
+        **fields,
+    }

@@ -131,9 +131,10 @@ def fork(
                 return made.id
 
     found = trio.run(carry_out)
-    made = open_ledger(config).load(found)
+    ledger = open_ledger(config)
+    made = ledger.load(found)
     assert made is not None
-    put(json.dumps(as_record(made)) if as_json else found)
+    put(json.dumps(as_record(made, ledger)) if as_json else found)
     return Exit.OK
 
 

@@ -18,6 +18,7 @@ from runner.cli.session_finding import (
     all_of,
     as_record,
     find,
+    memory_of,
     open_ledger,
     read_config,
     session_id,
@@ -38,10 +39,11 @@ TURN = "runner.session_turn/1"
 @options.json
 def ls(*, config_file: str | None, as_json: bool) -> int:
     """List the sessions that are kept, the last used first."""
-    found = all_of(open_ledger(read_config(config_file), only_read=True))
+    ledger = open_ledger(read_config(config_file), only_read=True)
+    found = all_of(ledger)
     if as_json:
         for record in found:
-            put(json.dumps(as_record(record)))
+            put(json.dumps(as_record(record, ledger)))
     elif found:
         put(_lines([_row(record) for record in found]))
     else:
@@ -87,7 +89,7 @@ def show(*, name: str, config_file: str | None, as_json: bool) -> int:
     turns = ledger.turns(record.id)
     counts = tally(os.path.join(record.private, "transcript.jsonl"))
     if as_json:
-        put(json.dumps({**as_record(record), **attrs.asdict(counts)}))
+        put(json.dumps({**as_record(record, ledger), **attrs.asdict(counts)}))
         for turn in turns:
             put(json.dumps({"schema": TURN, "session": record.id, **attrs.asdict(turn)}))
         return Exit.OK
@@ -101,6 +103,7 @@ def _described(record: Record, ledger: SessionLedger) -> list[str]:
         "session": record.id,
         "state": state_of(record, owner) + (f", open in {owner}" if owner else ""),
         "agent": f"{record.agent} {record.program_version}".strip(),
+        "sha256": record.program_sha256,
         "directory": record.directory,
         "kept in": record.private,
         "conversation": record.conversation if record.resume else "",
@@ -111,6 +114,7 @@ def _described(record: Record, ledger: SessionLedger) -> list[str]:
             f"process {each.pid or 'not known'} of run {each.run}"
             for each in ledger.processes(record.id)
         ),
+        "memory": words.mebibytes(memory_of(record, ledger, owner)),
     }
     return _facts(facts)
 

@@ -29,6 +29,11 @@ def tokens(count: int) -> str:
     return f"{count / 1000:.1f}k" if count < 999_950 else f"{count / 1_000_000:.1f}M"
 
 
+def mebibytes(count: int | None) -> str:
+    """`123 MiB`; nothing if it is not known."""
+    return "" if count is None else f"{max(1, round(count / (1 << 20)))} MiB"
+
+
 def dollars(cost: float | None) -> str:
     """`$0.0123`, `$12.34`; nothing if nobody says what it costs."""
     if cost is None:

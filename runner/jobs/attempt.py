@@ -32,6 +32,7 @@ from runner.jobs.bench import Bench
 from runner.jobs.outcome import JOB_TIMEOUT, UNAVAILABLE, Check, Outcome, of_turns, touched
 from runner.jobs.patch import EMPTY_TREE, Patches
 from runner.jobs.plan import Plan, PlannedJob, Rendered
+from runner.jobs.programs import Programs
 from runner.jobs.progress import Phase
 from runner.jobs.workspace import Workspaces
 from runner.messages import NetworkDecision
@@ -75,6 +76,7 @@ class Tools:
     bench: Bench
     workspaces: Workspaces
     patches: Patches
+    programs: Programs
 
 
 @attrs.define(eq=False)

@@ -25,11 +25,13 @@ from runner.jobs.ledger import Ledger, PastJob, open_ledger
 from runner.jobs.output import Output, write_file
 from runner.jobs.patch import Patches
 from runner.jobs.plan import Plan, PlannedJob
+from runner.jobs.programs import Programs
 from runner.jobs.progress import BatchDone, BatchStarted, Control, Observer, Progress, Report
 from runner.jobs.results import (
     EXIT_INTERRUPTED,
     SUMMARY,
     Totals,
+    parse_build,
     parse_record,
     to_json,
     worst,
@@ -67,7 +69,8 @@ async def run_plan(
 
     Raises:
         ConfigError: the output directory or the repository cannot be used, or the isolation
-            that is required cannot be had; nothing was created.
+            that is required cannot be had; nothing was created. Or the agent's program is another
+            one than in the attempts before; no other was begun.
         LedgerError: another process is at work in the output directory, or its ledger cannot be
             read or written.
 
@@ -83,7 +86,16 @@ async def run_plan(
         if revision is not None and ledger.revision is None:
             await ledger.set_revision(revision)
         workspaces = Workspaces(plan, place, bench, revision)
-        tools = Tools(plan=plan, bench=bench, workspaces=workspaces, patches=Patches(place, bench))
+        programs = Programs(plan, bench, place.root)
+        programs.remember(parse_build(each) for each in ledger.programs())
+        await programs.look()
+        tools = Tools(
+            plan=plan,
+            bench=bench,
+            workspaces=workspaces,
+            patches=Patches(place, bench),
+            programs=programs,
+        )
         run = _Run(plan, place, ledger, control or Control(), observer)
         return await run.carry_out(tools, began, held, follow=follow)
 

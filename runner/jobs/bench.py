@@ -9,6 +9,7 @@ from runner.agents.driver import Agent, McpServer
 from runner.messages import InForce, Isolation
 from runner.messages.isolation import Decided
 from runner.scopes.scope import Scope
+from runner.sessions.builds import Build
 from runner.sessions.session import Session
 
 
@@ -28,6 +29,17 @@ class Bench(Protocol):
 
     async def try_isolation(self, isolation: Isolation) -> InForce:
         """What is in force for a program when this is asked for; ExecFailed if it cannot be had."""
+        ...
+
+    async def build_of(
+        self,
+        agent: Agent,
+        directory: str,
+        *,
+        env: Mapping[str, str],
+        isolation: Isolation | None,
+    ) -> Build | None:
+        """The build of an agent's program, as it is now; None if it is not known."""
         ...
 
     def session(

@@ -133,6 +133,14 @@ class Ledger:
         """How many commits there were."""
         return self._writer.commits
 
+    def programs(self) -> list[str]:
+        """The builds of the agent's program that have carried out attempts, as JSON."""
+        sql = (
+            "SELECT DISTINCT json_extract(record, '$.program') FROM attempts"
+            " WHERE json_extract(record, '$.program') IS NOT NULL"
+        )
+        return [text for (text,) in self._connection.execute(sql)]
+
     def results(self) -> Iterator[str]:
         """The results of all finished jobs, in the order of the jobs; for any thread."""
         with contextlib.closing(connect(self._path, SCHEMA)) as connection:

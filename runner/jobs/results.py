@@ -22,6 +22,7 @@ from runner.jobs.outcome import Check, Outcome, State, files_of
 from runner.jobs.output import Output, write_file
 from runner.jobs.plan import Plan, PlannedJob
 from runner.messages import InForce, NetworkDecision
+from runner.sessions.builds import Build
 from runner.sessions.turn import Turn
 
 RESULT = "runner.result/1"
@@ -43,6 +44,7 @@ class AttemptRecord:
 
     Attributes:
         seconds: how long it took.
+        program: the build of the agent's program; None if it is not known.
     """
 
     state: State
@@ -51,6 +53,7 @@ class AttemptRecord:
     turns: int
     usage: Usage
     cost_usd: float | None
+    program: Build | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -73,7 +76,7 @@ class _Line(msgspec.Struct):
     cost_usd: float | None
 
 
-def record_of(outcome: Outcome) -> AttemptRecord:
+def record_of(outcome: Outcome, program: Build | None) -> AttemptRecord:
     """What the ledger keeps of an attempt."""
     return AttemptRecord(
         state=outcome.state,
@@ -82,7 +85,13 @@ def record_of(outcome: Outcome) -> AttemptRecord:
         turns=len(outcome.turns),
         usage=outcome.usage,
         cost_usd=outcome.cost_usd,
+        program=program,
     )
+
+
+def parse_build(text: str) -> Build:
+    """The build of a program, as an attempt's record has it."""
+    return msgspec.json.decode(text, type=Build)
 
 
 def parse_record(text: str) -> AttemptRecord:
@@ -169,6 +178,7 @@ def make_result(
         "cost_source": last.cost_source if last else "none",
         "session_id": last.session_id if last else "",
         "conversation": last.conversation if last else "",
+        "program": attempts[-1].program,
         "durations": {**outcome.durations, "attempts": sum(each.seconds for each in attempts)},
         "started": started.isoformat(),
         "ended": ended.isoformat(),

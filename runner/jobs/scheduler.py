@@ -27,6 +27,7 @@ from contextlib import suppress
 
 import trio
 
+from runner.errors import ConfigError
 from runner.jobs import statements as changes
 from runner.jobs.attempt import Attempt, Cut, Tools
 from runner.jobs.ledger import Ledger
@@ -90,6 +91,8 @@ class Scheduler:
 
         Raises:
             LedgerError: the ledger cannot be written.
+            ConfigError: the agent's program is another one than in the attempts before; those that
+                had begun came to their end.
         """
         now = trio.current_time()
         self._waiting = [(now, each.job.number, each) for each in pending]
@@ -109,7 +112,7 @@ class Scheduler:
         finally:
             self._nursery = self._outer = None
             self._give_back()
-        if self._failure is None:
+        if self._failure is None or isinstance(self._failure, ConfigError):
             await self._ledger.write()  # what was posted is told now, and told can fail, too
         if self._failure is not None:
             raise self._failure
@@ -155,11 +158,12 @@ class Scheduler:
 
     async def _slot(self) -> None:
         while (pending := await self._next()) is not None:
-            await self._carry_out(pending)
+            if await self._finds_program(pending):
+                await self._carry_out(pending)
 
     async def _next(self) -> Pending | None:
         """The next attempt; None when there is, and will be, none."""
-        while not self._control.is_draining:
+        while not self._control.is_draining and self._failure is None:
             self._claim()
             if self._claimed:
                 return self._claimed.popleft()
@@ -174,6 +178,20 @@ class Scheduler:
             finally:
                 self._idle -= 1
         return None
+
+    async def _finds_program(self, pending: Pending) -> bool:
+        """Whether the agent's program is that of the other attempts; if not, no more are begun."""
+        is_found = False
+        try:
+            pending.program = await self._tools.programs.look()
+            is_found = True
+        except ConfigError as exc:
+            self._failure = self._failure or exc
+            self._wake()
+        finally:
+            if not is_found:
+                self._telling.cut(pending)
+        return is_found
 
     def _wake(self) -> None:
         self._changed.set()
@@ -268,7 +286,7 @@ class Scheduler:
     async def _ended(self, pending: Pending, outcome: Outcome, told: Told) -> None:
         """An attempt has an outcome: another attempt, or the job's final state."""
         batch, job = self._plan.batch, pending.job
-        record = record_of(outcome)
+        record = record_of(outcome, pending.program)
         written = self._telling.ended(pending, record, told.said)
         states = [each.state for each in pending.earlier]
         delay = delay_before_next(batch.retry, outcome, states, wall_clock())

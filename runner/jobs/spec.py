@@ -167,6 +167,8 @@ class Batch:
         limits: timeouts and concurrency.
         retry: how often to try again.
         keep: which attempts' workspaces are kept: all, those of jobs that are not ok, none.
+        mixed_versions: whether attempts may go on with another build of the agent's program, should
+            it have changed.
     """
 
     name: str
@@ -186,6 +188,7 @@ class Batch:
     limits: Limits = Limits()
     retry: Retry = Retry()
     keep: Keep = "failed"
+    mixed_versions: bool = False
 
     def __attrs_post_init__(self) -> None:
         one_of(prompt=self.prompt, prompts=self.prompts or None, prompt_file=self.prompt_file)

@@ -37,6 +37,7 @@ from runner.jobs.progress import (
 )
 from runner.jobs.results import AttemptRecord, make_result, to_json, write_transcript
 from runner.jobs.statements import Change
+from runner.sessions.builds import Build
 from runner.sessions.session import Session
 from runner.sessions.turn import Turn
 
@@ -55,6 +56,7 @@ class Pending:
     Attributes:
         earlier: what came of the attempts before it.
         deadline: of the job, on trio's clock; set when its first attempt of this run begins.
+        program: the build of the agent's program that carries it out; None if it is not known.
     """
 
     job: PlannedJob
@@ -63,6 +65,7 @@ class Pending:
     deadline: float | None = None
     session: str = ""
     started: datetime = EARLIEST
+    program: Build | None = None
 
 
 @attrs.define(eq=False)

@@ -1,4 +1,4 @@
-"""What a tree of processes has used so far: their processor time, as the kernel counts it.
+"""What a tree of processes uses: their processor time and memory, as the kernel counts them.
 
 A process counts with what its dead children had used, once it has waited for them. So what a tree
 has used hardly ever gets less while any of it lives. It can, by a child that its parent did not
@@ -8,6 +8,7 @@ want to know about: then the figure has changed all the same, and somebody was a
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 
 import attrs
@@ -15,6 +16,7 @@ import attrs
 from runner.processes.tree import PROC, children_of
 
 TICK = 1 / os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @attrs.frozen
@@ -32,16 +34,39 @@ class TreeUsage:
 
 def tree_usage(root: int) -> TreeUsage:
     """What a process and all below it have used; it itself is not counted as one of them."""
-    ticks, found, waiting = 0, 0, [root]
-    while waiting:
-        pid = waiting.pop()
+    ticks, found = 0, 0
+    for pid in _tree(root):
         with suppress(OSError, ValueError):
             ticks += _ticks(pid)
             found += pid != root
+    return TreeUsage(ticks * TICK, found)
+
+
+def tree_memory(root: int) -> int | None:
+    """The bytes that a process and all below it have in memory; None if nothing is left of them.
+
+    What several of them share counts for each.
+    """
+    pages = 0
+    for pid in _tree(root):
+        with suppress(OSError, IndexError):
+            pages += _pages(pid)
+    return PAGE * pages or None
+
+
+def _tree(root: int) -> Iterator[int]:
+    """A process, and all below it."""
+    waiting = [root]
+    while waiting:
+        yield (pid := waiting.pop())
         with suppress(OSError):  # it has ended, or the kernel has no such list
             for thread in os.listdir(f"{PROC}/{pid}/task"):
                 waiting += children_of(pid, thread)
-    return TreeUsage(ticks * TICK, found)
+
+
+def _pages(pid: int) -> int:
+    with open(f"{PROC}/{pid}/statm", "rb", buffering=0) as file:
+        return int(file.read().split()[1])  # resident (proc(5))
 
 
 def _ticks(pid: int) -> int:

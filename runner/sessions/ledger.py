@@ -33,12 +33,13 @@ from runner.sessions import rows
 from runner.sessions.record import PastProcess, PastTurn, Record
 from runner.sessions.rows import RecordT
 
-VERSION = 1
+VERSION = 2
 
 TABLES = """
 CREATE TABLE sessions (
     id TEXT PRIMARY KEY, agent TEXT NOT NULL, setup TEXT NOT NULL, program TEXT NOT NULL,
-    program_version TEXT NOT NULL, directory TEXT NOT NULL, private TEXT NOT NULL,
+    program_version TEXT NOT NULL, program_sha256 TEXT NOT NULL DEFAULT '',
+    directory TEXT NOT NULL, private TEXT NOT NULL,
     conversation TEXT NOT NULL, resume INTEGER NOT NULL, turns INTEGER NOT NULL,
     last_good INTEGER NOT NULL, in_flight INTEGER NOT NULL, cut INTEGER NOT NULL,
     standing TEXT NOT NULL, parent TEXT NOT NULL, parent_turn INTEGER NOT NULL,
@@ -65,7 +66,9 @@ def _failure(path: str, what: str, _: Exception | None) -> LedgerError:
     return LedgerError(f"the sessions' ledger {path!r} {what}")
 
 
-SCHEMA = Schema(statements=TABLES, version=VERSION, failure=_failure)
+# By the older version that each makes a newer one of.
+UPGRADES = {1: "ALTER TABLE sessions ADD COLUMN program_sha256 TEXT NOT NULL DEFAULT ''"}
+SCHEMA = Schema(statements=TABLES, version=VERSION, failure=_failure, upgrades=UPGRADES)
 
 _FIXED = ("id", "directory", "created")  # what has an index is not to be written again and again
 _UPSERT = (

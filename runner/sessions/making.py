@@ -34,13 +34,14 @@ from runner.sessions.giving import (
 )
 from runner.sessions.keeping import READY
 from runner.sessions.ledger import SessionLedger, ledger_of
+from runner.sessions.means import Means
 from runner.sessions.opening import make_setup
 from runner.sessions.owning import Owners
 from runner.sessions.passing import passing_name
 from runner.sessions.places import Places
 from runner.sessions.ruling import allows_programs, is_guarded
 from runner.sessions.session import Session
-from runner.sessions.starting import Means, Starter
+from runner.sessions.starting import Starter
 from runner.sessions.state import OnLost, SessionState
 from runner.sessions.store import PROMPT, Store
 from runner.watching.patterns import DEFAULT_IGNORE

@@ -19,6 +19,7 @@ class Record:
             made it can.
         program: what was started last.
         program_version: as the program says it.
+        program_sha256: of the program's file, in hexadecimal digits; empty = not known.
         directory: where it works; conversations belong to their directory.
         private: its private directory.
         conversation: the id that the program knows, or the one to begin with.
@@ -42,6 +43,7 @@ class Record:
     setup: str = ""
     program: str = ""
     program_version: str = ""
+    program_sha256: str = ""
     directory: str
     private: str = ""
     conversation: str

@@ -297,6 +297,6 @@ class Session:
         await self.aclose()
 
     def __repr__(self) -> str:
-        now = self.statistics()
-        pid = "" if now.pid is None else f", process {now.pid}"
-        return f"<Session {self.id!r} with {now.agent}, {now.phase}: {now.turns} turns{pid}>"
+        pid = "" if self._state.pid is None else f", process {self._state.pid}"
+        about = f"{self._state.phase}: {self._state.turns} turns{pid}"
+        return f"<Session {self.id!r} with {self._state.agent}, {about}>"

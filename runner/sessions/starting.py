@@ -16,57 +16,22 @@ import trio
 
 from runner.agents.driver import PLAIN, Agent, Driver, Launch, Origin, Setting, TurnOptions
 from runner.agents.events import Event
-from runner.agents.secret import Value
 from runner.agents.servers import McpServer
 from runner.errors import AgentError
 from runner.messages import Isolation
 from runner.messages.isolation import Decided
-from runner.processes.environment import base_environment
-from runner.processes.host import ProcessHost
 from runner.processes.sweep import SESSION_TAG
 from runner.scopes.redaction import secret_values
-from runner.sessions.admission import Admission
 from runner.sessions.confining import check_needs
 from runner.sessions.credentials import Blanks, plain_of
 from runner.sessions.forking import origin_of
 from runner.sessions.linking import make_links
+from runner.sessions.means import Means
 from runner.sessions.private import copy_files, make_private, seed, write_files
 from runner.sessions.program import Program, ignore_end, ignore_pid
-from runner.sessions.reading import Pace
 from runner.sessions.state import SessionState
 from runner.sessions.traffic import Traffic
-from runner.sessions.versions import Versions, find_program
-
-
-@attrs.frozen(kw_only=True)
-class Means:
-    """What sessions work with; shared by many.
-
-    Attributes:
-        environ: where allow-listed variables are taken from, such as `os.environ`.
-        admission: who may start.
-        scans: limits the threads that look at directories.
-        pace: how often is read what programs say.
-        versions: of the programs, as far as they have said them.
-    """
-
-    host: ProcessHost
-    environ: Mapping[str, str]
-    admission: Admission
-    scans: trio.CapacityLimiter
-    pace: Pace = attrs.field(factory=Pace)
-    versions: Versions = attrs.field(
-        default=attrs.Factory(lambda self: Versions(self.host, self.environ), takes_self=True)
-    )
-    _bases: dict[tuple[str, ...], dict[str, str]] = attrs.field(factory=dict, init=False)
-
-    def environment(
-        self, pass_env: tuple[str, ...], extra: Mapping[str, Value]
-    ) -> dict[str, Value]:
-        """The environment of a program; `environ` is gone through once for the same names."""
-        if pass_env not in self._bases:
-            self._bases[pass_env] = base_environment(self.environ, pass_env=pass_env)
-        return {**self._bases[pass_env], **extra}
+from runner.sessions.versions import find_program
 
 
 @attrs.frozen(kw_only=True)
@@ -111,6 +76,7 @@ class Starter:
         path = self._find(state, launch, plain_of(env))
         held = self._isolation(state.private, None)
         await self.means.versions.check(self.agent, path, state.directory, held)
+        state.record.program_sha256 = await self.means.digests.of(path)
 
     async def copy_origin(
         self, state: SessionState, turn: int, prompt: str, options: TurnOptions = PLAIN

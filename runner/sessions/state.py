@@ -17,6 +17,7 @@ import trio
 from runner.agents.driver import MAX_PROMPT, Ability
 from runner.agents.events import Event, Raw, Usage
 from runner.errors import AgentError, LedgerError, SessionClosed
+from runner.processes.usage import tree_memory
 from runner.sessions import phases
 from runner.sessions.approving import Approver
 from runner.sessions.arrivals import Arrivals
@@ -45,6 +46,8 @@ class SessionStatistics:
         last_good: the number of the last turn that came to a good end.
         starts: how many processes were started.
         pid: of the program, if one lives.
+        memory: the bytes that it and all that it has started have in memory (RSS), what they share
+            counted for each; None if none lives, or it is not known.
         events: how many there were.
         followers: how many follow the events now.
         usage: of all turns.
@@ -61,6 +64,7 @@ class SessionStatistics:
     last_good: int
     starts: int
     pid: int | None
+    memory: int | None
     events: int
     followers: int
     usage: Usage
@@ -140,6 +144,11 @@ class SessionState:
         return self.record
 
     @property
+    def turns(self) -> int:
+        """How many have begun, as far as it is known here."""
+        return 0 if self._record is None else self._record.turns
+
+    @property
     def is_closed(self) -> bool:
         """Whether nothing can be sent any more."""
         return self.phase in _CLOSED
@@ -196,10 +205,11 @@ class SessionState:
             phase=self.phase,
             agent=self.agent,
             conversation=record.conversation if record is not None and record.resume else "",
-            turns=0 if record is None else record.turns,
+            turns=self.turns,
             last_good=0 if record is None else record.last_good,
             starts=self.starts,
             pid=self.pid,
+            memory=None if self.pid is None else tree_memory(self.pid),
             events=self.events,
             followers=len(self.followers),
             usage=self.usage,

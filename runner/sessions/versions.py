@@ -23,6 +23,7 @@ from runner.errors import AgentUnavailable, RunnerError
 from runner.messages import Isolation
 from runner.processes.environment import base_environment
 from runner.processes.host import ProcessHost
+from runner.sessions.builds import Stamp, stamp_of
 
 Version: TypeAlias = tuple[int, ...]
 
@@ -50,7 +51,7 @@ class Versions:
 
     host: ProcessHost
     environ: Mapping[str, str]
-    _known: dict[tuple[object, ...], Version] = attrs.field(factory=dict, init=False)
+    _known: dict[Stamp, Version] = attrs.field(factory=dict, init=False)
     _lock: trio.Lock = attrs.field(factory=trio.Lock, init=False)
 
     async def check(
@@ -78,14 +79,26 @@ class Versions:
                 f" one, but {path} is {_text(found)}: {_INSTALL[agent.kind]}{or_else}"
             )
 
+    async def said(
+        self, agent: Agent, path: str, directory: str, isolation: Isolation | None
+    ) -> str:
+        """The version that an agent's program says; empty if it does not, or need not be asked.
+
+        Args:
+            agent: as for `check`, and the rest.
+            path: of its program.
+            directory: where it is to work.
+            isolation: what is to hold it there.
+        """
+        if least_version(agent) is None:
+            return ""
+        return _text(await self._version(path, directory, isolation))
+
     async def _version(self, path: str, directory: str, isolation: Isolation | None) -> Version:
         """What the program says; empty if it says nothing of the kind."""
-        real = os.path.realpath(path)  # noqa: ASYNC240 - short
-        try:
-            stat = os.stat(real)
-        except OSError:
+        known = stamp_of(path)
+        if known is None:
             return ()  # gone again: its start says so
-        known = (real, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
         async with self._lock:  # many may begin at once: one asks
             if known not in self._known:
                 self._known[known] = await self._ask(path, directory, isolation)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -125,9 +128,12 @@ def test_as_json_each_is_a_record(runner, keep) -> None:
     (listed,) = records(runner("session", "ls", "--json").out)
     session, turn = records(runner("session", "show", "one", "--json").out)
     assert {**session, **listed, "lost": 0, "untranslated": {}} == session
-    assert ("runner.session/1", "one", "at rest", "", 1) == tuple(
-        session[key] for key in ("schema", "id", "state", "owner", "turns")
+    assert ("runner.session/1", "one", "at rest", "", None, 1) == tuple(
+        session[key] for key in ("schema", "id", "state", "owner", "memory", "turns")
     )
+    program = hashlib.sha256(Path(shutil.which("sh") or "").read_bytes()).hexdigest()
+    assert program == session["program_sha256"]
+    assert f"sha256:       {program}\n" in runner("session", "show", "one").out
     assert ("runner.session_turn/1", 1, "ok") == tuple(
         turn[key] for key in ("schema", "number", "state")
     )
@@ -209,6 +215,9 @@ def test_who_has_a_session_open_is_said_and_nothing_is_done(runner, keep, until)
         assert f"open already, by process {owner.pid}" in ended.err
     assert "in turn" in runner("session", "ls").out
     assert f"open in process {owner.pid}" in runner("session", "show", "one").out
+    (record,) = records(runner("session", "ls", "--json").out)
+    assert 1 << 20 < record["memory"] < 1 << 30
+    assert re.search(r"^memory: +\d+ MiB$", runner("session", "show", "one").out, re.MULTILINE)
     assert not (runner.cwd / "never").exists()
 
 

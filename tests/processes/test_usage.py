@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +12,7 @@ import trio
 from runner.processes import usage
 from runner.processes.host import ProcessHost
 from runner.processes.tree import children_of
-from runner.processes.usage import TreeUsage, tree_usage
+from runner.processes.usage import TreeUsage, tree_memory, tree_usage
 
 BUSY = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"
 
@@ -50,8 +51,23 @@ async def test_what_left_its_parents_counts_too(host: ProcessHost, env: dict[str
     assert found.processes >= 2
 
 
+async def test_the_memory_of_a_tree_is_that_of_all_its_processes(
+    host: ProcessHost, env: dict[str, str]
+) -> None:
+    code = "import time; held = bytearray(50 << 20); print(flush=True); time.sleep(9)"
+    argv = ["sh", "-c", f"'{sys.executable}' -I -S -c '{code}'; exit"]
+    async with host.open_process(argv, cwd="/", env=env) as process:
+        await process.stdout.receive_some()
+        found = tree_memory(process.pid)
+
+    assert found is not None
+    assert 50 << 20 < found < 90 << 20
+    assert tree_memory(process.pid) is None
+
+
 def test_of_what_is_not_there_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     assert TreeUsage(0, 0) == tree_usage(1 << 30)
+    assert tree_memory(1 << 30) is None
     monkeypatch.setattr(usage, "PROC", "/nonexistent")
     assert TreeUsage(0, 0) == tree_usage(os.getpid())
 

@@ -546,6 +546,10 @@ class ObjectMissing(StoreError):
         super().__init__(f"the object {id.hex()} is missing", where)
 
 
+class WorkspaceChanged(WorkspaceError):
+    """The live tree is another one than that which something was made of; nothing was changed."""
+
+
 class SyncError(WorkspaceError):
     """A remote cannot be reached or used, or holds something else; nothing is lost.
 

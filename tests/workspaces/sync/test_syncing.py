@@ -1,0 +1,415 @@
+"""Pushing, pulling and what becomes of changes of both sides: real stores, a directory between."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import attrs
+import pytest
+import trio
+
+from runner.errors import SnapshotNotFound, SyncError, WorkspaceChanged
+from runner.workspaces.listing import EMPTY, Entry, EntryType
+from runner.workspaces.objects import CHUNK, ObjectId, chunk, chunks, content
+from runner.workspaces.records import SnapshotRecord, WorkspaceRecord
+from runner.workspaces.store import Store
+from runner.workspaces.sync.files import FileRemote
+from runner.workspaces.sync.placing import place
+from runner.workspaces.sync.settings import Settings
+from runner.workspaces.sync.syncing import Syncing
+
+FILE = EntryType.FILE
+Files = Mapping[str, bytes]
+
+
+@attrs.define(eq=False)
+class Place:
+    """A place that has the workspace: a store, and a tree that is a root."""
+
+    store: Store
+    sync: Syncing
+    tree: Path
+    root: ObjectId = EMPTY.id
+    saved: Settings | None = None
+    meanwhile: Callable[[], None] | None = None
+
+    async def look(self) -> ObjectId:
+        await trio.lowlevel.checkpoint()
+        return self.root
+
+    async def apply(self, before: ObjectId, after: ObjectId) -> None:
+        await trio.lowlevel.checkpoint()
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        if self.root != before:
+            raise WorkspaceChanged("it is another one by now")
+        self.root = after
+
+    def write(self, files: Mapping[str, bytes | None]) -> None:
+        """Change files; None removes one."""
+        entries: dict[str, Entry | None] = {}
+        for path, data in files.items():
+            name = os.fsencode(path).rpartition(b"/")[2]
+            if data is None:
+                entries[path] = None
+            elif len(data) > CHUNK:
+                parts = [chunk(data[at : at + CHUNK]) for at in range(0, len(data), CHUNK)]
+                self.store.put(each for each in parts if each is not None)
+                made = chunks(len(data), [None if each is None else each.id for each in parts])
+                self.store.put([made])
+                entries[path] = Entry(name, FILE, 0o644, made.id, len(data))
+            else:
+                made = content(data)
+                self.store.put([made])
+                entries[path] = Entry(name, FILE, 0o644, made.id, len(data))
+        self.root, objects = place(self.store.listing, self.root, entries)
+        self.store.put(objects)
+
+    def files(self) -> dict[str, bytes]:
+        """All that is there; read from the store."""
+        found = {}
+
+        def walk(prefix: str, root: ObjectId) -> None:
+            for each in self.store.listing(root):
+                path = prefix + os.fsdecode(each.name)
+                if each.type is EntryType.DIRECTORY:
+                    walk(path + "/", each.id)
+                else:
+                    found[path] = self.store.read(each.id, 1 << 30)
+
+        walk("", self.root)
+        return found
+
+    def snapshot(self, name: str) -> None:
+        self.store.snapshots.add(
+            SnapshotRecord(id=name, workspace="id", name=name, root=self.root, created_ns=1)
+        )
+
+
+@pytest.fixture
+async def make(tmp_path: Path) -> AsyncIterator[Callable[..., Place]]:
+    places = []
+
+    def make(**settings: object) -> Place:
+        number = len(places)
+        store = Store.open(str(tmp_path / f"store-{number}" / "store.db"))
+        tree = tmp_path / f"tree-{number}"
+        tree.mkdir()
+        record = WorkspaceRecord(id="id", name="w", tree=str(tree), created_ns=1)
+        given = Settings(url="file:///share", under="w", device=f"place {number}", **settings)
+        sync = Syncing(
+            store=store,
+            record=record,
+            remote=FileRemote(str(tmp_path / "share")),
+            settings=given,
+            save=lambda settings: setattr(made, "saved", settings),
+            look=lambda: made.look(),  # noqa: PLW0108 - it is made below
+            apply=lambda before, after: made.apply(before, after),  # noqa: PLW0108
+            in_thread=trio.to_thread.run_sync,
+        )
+        made = Place(store, sync, tree)
+        places.append(made)
+        return made
+
+    await FileRemote(str(tmp_path / "share")).open()
+    yield make
+    for each in places:
+        each.store.close()
+
+
+async def test_what_one_place_pushes_the_other_pulls_and_back(make) -> None:
+    ours, theirs = make(), make()
+    big = os.urandom(CHUNK) + bytes(CHUNK) + b"end"
+    ours.write({"a": b"1", "dir/b": b"2", "dir/deep/c": b"3", "big": big})
+    pushed = await ours.sync.push()
+    assert ["a", "big", "dir/b", "dir/deep/c"] == [each.path for each in pushed.changes]
+    assert (1, 0) == (pushed.version, await ours.sync.pending())
+
+    assert 0 == await theirs.sync.pending()
+    pulled = await theirs.sync.pull()
+    assert ours.files() == theirs.files()
+    assert [each.path for each in pushed.changes] == [each.path for each in pulled.changes]
+
+    theirs.write({"a": b"more", "dir/b": None})
+    assert 2 == await theirs.sync.pending()
+    second = await theirs.sync.push()
+    assert (2, 3) == (second.version, second.objects)  # the file and two listings, no more
+    assert not (await theirs.sync.push()).changes
+    await ours.sync.pull()
+    assert {"a": b"more", "dir/deep/c": b"3", "big": big} == ours.files()
+    assert not (await ours.sync.pull()).changes
+    assert ours.root == theirs.root
+    assert ours.saved == ours.sync.settings
+
+
+async def test_changes_at_other_paths_become_one_also_by_a_push(make) -> None:
+    ours, theirs = make(), make()
+    ours.write({"a": b"1", "b": b"1"})
+    await ours.sync.push()
+    await theirs.sync.pull()
+
+    ours.write({"a": b"2"})
+    await ours.sync.push()
+    theirs.write({"b": b"2", "c": b"new"})
+    await theirs.sync.push()
+    await ours.sync.pull()
+
+    assert {"a": b"2", "b": b"2", "c": b"new"} == ours.files() == theirs.files()
+
+
+async def test_of_a_conflict_nothing_is_applied_until_somebody_decides(make) -> None:
+    ours, theirs = make(), make()
+    ours.write({"a": b"1", "b": b"1"})
+    await ours.sync.push()
+    await theirs.sync.pull()
+    ours.write({"a": b"ours", "b": b"ours"})
+    await ours.sync.push()
+    theirs.write({"a": b"theirs", "b": None, "c": b"c"})
+    before = theirs.root
+
+    for act in (theirs.sync.push, theirs.sync.pull):
+        with pytest.raises(SyncError, match="both changed") as caught:
+            await act()
+        assert ["a", "b"] == [each.path for each in caught.value.conflicts]
+    assert before == theirs.root
+    assert ["a", "b"] == [path for path, _ in theirs.sync.settings.conflicts]
+    assert 3 == await theirs.sync.pending()
+
+    chosen = {"a": "local", "b": "remote"}
+    theirs.sync.settings = attrs.evolve(theirs.sync.settings, choices=chosen)
+    await theirs.sync.push()
+    await ours.sync.pull()
+    assert {"a": b"theirs", "b": b"ours", "c": b"c"} == ours.files() == theirs.files()
+    assert () == theirs.sync.settings.conflicts
+    assert {} == theirs.sync.settings.choices
+
+
+async def test_a_choice_is_for_the_version_that_it_was_made_for(make) -> None:
+    ours, theirs = make(), make()
+    for each in (ours, theirs):
+        each.write({"a": each.sync.settings.device.encode()})
+    await ours.sync.push()
+    with pytest.raises(SyncError):
+        await theirs.sync.pull()
+    theirs.sync.settings = attrs.evolve(theirs.sync.settings, choices={"a": "local"})
+    ours.write({"a": b"another by now"})
+    await ours.sync.push()
+
+    with pytest.raises(SyncError):
+        await theirs.sync.push()
+    assert {} == theirs.sync.settings.choices
+    assert {"a": b"place 1"} == theirs.files()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [
+        ("local", {"a": b"theirs", "gone": None, "kept": b"theirs"}),
+        ("remote", {"a": b"ours", "gone": b"ours", "kept": None}),
+        ("last-write-wins", {"a": b"theirs", "gone": b"ours", "kept": b"theirs"}),
+    ],
+)
+async def test_a_strategy_decides_where_nobody_does(make, strategy, expected) -> None:
+    ours, theirs = make(), make(strategy=strategy)
+    ours.write({"a": b"1", "gone": b"1", "kept": b"1"})
+    await ours.sync.push()
+    await theirs.sync.pull()
+    ours.write({"a": b"ours", "gone": b"ours", "kept": None})
+    await ours.sync.push()
+    theirs.write({"a": b"theirs", "gone": None, "kept": b"theirs"})
+    later = time.time() + 60
+    (theirs.tree / "a").touch()
+    os.utime(theirs.tree / "a", (later, later))
+
+    await theirs.sync.push()
+    await ours.sync.pull()
+
+    there = {path: data for path, data in expected.items() if data is not None}
+    assert there == theirs.files() == ours.files()
+
+
+async def test_the_last_write_may_be_theirs_or_not_be_known(make) -> None:
+    ours, theirs = make(), make(strategy="last-write-wins")
+    for each in (ours, theirs):
+        each.write({"a": each.sync.settings.device.encode()})
+    await ours.sync.push()
+    with pytest.raises(SyncError):  # its file has just gone: nobody knows when it was written
+        await theirs.sync.pull()
+    (theirs.tree / "a").touch()
+    os.utime(theirs.tree / "a", (1e9, 1e9))
+    await theirs.sync.pull()
+
+    assert {"a": b"place 0"} == theirs.files()
+
+
+async def test_texts_are_merged_by_lines_if_that_is_wanted(make) -> None:
+    ours, theirs = make(), make(strategy="merge")
+    ours.write({"a": b"1\n2\n3\n4\n5\n"})
+    await ours.sync.push()
+    await theirs.sync.pull()
+    ours.write({"a": b"one\n2\n3\n4\n5\n"})
+    await ours.sync.push()
+    theirs.write({"a": b"1\n2\n3\n4\nfive\n"})
+
+    await theirs.sync.push()
+
+    assert {"a": b"one\n2\n3\n4\nfive\n"} == theirs.files()
+
+
+async def test_force_makes_ours_the_newest_and_theirs_an_older_one(make) -> None:
+    ours, theirs = make(), make()
+    ours.write({"a": b"ours"})
+    await ours.sync.push()
+    theirs.write({"b": b"theirs"})
+    pushed = await theirs.sync.push(force=True)
+
+    assert (2, {"b": b"theirs"}) == (pushed.version, theirs.files())
+    assert ["b"] == [each.path for each in pushed.changes]  # of what it never had it knows nothing
+    await ours.sync.pull()
+    assert {"b": b"theirs"} == ours.files()
+
+
+async def test_an_older_tree_is_had_by_its_time_or_by_a_snapshots_name(make) -> None:
+    ours, theirs = make(), make()
+    with pytest.raises(SyncError, match="has no workspace"):
+        await theirs.sync.fetch()
+    ours.write({"a": b"1"})
+    ours.snapshot("first")
+    await ours.sync.push()
+    between = datetime.now(UTC)
+    ours.write({"a": b"2"})
+    await ours.sync.push()
+
+    for wanted in ({"at": between}, {"snapshot": "first"}):
+        theirs.root = await theirs.sync.fetch(**wanted)
+        assert {"a": b"1"} == theirs.files()
+    theirs.root = await theirs.sync.fetch()
+    assert {"a": b"2"} == theirs.files()
+    with pytest.raises(SyncError, match="no version as old"):
+        await theirs.sync.fetch(at=between - timedelta(days=1))
+    with pytest.raises(SnapshotNotFound, match="did you mean 'first'"):
+        await theirs.sync.fetch(snapshot="frst")
+
+
+async def test_a_snapshot_alone_is_pushed_too(make) -> None:
+    ours = make()
+    ours.write({"a": b"1"})
+    await ours.sync.push()
+    ours.snapshot("later")
+
+    assert 2 == (await ours.sync.push()).version
+    assert 2 == (await ours.sync.push()).version
+
+
+async def test_what_is_written_while_it_is_merged_is_merged_as_well(make) -> None:
+    ours, theirs = make(), make()
+    ours.write({"a": b"1"})
+    await ours.sync.push()
+    theirs.write({"b": b"1"})
+    theirs.meanwhile = lambda: theirs.write({"c": b"just now"})
+
+    await theirs.sync.pull()
+
+    assert {"a": b"1", "b": b"1", "c": b"just now"} == theirs.files()
+
+
+async def test_a_tree_that_is_written_to_all_the_time_is_said_so(make) -> None:
+    ours, theirs = make(), make()
+    ours.write({"a": b"1"})
+    await ours.sync.push()
+    numbers = iter(range(100))
+
+    def again() -> None:
+        theirs.write({"b": b"%d" % next(numbers)})
+        theirs.meanwhile = again
+
+    theirs.meanwhile = again
+    with pytest.raises(SyncError, match="written to all the time"):
+        await theirs.sync.pull()
+    assert "a" not in theirs.files()
+
+
+class Quicker:
+    """A remote at which another place is quicker, once."""
+
+    def __init__(self, real: FileRemote, other: Callable[[], object]) -> None:
+        self._real, self._other = real, other
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._real, name)
+
+    async def swap_ref(self, name: str, before: ObjectId | None, after: ObjectId) -> bool:
+        other, self._other = self._other, trio.lowlevel.checkpoint
+        await other()
+        return await self._real.swap_ref(name, before, after)
+
+
+async def test_who_loses_the_race_to_push_takes_the_other_s_along(make) -> None:
+    ours, theirs = make(), make()
+    ours.write({"a": b"1"})
+    theirs.write({"b": b"1"})
+    theirs.sync.remote = Quicker(theirs.sync.remote, ours.sync.push)
+
+    await theirs.sync.push()
+    await ours.sync.pull()
+
+    assert {"a": b"1", "b": b"1"} == ours.files() == theirs.files()
+
+
+async def test_a_push_that_was_cut_off_goes_on_where_it_stopped(make, tmp_path: Path) -> None:
+    ours, theirs = make(), make()
+    ours.write({f"dir{n % 7}/file{n}": b"%d" % n for n in range(100)})
+    remote = ours.sync.remote
+    real, puts = remote.put, []
+
+    class Cut(Exception):
+        pass
+
+    class Cutting:
+        def __getattr__(self, name: str) -> object:
+            return getattr(remote, name)
+
+        async def put(self, objects: list[object]) -> None:
+            if puts:
+                raise Cut
+            puts.append(len(objects))
+            await real(objects)
+
+    ours.sync.remote = Cutting()
+    with pytest.raises(Cut):
+        await ours.sync.push()
+    with pytest.raises(SyncError, match="no workspace"):
+        await theirs.sync.fetch()
+    ours.sync.remote = remote
+    pushed = await ours.sync.push()
+    assert 100 + 8 == puts[0] + pushed.objects
+    await theirs.sync.pull()
+    assert ours.files() == theirs.files()
+
+
+async def test_three_places_that_do_anything_have_the_same_in_the_end(make) -> None:
+    chosen = random.Random(5)
+    places = [make(strategy="remote"), make(strategy="remote"), make(strategy="remote")]
+    for step in range(60):
+        each = chosen.choice(places)
+        path = chosen.choice(["a", "b", "d/c", "d/e/f", "g"])
+        data = None if chosen.random() < 0.2 else b"%d" % step
+        if data is not None or path in each.files():
+            each.write({path: data})
+        act = chosen.choice([each.sync.push, each.sync.pull, None])
+        if act is not None:
+            await act()
+    for _ in range(2):
+        for each in places:
+            await each.sync.push()
+    for each in places:
+        await each.sync.pull()
+        assert 0 == await each.sync.pending()
+
+    assert 1 == len({each.root for each in places})

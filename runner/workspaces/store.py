@@ -22,19 +22,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from runner.database import PATIENCE, Connection
+from runner.database import PATIENCE
 from runner.errors import ObjectMissing, StoreDamaged
-from runner.workspaces import collecting, columns, statements
+from runner.workspaces import collecting, columns, putting, statements
 from runner.workspaces.audit_table import AuditRows
 from runner.workspaces.collecting import DROPS, Checked, Collected, Sizes
 from runner.workspaces.database import File
 from runner.workspaces.listing import EMPTY, Entry, decode
 from runner.workspaces.objects import Kind, Object, ObjectId, decode_chunks, id_of
-from runner.workspaces.packing import pack, unpack
+from runner.workspaces.packing import unpack
 from runner.workspaces.remembering import Remembered
 from runner.workspaces.tables import (
     Commits,
@@ -48,12 +47,6 @@ from runner.workspaces.tables import (
 )
 
 T = TypeVar("T")
-
-# One transaction of a `put`; whichever comes first.
-BATCH_COUNT = 512
-BATCH_BYTES = 8 << 20
-# An object that was put before is put again, for `collect`, if that was so long ago.
-TOUCH = 600
 
 
 class Store:
@@ -139,41 +132,11 @@ class Store:
         Returns:
             How many bytes the store has more.
         """
-        added = 0
-        batch: list[Object] = []
-        size = 0
-        for each in objects:
-            batch.append(each)
-            size += len(each.data)
-            if size >= BATCH_BYTES or len(batch) >= BATCH_COUNT:
-                added += self._put(batch)
-                batch, size = [], 0
-        return added + self._put(batch) if batch else added
-
-    def _put(self, batch: Sequence[Object]) -> int:
-        now = int(time.time())
-        wanted = {each.id: each for each in batch}
-        with self.file.reading() as connection:
-            there = _known(connection, list(wanted))
-        if len(there) == len(wanted) and all(now - put < TOUCH for put in there.values()):
-            return 0
-        packed = {id_: pack(each.data) for id_, each in wanted.items() if id_ not in there}
-        with self.file.writing() as connection:  # others may have put or dropped some meanwhile
-            there = _known(connection, list(wanted))
-            old = [(now, id_) for id_, put in there.items() if now - put >= TOUCH]
-            connection.executemany(statements.TOUCH, old)
-            new = [each for id_, each in wanted.items() if id_ not in there]
-            return _add(connection, new, packed, now)
+        return sum(putting.put(self.file, batch) for batch in putting.batches(objects))
 
     def missing(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
         """Those of the ids that the store has no object of."""
-        wanted = list(set(ids))
-        with self.file.reading() as connection:
-            for at in range(0, len(wanted), BATCH_COUNT):
-                batch = wanted[at : at + BATCH_COUNT]
-                found = _known(connection, batch)
-                wanted[at : at + BATCH_COUNT] = [each for each in batch if each not in found]
-        return set(wanted)
+        return putting.missing(self.file, ids)
 
     def get(self, id_: ObjectId) -> Object:
         """An object.
@@ -303,26 +266,3 @@ class Store:
 
     def __repr__(self) -> str:
         return f"<Store {self.path!r}>"
-
-
-def _known(connection: Connection, ids: Sequence[ObjectId]) -> dict[ObjectId, int]:
-    return dict(connection.execute(statements.known(len(ids)), ids).fetchall())
-
-
-def _add(
-    connection: Connection,
-    objects: Sequence[Object],
-    packed: Mapping[ObjectId, tuple[bool, bytes]],
-    now: int,
-) -> int:
-    (last,) = connection.execute(statements.LAST_NUMBER).fetchone()
-    contents, rows, added = [], [], 0
-    for number, each in enumerate(objects, last + 1):
-        # one that was there before the transaction, and was dropped since, is not packed yet
-        is_packed, data = packed.get(each.id) or pack(each.data)
-        contents.append((number, is_packed, data))
-        rows.append((each.id, number, each.kind, len(each.data), len(data), now))
-        added += len(data)
-    connection.executemany(statements.ADD_CONTENT, contents)
-    connection.executemany(statements.ADD_OBJECT, rows)
-    return added

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import ObjectMissing, StoreDamaged
-from runner.workspaces import collecting
-from runner.workspaces import store as store_module
+from runner.workspaces import collecting, putting
 from runner.workspaces.collecting import GRACE, Collected
 from runner.workspaces.listing import EMPTY, Entry, EntryType, encode
 from runner.workspaces.objects import (
@@ -189,15 +188,15 @@ def test_what_is_put_again_while_it_is_dropped_is_there_afterwards(
     store.put([some, EMPTY])
     later(GRACE + 10)
     other = Store.open(store.path)
-    known = store_module._known
+    known = putting._known
 
     def dropped_after(connection: sqlite3.Connection, wanted: list[ObjectId]) -> dict:
         found = known(connection, wanted)
-        monkeypatch.setattr(store_module, "_known", known)
+        monkeypatch.setattr(putting, "_known", known)
         assert 2 == other.collect().objects
         return found
 
-    monkeypatch.setattr(store_module, "_known", dropped_after)
+    monkeypatch.setattr(putting, "_known", dropped_after)
     assert 0 < store.put([some, EMPTY])
     other.close()
 

@@ -13,8 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.errors import ObjectMissing, StoreDamaged, StoreError
-from runner.workspaces import remembering
-from runner.workspaces import store as store_module
+from runner.workspaces import putting, remembering
 from runner.workspaces.listing import EMPTY, Entry, EntryType, encode
 from runner.workspaces.objects import CHUNK, Kind, Object, ObjectId, chunk, chunks, content
 from runner.workspaces.records import SnapshotRecord
@@ -161,7 +160,7 @@ def test_the_listings_that_were_used_last_are_remembered_within_a_bound() -> Non
 
 def test_many_objects_go_in_batches_each_of_which_is_durable(store: Store) -> None:
     def objects() -> Iterator[Object]:
-        for number in range(3 * store_module.BATCH_COUNT):
+        for number in range(3 * putting.COUNT):
             yield content(b"%d" % number)
         raise ZeroDivisionError
 
@@ -169,18 +168,14 @@ def test_many_objects_go_in_batches_each_of_which_is_durable(store: Store) -> No
         store.put(objects())
 
     # what came before is there, and is named by nothing
-    assert 3 * store_module.BATCH_COUNT == store.sizes().objects
+    assert 3 * putting.COUNT == store.sizes().objects
 
 
-def test_large_objects_go_in_smaller_batches(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "BATCH_BYTES", 1000)
-    batches = []
-    put = store._put
-    monkeypatch.setattr(store, "_put", lambda batch: batches.append(len(batch)) or put(batch))
+def test_large_objects_go_in_smaller_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(putting, "BYTES", 1000)
+    objects = [content(bytes([number]) * 400) for number in range(7)]
 
-    store.put(content(bytes([number]) * 400) for number in range(7))
-
-    assert [3, 3, 1] == batches
+    assert [3, 3, 1] == [len(batch) for batch in putting.batches(objects)]
 
 
 def test_threads_that_put_the_same_at_once_keep_it_once(store: Store) -> None:
@@ -311,7 +306,7 @@ def test_what_was_put_long_ago_and_is_put_again_is_as_good_as_new(
     objects = [content(b"%d" % number) for number in range(3)]
     store.put(objects)
     now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + 2 * store_module.TOUCH)
+    monkeypatch.setattr(time, "time", lambda: now + 2 * putting.TOUCH)
     assert 0 == store.put(objects[:2])
 
     with store.file.reading() as connection:

@@ -98,9 +98,14 @@ class Holder:
         """What has a program enter, put before its own arguments; it is found by its PATH."""
         return (*_python(), "enter", str(self.pid))
 
+    @property
+    def root(self) -> str:
+        """What leads us to the root inside."""
+        return f"/proc/{self.pid}/root"
+
     def outside(self, path: str) -> str:
         """The path by which we reach what stands at an absolute path inside."""
-        return f"/proc/{self.pid}/root{path}"
+        return self.root + path
 
     def close(self) -> None:
         """End it, and wait for that. The mount goes with the last process that has entered."""

@@ -53,14 +53,18 @@ class ProcessHost:
     A child that is forked (os.fork) may use it as well, and has keepers of its own then.
     """
 
-    def __init__(self, *, run_id: str | None = None, enter: Sequence[str] = ()) -> None:
+    def __init__(
+        self, *, run_id: str | None = None, enter: Sequence[str] = (), outside: str = ""
+    ) -> None:
         """Make a host; nothing is started yet.
 
         Args:
             run_id: letters, digits, `-` and `_`; None = a new one. See `runner.processes.sweep`.
             enter: what its guardian is started by, and so is where all of its programs run: in the
                 namespaces of a holder, say (`runner.processes.holding`).
+            outside: what leads us to their root, as "/proc/123/root".
         """
+        self._outside = outside
         run_id = uuid.uuid4().hex if run_id is None else sweep.check_run_id(run_id)
         self._made = Keepers(run_id, enter)
 
@@ -281,7 +285,7 @@ class ProcessHost:
             return None
         try:
             choice = await self.choose(isolation)
-            where = locate(cwd, scope)
+            where = locate(cwd, scope, self._outside)
             return Inside(
                 isolation,
                 choice.mode,

@@ -41,6 +41,7 @@ PATIENCE = 6.0  # a keeper gives up after 4 s what cannot be killed
 NO_KEEPER = "no process can look after it: "
 NO_GUARDIAN = "runner starts a second Python, `sys.executable`, to look after programs"
 _sweepers = trio.CapacityLimiter(1)
+_everywhere: weakref.WeakSet[Keepers] = weakref.WeakSet()
 log = logging.getLogger(__name__)
 
 
@@ -79,6 +80,7 @@ class Keepers:
         self.is_closed = False
         self._links: set[GuardianLink | KeeperLink] = set()  # all that are open
         self.pid = os.getpid()
+        _everywhere.add(self)
         self._finalizer = weakref.finalize(self, _close_all, self._links, self.pid)
 
     def check_open(self, name: str) -> None:
@@ -243,8 +245,10 @@ class Keepers:
                     await guardian.end_keeper(link.pid)
 
     async def _sweep(self) -> None:
-        """End what carries our tag, but for what living keepers look after."""
-        spare = {link.pid for link in self._links if isinstance(link, KeeperLink) and not link.lost}
+        """End what carries our tag, but for what living keepers look after: also another host's."""
+        ours = [each for each in _everywhere if (each.run_id, each.pid) == (self.run_id, self.pid)]
+        links = [link for each in ours for link in each._links]  # noqa: SLF001 - of one class
+        spare = {link.pid for link in links if isinstance(link, KeeperLink) and not link.lost}
         look = functools.partial(sweep.sweep_run, self.run_id, frozenset(spare))
         try:
             await trio.to_thread.run_sync(look, limiter=_sweepers)

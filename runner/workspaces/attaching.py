@@ -4,7 +4,7 @@
 
 A copy is there, and nothing is done. An overlay that root has mounted is seen by all; what a run
 left mounted that was killed is taken over. One in a holder's namespaces is seen in those only: file
-work reaches it by /proc/PID/root, and programs enter (`ProcessHost(enter=attached.enter)`); both
+work reaches it by /proc/PID/root, and programs enter (`attached.host(run_id)`); both
 call the tree by the same name, and it is as in any other workspace, but that set-uid programs such
 as sudo get no rights there.
 """
@@ -19,6 +19,7 @@ import attrs
 
 from runner.errors import WorkspaceError
 from runner.processes.holding import Holder
+from runner.processes.host import ProcessHost
 from runner.workspaces import mounts, overlay
 from runner.workspaces.ways import Place, Way
 
@@ -31,13 +32,23 @@ class Attached:
         tree: its absolute path, as programs see it.
         root: the path by which files in it are reached from outside.
         enter: what has a program enter it, put before the program's arguments; mostly nothing.
+        outside: what `root` has before `tree`.
     """
 
     tree: str
     root: str = attrs.Factory(lambda self: self.tree, takes_self=True)
     enter: tuple[str, ...] = ()
+    outside: str = ""
     _let_go: Callable[[], None] | None = None
     _lives: Callable[[], bool] | None = None
+
+    def host(self, run_id: str) -> ProcessHost:
+        """A host whose programs see the tree; whoever asked for it closes it.
+
+        Args:
+            run_id: of the host that it stands in for.
+        """
+        return ProcessHost(run_id=run_id, enter=self.enter, outside=self.outside)
 
     @property
     def alive(self) -> bool:
@@ -100,6 +111,7 @@ def _held(base: str, place: Place, run_id: str) -> Attached:
         tree=place.tree,
         root=holder.outside(place.tree),
         enter=holder.enter,
+        outside=holder.root,
         let_go=holder.close,
         lives=lambda: holder.alive,
     )

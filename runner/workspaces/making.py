@@ -23,7 +23,7 @@ from runner.backends.failures import translate
 from runner.errors import WorkspaceError
 from runner.workspaces.attaching import Attached, attach
 from runner.workspaces.copying import Ignore, copy_tree
-from runner.workspaces.probing import chosen, probe
+from runner.workspaces.probing import BY_ROOT, chosen, probe
 from runner.workspaces.removing import clear, remove, tidy
 from runner.workspaces.ways import Made, Place, Probe, Skipped, Way
 
@@ -38,6 +38,7 @@ def make(
     way: Way | Literal["auto", "overlay", "reflink", "copy"] = "auto",
     ignore: Ignore | None = None,
     is_live: bool = False,
+    is_held: bool = False,
     run_id: str = "probe",
 ) -> Made:
     """Make a live tree, in a thread: it takes long, and notices that its caller was cancelled.
@@ -49,6 +50,7 @@ def make(
         ignore: what a copy leaves out; an overlay shows everything.
         is_live: whether the source is another workspace's tree, or lies in one: it changes, so it
             is copied.
+        is_held: whether its programs are to be held inside (isolation), in a user of their own.
         run_id: whose a holder is that a probe needs.
 
     Returns:
@@ -63,7 +65,7 @@ def make(
     if os.path.lexists(place.tree):
         raise WorkspaceError(f"there is a live tree at {place.tree!r} already")
     try:
-        best, why = _decide(source, place, way, is_live=is_live, run_id=run_id)
+        best, why = _decide(source, place, way, is_live=is_live, is_held=is_held, run_id=run_id)
         os.makedirs(place.path, mode=0o700, exist_ok=True)
         clear(place.making)  # of a crash
     except OSError as error:
@@ -80,7 +82,7 @@ def make(
 
 
 def _decide(
-    source: str | None, place: Place, way: str, *, is_live: bool, run_id: str
+    source: str | None, place: Place, way: str, *, is_live: bool, is_held: bool, run_id: str
 ) -> tuple[Way, str]:
     if way != "auto" and way not in list(Way):
         ways = ", ".join(map(repr, ("auto", *map(str, Way))))
@@ -96,6 +98,10 @@ def _decide(
     if is_live:
         why = "the base is a workspace, which changes"
         probes = (Probe(way=Way.OVERLAY, works=False, why=why), *probes[1:])
+    elif is_held and probes[0].why == BY_ROOT and os.stat(source).st_uid == 0:
+        why = "it cannot show root's files to the ordinary user whom isolated programs run as"
+        no = Probe(way=Way.OVERLAY, works=False, why=why, mend="chown the base to one")
+        probes = (no, *probes[1:])
     if way == "auto":
         best, said = chosen(probes)
         return best.way, said

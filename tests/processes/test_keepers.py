@@ -178,3 +178,15 @@ async def test_whoever_is_killed_or_stopped_meanwhile_a_command_has_an_end_and_l
     assert set(ends) <= {3, -9}
     assert ends.count(3) > 20
     assert alive() == []
+
+
+async def test_a_host_that_is_closed_leaves_another_ones_programs_of_the_same_run_alone(
+    host: ProcessHost, env: dict[str, str]
+) -> None:
+    other = ProcessHost(run_id=host.run_id)
+    async with host.open_process(["cat"], cwd="/", env=env) as process:
+        with trio.fail_after(20):
+            assert (await other.run(["true"], cwd="/", env=env)).exit_code == 0
+            await other.aclose()
+            await process.stdin.send_all(b"here")
+            assert await process.stdout.receive_some() == b"here"

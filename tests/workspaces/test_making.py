@@ -17,7 +17,8 @@ import pytest
 import trio
 
 from runner.backends.local import LocalBackend
-from runner.errors import WorkspaceError
+from runner.errors import ExecFailed, WorkspaceError
+from runner.messages import Isolation
 from runner.workspaces import attaching, making, mounts, overlay, probing, removing
 from runner.workspaces.attaching import attach, is_mounted
 from runner.workspaces.locking import Lock
@@ -226,6 +227,42 @@ async def test_cancelled_while_it_is_made_nothing_is_left(base: str, place: str)
 
 
 # ------------------------------------------------------------ overlays of root
+
+
+def test_a_base_of_root_is_copied_if_programs_are_to_be_held_inside(
+    mounted: attaching.Attached, base: str, place: str
+) -> None:
+    mounted.detach()
+    held = make(base, f"{place}-held", is_held=True)
+    os.chown(base, 1234, 1234)
+    other = make(base, f"{place}-other", is_held=True)
+
+    assert held.way != "overlay"
+    assert "cannot show root's files" in held.why
+    assert other.way == "overlay"
+
+
+async def test_what_cannot_be_held_inside_an_overlay_says_why(
+    mounted: attaching.Attached, base: str, place: str
+) -> None:
+    os.chown(base, 0, 0)
+    isolation = Isolation(mode="bwrap", required=True)
+    env = {"PATH": os.defpath}
+    backend = LocalBackend(mounted.root, isolation=isolation, env=env)
+    with pytest.raises(ExecFailed, match=r"root's files in .* cannot be shown .*way=\"copy\""):
+        await backend.exec("true")
+    await backend.aclose()
+    mounted.detach()
+    os.chown(f"{place}/upper", 1234, 1234)
+    attached = attach(place, "overlay", base)
+    backend = LocalBackend(attached.root, isolation=isolation, env=env)
+    done = await backend.exec("id -u; echo x > made")
+    await backend.aclose()
+
+    assert done.stdout == "1234\n"
+    assert os.stat(f"{place}/upper/made").st_uid == 1234
+    attached.detach()
+    remove(place)
 
 
 @pytest.fixture

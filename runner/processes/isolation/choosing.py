@@ -88,8 +88,13 @@ def _missing(isolation: Isolation) -> list[str]:
     return [*missing, NO_HIDING] if isolation.hidden else missing
 
 
-def locate(cwd: int | str, scope: str | None) -> Where:
+def locate(cwd: int | str, scope: str | None, outside: str = "") -> Where:
     """Where a program is to run: by names, for inside there are no descriptors of ours.
+
+    Args:
+        cwd: its working directory.
+        scope: the directory that it can write.
+        outside: see `Where`; names may have it before them.
 
     Raises:
         ExecFailed: the directory is not there any more.
@@ -100,4 +105,6 @@ def locate(cwd: int | str, scope: str | None) -> Where:
         reason = f"its working directory cannot be entered: {error.strerror}"
         raise ExecFailed("exec", None, reason) from error
     directory = os.path.abspath(directory)
-    return Where(scope=os.path.abspath(scope or directory), directory=directory)
+    names = os.path.abspath(scope or directory), directory
+    scope, directory = (each.removeprefix(outside) for each in names)
+    return Where(scope=scope, directory=directory, outside=outside)

@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 
 LARGEST_PLAN = 1 << 20
 READY = b"ready"
+NOT_MAPPED = (
+    "root's files in {} cannot be shown to the ordinary user whom programs run as: an overlay, "
+    'say, cannot be mapped (idmapped mounts); chown them, or make the workspace with way="copy"'
+)
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 STAGE = "/tmp"  # noqa: S108 - only a place to mount on, in namespaces of our own
 _made = {"/"}  # in the new root; a process makes one
@@ -220,9 +224,9 @@ def _open_tree(
     if kind in {"mapped", "lenient"}:
         try:
             syscalls.set_attributes(tree, syscalls.ATTR_IDMAP, userns=owners)
-        except OSError:  # not every file system can do it
+        except OSError as error:  # not every file system can do it
             if kind == "mapped":
-                raise
+                raise OSError(error.errno, NOT_MAPPED.format(source)) from error
     syscalls.set_attributes(tree, attributes)
     return tree
 

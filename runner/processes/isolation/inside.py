@@ -44,10 +44,12 @@ class Where:
     Attributes:
         scope: the directory that it can write, absolute.
         directory: its working directory, absolute.
+        outside: what leads us to where these names are of, put before them; "" = they are ours.
     """
 
     scope: str
     directory: str
+    outside: str = ""
 
 
 class Inside:
@@ -122,6 +124,7 @@ class Inside:
             rlimits=self._limiting.rlimits(),
             private=self._private,
             program=self._program,
+            outside=self._where.outside,
         )
 
     @property

@@ -61,6 +61,7 @@ def make_plan(
     rlimits: Mapping[int, int] | None = None,
     private: str = "",
     program: str = "",
+    outside: str = "",
 ) -> Plan:
     """Decide everything.
 
@@ -75,11 +76,12 @@ def make_plan(
         rlimits: limits of each process.
         private: a directory that is the program's own, in mode landlock.
         program: the bwrap program that is to make the namespaces; "" = we do.
+        outside: what leads us to the scope, put before its path.
 
     Raises:
         Lacking: it cannot be done.
     """
-    user = choose_user(scope) if mode == "bwrap" else User(kind="", uid=0, gid=0)
+    user = choose_user(outside + scope) if mode == "bwrap" else User(kind="", uid=0, gid=0)
     plan: dict[str, object] = {
         "user": user.kind,
         "uid": user.uid,
@@ -99,7 +101,7 @@ def make_plan(
     }
     if mode == "none":
         return Plan(flags=0, mapped=0, data=(marshal.dumps(plan),))
-    root = Root(scope, home, user)
+    root = Root(scope, home, user, outside)
     abi = landlock.abi()
     if mode == "landlock":
         writable = [

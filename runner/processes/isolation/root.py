@@ -66,9 +66,17 @@ class Root:
         writable: what can be written.
     """
 
-    def __init__(self, scope: str, home: str, user: User) -> None:
-        """Begin with nothing in it."""
+    def __init__(self, scope: str, home: str, user: User, outside: str = "") -> None:
+        """Begin with nothing in it.
+
+        Args:
+            scope: the directory that can be written.
+            home: of the program.
+            user: who it is.
+            outside: what leads us to the scope and what is in it, put before its path.
+        """
         self.scope, self.home, self.user = scope, home, user
+        self._outside = outside
         self.trees: list[tuple[str, int, str, tuple[int, int] | None]] = []
         self.mounts: list[tuple[object, ...]] = []
         self.private_end = 0
@@ -191,7 +199,7 @@ class Root:
 
     def _add_scope(self, path: str) -> None:
         try:
-            status = os.stat(path)
+            status = os.stat(self._outside + path)
         except OSError as error:
             raise Lacking(f"{path} cannot be looked at: {error.strerror}") from error
         kind = "mapped" if self.user.mapped else "wanted"
@@ -209,10 +217,11 @@ class Root:
         self._add(path, CLOSED, "optional")
 
     def _hide(self, path: str) -> None:
-        if os.path.isdir(path):
+        seen = self._outside + path
+        if os.path.isdir(seen):
             self.mounts.append(("tmpfs", path, "size=4k,mode=0555", syscalls.MS_NOEXEC))
             self.mounts.append(("readonly", path))
-        elif os.path.exists(path):
+        elif os.path.exists(seen):
             self.mounts.append(("tree", path, len(self.trees)))
             self.trees.append(("/dev/null", syscalls.ATTR_NOSUID, "wanted", None))
 

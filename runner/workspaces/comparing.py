@@ -32,11 +32,11 @@ _LETTERS = {"added": "A", "modified": "M", "deleted": "D", "renamed": "R"}
 class Source(Protocol):
     """Where listings and contents come from: the store."""
 
-    def listing(self, id: ObjectId) -> Sequence[Entry]:  # noqa: A002 - the store's word
+    def listing(self, id_: ObjectId, /) -> Sequence[Entry]:
         """The entries of a directory."""
         ...
 
-    def content(self, id: ObjectId) -> Iterator[bytes | int]:  # noqa: A002 - the same
+    def content(self, id_: ObjectId, /) -> Iterator[bytes | int]:
         """The content of a file or link, in pieces; a number is that many zeros."""
         ...
 

@@ -30,6 +30,7 @@ from runner.workspaces.exporting_git import Revision, export_bundle
 from runner.workspaces.importing_agentfs import import_agentfs
 from runner.workspaces.listing import EMPTY
 from runner.workspaces.records import CommitRecord
+from runner.workspaces.store import Store
 
 LARGE = b"start" + bytes(3 << 20) + b"end"
 
@@ -156,6 +157,35 @@ def test_a_mode_follows_the_umask(trees, tmp_path):
         os.umask(before)
 
     assert stat.S_IMODE((tmp_path / "out.tar").stat().st_mode) == 0o640
+
+
+# ------------------------------------------------------------------------------------ the store
+
+
+async def test_all_of_it_comes_out_of_a_store(trees, tmp_path, host, everything):
+    before = trees.root({b"plain.txt": b"other\n", b"large": LARGE[:-1]})
+    store = Store.open(str(tmp_path / "store.db"))
+    try:
+        store.put(trees.objects.values())
+        diff, known = Diff(store, before, everything), Diff(trees, before, everything)
+        assert (diff.changes, diff.text, diff.patch) == (known.changes, known.text, known.patch)
+        assert (diff.stat, diff.summary) == (known.stat, known.summary)
+        export_patch(diff, tmp_path / "out.patch")
+        export_tar(store, everything, tmp_path / "out.tar")
+        export_tar(trees, everything, tmp_path / "other.tar")
+        assert (tmp_path / "out.tar").read_bytes() == (tmp_path / "other.tar").read_bytes()
+        made = export_agentfs(store, everything, tmp_path / "out.db")
+        kept = without(trees, everything, *(os.fsencode(path) for path, _ in made.left_out))
+        root = import_agentfs(made.path, store.put)
+        come_back, there = (
+            [(str(each), each.after.id) for each in compare(source.listing, EMPTY.id, each_root)]
+            for source, each_root in ((store, root), (trees, kept))
+        )
+        assert come_back == there
+        await export_bundle(host, store, [Revision(root=root, message="")], tmp_path / "out.bundle")
+        assert store.check().problems == ()
+    finally:
+        store.close()
 
 
 # ------------------------------------------------------------------------------------ patch

@@ -66,6 +66,5 @@ def _directory(
 
 
 def _puts_any(below: _Below) -> bool:
-    return any(
-        _puts_any(each) if isinstance(each, dict) else each is not None for each in below.values()
-    )
+    values = below.values()
+    return any(_puts_any(each) if isinstance(each, dict) else bool(each) for each in values)

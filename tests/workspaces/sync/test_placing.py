@@ -33,34 +33,34 @@ def test_a_tree_has_what_was_put_and_no_directory_with_nothing_in_it(rounds) -> 
     def listing(id_: ObjectId) -> tuple[Entry, ...]:
         return decode(known[id_])
 
-    def walk(prefix: str, id_: ObjectId) -> None:
-        entries = listing(id_)
-        assert entries or id_ == root
-        for each in entries:
+    def files(prefix: str, id_: ObjectId) -> dict[str, Entry]:
+        found = {}
+        for each in listing(id_):
             path = prefix + os.fsdecode(each.name)
             if each.type is EntryType.DIRECTORY:
-                walk(f"{path}/", each.id)
+                found |= (below := files(f"{path}/", each.id))
+                assert below
             else:
                 found[path] = each
+        return found
 
     for changes in rounds:
+        entries = {p: None if d is None else file_of(p, d) for p, d in changes.items()}
         if is_nested(changes):
             with pytest.raises(ValueError, match="entry of its own"):
-                place(listing, root, {p: file_of(p, d or b"") for p, d in sorted(changes.items())})
+                place(listing, root, dict(sorted(entries.items())))
             continue
-        entries = {p: None if d is None else file_of(p, d) for p, d in changes.items()}
         root, objects = place(listing, root, entries)
         known |= {each.id: each.data for each in objects}
         for path, entry in entries.items():
-            below = [each for each in expected if each.startswith(f"{path}/")]
-            above = [each for each in expected if path.startswith(f"{each}/")]
-            if entry is not None:
-                for each in above:
-                    del expected[each]
-            for each in [*([] if above and entry is None else below), path]:
-                expected.pop(each, None)
-            if entry is not None:
-                expected[path] = entry
-        found: dict[str, Entry] = {}
-        walk("", root)
-        assert expected == found
+            expected = changed(expected, path, entry)
+        assert expected == files("", root)
+
+
+def changed(files: dict[str, Entry], path: str, entry: Entry | None) -> dict[str, Entry]:
+    """What is there when an entry was put at a path."""
+    above = {each for each in files if path.startswith(f"{each}/")}
+    if entry is None and above:
+        return files
+    left = {p: e for p, e in files.items() if p not in above and not f"{p}/".startswith(f"{path}/")}
+    return left if entry is None else {**left, path: entry}

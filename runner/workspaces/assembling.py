@@ -1,0 +1,224 @@
+"""From the files of a live tree as they were looked at to the id of its root.
+
+What is known of each directory is kept from one capture to the next: the states of its files, and
+the listing that was made of them. A directory in which all is as it was keeps its listing; in one
+where something differs, only the files whose state differs are read, and the others' entries are
+taken from the listing that was; a new listing makes one in each directory above it.
+
+    dirty    a directory with other states than those that are known, with a doubt, that is new,
+             or that has one below it that is dirty, new, gone, or has another mode
+    doubt    a file whose state says too little, so it is read again: its last change was so short
+             before it was looked at that the next one may look the same ("racily clean"); it was
+             written to while it was read; it could not be read; a hint says it was written to
+
+An overlay's upper directory has only what differs from what is below it: there each dirty
+directory's listing begins with what is below (`Below`, uppers.py), else it begins empty.
+
+What is not here: looking (capturing.py) and reading (reading.py).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+import attrs
+
+from runner.errors import ObjectMissing
+from runner.watching.files import Folder, State, Tree, is_below, parent
+from runner.workspaces.known import Known, Memory
+from runner.workspaces.listing import MODES, Entry, EntryType, encode
+from runner.workspaces.objects import ObjectId
+from runner.workspaces.reading import Reader
+from runner.workspaces.rounds import Looking, Round, by_directory, is_directory, open_directory
+
+
+class Below(Protocol):
+    """What is below a directory of files that only say what differs."""
+
+    root: ObjectId
+
+    def entries(self, prefix: str) -> dict[bytes, Entry]:
+        """The entries that shine through, in a directory: of the caller's own."""
+        ...
+
+    def hides(self, directory: int, name: str, state: State) -> bool:
+        """Whether a name only says that there is nothing."""
+        ...
+
+    def has_changed(self, before: Folder, after: Folder) -> bool:
+        """Whether a directory is another one, though all its files are as they were."""
+        ...
+
+
+@attrs.define(eq=False)
+class Assembly:
+    """Makes the listings of one live tree.
+
+    Attributes:
+        directory: the tree, absolute.
+        memory: of it; changed here.
+        omits: whether a file does not count, by its path.
+        below: what is below an upper directory; None = the tree is all there is.
+    """
+
+    directory: str
+    memory: Memory
+    omits: Callable[[str], bool]
+    below: Below | None = None
+    _totals: dict[ObjectId, tuple[int, int]] = attrs.field(factory=dict)
+
+    def assemble(self, tree: Tree, written: Iterable[str], reader: Reader) -> Round:
+        """Make all listings that are to be made; then that of "" is known.
+
+        Args:
+            tree: as it was looked at.
+            written: files that are to be read whatever their state.
+            reader: of what has to be read; its objects come in the order of what names them.
+        """
+        folders = tree.folders
+        if tree.closed:
+            shut = tree.closed
+            folders = {path: each for path, each in folders.items() if not is_below(path, shut)}
+        round_ = Round(folders, reader, by_directory(written), by_directory(tree.fresh))
+        gone = self.memory.known.keys() - folders.keys()
+        for prefix in gone:
+            del self.memory.known[prefix]
+        self.memory.changed |= gone
+        for prefix in self._dirty(round_, {parent(each) for each in gone}):
+            reader.check()
+            self._list(round_, prefix)
+            if prefix:
+                round_.made.setdefault(parent(prefix), []).append(prefix)
+        return round_
+
+    def skipped(self) -> Iterator[tuple[str, str]]:
+        """What is left out, each with the reason."""
+        for prefix, known in self.memory.known.items():
+            for name, why in known.skipped:
+                yield prefix + name, why
+
+    # ------------------------------------------------------------ which
+
+    def _dirty(self, round_: Round, found: set[str]) -> list[str]:
+        """Directories that need a listing, each before the one that it is in."""
+        folders = round_.folders
+        found |= round_.again.keys()
+        for prefix, folder in folders.items():
+            known = self.memory.known.get(prefix)
+            if known is None:
+                found.add(prefix)
+            elif known.folder is not folder:
+                if known.folder.mode != folder.mode:
+                    found.add(parent(prefix))
+                if self._differs(known.folder, folder):
+                    found.add(prefix)
+                elif not known.doubts:
+                    known.folder = folder
+            if known is not None and known.doubts:
+                found.add(prefix)
+        found &= folders.keys()
+        for prefix in list(found):
+            above = prefix
+            while above and (above := parent(above)) not in found:
+                found.add(above)
+        return sorted(found, key=_depth, reverse=True)
+
+    def _differs(self, before: Folder, after: Folder) -> bool:
+        if before.parts != after.parts:
+            return True
+        return self.below is not None and self.below.has_changed(before, after)
+
+    # ------------------------------------------------------------ one directory
+
+    def _list(self, round_: Round, prefix: str) -> None:
+        """Make the listing of one directory; those of the directories in it are made."""
+        folder, known = round_.folders[prefix], self.memory.known.get(prefix)
+        before = {} if known is None else self._entries(known.id)
+        looking = Looking(prefix, folder, known, before, round_)
+        if looking.is_as_it_was() and self.below is None:
+            entries = {name: each for name, each in before.items() if not is_directory(each)}
+            looking.skipped = dict(known.skipped) if known is not None else {}
+        else:
+            entries = self._files(looking)
+        for child in self._children(looking):
+            name = os.fsencode(child[len(prefix) : -1])
+            there = self.memory.known[child]
+            mode = there.folder.mode & MODES
+            entries[name] = Entry(name, EntryType.DIRECTORY, mode, there.id)
+        listing = encode(entries.values())
+        round_.reader.keep(listing)
+        files, size = self._total(entries.values(), prefix)
+        doubts = frozenset(looking.doubts)
+        skipped = tuple(looking.skipped.items())
+        self.memory.known[prefix] = Known(folder, listing.id, files, size, doubts, skipped)
+        self.memory.changed.add(prefix)
+
+    def _files(self, looking: Looking) -> dict[bytes, Entry]:
+        """The entries of a directory's files, and of what shines through."""
+        with open_directory(f"{self.directory}/{looking.prefix}", looking.folder) as directory:
+            if directory is None:  # another one is there by now, as the next look will say
+                looking.round.unstable.append(looking.prefix)
+                looking.doubts.update(looking.folder.files())
+                return {}
+            below = self.below
+            entries = {} if below is None else below.entries(looking.prefix)
+            for name, state in looking.folder.files().items():
+                if self.omits(looking.prefix + name):
+                    continue
+                if below is not None and below.hides(directory, name, state):
+                    entries.pop(os.fsencode(name), None)
+                    continue
+                found = looking.entry(directory, name, state)
+                if found is not None:
+                    entries[found.name] = found
+            return entries
+
+    def _children(self, looking: Looking) -> Iterable[str]:
+        """The directories in one, of which a listing is known."""
+        made = looking.round.made.get(looking.prefix, [])
+        if looking.known is not None and not looking.before:
+            return [each for each in self.memory.known if each and parent(each) == looking.prefix]
+        listed = (
+            f"{looking.prefix}{os.fsdecode(name)}/"
+            for name, each in looking.before.items()
+            if is_directory(each)
+        )
+        return {*made, *(each for each in listed if each in self.memory.known)}
+
+    def _entries(self, listing: ObjectId) -> dict[bytes, Entry]:
+        try:
+            return {each.name: each for each in self.memory.store.listing(listing)}
+        except ObjectMissing:  # everything is read again
+            return {}
+
+    def _total(self, entries: Iterable[Entry], prefix: str) -> tuple[int, int]:
+        """How many files these are, and those below, and their bytes."""
+        files = size = 0
+        for each in entries:
+            if is_directory(each):
+                child = self.memory.known.get(f"{prefix}{os.fsdecode(each.name)}/")
+                more = self._below(each.id) if child is None else (child.files, child.bytes)
+                files += more[0]
+                size += more[1]
+            else:
+                files += 1
+                size += each.size
+        return files, size
+
+    def _below(self, listing: ObjectId) -> tuple[int, int]:
+        """The same of a directory that only shines through."""
+        found = self._totals.get(listing)
+        if found is None:
+            files = size = 0
+            for each in self.memory.store.listing(listing):
+                more = self._below(each.id) if is_directory(each) else (1, each.size)
+                files += more[0]
+                size += more[1]
+            found = self._totals[listing] = files, size
+        return found
+
+
+def _depth(prefix: str) -> int:
+    return prefix.count("/")

@@ -50,14 +50,12 @@ def top() -> Iterator[Path]:
 
 
 @pytest.fixture
-def as_somebody(
-    top: Path, as_ordinary, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[Work], Seen]]:
+def as_somebody(top: Path, as_ordinary) -> Iterator[Callable[[Work], Seen]]:
     """Carries something out as an ordinary user; what it has seen."""
-    with as_ordinary() as uid:
-        monkeypatch.setattr(sys, "executable", PYTHON)
+    with as_ordinary() as uid, pytest.MonkeyPatch.context() as patch:  # undone before the other
+        patch.setattr(sys, "executable", PYTHON)
         words = [PYTHON, "-I", "-S", "-c", guardian.BOOT]
-        monkeypatch.setattr(GuardianLink, "command", staticmethod(lambda: words))
+        patch.setattr(GuardianLink, "command", staticmethod(lambda: words))
         for path in (top, *top.rglob("*")):
             os.chown(path, uid, uid)
 

@@ -96,13 +96,14 @@ def _in_use(place: Place, error: OSError) -> str:
 
 
 def users_of(directory: str) -> list[int]:
-    """Processes whose working directory or root is a directory, or lies in it; as far as we see."""
-    found = []
+    """Processes that are in a directory, or have something of it open; as far as we may see."""
+    found = set()
     for name in filter(str.isdigit, os.listdir("/proc")):
-        for link in ("cwd", "root"):
+        links = [f"/proc/{name}/cwd", f"/proc/{name}/root"]
+        with suppress(OSError):  # it has ended, or is not ours to look at
+            links += [f"/proc/{name}/fd/{each}" for each in os.listdir(f"/proc/{name}/fd")]
+        for link in links:
             with suppress(OSError):
-                where = os.readlink(f"/proc/{name}/{link}")
-                if where == directory or where.startswith(directory + "/"):
-                    found.append(int(name))
-                    break
+                if (os.readlink(link) + "/").startswith(directory + "/"):
+                    found.add(int(name))
     return sorted(found)

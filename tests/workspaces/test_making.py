@@ -50,8 +50,8 @@ def room() -> Iterator[Path]:
             yield Path(top)
             left = mounts.mounted_in(os.path.realpath(top))
         finally:
-            for each in reversed(mounts.mounted_in(os.path.realpath(top))):
-                mounts.unmount(each.point)
+            for each in reversed(mounts.mounted_in(os.path.realpath(top))):  # of a failed test
+                mounts._libc.umount2(os.fsencode(each.point), 2)  # in use or not
             for path in Path(top).rglob("work/work"):
                 path.chmod(0o700)
         assert left == []
@@ -325,6 +325,16 @@ def test_what_else_is_mounted_there_makes_room(
 
     assert is_mounted(place)
     assert len(mounts.mounted_in(place)) == 1
+    remove(place)
+
+
+def test_an_open_file_is_use_of_it(mounted: attaching.Attached, place: str) -> None:
+    with (
+        open(f"{mounted.tree}/gone"),
+        pytest.raises(WorkspaceError, match=f"in use by process .*{os.getpid()}"),
+    ):
+        mounted.detach()
+    mounted.detach()
     remove(place)
 
 

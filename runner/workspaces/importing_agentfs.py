@@ -22,6 +22,7 @@ from runner.workspaces.listing import MODES, Entry, EntryType, encode
 from runner.workspaces.objects import CHUNK, NO_ID, Object, ObjectId, chunk, chunks, content
 
 LARGEST = 1 << 40  # bytes that a file may say it has: holes cost the database nothing
+_AT_ONCE = 512  # objects in one transaction
 _TYPES = {kind: type_ for type_, kind in KINDS.items()}
 _LEFT_AS_IT_IS = frozenset(
     b"/._-" + bytes(range(48, 58)) + bytes(range(65, 91)) + bytes(range(97, 123))
@@ -35,7 +36,7 @@ def import_agentfs(
 
     Args:
         path: of the file; it is only read.
-        put: takes objects as they come; the root's own listing is the last.
+        put: takes objects, some at a time; the root's own listing is the last of all.
 
     Returns:
         The root.
@@ -70,6 +71,9 @@ class _Reading:
         self._where = where
         self._seen = {ROOT}
         self._piece = PIECE
+        # What is to be put: one transaction for each file would be most of the time.
+        self._waiting: list[Object] = []
+        self._size = 0
 
     def root(self) -> ObjectId:
         self._look()
@@ -84,6 +88,7 @@ class _Reading:
                 continue
             made = self._listing(below.pop(number))
             if number == ROOT:
+                self._put(self._waiting)
                 return made
             below[parent].append(Entry(name, EntryType.DIRECTORY, mode & MODES, made))
         raise AssertionError("the root is the last")  # pragma: no cover - it is
@@ -185,7 +190,11 @@ class _Reading:
             raise self._damaged(str(error)) from error
 
     def _put_one(self, made: Object) -> ObjectId:
-        self._put([made])
+        self._waiting.append(made)
+        self._size += len(made.data)
+        if len(self._waiting) >= _AT_ONCE or self._size >= 8 * CHUNK:
+            self._put(self._waiting)
+            self._waiting, self._size = [], 0
         return made.id
 
 

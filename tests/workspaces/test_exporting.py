@@ -364,6 +364,17 @@ def test_an_agentfs_database_comes_back(trees, tmp_path, everything):
         assert one.read() == other.read()
 
 
+def test_a_tree_of_many_files_is_put_some_at_a_time(trees, tmp_path):
+    root = trees.root({b"%d" % each: b"%d" % each for each in range(1200)})
+    export_agentfs(trees, root, tmp_path / "x.db")
+    sizes = []
+
+    found = import_agentfs(tmp_path / "x.db", lambda objects: sizes.append(len(objects)))
+
+    assert found == root
+    assert sizes == [512, 512, 177]
+
+
 def test_random_trees_come_back_from_agentfs(trees, tmp_path, chance):
     for seed in range(10):
         root = trees.root(chance(random.Random(seed)).tree())

@@ -30,6 +30,7 @@ from runner.errors import RunnerError
 
 # For who holds a connection, and who says what can go wrong with it.
 Connection: TypeAlias = sqlite3.Connection
+Cursor: TypeAlias = sqlite3.Cursor
 SqlError: TypeAlias = sqlite3.Error
 
 # How long another process may be in its own short write.

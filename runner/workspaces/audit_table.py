@@ -33,8 +33,7 @@ class AuditRows(Rows[AuditRecord]):
         """
         values = self._table.values(record)
         values[0] = record.seq or None
-        with self._file.writing() as connection:
-            number = connection.execute(self._new, values).lastrowid
+        number = self._file.change(self._new, values).lastrowid
         assert number is not None
         return number
 
@@ -92,8 +91,7 @@ class AuditRows(Rows[AuditRecord]):
 
     def remove_up_to(self, seq: int) -> int:
         """Take away the rows with that number and lower ones; how many there were."""
-        with self._file.writing() as connection:
-            return connection.execute(statements.REMOVE_AUDIT, (seq,)).rowcount
+        return self._file.change(statements.REMOVE_AUDIT, (seq,)).rowcount
 
     def remove(self, seq: int) -> None:
         """Take away one row."""

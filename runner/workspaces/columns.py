@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from types import NoneType
 from typing import Any, Generic, TypeVar
 
@@ -50,6 +51,17 @@ class Table(Generic[RecordT]):
     name: str
     record: type[RecordT]
     columns: Mapping[str, Column]
+    _all: attrgetter[tuple[object, ...]] = attrs.field(init=False)
+    _writes: list[tuple[int, Callable[[Any], object]]] = attrs.field(init=False)
+
+    @_all.default
+    def _of_all(self) -> attrgetter[tuple[object, ...]]:
+        return attrgetter(*self.columns)
+
+    @_writes.default
+    def _of_those_that_change(self) -> list[tuple[int, Callable[[Any], object]]]:
+        writes = [each.write for each in self.columns.values()]
+        return [(at, write) for at, write in enumerate(writes) if write is not _same]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -58,7 +70,10 @@ class Table(Generic[RecordT]):
 
     def values(self, record: RecordT) -> list[object]:
         """A record as a row."""
-        return [each.write(getattr(record, name)) for name, each in self.columns.items()]
+        values = list(self._all(record))
+        for at, write in self._writes:
+            values[at] = write(values[at])
+        return values
 
     def records(self, rows: Iterable[Sequence[object]], where: str = "") -> list[RecordT]:
         """Rows as records.
@@ -133,8 +148,11 @@ def _read_flag(value: object) -> bool | None:
     return None if value is None else bool(value)
 
 
+_JSON = json.JSONEncoder(separators=(",", ":"), default=dict)  # of other mappings
+
+
 def _write_json(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), default=dict)  # of other mappings
+    return _JSON.encode(value)
 
 
 def _read_json(value: object, kind: type) -> Any:

@@ -15,11 +15,20 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import attrs
 
-from runner.database import PATIENCE, Connection, Schema, SqlError, connect, failed, transaction
+from runner.database import (
+    PATIENCE,
+    Connection,
+    Cursor,
+    Schema,
+    SqlError,
+    connect,
+    failed,
+    transaction,
+)
 from runner.errors import StoreDamaged, StoreError
 from runner.workspaces.statements import APPLICATION, PAGES, TABLES, VERSION
 
@@ -71,39 +80,51 @@ class File:
     def writing(self) -> Iterator[Connection]:
         """Write, all or nothing, in the transaction of this thread if it is in one."""
         with self._lock:
+            self._see_that_it_is_open()
             if self._inside:
                 try:
-                    with self._saying("written"):
-                        yield self._writer
-                except BaseException:
+                    yield self._writer
+                except BaseException as exc:
                     self._is_doomed = True
+                    self._say("written", exc)
                     raise
                 return
-            self._see_that_it_is_open()
             self._inside, self._is_doomed = threading.get_ident(), False
             try:
-                with self._saying("written"), transaction(self._writer):
+                with transaction(self._writer):
                     yield self._writer
                     self._see_that_all_went_well()
+            except SqlError as exc:
+                self._say("written", exc)
             finally:
                 self._inside = 0
+
+    def change(self, sql: str, values: Sequence[object] = ()) -> Cursor:
+        """The same for one statement, which is all or nothing by itself."""
+        with self._lock:
+            self._see_that_it_is_open()
+            try:
+                return self._writer.execute(sql, values)
+            except BaseException as exc:
+                self._is_doomed = True
+                self._say("written", exc)
+                raise
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
         """Read: what this thread has written, if it is in a transaction; else what is committed."""
-        if self._inside == threading.get_ident():
-            with self._saying("read"):
-                yield self._writer
-            return
+        is_inside = self._inside == threading.get_ident()
         self._see_that_it_is_open()
-        connection = self._reader()
+        connection = self._writer if is_inside else self._reader()
         try:
-            with self._saying("read"):
-                yield connection
+            yield connection
+        except SqlError as exc:
+            self._say("read", exc)
         finally:
-            self._readers.append(connection)
-            if not self._is_open:  # meanwhile
-                self._close_readers()
+            if not is_inside:
+                self._readers.append(connection)
+                if not self._is_open:  # meanwhile
+                    self._close_readers()
 
     def close(self) -> None:
         """Let go of the file."""
@@ -115,9 +136,7 @@ class File:
 
     def settle(self) -> None:
         """Bring all that was written into the file itself, if nobody is reading."""
-        with self._lock, self._saying("written"):
-            self._see_that_it_is_open()
-            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self.change("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     @property
     def size(self) -> int:
@@ -149,11 +168,9 @@ class File:
             what = "a part of what was to be written together failed: nothing of it was written"
             raise StoreError(what, self.path)
 
-    @contextlib.contextmanager
-    def _saying(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except SqlError as exc:
+    def _say(self, what: str, exc: BaseException) -> None:
+        """Raise the error that an error of SQLite is to whoever uses the store."""
+        if isinstance(exc, SqlError):
             raise failed(self.path, self._schema, what, exc) from exc
 
 

@@ -40,12 +40,10 @@ class Rows(Generic[RecordT]):
 
     def _insert(self, record: RecordT) -> bool:
         """Whether there was none with its key, or its name."""
-        with self._file.writing() as connection:
-            return connection.execute(self._add, self._table.values(record)).rowcount == 1
+        return self._file.change(self._add, self._table.values(record)).rowcount == 1
 
     def _replace(self, record: RecordT) -> None:
-        with self._file.writing() as connection:
-            connection.execute(self._put, self._table.values(record))
+        self._file.change(self._put, self._table.values(record))
 
     def _found(self, where: Sequence[str], *values: object, order: str = "") -> list[RecordT]:
         sql = statements.select(self._table.name, self._table.names, tuple(where), order)
@@ -54,8 +52,7 @@ class Rows(Generic[RecordT]):
         return self._table.records(rows, self._file.path)
 
     def _remove(self, *key: str, values: Sequence[object]) -> int:
-        with self._file.writing() as connection:
-            return connection.execute(statements.remove(self._table.name, *key), values).rowcount
+        return self._file.change(statements.remove(self._table.name, *key), values).rowcount
 
 
 class Workspaces(Rows[WorkspaceRecord]):
@@ -106,9 +103,7 @@ class Workspaces(Rows[WorkspaceRecord]):
             WorkspaceNotFound: there is none of that id.
         """
         sql = statements.change("workspaces", self._table.names)
-        with self._file.writing() as connection:
-            changed = connection.execute(sql, [*self._table.values(record), record.id]).rowcount
-        if not changed:
+        if not self._file.change(sql, [*self._table.values(record), record.id]).rowcount:
             self.get(record.id)
             raise WorkspaceExists(record.name)
 
@@ -189,8 +184,7 @@ class Journal(Rows[Act]):
 
     def begin(self, act: Act) -> int:
         """Write one; its number. Numbers grow, and none is given twice."""
-        with self._file.writing() as connection:
-            number = connection.execute(self._begin, self._table.values(act)[1:]).lastrowid
+        number = self._file.change(self._begin, self._table.values(act)[1:]).lastrowid
         assert number is not None
         return number
 
@@ -202,8 +196,7 @@ class Journal(Rows[Act]):
 
     def advance(self, number: int, step: int) -> None:
         """Say how far one got."""
-        with self._file.writing() as connection:
-            connection.execute(statements.ADVANCE, (step, number))
+        self._file.change(statements.ADVANCE, (step, number))
 
     def end(self, number: int) -> None:
         """It is finished."""
@@ -287,13 +280,11 @@ class Stats:
 
     def clear(self, workspace: str) -> None:
         """Keep nothing of any directory of that live tree."""
-        with self._file.writing() as connection:
-            connection.execute(statements.CLEAR_STATS, (workspace,))
+        self._file.change(statements.CLEAR_STATS, (workspace,))
 
     def clear_strangers(self) -> None:
         """Keep nothing of directories that belong to no workspace."""
-        with self._file.writing() as connection:
-            connection.execute(statements.CLEAR_STRANGERS)
+        self._file.change(statements.CLEAR_STRANGERS)
 
 
 class Facts:
@@ -311,5 +302,4 @@ class Facts:
 
     def set(self, name: str, value: bytes) -> None:
         """Keep a value."""
-        with self._file.writing() as connection:
-            connection.execute(statements.SET_FACT, (name, value))
+        self._file.change(statements.SET_FACT, (name, value))

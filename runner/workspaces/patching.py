@@ -16,6 +16,7 @@ That is made piece by piece: a patch may be larger than memory when it is export
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import os
 import re
@@ -39,15 +40,19 @@ _ZEROS = bytes(_PIECE)
 
 @attrs.frozen
 class Half:
-    """A file or link before or after a change, at its path.
-
-    Attributes:
-        data: the content; None if it is binary, or larger than what is compared by lines.
-    """
+    """A file or link before or after a change, at its path; it is read when that is asked for."""
 
     path: bytes
     entry: Entry
-    data: bytes | None
+    source: Source = attrs.field(repr=False)
+
+    @functools.cached_property
+    def data(self) -> bytes | None:
+        """The content; None if it is binary, or larger than what is compared by lines."""
+        if self.entry.size > LARGEST:
+            return None
+        data = b"".join(pieces(self.source, self.entry))
+        return None if self.entry.type is EntryType.FILE and is_binary(data) else data
 
 
 def halves(source: Source, change: Change) -> tuple[Half | None, Half | None]:
@@ -97,12 +102,7 @@ def pieces(source: Source, entry: Entry) -> Iterator[bytes]:
 def _half(source: Source, path: str, entry: Entry | None) -> Half | None:
     if entry is None or entry.type not in {EntryType.FILE, EntryType.LINK}:
         return None
-    data = None
-    if entry.size <= LARGEST:
-        data = b"".join(pieces(source, entry))
-        if entry.type is EntryType.FILE and is_binary(data):
-            data = None
-    return Half(os.fsencode(path), entry, data)
+    return Half(os.fsencode(path), entry, source)
 
 
 def _known(half: Half | None) -> Half | None:

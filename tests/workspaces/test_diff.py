@@ -20,6 +20,7 @@ ODD_NAMES = (
 ODD_CONTENTS = (
     b"", b"\n", b"x", b"x\n", b"1\n2\n3\n4\n5\n6\n7\n8\n9\n", b"1\n2\n3\n4\nX\n6\n7\n8\n9", b"\0", b"a\0" * 100,
     b"\r\n\r\n", b"\xff\xfe\n", b"--- a/x\n+++ b/x\n@@ -1 +1 @@\n", b"\\ No newline at end of file\n", b"-- \n2.39\n",
+    b"x" * 9000 + b"\0\n\0\r\0",
 )  # fmt: skip
 GIT = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "PATH": "/usr/bin:/bin"}
 
@@ -168,6 +169,15 @@ def test_nothing_is_read_before_it_is_asked_for_and_then_file_by_file(trees):
     assert trees.read == read  # figures are kept
     assert diff.status.modified == diff.changes
     assert repr(diff) == "<Diff: 9 changes>"
+
+
+def test_what_has_only_another_name_or_mode_is_not_read(trees):
+    before = trees.root({b"a": b"x\n", b"b": b"y\n"})
+    after = trees.root({b"c": b"x\n", b"b": trees.File(b"y\n", 0o755)})
+    diff = Diff(trees, before, after)
+
+    assert (len(diff.text.splitlines()), len(diff.patch.splitlines())) == (7, 7)
+    assert trees.read == 0
 
 
 def test_no_changes_are_no_text_at_all(trees):

@@ -26,6 +26,9 @@ from runner.processes.environment import base_environment
 from runner.processes.host import ProcessHost
 from runner.processes.isolation.limiting import group_tree
 from runner.processes.isolation.probe import MEND_NAMESPACES
+from runner.workspaces import ways
+from runner.workspaces.probing import chosen, probe
+from runner.workspaces.ways import Way
 
 PATIENCE = 15.0  # for one program: a cold start of claude on a busy machine takes some seconds
 NEEDED = frozenset({"processes", "git", "shell"})  # by the main job
@@ -51,6 +54,7 @@ class Room:
 
     host: ProcessHost
     home: str
+    state: str = ""
 
     async def run(self, *argv: str) -> Completed:
         """Run a program in an empty HOME."""
@@ -81,7 +85,9 @@ async def examine(state: str) -> list[Finding]:
         try:
             async with trio.open_nursery() as nursery:
                 for name, probe in PROBES.items():
-                    nursery.start_soon(carry_out, name, probe, Room(host=host, home=home))
+                    nursery.start_soon(
+                        carry_out, name, probe, Room(host=host, home=home, state=state)
+                    )
         finally:
             with trio.CancelScope(shield=True):
                 await host.aclose()
@@ -240,6 +246,27 @@ async def probe_limits(_: Room) -> Finding:
     return Finding(name="limits", state="ok", what=f"{' and '.join(kept)}: {tree.name}")
 
 
+async def probe_workspaces(room: Room) -> Finding:
+    """How a live tree is made of a base on the file system where they are kept."""
+    found = await trio.to_thread.run_sync(_try_ways, room.state or room.home, room.host.run_id)
+    best, _ = chosen(found)
+    lacking = [f"{each.way}: {each.why}" for each in found if not each.works]
+    what = "; ".join((f"made by {best.way}: {best.why}", *lacking))
+    mends = [each.mend for each in found if each.mend]
+    state: State = "lacking" if best.way is Way.COPY else "ok"
+    mend = f"to make them at once: {'; or '.join(mends)}" if state == "lacking" else ""
+    return Finding(name="workspaces", state=state, what=what, mend=mend)
+
+
+def _try_ways(place: str, run_id: str) -> tuple[ways.Probe, ...]:
+    while not os.path.isdir(place) and place != os.path.dirname(place):
+        place = os.path.dirname(place)
+    with tempfile.TemporaryDirectory(prefix=".runner-doctor-", dir=place) as directory:
+        base = os.path.join(directory, "base")
+        os.mkdir(base)
+        return probe(base, os.path.join(directory, "workspaces"), run_id=run_id)
+
+
 def _failure(done: Completed) -> str:
     said = (done.err.data() or done.out.data()).decode("utf-8", "replace").strip().splitlines()
     if done.outcome is not Outcome.EXITED:
@@ -257,6 +284,7 @@ PROBES: Mapping[str, Probe] = {
     "namespaces": probe_namespaces,
     "isolation": probe_isolation,
     "limits": probe_limits,
+    "workspaces": probe_workspaces,
     "bwrap": probe_bwrap,
     "socat": probe_socat,
 }

@@ -16,8 +16,6 @@ the time of one.
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import os
 import stat
 import threading
@@ -27,17 +25,14 @@ from typing import TypeAlias
 
 from runner.backends.beneath import READING, Names
 from runner.backends.descent import Descent
-from runner.backends.threads import CHUNK, breathe
+from runner.backends.threads import breathe
+from runner.workspaces.blocks import clone, copy_content
 from runner.workspaces.ways import Skipped
 
 THREADS = min(4, os.cpu_count() or 1)
-FICLONE = 0x40049409
-BLOCK = 512
 LOOK = 0.05  # seconds until one that waits for others asks whether it is cancelled
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_BY_HAND = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 _ODD = {stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
-_HAS_HOLES = {errno.ENXIO, errno.EINVAL, errno.EOPNOTSUPP}
 
 Ignore: TypeAlias = Callable[[Names, bool], bool]  # names from the top, whether it is a directory
 
@@ -222,8 +217,8 @@ class _Copier:
                 return
             writing = os.open(name, _NEW, mode & 0o777, dir_fd=target)
             try:
-                if not (self._share and _clone(reading, writing)):
-                    _copy_content(reading, writing, status)
+                if not (self._share and clone(reading, writing)):
+                    copy_content(reading, writing, status)
                 self._dress(writing, status, created=mode & 0o777 & ~self._umask)
             finally:
                 os.close(writing)
@@ -273,57 +268,3 @@ def _umask() -> int:
             return next(int(line.split()[1], 8) for line in file if line.startswith(b"Umask"))
     except (OSError, StopIteration):
         return 0o777  # then every mode is set
-
-
-def _clone(reading: int, writing: int) -> bool:
-    """Share the blocks; False if this file's cannot be."""
-    try:
-        fcntl.ioctl(writing, FICLONE, reading)
-    except OSError as error:
-        if error.errno not in _BY_HAND:
-            raise
-        return False
-    return True
-
-
-def _copy_content(reading: int, writing: int, status: os.stat_result) -> None:
-    """Copy what is not a hole, up to the size that the file had."""
-    size = status.st_size
-    if status.st_blocks * BLOCK >= size:
-        _copy_range(reading, writing, 0, size)
-        return
-    end = 0
-    while end < size:
-        try:
-            start = os.lseek(reading, end, os.SEEK_DATA)
-            end = min(os.lseek(reading, start, os.SEEK_HOLE), size)
-        except OSError as error:
-            if error.errno not in _HAS_HOLES:
-                raise
-            break  # a hole up to the end
-        _copy_range(reading, writing, start, end - start)
-    os.ftruncate(writing, size)
-
-
-def _copy_range(reading: int, writing: int, start: int, count: int) -> None:
-    """By the kernel, which may share the blocks, where it can; else through a buffer."""
-    in_kernel = True
-    while count:
-        if in_kernel:
-            try:
-                done = os.copy_file_range(reading, writing, min(count, 64 * CHUNK), start, start)
-            except OSError as error:
-                if error.errno not in _BY_HAND:
-                    raise
-                in_kernel = False
-                continue
-            if not done:  # the end; but some file systems say so at once
-                in_kernel = False
-                continue
-        else:
-            piece = os.pread(reading, min(count, CHUNK), start)
-            if not piece:
-                return  # it has become shorter
-            done = os.pwrite(writing, piece, start)
-        start, count = start + done, count - done
-        breathe()

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from runner.backends.threads import breathe
 from runner.processes.holding import Holder
 from runner.workspaces import mounts, overlay
-from runner.workspaces.copying import FICLONE
+from runner.workspaces.blocks import FICLONE
 from runner.workspaces.removing import REMOVING, clear
 from runner.workspaces.ways import Place, Probe, Way
 

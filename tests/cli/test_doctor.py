@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -263,3 +264,31 @@ def test_who_makes_the_namespaces_is_said_where_we_may_not(by_program) -> None:
     if "bwrap program" in found.what:
         pytest.skip("needs bwrap: apt-get install bubblewrap")
     assert found.what.startswith("mode bwrap: made by /")
+
+
+def test_it_says_by_which_way_workspaces_are_made(runner) -> None:
+    check = _by_name(runner("doctor", "--json"))["workspaces"]
+
+    assert check["what"].startswith("made by ")
+    assert check["state"] == ("lacking" if "made by copy" in check["what"] else "ok")
+    assert ("to make them at once" in check["mend"]) == (check["state"] == "lacking")
+
+
+async def test_where_only_copies_work_it_says_why_and_what_helps(tmp_path, monkeypatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr("runner.workspaces.probing._known", {})
+    monkeypatch.setattr("runner.workspaces.mounts.mount", refuse)
+    place = tmp_path / "not" / "made"
+    room = probes.Room(host=ProcessHost(), home=str(tmp_path), state=str(place))
+    monkeypatch.setattr("runner.workspaces.probing.fcntl.ioctl", refuse)
+    finding = await probes.probe_workspaces(room)
+
+    assert finding.state == "lacking"
+    assert finding.what == (
+        "made by copy: every file is copied; overlay: it cannot be mounted here: Invalid argument;"
+        " reflink: files cannot share their blocks here: Invalid argument"
+    )
+    assert finding.mend.startswith("to make them at once: keep workspaces on")
+    assert list(tmp_path.iterdir()) == []

@@ -7,6 +7,7 @@ import os
 import socket
 import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
@@ -14,7 +15,7 @@ import pytest
 import trio
 
 from runner.backends.threads import in_thread
-from runner.workspaces import copying
+from runner.workspaces import blocks, copying
 from runner.workspaces.copying import copy_tree
 from runner.workspaces.ways import Skipped
 
@@ -129,6 +130,33 @@ def test_holes_stay_holes(tmp_path: Path) -> None:
     with (tmp_path / "copy" / "sparse").open("rb") as file:
         file.seek((5 << 30) - 1)
         assert file.read(1302) == b"\0" + b"in the middle" * 100 + b"\0"
+
+
+def test_where_holes_are_not_told_everything_is_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "base").mkdir()
+    with (tmp_path / "base" / "sparse").open("wb") as file:
+        file.truncate(1 << 20)
+        file.seek(300_000)
+        file.write(b"data")
+
+    def refuse(code: int) -> Callable[..., int]:
+        def seek(*_: object) -> int:
+            raise OSError(code, os.strerror(code))
+
+        return seek
+
+    monkeypatch.setattr(blocks.os, "lseek", refuse(errno.EINVAL))
+    copy_tree(str(tmp_path / "base"), str(tmp_path / "copy"))
+    monkeypatch.setattr(blocks.os, "lseek", refuse(errno.EIO))
+    with pytest.raises(OSError, match="sparse"):
+        copy_tree(str(tmp_path / "base"), str(tmp_path / "second"))
+    monkeypatch.undo()
+
+    assert listing(tmp_path / "copy" / "sparse") == listing(tmp_path / "base" / "sparse")
+    first, second = (tmp_path / each / "sparse" for each in ("base", "copy"))
+    assert first.read_bytes() == second.read_bytes()
 
 
 def test_sockets_and_devices_are_left_out_and_told(
@@ -356,7 +384,7 @@ def test_an_error_of_the_kernels_copy_is_an_error(
         patch.setattr(copying.os, "copy_file_range", refuse)
         with pytest.raises(OSError, match="bad disk"):
             copy_tree(str(tree), str(tmp_path / "copy"))
-        patch.setattr(copying.fcntl, "ioctl", refuse)
+        patch.setattr(blocks.fcntl, "ioctl", refuse)
         with pytest.raises(OSError, match="bad disk"):
             copy_tree(str(tree), str(tmp_path / "second"), share=True)
 

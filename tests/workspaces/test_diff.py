@@ -234,6 +234,7 @@ def test_changes_far_from_each_other_are_hunks_of_their_own():
 
     assert heads == [b"@@ -3,14 +3,13 @@", b"@@ -29,6 +28,7 @@"]
     assert count(old, new) == texts.Counts(2, 2)
+    assert list(hunks(old, old)) == []
 
 
 def test_what_has_too_many_lines_is_not_compared_by_lines():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import sqlite3
 import stat
 import subprocess
@@ -14,6 +15,7 @@ from runner.errors import (
     AlreadyExists,
     ExecFailed,
     InvalidArgument,
+    NoSpace,
     NotFound,
     OperationError,
     PermissionDenied,
@@ -142,11 +144,31 @@ def test_a_place_where_no_file_can_be_is_said(trees, tmp_path):
     with pytest.raises(WrongType):
         export(trees, tmp_path, overwrite=True)
     with pytest.raises(PermissionDenied):
-        export(trees, "/proc/out.tar") if os.access("/proc", os.W_OK) is False else deny()
+        export(trees, "/sys/out.tar")
 
 
-def deny():
-    raise PermissionDenied("export")  # root may write where nobody else may
+@pytest.mark.parametrize("name", ["out.tar", "out.tgz", "out.db", "out.patch"])
+def test_where_there_is_no_room_nothing_is_left(trees, tmp_path, name):
+    chance = random.Random(7)
+    root = trees.root({b"a": chance.randbytes(1 << 18), b"b": chance.randbytes(1 << 18)})
+    (tmp_path / name).write_bytes(b"mine")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises((NoSpace, StoreError)):
+            match name:
+                case "out.db":
+                    export_agentfs(trees, root, tmp_path / name, overwrite=True)
+                case "out.patch":
+                    diff = Diff(trees, EMPTY.id, root)
+                    export_patch(diff, tmp_path / name, overwrite=True)
+                case _:
+                    export_tar(trees, root, tmp_path / name, overwrite=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert os.listdir(tmp_path) == [name]
+    assert (tmp_path / name).read_bytes() == b"mine"
 
 
 def test_a_mode_follows_the_umask(trees, tmp_path):

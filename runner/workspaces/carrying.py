@@ -13,16 +13,17 @@ What this does not do: decide; make contents ready (staging.py).
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import assert_never
 
 import attrs
 
-from runner.backends.beneath import Names
+from runner.backends.beneath import Names, fail
 from runner.backends.descent import Descent
 from runner.backends.files import status_of, sync_directory
 from runner.backends.trees import remove_tree
@@ -202,7 +203,7 @@ class Carrier:
         # Another mount is here: a copy is put in its place, under a name that only this act has.
         copy = self.staging.name
         remove_tree(above, copy, may_breathe=False, missing_ok=True)
-        duplicate(ready, number, above, copy)
+        uninterrupted(lambda: duplicate(ready, number, above, copy))
         os.rename(copy, name, src_dir_fd=above, dst_dir_fd=above)
         os.unlink(number, dir_fd=ready)
 
@@ -210,6 +211,47 @@ class Carrier:
         found = self._status(step.names)
         if found is not None and stat.S_ISDIR(found[1].st_mode) is step.directory:
             set_mode(found[0], step.names[-1], step.mode)
+
+
+def require_rights(tree: int, steps: Iterable[Step]) -> None:
+    """Raise OSError if steps could not be carried out in an open tree, as far as one can tell."""
+    at = Descent(tree)
+    loosened: set[Names] = set()
+    entered: set[Names] = set()
+    try:
+        for step in steps:
+            above = step.names[:-1]
+            if any(above[:depth] in loosened for depth in range(1, len(above) + 1)):
+                continue  # what is in a directory that is shut is known later
+            if isinstance(step, Loosen):
+                loosened.add(step.names)
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # it is made
+                if isinstance(step, Loosen | SetMode):
+                    _require_ours(at, step.names)
+                elif above not in entered:
+                    entered.add(above)
+                    _require_entries(at.go(above))
+    finally:
+        at.close()
+
+
+def _require_ours(at: Descent, names: Names) -> None:
+    status = status_of(at.go(names[:-1]), names[-1])
+    if status is not None and os.geteuid() not in {0, status.st_uid}:
+        raise fail(errno.EPERM)
+
+
+def _require_entries(directory: int) -> None:
+    # access(2) says only yes or no, and of a file system for reading only the same as of a mode.
+    if not os.access(".", os.W_OK | os.X_OK, dir_fd=directory, effective_ids=True):
+        read_only = os.fstatvfs(directory).f_flag & os.ST_RDONLY
+        raise fail(errno.EROFS if read_only else errno.EACCES)
+
+
+def uninterrupted(work: Callable[[], None]) -> None:
+    """Do what a cancelled caller must not leave half done: in a thread that is nobody's."""
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        thread.submit(work).result()
 
 
 def loosen(directory: int, name: str, status: os.stat_result) -> None:
@@ -226,6 +268,8 @@ def set_mode(directory: int, name: str, mode: int) -> None:
     fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
         status = os.fstat(fd)
+        if stat.S_ISDIR(status.st_mode):
+            mode |= status.st_mode & stat.S_ISGID  # whose group new files get: no part of a tree
         if not stat.S_ISLNK(status.st_mode) and stat.S_IMODE(status.st_mode) != mode:
             os.chmod(f"/proc/self/fd/{fd}", mode)
     finally:

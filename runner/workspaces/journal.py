@@ -28,7 +28,7 @@ from runner.backends.beneath import Names
 from runner.backends.failures import Answers, translate
 from runner.errors import OperationError, StoreDamaged
 from runner.workspaces import step_rows
-from runner.workspaces.carrying import Carrier
+from runner.workspaces.carrying import Carrier, require_rights, uninterrupted
 from runner.workspaces.listing import EMPTY, Entry, EntryType
 from runner.workspaces.objects import ObjectId
 from runner.workspaces.planning import SetMode, Step, everything, plan
@@ -81,6 +81,7 @@ def decide(
         also: writes to the store what is to be true from here on.
     """
     try:
+        require_rights(tree, steps)
         with store.transaction():
             act = attrs.evolve(act, id=store.journal.begin(act))
             also()
@@ -116,11 +117,12 @@ def roll_forward(store: Store, workspace: str, tree: str, place: str) -> list[Ac
         OperationError: it cannot go on (there is no room, the tree cannot be changed): the row
             stays, and it is tried again by the next one.
     """
-    acts = [each for each in store.journal.list(workspace) if each.kind != "commit"]
+    there = store.journal.list(workspace)
+    acts = [each for each in there if each.kind != "commit"]
     with Answers("restore", ".", tree), opened(tree) as top:
         for act in acts:
             _again(store, act, top, place)
-        sweep(top, place, ())
+        sweep(top, place, [str(each.details["name"]) for each in there])
     return acts
 
 
@@ -164,7 +166,7 @@ def _finish(store: Store, act: Act, tree: int, staging: Staging, steps: Sequence
     try:
         carrier.carry_out(steps)
         if carrier.mended and act.kind == "restore":
-            _fill_mended(store, act, tree, carrier.mended)
+            uninterrupted(lambda: _fill_mended(store, act, tree, carrier.mended))
         if act.details["durable"]:
             carrier.sync(steps)
         store.journal.end(act.id)

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 from runner.backends.files import is_left_behind, is_temporary, temporary_name, write_all
+from runner.backends.threads import breathe
 from runner.backends.trees import copy_entry, remove_tree
 from runner.errors import StoreDamaged
 from runner.workspaces.listing import Entry, EntryType
@@ -107,6 +108,7 @@ class Staging:
         """Make contents ready, by their numbers; those of one group are one file."""
         first: dict[int, str] = {}
         for number, entry in enumerate(contents):
+            breathe()
             name = str(number)
             if entry.group in first:
                 os.link(
@@ -171,6 +173,7 @@ def make(store: Contents, entry: Entry, directory: int, name: str) -> None:
 def _write(store: Contents, entry: Entry, fd: int) -> None:
     written, hole = 0, False
     for piece in store.content(entry.id):
+        breathe()
         hole = isinstance(piece, int)
         if isinstance(piece, int):
             written = os.lseek(fd, piece, os.SEEK_CUR)

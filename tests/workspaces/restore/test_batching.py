@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -23,6 +26,9 @@ from runner.errors import (
 from runner.workspaces.batching import Batch
 from runner.workspaces.journal import roll_forward
 from runner.workspaces.staging import place_beside
+from runner.workspaces.store import Store
+
+ORDINARY = 1_800_000_001
 
 
 @pytest.fixture
@@ -312,3 +318,83 @@ def test_a_batch_without_changes_writes_no_row(batch, store, live):
         pass
 
     assert told == [[]]
+
+
+def test_on_an_overlay_what_is_moved_is_copied_where_it_has_to_be(store, tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("mounts as root: run the tests as root, or in `unshare -Urm`")
+    place = tmp_path / "workspace"
+    for name in ("lower/src/deep", "upper", "work", "tree"):
+        (place / name).mkdir(parents=True)
+    (place / "lower/src/deep/file").write_bytes(b"below")
+    os.mkfifo(place / "lower/src/fifo")
+    options = f"lowerdir={place}/lower,upperdir={place}/upper,workdir={place}/work"
+    tree = str(place / "tree")
+    subprocess.run(["mount", "-t", "overlay", "-o", options, "overlay", tree], check=True)
+    try:
+        os.mkdir(tree + "/mount")
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", tree + "/mount"], check=True)
+        Path(tree, "mount/file").write_bytes(b"of another mount")
+
+        with Batch(store, "w", tree) as b:
+            b.move("src", "moved")
+            b.move("mount/file", "file")
+            b.write("mount/other", b"copied over")
+
+        subprocess.run(["umount", tree + "/mount"], check=False)
+        assert sorted(os.listdir(tree)) == ["file", "mount", "moved"]
+        assert Path(tree, "moved/deep/file").read_bytes() == b"below"
+        assert Path(tree, "file").read_bytes() == b"of another mount"
+        assert (place / "lower/src/deep/file").exists()
+    finally:
+        subprocess.run(["umount", "-l", tree], check=True)
+
+
+def test_what_modes_forbid_to_an_ordinary_user_is_refused_at_once(store, batch, live):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    with tempfile.TemporaryDirectory() as place:
+        tree = place + "/tree"
+        shutil.copytree(live, tree, symlinks=True, ignore=lambda *_: ["fifo"])
+        os.chown(place, ORDINARY, ORDINARY)
+        os.chown(tree, ORDINARY, ORDINARY)
+        for each in ("src", "src/b.txt", "src/deep", "a.txt"):
+            os.chmod(f"{tree}/{each}", 0o755)
+        os.setegid(ORDINARY)
+        os.seteuid(ORDINARY)
+        try:
+            own = Store.open(place + "/store.db")
+            with Batch(own, "w", tree) as b:
+                for refused in (
+                    lambda: b.write("src/new", b"in a directory that is root's"),
+                    lambda: b.write("src/b.txt", b"a file that is root's"),
+                    lambda: b.chmod("src", 0o700),
+                    lambda: b.remove("src/b.txt"),
+                    lambda: b.remove("src", recursive=True),
+                    lambda: b.move("src/b.txt", "here"),
+                ):
+                    with pytest.raises(PermissionDenied):
+                        refused()
+                b.write("mine", b"x")
+                b.chmod("mine", 0o400)
+            assert sorted(os.listdir(tree)) == ["a.txt", "link", "mine", "src", "to-a"]
+            own.close()
+        finally:
+            os.seteuid(0)
+            os.setegid(0)
+
+
+def test_a_staging_that_cannot_be_made_is_said(store, live):
+    Path(os.path.dirname(live), "staging").write_bytes(b"in the way")
+
+    with pytest.raises(OperationError, match="batch '.'"):
+        Batch(store, "w", live).__enter__()
+
+
+def test_it_may_be_committed_by_hand_and_then_it_is_over(batch, live):
+    with batch() as b:
+        b.write("a.txt", b"new")
+        done = b.commit()
+        assert Path(live, "a.txt").read_bytes() == b"new"
+
+    assert done.act.kind == "batch"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+import trio
 
 from runner.errors import NoSpace, ObjectMissing, OperationError, PermissionDenied, StoreDamaged
 from runner.workspaces.examining import unlike
@@ -19,6 +20,7 @@ from runner.workspaces.filling import fill
 from runner.workspaces.journal import roll_forward
 from runner.workspaces.listing import EMPTY, Entry, EntryType, encode
 from runner.workspaces.objects import CHUNK, chunks, content
+from runner.workspaces.planning import walk
 from runner.workspaces.restoring import restore
 from runner.workspaces.staging import opened, place_beside
 from runner.workspaces.store import Store
@@ -354,10 +356,12 @@ def test_what_was_decided_and_cannot_go_on_now_is_finished_later(capture, seen):
         middle = encode([Entry(b"b", EntryType.DIRECTORY, 0o755, inner.id)])
         top = encode([Entry(b"a", EntryType.DIRECTORY, 0o755, middle.id)])
         store.put([file, inner, middle, top])
-        os.chmod(live + "/a/b", 0o555)  # by somebody else, meanwhile
+
+        def meanwhile():
+            os.chmod(live + "/a/b", 0o555)
 
         with pytest.raises(PermissionDenied, match="is finished when the workspace is opened"):
-            restore(store, "w", live, root, top.id)
+            restore(store, "w", live, root, top.id, also=meanwhile)
 
         assert [act.kind for act in store.journal.list("w")] == ["restore"]
         os.chmod(live + "/a/b", 0o755)
@@ -405,3 +409,119 @@ def test_owners_of_files_survive(store, live, capture):
     restore(store, "w", live, capture(store, live), first)
 
     assert os.stat(live + "/a").st_uid == ORDINARY
+
+
+@pytest.mark.parametrize("what", ["new", "mode", "loosen"])
+def test_what_could_not_be_finished_is_not_decided(capture, seen, what):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    with as_somebody() as place:
+        store = Store.open(place + "/store.db")
+        live = place + "/tree"
+        os.makedirs(live + "/a/b")
+        root = capture(store, live)
+        if what == "new":
+            Path(live, "a/b/file").write_bytes(b"x")
+        elif what == "mode":
+            os.chmod(live + "/a/b", 0o700)
+        else:
+            os.chmod(live + "/a", 0o555)
+        wanted = capture(store, live)
+        os.chmod(live + "/a", 0o755)
+        if what == "new":
+            os.unlink(live + "/a/b/file")
+        os.seteuid(0)
+        for each in ("/a", "/a/b"):
+            os.chown(live + each, 0, 0)
+            os.chmod(live + each, 0o755)
+        os.seteuid(ORDINARY)
+        was = seen(live)
+
+        with pytest.raises(PermissionDenied) as raised:
+            restore(store, "w", live, root, wanted)
+
+        assert "has been decided" not in str(raised.value)
+        assert seen(live) == was
+        assert store.journal.list() == []
+        assert os.listdir(place_beside(live)) == []
+        store.close()
+
+
+def test_a_mount_for_reading_only_in_the_tree_is_said_before_anything_is_decided(
+    store, live, capture
+):
+    os.mkdir(live + "/mount")
+    Path(live, "mount/file").write_bytes(b"x")
+    root = capture(store, live)
+    with mounted("-t", "tmpfs", "-o", "ro", "tmpfs", live + "/mount"):
+        with pytest.raises(PermissionDenied, match="read-only"):
+            restore(store, "w", live, capture(store, live), root)
+    assert store.journal.list() == []
+
+
+def test_directories_that_are_shut_one_in_the_other_are_no_obstacle(capture, seen):
+    with as_somebody() as place:
+        store = Store.open(place + "/store.db")
+        live = place + "/tree"
+        os.makedirs(live + "/a/b/c")
+        Path(live, "a/b/c/file").write_bytes(b"x")
+        root = capture(store, live)
+        entries = dict(walk(store.listing, root))
+        inner = entries["a", "b", "c"].id
+        for names in (("a", "b", "c"), ("a", "b"), ("a",)):
+            shut = encode([attrs.evolve(entries[names], id=inner, mode=0)])
+            store.put([shut])
+            inner = shut.id
+
+        restore(store, "w", live, root, inner)
+        assert stat.S_IMODE(os.stat(live + "/a").st_mode) == 0
+        restore(store, "w", live, inner, EMPTY.id)
+        assert os.listdir(live) == []
+        store.close()
+
+
+def test_directories_keep_whose_group_new_files_get(store, live, capture):
+    os.mkdir(live + "/a")
+    first = capture(store, live)
+    os.chmod(live + "/a", 0o2700)
+
+    restore(store, "w", live, capture(store, live), first)
+
+    assert stat.S_IMODE(os.stat(live + "/a").st_mode) == 0o2755
+
+
+def test_a_cancelled_caller_stops_it_before_it_is_decided_and_never_afterwards(
+    store, live, capture, seen
+):
+    os.mkdir(live + "/mount")
+    large = bytes(range(256)) * (CHUNK // 128)
+    Path(live, "large").write_bytes(large)
+    with mounted("-t", "tmpfs", "tmpfs", live + "/mount") as inner:
+        Path(inner, "file").write_bytes(large)
+        wanted = capture(store, live), seen(live)
+        for each in ("large", "mount/file"):
+            os.unlink(f"{live}/{each}")
+        empty, was = capture(store, live), seen(live)
+
+        def work(cancel, also):
+            if cancel:
+                trio.from_thread.run_sync(cancel)
+            restore(store, "w", live, empty, wanted[0], also=also)
+
+        async def cancelled_before():
+            with trio.CancelScope() as scope:
+                await trio.to_thread.run_sync(work, scope.cancel, lambda: None)
+            return scope.cancelled_caught
+
+        async def cancelled_after():
+            with trio.CancelScope() as scope:
+                await trio.to_thread.run_sync(
+                    work, None, lambda: trio.from_thread.run_sync(scope.cancel)
+                )
+
+        assert trio.run(cancelled_before)
+        assert seen(live) == was
+        assert os.listdir(place_beside(live)) == []
+        trio.run(cancelled_after)
+        assert seen(live) == wanted[1]
+        assert store.journal.list() == []

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from runner.errors import AgentError as AgentError
     from runner.errors import AgentUnavailable as AgentUnavailable
     from runner.errors import AlreadyExists as AlreadyExists
+    from runner.errors import CommitError as CommitError
     from runner.errors import ConfigError as ConfigError
     from runner.errors import ConversationLost as ConversationLost
     from runner.errors import DangerousCommand as DangerousCommand
@@ -45,7 +46,9 @@ if TYPE_CHECKING:
     from runner.errors import EditFailed as EditFailed
     from runner.errors import ExecFailed as ExecFailed
     from runner.errors import FileChanged as FileChanged
+    from runner.errors import HookVeto as HookVeto
     from runner.errors import InvalidArgument as InvalidArgument
+    from runner.errors import InvalidName as InvalidName
     from runner.errors import InvalidPath as InvalidPath
     from runner.errors import InvalidPattern as InvalidPattern
     from runner.errors import LedgerBusy as LedgerBusy
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
     from runner.errors import NoSpace as NoSpace
     from runner.errors import NotEmpty as NotEmpty
     from runner.errors import NotFound as NotFound
+    from runner.errors import ObjectMissing as ObjectMissing
     from runner.errors import OperationError as OperationError
     from runner.errors import PathEscapes as PathEscapes
     from runner.errors import PermissionDenied as PermissionDenied
@@ -65,7 +69,17 @@ if TYPE_CHECKING:
     from runner.errors import SessionBusy as SessionBusy
     from runner.errors import SessionClosed as SessionClosed
     from runner.errors import SessionOwned as SessionOwned
+    from runner.errors import SnapshotExists as SnapshotExists
+    from runner.errors import SnapshotNotFound as SnapshotNotFound
+    from runner.errors import StoreDamaged as StoreDamaged
+    from runner.errors import StoreError as StoreError
     from runner.errors import SupervisorClosed as SupervisorClosed
+    from runner.errors import SyncError as SyncError
+    from runner.errors import UncommittedChanges as UncommittedChanges
+    from runner.errors import WorkspaceBusy as WorkspaceBusy
+    from runner.errors import WorkspaceError as WorkspaceError
+    from runner.errors import WorkspaceExists as WorkspaceExists
+    from runner.errors import WorkspaceNotFound as WorkspaceNotFound
     from runner.errors import WrongType as WrongType
     from runner.jobs.progress import Control as Control
     from runner.jobs.progress import Report as Report
@@ -127,6 +141,17 @@ if TYPE_CHECKING:
     from runner.sessions.approving import Approvals as Approvals
     from runner.sessions.session import Session as Session
     from runner.sessions.turn import Turn as Turn
+    from runner.workspaces.audit import Audit as Audit
+    from runner.workspaces.comparing import Change as Change
+    from runner.workspaces.diff import Diff as Diff
+    from runner.workspaces.hooks import Hooks as Hooks
+    from runner.workspaces.processing import Processed as Processed
+    from runner.workspaces.project import Project as Project
+    from runner.workspaces.records import AuditRecord as AuditRecord
+    from runner.workspaces.records import SnapshotRecord as SnapshotRecord
+    from runner.workspaces.records import WorkspaceRecord as WorkspaceRecord
+    from runner.workspaces.snapshots import Snapshots as Snapshots
+    from runner.workspaces.workspace import Workspace as Workspace
 
 _HOMES = {
     # the way in
@@ -200,6 +225,16 @@ _HOMES = {
     "runner.sessions.session": ("Session",),
     "runner.sessions.approving": ("Approvals",),
     "runner.sessions.turn": ("Turn",),
+    # workspaces
+    "runner.workspaces.project": ("Project",),
+    "runner.workspaces.workspace": ("Workspace",),
+    "runner.workspaces.snapshots": ("Snapshots",),
+    "runner.workspaces.processing": ("Processed",),
+    "runner.workspaces.audit": ("Audit",),
+    "runner.workspaces.diff": ("Diff",),
+    "runner.workspaces.comparing": ("Change",),
+    "runner.workspaces.hooks": ("Hooks",),
+    "runner.workspaces.records": ("AuditRecord", "SnapshotRecord", "WorkspaceRecord"),
     # batches
     "runner.jobs.spec": ("Batch",),
     "runner.jobs.progress": ("Control", "Report"),
@@ -255,6 +290,21 @@ _HOMES = {
         "SessionOwned",
         "SupervisorClosed",
         "WrongType",
+        # of workspaces
+        "CommitError",
+        "HookVeto",
+        "InvalidName",
+        "ObjectMissing",
+        "SnapshotExists",
+        "SnapshotNotFound",
+        "StoreDamaged",
+        "StoreError",
+        "SyncError",
+        "UncommittedChanges",
+        "WorkspaceBusy",
+        "WorkspaceError",
+        "WorkspaceExists",
+        "WorkspaceNotFound",
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

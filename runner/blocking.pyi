@@ -2,6 +2,7 @@
 
 # ruff: noqa
 
+from collections.abc import Awaitable
 from collections.abc import Callable
 from collections.abc import Hashable
 from collections.abc import Iterable
@@ -9,6 +10,8 @@ from collections.abc import Mapping
 from collections.abc import Mapping, Sequence
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
+from datetime import timedelta
 from runner import AcpAgent as AcpAgent
 from runner import ActorCrashed as ActorCrashed
 from runner import ActorError as ActorError
@@ -19,11 +22,14 @@ from runner import AgentUnavailable as AgentUnavailable
 from runner import AlreadyExists as AlreadyExists
 from runner import ApprovalAsked as ApprovalAsked
 from runner import Approvals as Approvals
+from runner import AuditRecord as AuditRecord
 from runner import BackendPool as _BackendPool
 from runner import Batch as Batch
+from runner import Change as Change
 from runner import ClaudeAgent as ClaudeAgent
 from runner import CodexAgent as CodexAgent
 from runner import CommandAgent as CommandAgent
+from runner import CommitError as CommitError
 from runner import ConfigError as ConfigError
 from runner import Console as Console
 from runner import Control as Control
@@ -34,6 +40,7 @@ from runner import Decision as Decision
 from runner import DecodeFailed as DecodeFailed
 from runner import Denied as Denied
 from runner import Destroyed as Destroyed
+from runner import Diff as Diff
 from runner import Done as Done
 from runner import Downloaded as Downloaded
 from runner import Drawing as Drawing
@@ -47,8 +54,10 @@ from runner import FileMatches as FileMatches
 from runner import FileStat as FileStat
 from runner import Found as Found
 from runner import Fresh as Fresh
+from runner import HookVeto as HookVeto
 from runner import InForce as InForce
 from runner import InvalidArgument as InvalidArgument
+from runner import InvalidName as InvalidName
 from runner import InvalidPath as InvalidPath
 from runner import InvalidPattern as InvalidPattern
 from runner import Isolation as Isolation
@@ -70,6 +79,7 @@ from runner import NetworkDecision as NetworkDecision
 from runner import NoSpace as NoSpace
 from runner import NotEmpty as NotEmpty
 from runner import NotFound as NotFound
+from runner import ObjectMissing as ObjectMissing
 from runner import OperationError as OperationError
 from runner import OperationLog as OperationLog
 from runner import Outcome as Outcome
@@ -83,6 +93,7 @@ from runner import PoolError as PoolError
 from runner import PoolFull as PoolFull
 from runner import Problem as Problem
 from runner import ProcessInfo as ProcessInfo
+from runner import Processed as Processed
 from runner import Question as Question
 from runner import ReadOnly as ReadOnly
 from runner import Replacement as Replacement
@@ -100,12 +111,24 @@ from runner import SessionClosed as SessionClosed
 from runner import SessionConfig as SessionConfig
 from runner import SessionOwned as SessionOwned
 from runner import ShellAgent as ShellAgent
+from runner import SnapshotExists as SnapshotExists
+from runner import SnapshotNotFound as SnapshotNotFound
+from runner import SnapshotRecord as SnapshotRecord
 from runner import Status as Status
 from runner import StatusChange as StatusChange
+from runner import StoreDamaged as StoreDamaged
+from runner import StoreError as StoreError
 from runner import Stored as Stored
 from runner import SupervisorClosed as SupervisorClosed
+from runner import SyncError as SyncError
 from runner import Turn as Turn
+from runner import UncommittedChanges as UncommittedChanges
 from runner import Usage as Usage
+from runner import WorkspaceBusy as WorkspaceBusy
+from runner import WorkspaceError as WorkspaceError
+from runner import WorkspaceExists as WorkspaceExists
+from runner import WorkspaceNotFound as WorkspaceNotFound
+from runner import WorkspaceRecord as WorkspaceRecord
 from runner import WrongType as WrongType
 from runner import asking_as as asking_as
 from runner import create_ruleset as create_ruleset
@@ -139,6 +162,7 @@ from runner.operations.texts import Decoding
 from runner.operations.texts import Encoding
 from runner.processes.host import ProcessHost
 from runner.runtime import RunnerStatistics
+from runner.scopes.making import ScopeOptions
 from runner.scopes.permissions import Ask
 from runner.scopes.permissions import Grant
 from runner.scopes.permissions import Record
@@ -155,12 +179,29 @@ from runner.sessions.state import SessionState
 from runner.sessions.state import SessionStatistics
 from runner.sessions.turn import SessionEvent
 from runner.sessions.turn import WhenBusy
+from runner.workspaces.audit_export import Format
+from runner.workspaces.chain import Verified
+from runner.workspaces.collecting import Checked
+from runner.workspaces.collecting import Collected
+from runner.workspaces.collecting import Sizes
+from runner.workspaces.creating import WayName
+from runner.workspaces.hook_files import HookFiles
+from runner.workspaces.hook_files import Occasion
+from runner.workspaces.hooks import Event
+from runner.workspaces.hooks import Hook
+from runner.workspaces.hooks import HookFailure
+from runner.workspaces.records import Base
+from runner.workspaces.records import Who
+from runner.workspaces.shared import Shared
+from runner.workspaces.workspace import ItemT
+from runner.workspaces.workspace import ValueT
 from types import TracebackType
 from typing import Any
 from typing import Any, overload
 from typing import Generic
 from typing import Literal
 from typing import Self
+from typing import Unpack
 import os
 import random
 
@@ -411,6 +452,32 @@ class Lease(Generic[BackendT]):
     def __enter__(self) -> BackendT: ...
     def __exit__(self, *_: object) -> None: ...
 
+class AuditFollower:
+    pause: float
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> AuditRecord: ...
+    def receive(self) -> AuditRecord: ...
+
+class Audit:
+    workspace: str | None
+    def logs(
+        self,
+        *,
+        operation: str | Sequence[str] | None = ...,
+        from_time: datetime | None = ...,
+        to_time: datetime | None = ...,
+        path: str | None = ...,
+        session: str | None = ...,
+        job: str | None = ...,
+        agent: str | None = ...,
+        limit: int | None = ...,
+        newest_first: bool = ...,
+    ) -> list[AuditRecord]: ...
+    def stream(self, **filters: Any) -> AbstractContextManager[AuditFollower]: ...
+    def export(self, path: str | os.PathLike[str], format: Format = ..., **filters: Any) -> int: ...
+    def verify(self, *, noted: str = ...) -> Verified: ...
+    def retain(self, since: datetime | timedelta, *, who: Who | None = ...) -> int: ...
+
 class BackendPool(Generic[BackendT]):
     def __init__(
         self,
@@ -472,6 +539,48 @@ class Follower:
     def __iter__(self) -> Self: ...
     def __next__(self) -> Line: ...
 
+class Hooks:
+    on_workspace_create: Any
+    on_command: Any
+    on_snapshot: Any
+    on_commit: Any
+    on_restore: Any
+    on_delete: Any
+    on_sync: Any
+    on_before_workspace_create: Any
+    on_before_command: Any
+    on_before_snapshot: Any
+    on_before_commit: Any
+    on_before_restore: Any
+    on_before_delete: Any
+    on_before_sync: Any
+    workspace_create: Any
+    command: Any
+    snapshot: Any
+    commit: Any
+    restore: Any
+    delete: Any
+    sync: Any
+    before_workspace_create: Any
+    before_command: Any
+    before_snapshot: Any
+    before_commit: Any
+    before_restore: Any
+    before_delete: Any
+    before_sync: Any
+    files: HookFiles
+    deadline: float
+    places: dict[str, Hook]
+    added: dict[str, list[Hook]]
+    def __init__(self, files: HookFiles = ..., *, deadline: float = ...) -> None: ...
+    def has(self, event: Event) -> bool: ...
+    def before(
+        self, event: Event, occasion: Occasion, *about: object
+    ) -> tuple[HookFailure, ...]: ...
+    def after(
+        self, event: Event, occasion: Occasion, *about: object
+    ) -> tuple[HookFailure, ...]: ...
+
 class LocalBackend(Backend):
     def straight(self) -> LocalBackend: ...
     def __init__(
@@ -508,6 +617,51 @@ class PermittedBackend(Backend):
         record: Record | None = ...,
     ) -> None: ...
 
+class Project:
+    def __init__(self, shared: Shared) -> None: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def directory(self) -> str: ...
+    @property
+    def audit(self) -> Audit: ...
+    @property
+    def hooks(self) -> Hooks: ...
+    def create(
+        self,
+        name: str,
+        *,
+        description: str = ...,
+        tags: Iterable[str] = ...,
+        base: str | os.PathLike[str] | None = ...,
+        ref: str | None = ...,
+        snapshot: str | None = ...,
+        workspace: str | None = ...,
+        way: WayName = ...,
+        read_only: bool = ...,
+        agent_id: str = ...,
+        **options: Unpack[ScopeOptions],
+    ) -> Workspace: ...
+    def get(self, name: str, **options: Unpack[ScopeOptions]) -> Workspace: ...
+    def list(self) -> list[WorkspaceRecord]: ...
+    def exists(self, name: str) -> bool: ...
+    def rename(self, name: str, new: str) -> None: ...
+    def delete(self, name: str, *, force: bool = ...) -> SnapshotRecord | None: ...
+    def temp(
+        self,
+        name: str | None = ...,
+        *,
+        base: str | os.PathLike[str] | None = ...,
+        ref: str | None = ...,
+        snapshot: str | None = ...,
+        workspace: str | None = ...,
+        way: WayName = ...,
+        **options: Unpack[ScopeOptions],
+    ) -> AbstractContextManager[Workspace]: ...
+    def check(self) -> Checked: ...
+    def sizes(self) -> Sizes: ...
+    def collect(self, *, dry_run: bool = ...) -> Collected: ...
+
 class ReadOnlyBackend(Backend):
     def straight(self) -> ReadOnlyBackend: ...
     def __init__(self, inner: (Backend | Scope)) -> None: ...
@@ -535,6 +689,9 @@ class Runner:
         on_dangerous: OnDangerous | None = ...,
         operation_log: OperationLog | None = ...,
     ) -> Scope: ...
+    def project(
+        self, path: str | os.PathLike[str], *, store: str | os.PathLike[str] | None = ...
+    ) -> Project: ...
     def session(
         self,
         scope: Scope,
@@ -833,6 +990,226 @@ class Session:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None: ...
+
+class Snapshots:
+    def __init__(self, shared: Shared, record: WorkspaceRecord, workspace: object) -> None: ...
+    def create(
+        self, name: str | None = ..., *, description: str = ..., verify: bool = ...
+    ) -> SnapshotRecord: ...
+    def list(self) -> list[SnapshotRecord]: ...
+    def show(self, name: str) -> SnapshotRecord: ...
+    def delete(self, name: str) -> None: ...
+    def diff(self, before: str, after: str) -> Diff: ...
+    def restore(self, name: str, *, force: bool = ...) -> SnapshotRecord | None: ...
+    def temp(self) -> AbstractContextManager[SnapshotRecord]: ...
+
+class Workspace:
+    @property
+    def name(self) -> str: ...
+    def ask(self, message: Message[AnswerT], /) -> AnswerT: ...
+    def start(
+        self,
+        command: str | Sequence[str],
+        *,
+        cwd: str = ...,
+        env: Mapping[str, str] | None = ...,
+        input: str | bytes = ...,
+        writes: bool = ...,
+        timeout: float | None = ...,
+        silence: float | None = ...,
+        max_output: int = ...,
+        log: str | None = ...,
+    ) -> Background: ...
+    def stream(
+        self,
+        command: str | Sequence[str],
+        *,
+        cwd: str = ...,
+        env: Mapping[str, str] | None = ...,
+        input: str | bytes = ...,
+        writes: bool = ...,
+        timeout: float | None = ...,
+        silence: float | None = ...,
+        max_output: int = ...,
+        log: str | None = ...,
+    ) -> AbstractContextManager[Background]: ...
+    def processes(self) -> tuple[ProcessInfo, ...]: ...
+    def process(self, id: str) -> Background: ...
+    @overload
+    def exec(
+        self,
+        command: str | Sequence[str],
+        *,
+        cwd: str = ...,
+        env: Mapping[str, str] | None = ...,
+        input: str | bytes | None = ...,
+        timeout: float | None = ...,
+        silence: float | None = ...,
+        max_output: int = ...,
+        leftover: Leftover = ...,
+        log: str | None = ...,
+        encoding: Literal["utf-8"] = ...,
+        check: bool = ...,
+    ) -> Done[str]: ...
+    @overload
+    def exec(
+        self,
+        command: str | Sequence[str],
+        *,
+        cwd: str = ...,
+        env: Mapping[str, str] | None = ...,
+        input: str | bytes | None = ...,
+        timeout: float | None = ...,
+        silence: float | None = ...,
+        max_output: int = ...,
+        leftover: Leftover = ...,
+        log: str | None = ...,
+        encoding: None,
+        check: bool = ...,
+    ) -> Done[bytes]: ...
+    @overload
+    def open_stream(
+        self, path: str, mode: Literal["rb"] = ..., *, encoding: None = ...
+    ) -> AbstractContextManager[ReadingStream[bytes]]: ...
+    @overload
+    def open_stream(
+        self, path: str, mode: Literal["rb"] = ..., *, encoding: str
+    ) -> AbstractContextManager[ReadingStream[str]]: ...
+    @overload
+    def open_stream(
+        self, path: str, mode: Literal["wb", "ab"], *, encoding: None = ..., durable: bool = ...
+    ) -> AbstractContextManager[WritingStream[bytes]]: ...
+    @overload
+    def open_stream(
+        self, path: str, mode: Literal["wb", "ab"], *, encoding: str, durable: bool = ...
+    ) -> AbstractContextManager[WritingStream[str]]: ...
+    def write(
+        self,
+        path: str,
+        content: str | bytes,
+        *,
+        encoding: str = ...,
+        durable: bool = ...,
+        expected: str | None = ...,
+    ) -> None: ...
+    def append(self, path: str, content: str | bytes, *, encoding: str = ...) -> None: ...
+    def edit(
+        self,
+        path: str,
+        old: str | bytes,
+        new: str | bytes,
+        *,
+        replace_all: bool = ...,
+        expected: str | None = ...,
+    ) -> int: ...
+    def edit_many(
+        self, path: str, replacements: Sequence[Replacement], *, expected: str | None = ...
+    ) -> int: ...
+    def edit_lines(
+        self, path: str, changes: Sequence[LineChange], *, expected: str | None = ...
+    ) -> int: ...
+    def touch(self, path: str, *, exist_ok: bool = ...) -> None: ...
+    def mkdir(self, path: str, *, exist_ok: bool = ...) -> None: ...
+    def chmod(self, path: str, mode: int) -> None: ...
+    def copy(self, source: str, target: str, *, overwrite: bool = ...) -> None: ...
+    def move(self, source: str, target: str, *, overwrite: bool = ...) -> None: ...
+    def remove(self, path: str, *, recursive: bool = ..., missing_ok: bool = ...) -> None: ...
+    def upload(
+        self, files: Iterable[tuple[str, str | bytes]] | Mapping[str, str | bytes]
+    ) -> tuple[Stored, ...]: ...
+    def batch(self) -> AbstractContextManager[EffectBatch]: ...
+    @overload
+    def read(
+        self, path: str, *, encoding: str = ..., offset: int = ..., limit: int | None = ...
+    ) -> str: ...
+    @overload
+    def read(
+        self, path: str, *, encoding: None, offset: int = ..., limit: int | None = ...
+    ) -> bytes: ...
+    def read_lines(
+        self,
+        path: str,
+        *,
+        offset: int = ...,
+        limit: int = ...,
+        longest: int = ...,
+        total: bool = ...,
+    ) -> Lines: ...
+    def head(self, path: str, lines: int = ...) -> Lines: ...
+    def tail(self, path: str, lines: int = ..., *, total: bool = ...) -> Lines: ...
+    def digest(self, path: str) -> str: ...
+    def realpath(self, path: str) -> str: ...
+    def download(self, paths: Iterable[str]) -> tuple[Downloaded, ...]: ...
+    def list_keys(self, prefix: str = ..., *, limit: int = ...) -> Found: ...
+    def tree(
+        self,
+        path: str = ...,
+        *,
+        depth: int | None = ...,
+        hidden: bool = ...,
+        gitignore: bool = ...,
+        limit: int = ...,
+    ) -> Drawing: ...
+    def stat(self, path: str) -> FileStat: ...
+    def exists(self, path: str | None = ...) -> bool: ...
+    def ls(self, path: str = ..., *, limit: int = ...) -> Listing: ...
+    def glob(
+        self,
+        pattern: str,
+        path: str = ...,
+        *,
+        hidden: bool = ...,
+        gitignore: bool = ...,
+        limit: int = ...,
+    ) -> Found: ...
+    def grep(
+        self,
+        pattern: str,
+        path: str = ...,
+        *,
+        literal: bool = ...,
+        ignore_case: bool = ...,
+        glob: str | None = ...,
+        types: Iterable[str] = ...,
+        hidden: bool = ...,
+        gitignore: bool = ...,
+        multiline: bool = ...,
+        context: int = ...,
+        before: int | None = ...,
+        after: int | None = ...,
+        output: GrepOutput = ...,
+        per_file: int | None = ...,
+        limit: int = ...,
+    ) -> Matches: ...
+    snapshots: Snapshots
+    def __init__(self, shared: Shared, record: WorkspaceRecord, options: ScopeOptions) -> None: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def tags(self) -> tuple[str, ...]: ...
+    @property
+    def base(self) -> Base: ...
+    @property
+    def way(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def record(self) -> WorkspaceRecord: ...
+    @property
+    def audit(self) -> Audit: ...
+    def scope(self, path: str = ..., **options: Unpack[ScopeOptions]) -> Scope: ...
+    def status(self, *, verify: bool = ...) -> Status: ...
+    def diff(self, against: str | Workspace | None = ..., *, verify: bool = ...) -> Diff: ...
+    def rename(self, name: str) -> None: ...
+    def batch_process(
+        self,
+        items: Iterable[ItemT],
+        function: Callable[[ItemT], Awaitable[ValueT] | ValueT],
+        *,
+        limit: int = ...,
+    ) -> list[Processed[ItemT, ValueT]]: ...
 
 class WritingStream(Generic[TextT]):
     def __init__(

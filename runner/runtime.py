@@ -1,11 +1,12 @@
 """`open_runner`: the composition root, the only place that wires the parts together.
 
     open_runner ──► state directory, run marker ──► process host
-                ──► supervisor of workers, supervisor of sessions ──► Runner
+                ──► supervisors of workers, sessions and workspaces ──► Runner
 
 Inside out, leaving is in the reverse order: sessions drain and end their programs, then workers,
-then whatever processes are left, then the marker that says that this run is alive. A run that was
-killed could not do that: the next one on the same state directory ends what it left behind.
+then workspaces, on whose trees those worked, then whatever processes are left, then the marker that
+says that this run is alive. A run that was killed could not do that: the next one on the same state
+directory ends what it left behind.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import uuid
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -24,6 +24,7 @@ import trio
 
 from runner.actors import Supervisor, open_supervisor
 from runner.actors.instruments import SupervisorStatistics
+from runner.actors.lanes import Order
 from runner.agents.billing import Billing
 from runner.agents.driver import (
     Agent,
@@ -48,12 +49,11 @@ from runner.messages.isolation import Decided, narrowed
 from runner.processes.host import ProcessHost
 from runner.processes.isolation.trial import try_isolation
 from runner.processes.sweep import RunMarker, sweep_stale_runs
-from runner.scopes.linting import lint_of
+from runner.scopes.making import NO_ENV, make_scope
 from runner.scopes.operation_log import OperationLog
 from runner.scopes.permissions import Permissions, Ruleset
 from runner.scopes.permitted import PermittedBackend
 from runner.scopes.presets import PresetName
-from runner.scopes.reaching import reaching
 from runner.scopes.safety import Lint, OnDangerous, Policy
 from runner.scopes.scope import Asker, Ground, Scope
 from runner.scopes.worker import WorkerAsker
@@ -66,8 +66,11 @@ from runner.sessions.passing import sweep_passing
 from runner.sessions.session import Session
 from runner.sessions.state import OnLost
 from runner.sessions.store import PROMPT
+from runner.workspaces.project import Project
+from runner.workspaces.projects import Projects
+from runner.workspaces.shared import Means
 
-NO_ENV: Mapping[str, str] = MappingProxyType({})
+THREADS = 4  # that look at live trees and stores: each hashes in some more
 
 
 @attrs.frozen(kw_only=True)
@@ -77,11 +80,13 @@ class RunnerStatistics:
     Attributes:
         workers: the actors of scopes.
         sessions: the actors of sessions.
+        workspaces: the actors of workspaces.
         programs: of those sessions: which live, and which wait for room.
     """
 
     workers: SupervisorStatistics
     sessions: SupervisorStatistics
+    workspaces: SupervisorStatistics
     programs: AdmissionStatistics
 
 
@@ -99,7 +104,9 @@ class Runner:
     _host: ProcessHost
     _workers: Supervisor
     _sessions: Supervisor
+    _workspaces: Supervisor
     _making: Sessions
+    _projects: Projects
 
     def scope(
         self,
@@ -133,17 +140,34 @@ class Runner:
             ConfigError: no directory can have that path, or there is no preset of that name.
         """
         name = directory_named(path)
-        logs = () if operation_log is None else (operation_log,)
-        told = reaching(name, isolation, logs, decided)
-        ground = Ground(root=os.path.abspath(name), isolation=isolation, reaching=told)
-        return Scope(
+        return make_scope(
             name,
-            ground.granting(permissions),
-            dict(env) if env else NO_ENV,
+            os.path.abspath(name),
             self._asker_of,
-            lints=lint_of(lint, on_dangerous),
-            logs=logs,
+            env=env,
+            isolation=isolation,
+            decided=decided,
+            permissions=permissions,
+            lint=lint,
+            on_dangerous=on_dangerous,
+            operation_log=operation_log,
         )
+
+    def project(
+        self, path: str | os.PathLike[str], *, store: str | os.PathLike[str] | None = None
+    ) -> Project:
+        """A directory whose workspaces have a history; nothing happens before its first use.
+
+        Args:
+            path: the directory, relative to the current one.
+            store: the directory in which its store and its live trees are kept; None = one in the
+                runner's state directory.
+
+        Raises:
+            ConfigError: no directory can have that path, or the store would lie inside it.
+        """
+        where = None if store is None else directory_named(store)
+        return Project(self._projects.shared(directory_named(path), where))
 
     def session(
         self,
@@ -319,6 +343,7 @@ class Runner:
         return RunnerStatistics(
             workers=self._workers.statistics(),
             sessions=self._sessions.statistics(),
+            workspaces=self._workspaces.statistics(),
             programs=self._making.admission.statistics(),
         )
 
@@ -366,18 +391,32 @@ async def open_runner(
     marker = await trio.to_thread.run_sync(_mark, home, limiter=threads)
     host = ProcessHost(run_id=marker.run_id)
     ledger = SessionLedger(ledger_of(home), patience=PROMPT)
+    projects: Projects | None = None
+    order = Order()  # what changes a workspace's tree as a whole runs beside nothing in it
     try:
         async with (
-            open_supervisor(name="workers", grace=options.grace) as workers,
+            open_supervisor(name="workspaces", grace=options.grace, order=order) as workspaces,
+            open_supervisor(name="workers", grace=options.grace, order=order) as workers,
             open_supervisor(name="sessions", grace=options.grace) as sessions,
         ):
             admission = Admission(
                 most=options.max_sessions or None, reserve=options.free_memory << 20
             )
             making = Sessions(sessions, host, home, ledger=ledger, admission=admission)
-            yield Runner(options, home, host, workers, sessions, making)
+            means = Means(
+                supervisor=workspaces,
+                workers=workers,
+                host=host,
+                limiter=trio.CapacityLimiter(THREADS),
+                idle_after=options.idle_after_worker,
+                watch=options.session.watch,
+            )
+            projects = Projects(home, means)
+            yield Runner(options, home, host, workers, sessions, workspaces, making, projects)
     finally:
         with trio.CancelScope(shield=True):  # bounded by the host itself, and by what is there
+            if projects is not None:
+                await trio.to_thread.run_sync(projects.close, limiter=threads)
             await host.aclose()
             ledger.close()
             marker.close()

@@ -55,6 +55,13 @@ class StandIn:
             raise AttributeError(f"{type(self).__name__!r} has no public attribute {name!r}")
         return self._manner.give(getattr(self._target, name), self._home)
 
+    def __setattr__(self, name: str, value: object) -> None:
+        if name.startswith("_"):
+            object.__setattr__(self, name, value)
+        else:
+            given = self._manner.take(value, self._home)
+            self._manner.do(self._home, partial(setattr, self._target, name, given))
+
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *(n for n in dir(self._target) if n[0] != "_")})
 

@@ -34,6 +34,7 @@ CLASSES = {  # whose objects are given as stand-ins, and how those are called in
     ("runner.sessions.followers", "Follower"): "SessionFollower",
     ("runner.operations.changing", "Batch"): "EffectBatch",
     ("runner.scopes.pool_entry", "Lease"): "Lease",
+    ("runner.workspaces.audit", "Following"): "AuditFollower",
     **{(each.__module__, each.__name__): name for name, each in STAND_INS.items()},
 }
 SHOWN = {**CLASSES, ("runner.operations.asking", "Asking"): "(Backend | Scope)"}
@@ -49,6 +50,7 @@ PROTOCOLS = {
     "__anext__": "__next__",
     "aclose": "close",
 }
+_MANAGERS = {"asynccontextmanager", "contextlib.asynccontextmanager"}
 KEPT = {"__enter__", "__exit__", *PROTOCOLS}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 HEAD = '''"""Made by `python -m runner.bridge.stubs`; see there."""
@@ -199,6 +201,9 @@ def members(source: Source, cls: ast.ClassDef, imports: set[str]) -> dict[str, l
             if not node.target.id.startswith("_"):
                 note = Renaming(source, imports).visit(node.annotation)
                 found[node.target.id] = [f"{node.target.id}: {ast.unparse(note)}"]
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            if not node.targets[0].id.startswith("_"):  # a place of hooks, which says nothing else
+                found[node.targets[0].id] = [f"{node.targets[0].id}: Any"]
         elif isinstance(node, Function) and node.name == "__init__":
             found |= attributes(source, node, imports)
             found["__init__"] = signature(source, node, "__init__", imports)
@@ -246,7 +251,7 @@ def signature(source: Source, node: Function, name: str, imports: set[str]) -> l
     if isinstance(returns, ast.Subscript) and ast.unparse(returns.value) == "Coroutine":
         assert isinstance(returns.slice, ast.Tuple)
         returns = returns.slice.elts[2]
-    if "asynccontextmanager" in marks and isinstance(returns, ast.Subscript):
+    if marks & _MANAGERS and isinstance(returns, ast.Subscript):
         inner = returns.slice.elts[0] if isinstance(returns.slice, ast.Tuple) else returns.slice
         returns = ast.Subscript(ast.Name("AbstractContextManager"), inner)
     answer = "None" if returns is None else ast.unparse(renaming.visit(returns))

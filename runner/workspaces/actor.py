@@ -1,0 +1,253 @@
+"""The actor of a workspace: captures its live tree, restores it, takes it away; one at a time.
+
+Its place in the order is the live tree, beside the workers of the scopes in it (they share one
+order): a restore never runs beside an operation there, and a snapshot has what was asked for before
+it, whole.
+
+It owns the workspace's lock while it is there (live.py), and finds out in its own time what the
+base was when the workspace was made (basing.py); whoever needs that waits for it.
+
+What is not here: operations on files (the scopes' workers), and rows that need no live tree.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any, TypeVar
+
+import attrs
+import trio
+
+from runner.actors.child_spec import ChildSpec, Handle
+from runner.errors import RunnerError, UncommittedChanges, WorkspaceError
+from runner.messages import Message
+from runner.workspaces.capturing import Captured
+from runner.workspaces.comparing import Change, compare
+from runner.workspaces.live import Live
+from runner.workspaces.lookups import add_snapshot, change_workspace, stamped
+from runner.workspaces.making import Attached, remove
+from runner.workspaces.messages import AskBase, Attach, Delete, Look, Restore, Snap, lane_of
+from runner.workspaces.objects import ObjectId
+from runner.workspaces.records import SnapshotKind, SnapshotRecord, WorkspaceRecord
+from runner.workspaces.restoring import restore
+
+T = TypeVar("T")
+LEAVING = 10.0  # seconds for what is known of the tree to be written down
+
+FindBase = Callable[[WorkspaceRecord], ObjectId]
+
+
+@attrs.define(eq=False, kw_only=True)
+class WorkspaceActor:
+    """What a workspace's actor is and does.
+
+    Attributes:
+        live: which workspace.
+        find_base: the root of a workspace's base as it was when that was made; in a thread.
+        limiter: of threads.
+        idle_after: seconds without a message, or a holder, until it frees what it owns.
+        spec: how it is run.
+    """
+
+    live: Live
+    find_base: FindBase
+    limiter: trio.CapacityLimiter
+    idle_after: float = 60.0
+    spec: ChildSpec = attrs.field(init=False)
+    _looking: trio.Lock = attrs.field(factory=trio.Lock)
+    _basing: trio.Lock = attrs.field(factory=trio.Lock)
+
+    def __attrs_post_init__(self) -> None:
+        self.spec = ChildSpec(
+            key=("workspace", self.live.place),
+            open=self.open,
+            lane=lane_of,
+            place=tuple(map(sys.intern, os.path.realpath(self.live.tree).split("/")[1:])),
+            idle_after=self.idle_after,
+            holds=lambda _handle: bool(self.live.holders) or self._basing.locked(),
+        )
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator[Handle, None]:
+        """Be there, until reaped."""
+        live = self.live
+        await self._in_thread(live.enter)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._find_base_soon)
+                yield self._handle
+                nursery.cancel_scope.cancel(reason="the workspace's actor has ended")
+        finally:
+            if not live.holders:
+                with trio.move_on_after(LEAVING, shield=True):
+                    await self._in_thread(live.leave)
+
+    def _handle(self, message: Message[Any]) -> object:
+        self.live.require()
+        match message:
+            case Attach():
+                return self._here()
+            case AskBase():
+                return self._base()
+            case Look():
+                return self._look(verify=message.verify)
+            case Snap():
+                return self._snap(message)
+            case Restore():
+                return self._restore(message)
+            case Delete():
+                return self._delete(message)
+            case _:
+                raise TypeError(f"a workspace does not know {message!r}")
+
+    # ------------------------------------------------------------ what it carries out
+
+    async def _here(self) -> Attached:
+        """The tree, whole: what could not be finished is finished before anything else is done."""
+        if self.live.attached is None:
+            await self._in_thread(self.live.enter)
+        assert self.live.attached is not None
+        return self.live.attached
+
+    async def _look(self, *, verify: bool = False) -> Captured:
+        async with self._looking:
+            await self._here()
+            if self.live.is_overlay:  # what was changed is what is not as in the base
+                await self._base()
+            return await self._in_thread(partial(self.live.capture, verify=verify))
+
+    async def _snap(self, message: Snap) -> SnapshotRecord:
+        captured = await self._look(verify=message.verify)
+        add = partial(
+            add_snapshot,
+            self.live.store,
+            self.live.id,
+            self.live.name,
+            message.name,
+            captured,
+            description=message.description,
+            kind=message.kind,
+            session=message.session,
+            turn=message.turn,
+        )
+        return await self._in_thread(add)
+
+    async def _restore(self, message: Restore) -> SnapshotRecord | None:
+        captured = await self._look(verify=True)
+        if captured.root == message.root:
+            return None
+        if not message.force:
+            await self._require_kept(captured.root, f"restoring {message.what} would lose changes")
+        name, done = stamped("undo"), list[SnapshotRecord]()
+
+        def work() -> None:
+            live = self.live
+            assert live.attached is not None
+
+            def also() -> None:  # in the transaction that decides it
+                why = f"before {message.what} was restored"
+                done.append(self._keep(captured, name, why, "undo"))
+                change_workspace(live.store, live.id, root=message.root)
+
+            restore(
+                live.store,
+                live.id,
+                live.attached.root,
+                captured.root,
+                message.root,
+                place=live.place,
+                also=also,
+            )
+
+        try:
+            await self._in_thread(work)
+        except BaseException:
+            self.live.unsettle()
+            raise
+        return done[-1]
+
+    async def _delete(self, message: Delete) -> SnapshotRecord | None:
+        live, rescue = self.live, None
+        if message.rescue or not message.force:
+            captured = await self._look()
+            base = await self._base()
+            if captured.root != base:
+                if not message.force:
+                    changes = await self._in_thread(partial(self._changes, base, captured.root))
+                    what = f"the workspace {live.name!r} has changes that are in no commit"
+                    raise UncommittedChanges(f"{what}: `force` deletes it all the same", changes)
+                name, why = stamped(f"rescue-{live.name}"), f"before {live.name} was deleted"
+                keep = partial(self._keep, captured, name, why, "rescue")
+                rescue = await self._in_thread(keep)
+        live.is_deleted = True
+        try:
+            for each in list(live.holders):
+                await each.aclose()
+            await self._in_thread(live.unmount)
+        except BaseException:
+            live.is_deleted = False
+            raise
+        with trio.CancelScope(shield=True):  # bounded by the tree: it is to be gone
+            await self._in_thread(self._take_away)
+        return rescue
+
+    def _take_away(self) -> None:
+        live = self.live
+        change_workspace(live.store, live.id, state="deleting")
+        try:
+            remove(live.place)
+            live.store.workspaces.remove(live.id)
+        except OSError as exc:
+            what = f"what is left of the workspace {live.name!r} cannot be removed: {exc.strerror}"
+            raise WorkspaceError(f"{what}; that is tried again when the project is opened") from exc
+        finally:
+            live.forget()
+
+    # ------------------------------------------------------------ parts of it
+
+    def _keep(
+        self, captured: Captured, name: str, description: str, kind: SnapshotKind
+    ) -> SnapshotRecord:
+        """Add a snapshot of ours."""
+        live = self.live
+        return add_snapshot(
+            live.store, live.id, live.name, name, captured, description=description, kind=kind
+        )
+
+    async def _require_kept(self, root: ObjectId, what: str) -> None:
+        """Raise UncommittedChanges if a tree is in no snapshot, and is not the base."""
+        live = self.live
+        kept = await self._in_thread(lambda: live.store.snapshots.list(live.id))
+        if any(each.root == root for each in kept):
+            return
+        base = await self._base()
+        if root != base:
+            since = kept[-1].root if kept else base
+            changes = await self._in_thread(partial(self._changes, since, root))
+            raise UncommittedChanges(f"{what}: `force` restores it all the same", changes)
+
+    def _changes(self, before: ObjectId, after: ObjectId) -> list[Change]:
+        return list(compare(self.live.store.listing, before, after))
+
+    async def _find_base_soon(self) -> None:
+        with suppress(RunnerError):  # whoever asks for it is told why
+            await self._base()
+
+    async def _base(self) -> ObjectId:
+        async with self._basing:
+            return await self._in_thread(self._base_root)
+
+    def _base_root(self) -> ObjectId:
+        record = self.live.record()
+        if record.base_root is not None:
+            return record.base_root
+        found = self.find_base(record)
+        change_workspace(self.live.store, self.live.id, base_root=found)
+        return found
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await trio.to_thread.run_sync(work, limiter=self.limiter)

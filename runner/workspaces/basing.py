@@ -1,0 +1,74 @@
+"""What bases were: their roots, found out after the workspaces on them were made.
+
+To look at a base takes longer than to make a workspace of it. So it is captured in the time of the
+workspace's actor, once for all workspaces of the project: what is known of its files is kept in the
+store, and a second look hashes nothing that did not change.
+
+Synchronous, for threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import defaultdict
+
+from runner.errors import StoreError
+from runner.watching.allowance import Allowance
+from runner.watching.patterns import Rules
+from runner.workspaces.capturing import Capture
+from runner.workspaces.live import Looker
+from runner.workspaces.objects import ObjectId
+from runner.workspaces.records import WorkspaceRecord
+from runner.workspaces.store import Store
+
+
+class Bases:
+    """The bases of a project.
+
+    Args:
+        store: of the project.
+        ignore: what is in no snapshot.
+        watch: whether live trees may be watched.
+        allowance: how many watches there may be.
+    """
+
+    def __init__(
+        self, store: Store, ignore: Rules, *, watch: bool = True, allowance: Allowance | None = None
+    ) -> None:
+        self._store, self._ignore, self._watch = store, ignore, watch
+        self._allowance = Allowance() if allowance is None else allowance
+        self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    def capture(self, record: WorkspaceRecord, tree: str) -> Looker:
+        """What looks at a workspace's live tree."""
+        return Capture(
+            tree,
+            self._store,
+            record.id,
+            ignore=self._ignore,
+            watch=self._watch,
+            allowance=self._allowance,
+        )
+
+    def capture_new(self, record: WorkspaceRecord) -> ObjectId:
+        """The root of a live tree that was made just now."""
+        capture = self.capture(record, record.tree)
+        try:
+            return capture.take().root
+        finally:
+            capture.close()
+
+    def find(self, record: WorkspaceRecord) -> ObjectId:
+        """The root of a workspace's base, as it is now."""
+        path = record.base.path
+        if not os.path.isdir(path):
+            raise StoreError("it is gone, so nobody knows what was changed", path)
+        key = "base-" + hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
+        with self._locks[path]:
+            capture = Capture(path, self._store, key, ignore=self._ignore, watch=False)
+            try:
+                return capture.take().root
+            finally:
+                capture.close()

@@ -1,0 +1,268 @@
+"""Making a workspace: the row first ("making"), then the tree, then the row again ("ready").
+
+    what is wanted is looked at ──► its base is looked up ──► lock, row, tree ──► whole
+
+Everything that can be refused is refused before anything is made. Who makes one has its lock from
+before the first change to after the last, so that whoever opens the project meanwhile, or after a
+crash, knows whether somebody is at it (tidying.py). What fails, or is cancelled, leaves nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+import attrs
+import trio
+
+from runner.errors import ConfigError, RunnerError, WorkspaceError
+from runner.workspaces.filling import fill
+from runner.workspaces.git_tree import Revision, find_revision, make_of_git
+from runner.workspaces.listing import EMPTY
+from runner.workspaces.locking import Lock
+from runner.workspaces.lookups import (
+    change_workspace,
+    find_snapshot,
+    find_workspace,
+    new_id,
+    require_free,
+)
+from runner.workspaces.making import make, remove
+from runner.workspaces.messages import Look
+from runner.workspaces.names import check_name
+from runner.workspaces.objects import ObjectId
+from runner.workspaces.records import Base, WorkspaceRecord
+from runner.workspaces.store import Store
+from runner.workspaces.tidying import LOCK
+from runner.workspaces.ways import Made
+
+if TYPE_CHECKING:
+    from runner.workspaces.shared import Shared
+
+WayName: TypeAlias = Literal["auto", "overlay", "reflink", "copy"]
+WAYS: tuple[WayName, ...] = get_args(WayName)
+LONGEST = 1 << 16  # characters of a description
+TRIES = 5  # a directory that is new may be taken for a dead maker's
+
+
+@attrs.frozen(kw_only=True)
+class Wanted:
+    """A workspace that is wanted, as the caller said it; checked."""
+
+    name: str
+    description: str
+    tags: tuple[str, ...]
+    base: str | None
+    ref: str | None
+    snapshot: str | None
+    workspace: str | None
+    way: WayName
+    read_only: bool
+    agent_id: str
+
+
+@attrs.frozen(kw_only=True)
+class Source:
+    """Where its tree comes from.
+
+    Attributes:
+        base: what is written down of it.
+        directory: that is shown or copied; None = the tree begins empty.
+        root: that it is filled with; None = nothing.
+        revision: a git commit, whose files it gets; None = none.
+    """
+
+    base: Base
+    directory: str | None = None
+    root: ObjectId | None = None
+    revision: Revision | None = None
+
+
+def check(
+    name: str,
+    *,
+    description: str = "",
+    tags: Iterable[str] = (),
+    base: str | os.PathLike[str] | None = None,
+    ref: str | None = None,
+    snapshot: str | None = None,
+    workspace: str | None = None,
+    way: str = "auto",
+    read_only: bool = False,
+    agent_id: str = "",
+) -> Wanted:
+    """What is wanted, if it can be.
+
+    Raises:
+        InvalidName: no workspace can have the name.
+        ConfigError: another value is none.
+    """
+    given = {"base": base, "ref": ref, "snapshot": snapshot, "workspace": workspace}
+    several = [key for key, value in given.items() if value is not None]
+    if len(several) > 1 and set(several) != {"base", "ref"}:
+        raise ConfigError(f"a workspace is made from one of {' and '.join(several)}, not of all")
+    if base == "empty" and ref is not None:
+        raise ConfigError(f'there is no ref {ref!r} in base="empty": give a directory')
+    if way not in WAYS:
+        raise ConfigError(f"way={way!r}: it is {', '.join(map(repr, WAYS))}")
+    if not isinstance(read_only, bool):
+        raise ConfigError(f"read_only={read_only!r}: it is True or False")
+    if isinstance(tags, str) or not all(isinstance(each, str) for each in tags):
+        raise ConfigError(f"tags={tags!r}: it is a list of texts")
+    return Wanted(
+        name=check_name(name),
+        description=_text("description", description),
+        tags=tuple(_text("a tag", each) for each in tags),
+        base=None if base is None else _path(base),
+        ref=None if ref is None else _given("ref", ref),
+        snapshot=None if snapshot is None else _given("snapshot", snapshot),
+        workspace=None if workspace is None else check_name(workspace),
+        way=way,
+        read_only=read_only,
+        agent_id=_text("agent_id", agent_id),
+    )
+
+
+def _text(what: str, value: object) -> str:
+    if not isinstance(value, str) or len(value) > LONGEST:
+        raise ConfigError(f"{what} has to be a text of at most {LONGEST} characters")
+    return value
+
+
+def _given(what: str, value: object) -> str:
+    if not _text(what, value):
+        raise ConfigError(f"{what} is empty")
+    return str(value)
+
+
+def _path(base: str | os.PathLike[str]) -> str:
+    try:
+        path = os.fspath(base)
+    except TypeError:
+        path = None
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise ConfigError(f'base={base!r}: it is the path of a directory, or "empty"')
+    return path
+
+
+# ---------------------------------------------------------------- where it comes from
+
+
+async def look_up(shared: Shared, wanted: Wanted) -> Source:
+    """The source of what is wanted.
+
+    Raises:
+        SnapshotNotFound: there is no such snapshot, or there are several.
+        WorkspaceNotFound: there is no such workspace.
+        ConfigError: there is no such directory.
+        WorkspaceError: git has no such ref.
+    """
+    if wanted.snapshot is not None:
+        taken = await shared.do(partial(find_snapshot, reference=wanted.snapshot))
+        return Source(base=Base(kind="snapshot", ref=wanted.snapshot), root=taken.root)
+    if wanted.workspace is not None:
+        other = await shared.do(partial(find_workspace, name=wanted.workspace))
+        looked = await shared.ask(other, Look())
+        return Source(base=Base(kind="workspace", ref=wanted.workspace), root=looked.root)
+    if wanted.base == "empty":
+        return Source(base=Base(kind="empty"), root=EMPTY.id)
+    path = shared.base if wanted.base is None else os.path.realpath(wanted.base)  # noqa: ASYNC240
+    if not os.path.isdir(path):  # noqa: ASYNC240
+        raise ConfigError(f"the base {path!r}: there is no such directory")
+    if wanted.ref is None:
+        return Source(base=Base(kind="directory", path=path), directory=path)
+    found = await find_revision(shared.means.host, path, wanted.ref)
+    base = Base(kind="git", path=path, ref=wanted.ref, commit=found.commit)
+    return Source(base=base, revision=found)
+
+
+# ---------------------------------------------------------------- making it
+
+
+async def create(shared: Shared, wanted: Wanted) -> WorkspaceRecord:
+    """Make a workspace.
+
+    Raises:
+        WorkspaceExists: there is one of that name.
+        WorkspaceError: it cannot be made, and why; nothing is left of it.
+    """
+    store = await shared.open()
+    await shared.do(partial(require_free, name=wanted.name))
+    source = await look_up(shared, wanted)
+    lock, record = await shared.do(partial(_begin, shared=shared, wanted=wanted, source=source))
+    place = shared.place(record.id)
+    try:
+        await shared.before("workspace_create", record, record.name)
+        if source.revision is None:
+            made = await shared.means.in_thread(partial(_make, store, place, wanted, source))
+        else:
+            made = await make_of_git(shared.means.host, source.revision, place)
+        changes: dict[str, object] = {"way": str(made.way), "base_root": source.root}
+        if source.revision is not None:
+            changes["base_root"] = await shared.capture_new(record)
+        ready = partial(change_workspace, store, record.id, state="ready", **changes)
+        return await shared.means.in_thread(ready)
+    except BaseException:
+        with trio.CancelScope(shield=True):  # bounded by what was made by then
+            await shared.means.in_thread(partial(_take_back, store, place, record.id))
+        raise
+    finally:
+        lock.release()
+
+
+def _begin(
+    store: Store, shared: Shared, wanted: Wanted, source: Source
+) -> tuple[Lock, WorkspaceRecord]:
+    """Its own directory, the lock, and the row."""
+    id_, place, lock = _settle(shared, wanted.name)
+    try:
+        record = WorkspaceRecord(
+            id=id_,
+            name=wanted.name,
+            description=wanted.description,
+            tags=wanted.tags,
+            base=source.base,
+            tree=os.path.join(place, "tree"),
+            created_ns=time.time_ns(),
+            agent_id=wanted.agent_id,
+            read_only=wanted.read_only,
+        )
+        if source.root == EMPTY.id:
+            store.put([EMPTY])  # objects before those who name them
+        store.workspaces.add(record)
+    except BaseException:
+        remove(place)
+        lock.release()
+        raise
+    return lock, record
+
+
+def _settle(shared: Shared, name: str) -> tuple[str, str, Lock]:
+    for _ in range(TRIES):
+        id_ = new_id()
+        place = shared.place(id_)
+        try:
+            os.mkdir(place, 0o700)
+            return id_, place, Lock.take(os.path.join(place, LOCK), name)
+        except FileNotFoundError:
+            continue  # somebody who opened the project took it for left behind
+        except OSError as exc:
+            raise WorkspaceError(f"the workspace {name!r} cannot be made: {exc.strerror}") from exc
+    raise WorkspaceError(f"the workspace {name!r} cannot be made: its directory is taken away")
+
+
+def _make(store: Store, place: str, wanted: Wanted, source: Source) -> Made:
+    made = make(source.directory, place, way=wanted.way)
+    if source.root is not None and source.root != EMPTY.id:
+        fill(store, source.root, made.tree)
+    return made
+
+
+def _take_back(store: Store, place: str, id_: str) -> None:
+    with suppress(RunnerError, OSError):  # the next one who opens the project tries again
+        remove(place)
+        store.workspaces.remove(id_)

@@ -1,0 +1,245 @@
+"""A workspace as this process has it: its lock, its live tree, and what is known of that tree.
+
+    away ──► enter: lock, journal rolled forward, tree attached ──► here ──► leave ──► away
+                                                                     └──► gone (deleted)
+
+Rules:
+
+1. Whoever is to use the files holds it (`holders`); the actor that entered it is not reaped
+   meanwhile, so the tree stays attached and the lock is kept.
+2. A crash of the actor gives nothing back that others hold: its next life finds it here.
+3. What was deleted is gone for good: every operation on it says so, also through handles and
+   scopes that were made before.
+4. A tree that is mounted for all to see stays so when it is left: somebody who holds nothing may
+   have a name in it. It is unmounted when the runner is left, unless another process has it then.
+
+`enter`, `capture` and `leave` take long, and are carried out in threads, one at a time; the rest is
+a word each, in trio's thread.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+import attrs
+
+from runner.backends.threads import breathe
+from runner.errors import RunnerError, StoreError, WorkspaceBusy, WorkspaceError, WorkspaceNotFound
+from runner.workspaces.capturing import Captured
+from runner.workspaces.journal import roll_forward
+from runner.workspaces.locking import Lock, is_gone
+from runner.workspaces.making import Attached, attach
+from runner.workspaces.records import WorkspaceRecord
+from runner.workspaces.store import Store
+from runner.workspaces.trail import Trail
+from runner.workspaces.ways import Way
+from runner.workspaces.witness import Witness
+
+HANDOVER = 2.0  # seconds in which the lock of a process that has just ended is free
+_PAUSE = 0.01
+
+
+class Holder(Protocol):
+    """Whoever uses the files of a live tree."""
+
+    async def aclose(self) -> None:
+        """Let go of them."""
+        ...
+
+
+class Looker(Protocol):
+    """Looks at a live tree: whatever way that was made."""
+
+    def take(self, *, verify: bool = False, check: Callable[[], object] = ...) -> Captured:
+        """The tree as it is now."""
+        ...
+
+    def close(self) -> None:
+        """Save what is known."""
+        ...
+
+
+MakeCapture = Callable[[WorkspaceRecord, str], Looker]
+
+
+@attrs.define(eq=False, kw_only=True)
+class Live:
+    """A workspace in this process.
+
+    Attributes:
+        id: the workspace's.
+        name: what it is called, for errors.
+        place: its own directory, in which its tree is.
+        store: of its project.
+        make_capture: looks at its tree.
+        holders: those who use its files now.
+        is_deleted: rule 3.
+        attached: where its files are reached; None while it is away.
+        is_overlay: whether what was not changed is the base's own; known when it is here.
+        trail: where it is written down what is done in it.
+        witness: looks at files for that; None while the tree is away.
+    """
+
+    id: str
+    name: str
+    place: str
+    store: Store
+    make_capture: MakeCapture
+    holders: set[Holder] = attrs.field(factory=set)
+    is_deleted: bool = False
+    attached: Attached | None = None
+    is_overlay: bool = False
+    trail: Trail = attrs.field(init=False)
+    witness: Witness | None = None
+    _lock: Lock | None = None
+    _capture: Looker | None = None
+    _mounted: Attached | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self.trail = Trail(self.store, self.id)
+
+    @property
+    def tree(self) -> str:
+        """The live tree, where it stands for everybody."""
+        return os.path.join(self.place, "tree")
+
+    def require(self) -> None:
+        """Raise WorkspaceNotFound if it was deleted."""
+        if self.is_deleted:
+            raise WorkspaceNotFound(self.name)
+
+    def enter(self) -> None:
+        """Be here: nobody else changes the tree from now on, and what was cut off is finished.
+
+        Raises:
+            WorkspaceNotFound: there is none any more.
+            WorkspaceBusy: another process has it.
+            StoreError: the store, or the tree, cannot be used.
+        """
+        if self.attached is not None and self.attached.alive:
+            return
+        self.record()
+        had, self._lock = self._lock, self._lock or self._take()
+        try:
+            record = self.record()  # as it is now that nobody else changes it
+            attached = self._attach(record)
+            roll_forward(self.store, self.id, attached.root, self.place)
+            self.witness = self.witness or Witness(attached.root)
+            self.trail.settle(self.witness)
+            self.attached, self.is_overlay = attached, record.way == Way.OVERLAY
+        except BaseException:
+            if had is None:
+                self._lock.release()
+            self._lock = had
+            raise
+
+    def unsettle(self) -> None:
+        """What was begun was not finished: it is at the next `enter`, before anything else."""
+        self.attached = None
+
+    def _attach(self, record: WorkspaceRecord) -> Attached:
+        mounted = self._mounted
+        if mounted is None or not mounted.alive:
+            mounted = self._mounted = attach(self.place, record.way, record.base.path or None)
+        return mounted
+
+    def record(self) -> WorkspaceRecord:
+        """Its row.
+
+        Raises:
+            WorkspaceNotFound: there is none, or it is not whole.
+        """
+        self.require()
+        try:
+            record = self.store.workspaces.get(self.id)
+        except WorkspaceNotFound:
+            raise WorkspaceNotFound(self.name) from None  # by the name, not by the id
+        if record.state != "ready":
+            raise WorkspaceNotFound(self.name)
+        self.name = record.name
+        return record
+
+    def _take(self) -> Lock:
+        until = time.monotonic() + HANDOVER
+        while True:
+            try:
+                return Lock.take(os.path.join(self.place, "lock"), self.name)
+            except WorkspaceBusy as busy:
+                if not is_gone(busy.pid) or time.monotonic() > until:
+                    raise
+                time.sleep(_PAUSE)
+            except FileNotFoundError:
+                raise WorkspaceNotFound(self.name) from None
+            except OSError as exc:
+                what = f"the workspace {self.name!r} cannot be locked: {exc.strerror}"
+                raise StoreError(what, self.place) from exc
+
+    def capture(self, *, verify: bool = False) -> Captured:
+        """The root of its tree; its objects are in the store."""
+        assert self.attached is not None
+        if self._capture is None:
+            self._capture = self.make_capture(self.record(), self.attached.root)
+        return self._capture.take(verify=verify, check=breathe)
+
+    def leave(self) -> None:
+        """Be away; what is known of the tree is kept for the next time."""
+        self.attached = None
+        try:
+            self._stop_looking()
+            if self._mounted is not None and self._mounted.enter:  # nobody else can see it
+                mounted, self._mounted = self._mounted, None
+                mounted.detach()
+        finally:
+            self._unlock()
+
+    def unmount(self) -> None:
+        """Have the tree away from its place; nobody holds it any more.
+
+        Raises:
+            WorkspaceError: somebody still uses it; nothing was changed.
+        """
+        self._stop_looking()
+        self.attached = None
+        if self._mounted is not None:
+            try:
+                self._mounted.detach()
+            except WorkspaceError:
+                gc.collect()  # an error that somebody has kept may hold a descriptor of the tree
+                self._mounted.detach()
+            self._mounted = None
+
+    def close(self) -> None:
+        """Be away, and leave no mount behind that nobody uses."""
+        self.leave()
+        if self._mounted is not None:
+            with suppress(RunnerError, OSError):  # another process has it, or it is gone
+                lock = Lock.take(os.path.join(self.place, "lock"), self.name)
+                try:
+                    self.unmount()
+                finally:
+                    lock.release()
+
+    def forget(self) -> None:
+        """Its tree was taken away."""
+        self.attached = self._mounted = None
+        self._unlock()
+
+    def _stop_looking(self) -> None:
+        self.trail.close()
+        witness, self.witness = self.witness, None
+        if witness is not None:
+            witness.close()
+        capture, self._capture = self._capture, None
+        if capture is not None:
+            with suppress(StoreError):  # the next one looks at each file once more
+                capture.close()
+
+    def _unlock(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()

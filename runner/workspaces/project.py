@@ -1,0 +1,246 @@
+"""A project: the caller's handle on a directory, its store, and the workspaces made of it.
+
+Nothing happens before the first use, which opens the store (projects.py). Several handles on one
+directory, and several processes, may be used at once: a workspace is one process's at a time, the
+rest is everybody's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Unpack
+
+import trio
+
+from runner.errors import RunnerError
+from runner.scopes.making import ScopeOptions, require_options
+from runner.workspaces import creating
+from runner.workspaces.audit import Audit
+from runner.workspaces.creating import WayName
+from runner.workspaces.hooks import Hooks
+from runner.workspaces.lookups import find_workspace, stamped, workspaces
+from runner.workspaces.messages import Delete
+from runner.workspaces.names import check_name
+from runner.workspaces.records import SnapshotRecord, WorkspaceRecord
+from runner.workspaces.workspace import Workspace
+
+if TYPE_CHECKING:
+    from runner.workspaces.collecting import Checked, Collected, Sizes
+    from runner.workspaces.shared import Shared
+
+LEAVING = 30.0  # seconds to take a temporary workspace away when its block is cancelled
+
+
+class Project:
+    """A directory, and workspaces made of it; made by `Runner.project`."""
+
+    def __init__(self, shared: Shared) -> None:
+        """Make a handle; nothing happens yet."""
+        self._shared = shared
+
+    @property
+    def path(self) -> str:
+        """The directory, absolute, without links."""
+        return self._shared.base
+
+    @property
+    def directory(self) -> str:
+        """Where its store and its live trees are, absolute."""
+        return self._shared.directory
+
+    @property
+    def audit(self) -> Audit:
+        """What was done in its workspaces, by whom, and when."""
+        return Audit(self._shared.do)
+
+    @property
+    def hooks(self) -> Hooks:
+        """What is told, or asked, when something is done to its workspaces, in this process."""
+        return self._shared.hooks
+
+    async def create(
+        self,
+        name: str,
+        *,
+        description: str = "",
+        tags: Iterable[str] = (),
+        base: str | os.PathLike[str] | None = None,
+        ref: str | None = None,
+        snapshot: str | None = None,
+        workspace: str | None = None,
+        way: WayName = "auto",
+        read_only: bool = False,
+        agent_id: str = "",
+        **options: Unpack[ScopeOptions],
+    ) -> Workspace:
+        """Make a workspace.
+
+        Args:
+            name: unique in the project.
+            description: for people.
+            tags: for people and programs.
+            base: the directory that it is made from; None = the project's; "empty" = from nothing.
+                ("./empty" is a directory of that name.)
+            ref: a git ref of the base's repository, instead of the files in its work tree.
+            snapshot: "workspace/snapshot", or a name that only one snapshot of the project has.
+            workspace: another workspace, as it is now.
+            way: how its tree is made; "auto" = by the fastest way that works here. `Workspace.way`
+                says which that was.
+            read_only: whether nothing is to be changed or run in it.
+            agent_id: on whose behalf, in your own terms.
+            options: of the scope on its tree, as for `Runner.scope`: `permissions`, `isolation`, …
+
+        Raises:
+            InvalidName: no workspace can have that name.
+            WorkspaceExists: there is one of that name.
+            SnapshotNotFound: there is no such snapshot, or there are several.
+            WorkspaceNotFound: there is no such workspace.
+            ConfigError: another value cannot be used.
+            WorkspaceError: it cannot be made, and why. Nothing is left of it, in any case.
+        """
+        await trio.lowlevel.checkpoint()
+        wanted = creating.check(
+            name,
+            description=description,
+            tags=tags,
+            base=base,
+            ref=ref,
+            snapshot=snapshot,
+            workspace=workspace,
+            way=way,
+            read_only=read_only,
+            agent_id=agent_id,
+        )
+        require_options(options)
+        shared = self._shared
+        await shared.open()
+        record = await creating.create(shared, wanted)
+        made = Workspace(shared, record, options)
+        await shared.note(record, "create", name=record.name, base=record.base.kind)
+        await shared.after("workspace_create", record, made)
+        return made
+
+    async def get(self, name: str, **options: Unpack[ScopeOptions]) -> Workspace:
+        """A workspace that is there.
+
+        Args:
+            name: its name.
+            options: of the scope on its tree, as for `Runner.scope`.
+
+        Raises:
+            WorkspaceNotFound: there is none of that name; with those that may have been meant.
+        """
+        return Workspace(self._shared, await self._find(name), options)
+
+    async def list(self) -> list[WorkspaceRecord]:
+        """All that are there, sorted by name."""
+        return await self._shared.do(workspaces)
+
+    async def exists(self, name: str) -> bool:
+        """Whether there is a workspace of that name."""
+        return any(each.name == name for each in await self.list())
+
+    async def rename(self, name: str, new: str) -> None:
+        """Give a workspace another name; its id and its path stay.
+
+        Raises:
+            InvalidName, WorkspaceExists, WorkspaceNotFound: as they say; nothing was changed.
+        """
+        await (await self.get(name)).rename(new)
+
+    async def delete(self, name: str, *, force: bool = False) -> SnapshotRecord | None:
+        """Take a workspace away; its snapshots stay.
+
+        Args:
+            name: its name.
+            force: whether changes may go that are in no commit.
+
+        Returns:
+            The rescue snapshot of what it was; None if it was as its base.
+
+        Raises:
+            WorkspaceNotFound: there is none of that name.
+            UncommittedChanges: there are such changes; nothing was done.
+            WorkspaceBusy: another process has it.
+        """
+        return await self._delete(await self._find(name), Delete(force=force))
+
+    async def _delete(self, record: WorkspaceRecord, message: Delete) -> SnapshotRecord | None:
+        shared = self._shared
+        await shared.before("delete", record, Workspace(shared, record, {}))
+        rescue = await shared.ask(record, message)
+        await shared.end(record)
+        await shared.note(record, "delete", name=record.name)
+        await shared.after("delete", record, record.name)
+        return rescue
+
+    @asynccontextmanager
+    async def temp(
+        self,
+        name: str | None = None,
+        *,
+        base: str | os.PathLike[str] | None = None,
+        ref: str | None = None,
+        snapshot: str | None = None,
+        workspace: str | None = None,
+        way: WayName = "auto",
+        **options: Unpack[ScopeOptions],
+    ) -> AsyncGenerator[Workspace, None]:
+        """A workspace for as long as the block lasts; nothing of it is kept.
+
+        Args:
+            name: of it; if it is taken, the time is added to it.
+            base: as the rest, see `create`.
+            ref: a git ref.
+            snapshot: a snapshot.
+            workspace: another workspace.
+            way: how its tree is made.
+            options: of the scope on its tree.
+
+        Raises:
+            WorkspaceError: as for `create`.
+        """
+        chosen = stamped("temporary") if name is None else check_name(name)
+        if name is not None and await self.exists(name):
+            chosen = stamped(name)
+        made = await self.create(
+            chosen,
+            base=base,
+            ref=ref,
+            snapshot=snapshot,
+            workspace=workspace,
+            way=way,
+            **options,
+        )
+        try:
+            yield made
+        finally:
+            with trio.move_on_after(LEAVING, shield=True), suppress(RunnerError):
+                await self._delete(made.record, Delete(force=True, rescue=False))
+
+    # ------------------------------------------------------------ its store
+
+    async def check(self) -> Checked:
+        """Whether everything in the store is what it was when it was put there."""
+        return await self._shared.do(lambda store: store.check())
+
+    async def sizes(self) -> Sizes:
+        """How much there is in the store."""
+        return await self._shared.do(lambda store: store.sizes())
+
+    async def collect(self, *, dry_run: bool = False) -> Collected:
+        """Drop what nothing names any more: no snapshot, workspace, commit or unfinished act.
+
+        Args:
+            dry_run: only say what would be dropped.
+        """
+        return await self._shared.do(lambda store: store.collect(dry_run=dry_run))
+
+    async def _find(self, name: str) -> WorkspaceRecord:
+        return await self._shared.do(partial(find_workspace, name=check_name(name)))
+
+    def __repr__(self) -> str:
+        return f"<Project {self.path!r}>"

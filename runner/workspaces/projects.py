@@ -1,0 +1,64 @@
+"""The projects of a runner, and where each is kept.
+
+    <state>/projects/<name>-<12 hex of the base's real path>/store.db
+                                                            /workspaces/<id>/{lock,tree,…}
+                                                            /hooks/pre-commit, post-snapshot, …
+
+What a project is in this process is in shared.py; the handles (project.py, workspace.py) are what
+users have.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+import attrs
+
+from runner.errors import ConfigError
+from runner.workspaces.shared import Means, Shared
+
+
+@attrs.define(eq=False)
+class Projects:
+    """The projects of a runner. Made by `open_runner`.
+
+    Attributes:
+        state: the runner's state directory.
+        means: what they share.
+    """
+
+    state: str
+    means: Means
+    _open: dict[str, Shared] = attrs.field(factory=dict)
+
+    def shared(
+        self, path: str | os.PathLike[str], store: str | os.PathLike[str] | None = None
+    ) -> Shared:
+        """The project on a directory; nothing is touched.
+
+        Raises:
+            ConfigError: its state would lie inside it.
+        """
+        base = os.path.realpath(path)
+        directory = self._directory(base) if store is None else os.path.realpath(store)
+        if directory == base or directory.startswith(base.rstrip("/") + "/"):
+            raise ConfigError(
+                f"the project {base!r} would have its store inside itself, at {directory!r}:"
+                " give another `store`, or the runner another `state`"
+            )
+        found = self._open.get(directory)
+        if found is None:
+            found = self._open[directory] = Shared(base, directory, self.means)
+        return found
+
+    def _directory(self, base: str) -> str:
+        digest = hashlib.sha256(os.fsencode(base)).hexdigest()[:12]
+        name = os.path.basename(base) or "root"
+        short = os.fsencode(name)[:64].decode("utf-8", "replace")
+        return os.path.join(os.path.realpath(self.state), "projects", f"{short}-{digest}")
+
+    def close(self) -> None:
+        """Close all of them; takes long, in a thread."""
+        for each in self._open.values():
+            each.close()

@@ -1,0 +1,274 @@
+"""A project in this process: what all handles on it, and on its workspaces, share.
+
+Its store is opened at the first use, in a thread. Then, too, whatever a killed process has left
+half made or half deleted is finished or taken away (tidying.py); nobody else's is touched: whoever
+makes or deletes a workspace has its lock. Each workspace has one actor, however many handles.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import attrs
+import trio
+
+from runner.actors.supervisor import Supervisor
+from runner.backends.base import Backend
+from runner.backends.local import LocalBackend
+from runner.backends.read_only import ReadOnlyBackend
+from runner.errors import ConfigError, StoreError
+from runner.messages import AnswerT, Message
+from runner.processes.host import ProcessHost
+from runner.scopes.making import ScopeOptions, make_scope
+from runner.scopes.permitted import PermittedBackend
+from runner.scopes.scope import Asker, Ground, Scope
+from runner.scopes.worker import WorkerAsker
+from runner.watching.allowance import Allowance
+from runner.watching.patterns import DEFAULT_IGNORE, make_rules
+from runner.workspaces.actor import WorkspaceActor
+from runner.workspaces.auditing import AuditedBackend
+from runner.workspaces.backend import LiveBackend
+from runner.workspaces.basing import Bases
+from runner.workspaces.hook_files import HookFiles, Occasion
+from runner.workspaces.hooks import Event, HookFailure, Hooks
+from runner.workspaces.journaled import JournaledBackend
+from runner.workspaces.live import Live
+from runner.workspaces.making import Attached
+from runner.workspaces.messages import Attach
+from runner.workspaces.objects import ObjectId
+from runner.workspaces.records import Json, Who, WorkspaceRecord
+from runner.workspaces.store import Store
+from runner.workspaces.tidying import tidy
+
+T = TypeVar("T")
+STORE = "store.db"
+WORKSPACES = "workspaces"
+HOOKS = "hooks"
+
+
+@attrs.frozen(kw_only=True)
+class Means:
+    """What the projects of a runner share.
+
+    Attributes:
+        supervisor: of the workspaces' actors.
+        workers: of the scopes' workers; both have one order.
+        host: runs programs.
+        limiter: of threads that look at trees and stores.
+        idle_after: seconds without an operation until an actor or a worker frees what it owns.
+        ignore: patterns of files that are in no snapshot.
+        watch: whether live trees may be watched for changes.
+        allowance: how many watches there may be.
+        audit: whether it is written down what is done in workspaces.
+    """
+
+    supervisor: Supervisor
+    workers: Supervisor
+    host: ProcessHost
+    limiter: trio.CapacityLimiter
+    idle_after: float = 60.0
+    ignore: tuple[str, ...] = DEFAULT_IGNORE
+    watch: bool = True
+    allowance: Allowance = attrs.field(factory=Allowance)
+    audit: bool = True
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Carry out what takes long, or waits for the disk; leaves when it has ended."""
+        return await trio.to_thread.run_sync(work, limiter=self.limiter)
+
+
+@attrs.define(eq=False)
+class Shared:
+    """A project in this process, for all handles on it.
+
+    Attributes:
+        base: the project's directory, absolute.
+        directory: where its store and its live trees are.
+        means: what it has of the runner.
+        hooks: what is told and asked.
+    """
+
+    base: str
+    directory: str
+    means: Means
+    hooks: Hooks = attrs.field(init=False)
+    _store: Store | None = None
+    _bases: Bases | None = None
+    _opening: trio.Lock = attrs.field(factory=trio.Lock)
+    _actors: dict[str, WorkspaceActor] = attrs.field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.hooks = Hooks(HookFiles(self.means.host, [os.path.join(self.directory, HOOKS)]))
+
+    @property
+    def store(self) -> Store:
+        """Its store, which somebody has opened."""
+        assert self._store is not None
+        return self._store
+
+    def place(self, id_: str) -> str:
+        """The directory of a workspace."""
+        return os.path.join(self.directory, WORKSPACES, id_)
+
+    async def open(self) -> Store:
+        """Its store.
+
+        Raises:
+            ConfigError: there is no such directory, and there never was a project on it.
+            StoreError: the store cannot be used.
+        """
+        async with self._opening:
+            if self._store is None:
+                self._store = await self.means.in_thread(self._open)
+                means = self.means
+                rules = make_rules(means.ignore)
+                self._bases = Bases(
+                    self._store, rules, watch=means.watch, allowance=means.allowance
+                )
+        return self._store
+
+    def _open(self) -> Store:
+        path = os.path.join(self.directory, STORE)
+        if not os.path.isdir(self.base) and not os.path.exists(path):
+            raise ConfigError(f"the project {self.base!r}: there is no such directory")
+        try:
+            os.makedirs(os.path.join(self.directory, WORKSPACES), mode=0o700, exist_ok=True)
+        except OSError as exc:
+            how = "`store` names another directory"
+            raise StoreError(f"it cannot be made: {exc.strerror}", self.directory, how) from exc
+        store = Store.open(path)
+        try:
+            tidy(store, os.path.join(self.directory, WORKSPACES))
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    async def do(self, work: Callable[[Store], T]) -> T:
+        """Carry out something on the store, in a thread."""
+        store = await self.open()
+        return await self.means.in_thread(partial(work, store))
+
+    # ------------------------------------------------------------ who is told
+
+    async def before(self, event: Event, record: WorkspaceRecord, *about: object) -> None:
+        """Ask the hooks before something is done.
+
+        Raises:
+            HookVeto: one refuses it.
+        """
+        if self.hooks.has(event):
+            failures = await self.hooks.before(event, self._occasion(record), *about)
+            await self._note_failures(record, failures)
+
+    async def after(self, event: Event, record: WorkspaceRecord, *about: object) -> None:
+        """Tell the hooks what was done."""
+        if self.hooks.has(event):
+            failures = await self.hooks.after(event, self._occasion(record), *about)
+            await self._note_failures(record, failures)
+
+    async def note(self, record: WorkspaceRecord, operation: str, **details: Json) -> None:
+        """Write into the audit what was done to a workspace as a whole."""
+        if self.means.audit:
+            trail = self.actor(record).live.trail
+            who = Who(agent=record.agent_id)
+            await self.means.in_thread(partial(trail.note, operation, who, details=details))
+
+    async def _note_failures(
+        self, record: WorkspaceRecord, failures: tuple[HookFailure, ...]
+    ) -> None:
+        for each in failures:
+            await self.note(record, "hook", **attrs.asdict(each))
+
+    def _occasion(self, record: WorkspaceRecord) -> Occasion:
+        cwd = record.tree if os.path.isdir(record.tree) else self.directory
+        return Occasion(name=record.name, path=record.tree, cwd=cwd)
+
+    def close(self) -> None:
+        """Close the store; its workspaces have no actors any more."""
+        for actor in self._actors.values():
+            actor.live.close()
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    # ------------------------------------------------------------ workspaces
+
+    def actor(self, record: WorkspaceRecord) -> WorkspaceActor:
+        """The actor of a workspace."""
+        found = self._actors.get(record.id)
+        if found is None:
+            assert self._bases is not None
+            live = Live(
+                id=record.id,
+                name=record.name,
+                place=self.place(record.id),
+                store=self.store,
+                make_capture=self._bases.capture,
+            )
+            found = self._actors[record.id] = WorkspaceActor(
+                live=live,
+                find_base=self._bases.find,
+                limiter=self.means.limiter,
+                idle_after=self.means.idle_after,
+            )
+        return found
+
+    async def capture_new(self, record: WorkspaceRecord) -> ObjectId:
+        """The root of a live tree that nobody has changed yet; what is known of it is kept."""
+        assert self._bases is not None
+        return await self.means.in_thread(partial(self._bases.capture_new, record))
+
+    async def ask(self, record: WorkspaceRecord, message: Message[AnswerT]) -> AnswerT:
+        """Ask the actor of a workspace."""
+        return await self.means.supervisor.ask(self.actor(record).spec, message)
+
+    async def end(self, record: WorkspaceRecord) -> None:
+        """End the actor of a workspace that is gone."""
+        actor = self._actors.get(record.id)
+        if actor is not None:
+            await self.means.supervisor.end(actor.spec.key)
+
+    def scope(self, record: WorkspaceRecord, options: ScopeOptions) -> Scope:
+        """A scope on the live tree of a workspace."""
+        actor, means = self.actor(record), self.means
+
+        def make_backend(ground: Ground) -> Backend:
+            enter = partial(means.supervisor.ask, actor.spec, Attach())
+            make_inner = partial(self._inner, ground, record)
+            made: Backend = LiveBackend(actor.live, enter, make_inner, means.host)
+            if record.read_only:
+                made = ReadOnlyBackend(made)
+            if ground.permissions:
+                made = PermittedBackend(made, ground.permissions)
+            return made.straight() if ground.is_straight else made
+
+        def asker_of(ground: Ground) -> Asker:
+            return WorkerAsker(means.workers, ground, make_backend, means.idle_after)
+
+        tree = actor.live.tree
+        return make_scope(record.name, tree, asker_of, workspace=record.id, **options)
+
+    def _inner(
+        self, ground: Ground, record: WorkspaceRecord, attached: Attached, host: ProcessHost
+    ) -> Backend:
+        """The backend of a live tree that is there; it is not made anew if it is gone."""
+        live, here = self.actor(record).live, attrs.evolve(ground, root=attached.root)
+        is_top = here.inner == "."
+        made: Backend = LocalBackend(
+            here.directory,
+            host=host,
+            isolation=here.isolation,
+            decided=here.reaching,
+            beneath=None if is_top else here.root,
+            create=not is_top,
+        )
+        if is_top:
+            made = JournaledBackend(made, live)
+        if live.witness is None or not self.means.audit:
+            return made
+        who = Who(agent=record.agent_id)
+        return AuditedBackend(made, live.trail, who, live.witness, inside=here.inner)

@@ -1,0 +1,145 @@
+"""The snapshots of a workspace: the caller's handle. Nothing happens before it is used.
+
+A snapshot is what the live tree had, exactly, when it was taken: after all effects and programs
+that were asked for before. It stays when the workspace goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from runner.errors import RunnerError
+from runner.workspaces.diff import Diff
+from runner.workspaces.lookups import find_snapshot, stamped
+from runner.workspaces.messages import Restore, Snap
+from runner.workspaces.names import check_name
+from runner.workspaces.records import SnapshotRecord
+
+if TYPE_CHECKING:
+    from runner.workspaces.records import WorkspaceRecord
+    from runner.workspaces.shared import Shared
+
+LEAVING = 10.0  # seconds to remove a temporary snapshot when its block is cancelled
+
+
+class Snapshots:
+    """The snapshots of a workspace; `Workspace.snapshots`."""
+
+    def __init__(self, shared: Shared, record: WorkspaceRecord, workspace: object) -> None:
+        """Make a handle.
+
+        Args:
+            shared: the project.
+            record: the workspace.
+            workspace: its handle, for hooks.
+        """
+        self._shared, self._record, self._workspace = shared, record, workspace
+
+    async def create(
+        self, name: str | None = None, *, description: str = "", verify: bool = False
+    ) -> SnapshotRecord:
+        """Take a snapshot.
+
+        Args:
+            name: unique in the workspace; None = one with the time in it.
+            description: for people.
+            verify: whether every file is looked at, whatever hints there are: also one that a
+                program has mapped into its memory, and writes without closing it.
+
+        Raises:
+            InvalidName: no snapshot can have that name.
+            SnapshotExists: there is one of that name.
+            WorkspaceBusy: another process has the workspace.
+        """
+        chosen = stamped("snapshot") if name is None else check_name(name, "snapshot")
+        return await self._take(Snap(name=chosen, description=description, verify=verify))
+
+    async def _take(self, message: Snap) -> SnapshotRecord:
+        shared, record = self._shared, self._record
+        await shared.before("snapshot", record, self._workspace, message.name)
+        taken = await shared.ask(record, message)
+        await shared.note(record, "snapshot", name=taken.name, root=taken.root.hex())
+        await shared.after("snapshot", record, self._workspace, taken)
+        return taken
+
+    async def list(self) -> list[SnapshotRecord]:
+        """All of them, the oldest first; also those that were taken before a restore."""
+        return await self._shared.do(lambda store: [*store.snapshots.list(self._record.id)])
+
+    async def show(self, name: str) -> SnapshotRecord:
+        """One of them.
+
+        Raises:
+            SnapshotNotFound: there is none of that name.
+        """
+        return await self._find(name)
+
+    async def delete(self, name: str) -> None:
+        """Remove one; what only it has goes with the next `Project.collect`.
+
+        Raises:
+            SnapshotNotFound: there is none of that name.
+        """
+        found = await self._find(name)
+        await self._shared.do(lambda store: store.snapshots.remove(found.id))
+
+    async def diff(self, before: str, after: str) -> Diff:
+        """What differs between two: of this workspace, or "workspace/snapshot".
+
+        Raises:
+            SnapshotNotFound: there is none of such a name.
+        """
+        one, other = await self._find(before), await self._find(after)
+        return await self._shared.do(lambda store: Diff(store, one.root, other.root))
+
+    async def restore(self, name: str, *, force: bool = False) -> SnapshotRecord | None:
+        """Make the live tree exactly what a snapshot has.
+
+        Runs after all that was asked for before. If this process is killed meanwhile, it is
+        finished when the workspace is used next.
+
+        Args:
+            name: of this workspace, or "workspace/snapshot".
+            force: whether changes may be replaced that are in no snapshot and no commit. They are
+                in the undo snapshot all the same.
+
+        Returns:
+            The undo snapshot: what was there before. None if the tree was that already.
+
+        Raises:
+            SnapshotNotFound: there is none of that name.
+            UncommittedChanges: there are such changes; nothing was done.
+            WorkspaceBusy: another process has the workspace.
+        """
+        found = await self._find(name)
+        shared, record = self._shared, self._record
+        await shared.before("restore", record, self._workspace, found)
+        message = Restore(root=found.root, what=found.name, force=force)
+        undo = await shared.ask(record, message)
+        undone = "" if undo is None else undo.name
+        await shared.note(record, "restore", name=found.name, root=found.root.hex(), undo=undone)
+        await shared.after("restore", record, self._workspace, found)
+        return undo
+
+    @asynccontextmanager
+    async def temp(self) -> AsyncGenerator[SnapshotRecord, None]:
+        """A snapshot for as long as the block lasts."""
+        message = Snap(name=stamped("temporary"), kind="temporary")
+        taken = await self._take(message)
+        try:
+            yield taken
+        finally:
+            with trio.move_on_after(LEAVING, shield=True), suppress(RunnerError):
+                await self._shared.do(lambda store: store.snapshots.remove(taken.id))
+
+    async def _find(self, name: str) -> SnapshotRecord:
+        find = partial(find_snapshot, reference=name, workspace=self._record)
+        return await self._shared.do(find)
+
+    def __repr__(self) -> str:
+        return f"<Snapshots of {self._record.name!r}>"

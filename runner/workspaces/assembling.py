@@ -167,11 +167,11 @@ class Assembly:
             for name, state in looking.folder.files().items():
                 if self.omits(looking.prefix + name):
                     continue
-                if below is not None and below.hides(directory, name, state):
+                is_hidden = below is not None and below.hides(directory, name, state)
+                found = None if is_hidden else looking.entry(directory, name, state)
+                if found is None:
                     entries.pop(os.fsencode(name), None)
-                    continue
-                found = looking.entry(directory, name, state)
-                if found is not None:
+                else:
                     entries[found.name] = found
             return entries
 

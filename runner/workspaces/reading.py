@@ -130,7 +130,11 @@ class Reader:
         ids: list[ObjectId | None] = []
         at = 0
         while at < size:
-            skipped = (min(_data(descriptor, at), size) - at) // CHUNK
+            data_at = _data(descriptor, at)
+            if data_at is None:  # a hole up to the end, unless somebody has cut it off
+                size = max(at, min(size, os.fstat(descriptor).st_size))
+                data_at = size
+            skipped = (min(data_at, size) - at) // CHUNK
             if skipped:
                 ids += [None] * skipped
                 at += skipped * CHUNK
@@ -174,12 +178,12 @@ def _read_up_to(descriptor: int, size: int, at: int) -> bytes:
     return b"".join(parts)
 
 
-def _data(descriptor: int, at: int) -> int:
-    """Where the next data is, from there on; behind everything if there is none."""
+def _data(descriptor: int, at: int) -> int | None:
+    """Where the next data is, from there on; None if there is none."""
     try:
         return os.lseek(descriptor, at, os.SEEK_DATA)
     except OSError as exc:
-        return 1 << 62 if exc.errno == errno.ENXIO else at
+        return None if exc.errno == errno.ENXIO else at
 
 
 def _reason(exc: OSError) -> str:

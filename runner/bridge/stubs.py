@@ -197,13 +197,8 @@ def members(source: Source, cls: ast.ClassDef, imports: set[str]) -> dict[str, l
     """The public members of one class, by name."""
     found: dict[str, list[str]] = {}
     for node in cls.body:
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            if not node.target.id.startswith("_"):
-                note = Renaming(source, imports).visit(node.annotation)
-                found[node.target.id] = [f"{node.target.id}: {ast.unparse(note)}"]
-        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            if not node.targets[0].id.startswith("_"):  # a place of hooks, which says nothing else
-                found[node.targets[0].id] = [f"{node.targets[0].id}: Any"]
+        if isinstance(node, ast.AnnAssign | ast.Assign):
+            found |= value_of(source, node, imports)
         elif isinstance(node, Function) and node.name == "__init__":
             found |= attributes(source, node, imports)
             found["__init__"] = signature(source, node, "__init__", imports)
@@ -218,6 +213,19 @@ def members(source: Source, cls: ast.ClassDef, imports: set[str]) -> dict[str, l
             if name == "close" and node.name == "aclose":
                 found["aclose"] = [lines[-1].replace("def close", "def aclose")]
     return found
+
+
+def value_of(
+    source: Source, node: ast.AnnAssign | ast.Assign, imports: set[str]
+) -> dict[str, list[str]]:
+    """A public attribute of a class; one of which no type is written, as a descriptor, is any."""
+    target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+    if not isinstance(target, ast.Name) or target.id.startswith("_"):
+        return {}
+    if isinstance(node, ast.Assign):
+        return {target.id: [f"{target.id}: Any"]}
+    note = Renaming(source, imports).visit(node.annotation)
+    return {target.id: [f"{target.id}: {ast.unparse(note)}"]}
 
 
 def attributes(source: Source, init: Function, imports: set[str]) -> dict[str, list[str]]:

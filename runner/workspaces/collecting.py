@@ -97,9 +97,10 @@ def collect(store: Store, *, dry_run: bool) -> Collected:
     reached: set[ObjectId] = set()
     with store.file.reading() as connection:
         named = _named(connection, store.path)
-        old = connection.execute(statements.OLD_OBJECTS, (until,)).fetchall()
     _mark(store, named, reached)
-    unnamed = [row for row in old if row[0] not in reached]
+    with store.file.reading() as connection:
+        old = connection.execute(statements.OLD_OBJECTS, (until,))
+        unnamed = [row for row in old if row[0] not in reached]
     objects = dropped = 0
     if dry_run:
         return Collected(objects=len(unnamed), bytes=sum(stored for _, _, stored in unnamed))
@@ -237,7 +238,8 @@ def _odd_objects(store: Store, ids: Iterable[ObjectId]) -> Iterator[str]:
             for _ in _names(store, id_):
                 pass
         except StoreError as exc:
-            yield str(exc)
+            if not store.missing([id_]):  # else it was dropped meanwhile
+                yield str(exc)
 
 
 def _missing(store: Store, kinds: dict[ObjectId, int], named: Iterable[Name]) -> Iterator[str]:

@@ -13,6 +13,7 @@ What is not here: what stands in it (statements.py).
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -38,11 +39,19 @@ _HOW = {
     "SQLITE_BUSY": "another process is at work on it: try again",
     "SQLITE_READONLY": "it has to be writable for this user",
     "SQLITE_CANTOPEN": "its directory has to be writable for this user",
+    "ENOSPC": "make room on the disk",
+    "EDQUOT": "make room on the disk",
+    "EACCES": "it and its directory have to be writable for this user",
+    "EPERM": "it and its directory have to be writable for this user",
+    "EROFS": "it has to be where files can be written",
 }
 
 
 def _failure(path: str, what: str, cause: Exception | None) -> StoreError:
-    name = "_".join(getattr(cause, "sqlite_errorname", "").split("_")[:2])
+    if isinstance(cause, OSError):
+        name = errno.errorcode.get(cause.errno or 0, "")
+    else:  # of SQLite; its extended ones have three words
+        name = "_".join(getattr(cause, "sqlite_errorname", "").split("_")[:2])
     if name in {"SQLITE_CORRUPT", "SQLITE_NOTADB"}:
         how = "move it away, or put a copy of it in its place; live trees are not in it"
         return StoreDamaged(what, path, how)

@@ -220,7 +220,7 @@ def test_a_store_that_may_not_be_written_is_refused() -> None:
 
         (said,) = opened_by_nobody(path)
 
-    assert said.startswith(f"StoreError {path}")
+    assert said == f"StoreError {path} it and its directory have to be writable for this user"
 
 
 def test_where_no_store_can_be_made_it_is_said(tmp_path: Path) -> None:

@@ -329,6 +329,10 @@ def test_any_name_of_a_file_is_kept(name: bytes) -> None:
     assert name == to_bytes(name.decode("utf-8", "surrogateescape"))
 
 
+def test_a_text_that_no_file_can_be_named_by_is_kept_as_well_as_can_be() -> None:
+    assert b"\\ud800 half" == to_bytes("\ud800 half")
+
+
 ODD_VALUES: list[tuple[Table[Any], str, object]] = [
     (columns.WORKSPACES, "id", b"bytes"),
     (columns.WORKSPACES, "name", "text"),
@@ -340,6 +344,7 @@ ODD_VALUES: list[tuple[Table[Any], str, object]] = [
     (columns.WORKSPACES, "created_ns", "soon"),
     (columns.WORKSPACES, "read_only", 5),
     (columns.WORKSPACES, "read_only", "x"),
+    (columns.AUDIT, "ok", 1.5),
     (columns.SNAPSHOTS, "root", None),
     (columns.SNAPSHOTS, "root", 5),
     (columns.AUDIT, "details", "[]"),

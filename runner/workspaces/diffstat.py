@@ -1,7 +1,8 @@
 """How much each file changed, for people: the table of `git diff --stat`, column for column.
 
-Sizes of bars and names follow git's rules (diff.c, show_stats), so the same changes give the same
-lines at the same width. Pure.
+Sizes of bars and names follow git's rules (diff.c, show_stats), so the same counts give the same
+lines at the same width. Counts may be smaller than git's, which does not look for the shortest diff
+where lines occur often. Pure.
 """
 
 from __future__ import annotations

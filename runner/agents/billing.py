@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 Billing: TypeAlias = Literal["any", "subscription", "api_key"]
 
-# The programs' own words: codex's kinds of an account, claude's sources of a token.
+# The programs' own words: codex's kinds of an account and of a login, claude's sources of a token.
 _SUBSCRIPTIONS = frozenset({"chatgpt", "chatgptauthtokens", "claude.ai", "claude_code_oauth_token"})
 _MENDING = {
     "subscription": "take the key out of its variables (`env`, `pass_env`), and let `seed` name a"

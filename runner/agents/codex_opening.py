@@ -31,6 +31,8 @@ INITIALIZE: Call = (
     },
 )
 ACCOUNT: Call = ("account/read", {"refreshToken": False})
+# From its login file alone: what is asked where it could not find the account out.
+STATUS: Call = ("getAuthStatus", {"includeToken": False, "refreshToken": False})
 
 
 @attrs.define(eq=False)

@@ -153,7 +153,9 @@ class CodexConversation(LiveConversation[CodexTurn]):
         if self.state in {State.STARTING, State.OPENING} and number == self._ids:
             return self._on_opening(result, trouble) or None
         if number == "account":
-            return self._on_account(credential_of(mapping_of(result, "account")))
+            return self._on_account(result, trouble)
+        if number == "status":
+            return self._uses(text_of(result, "authMethod"))
         turn = self._turn
         if turn is None or number != turn.request:
             return None
@@ -187,7 +189,14 @@ class CodexConversation(LiveConversation[CodexTurn]):
         """What the program says it uses towards its provider, as soon as it does."""
         return self._opening.credential
 
-    def _on_account(self, credential: str) -> list[Event] | None:
+    def _on_account(self, result: Record, trouble: str) -> list[Event] | None:
+        if trouble:  # it has to ask its own provider first who that is: its login says enough
+            method, params = codex_opening.STATUS
+            self._send({"id": "status", "method": method, "params": params})
+            return None
+        return self._uses(credential_of(mapping_of(result, "account")))
+
+    def _uses(self, credential: str) -> list[Event] | None:
         self._opening.credential = credential
         started = self._opening.started
         if started is None or not credential:

@@ -156,6 +156,20 @@ def test_what_it_pays_with_is_known_as_soon_as_it_says_so():
     assert pair.talk.credential == "chatgpt/plus"
 
 
+@pytest.mark.parametrize(
+    ("status", "credential"),
+    [({"authMethod": "chatgpt"}, "chatgpt"), ({"authMethod": None}, ""), ({}, "")],
+)
+def test_what_its_account_does_not_say_its_login_does(status, credential):
+    pair = Pair()
+    pair.refuses("account", "workspace routing discovery failed")
+    asked = pair.sent()[-1]
+    assert ("status", "getAuthStatus") == (asked["id"], asked["method"])
+    pair.answer("status", status)
+
+    assert pair.talk.credential == credential
+
+
 def test_a_new_thread_says_its_id():
     pair = Pair()
     initialize, initialized, account, start = pair.opening

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,20 @@ from runner.agents.events import ErrorClass
 
 FULL = "danger-full-access"
 pytestmark = pytest.mark.real_agents
+
+
+def chatgpt_login() -> dict[str, object]:
+    """What codex keeps of a login with a subscription; nobody has signed it."""
+
+    def part(value: object) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+    who = {"chatgpt_plan_type": "pro", "chatgpt_account_id": "a", "chatgpt_user_id": "u"}
+    claims = {"email": "a@b.c", "exp": time.time() + 9e5, "https://api.openai.com/auth": who}
+    token = ".".join((part({"alg": "none"}), part(claims), part("x")))
+    tokens = {"id_token": token, "access_token": token, "refresh_token": "r", "account_id": "a"}
+    now = datetime.now(UTC).isoformat()
+    return {"OPENAI_API_KEY": None, "tokens": tokens, "last_refresh": now}
 
 
 @pytest.fixture
@@ -32,10 +49,11 @@ def agent(
         return ClaudeAgent(program=program, access=FULL, env=env, pass_env=())
 
     def codex(how: str) -> Agent:
-        assert how == "key"  # with a login it asks its own provider who that is, before it says it
         (tmp_path / "seed").mkdir(exist_ok=True)
-        (tmp_path / "seed" / "auth.json").write_text(json.dumps({"OPENAI_API_KEY": "sk-dummy"}))
-        config = model_server.codex_config()
+        login = chatgpt_login() if how == "login" else {"OPENAI_API_KEY": "sk-dummy"}
+        (tmp_path / "seed" / "auth.json").write_text(json.dumps(login))
+        # Of whose login it is it would ask its own provider first, which is not there.
+        config = 'chatgpt_base_url = "http://127.0.0.1:9"\n' + model_server.codex_config()
         return CodexAgent(
             program=request.getfixturevalue("codex_program"),
             access=FULL,
@@ -59,6 +77,8 @@ def agent(
         ("codex", "key", "api_key", True),
         ("codex", "key", "subscription", False),
         ("codex", "key", "any", True),
+        ("codex", "login", "subscription", True),
+        ("codex", "login", "api_key", False),
     ],
 )
 async def test_what_a_program_says_that_it_uses_is_what_the_session_asks_for_or_it_is_ended(

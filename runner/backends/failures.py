@@ -61,6 +61,11 @@ _KINDS: dict[int, tuple[type[OperationError], str, str]] = {
         "end the path in a name, and put nothing into itself",
     ),
     errno.EILSEQ: (InvalidPath, "the file system does not take such a name", "name it in ASCII"),
+    errno.EOVERFLOW: (  # of an overlay in a user namespace (overlayfs.rst): it keeps the owner
+        PermissionDenied,
+        "its owner or group has no name where it is to be changed",
+        "chown it in the base, or make the workspace with way='copy'",
+    ),
     errno.ENOSPC: (NoSpace, "", _ROOM),
     errno.EDQUOT: (NoSpace, "the disk quota is used up", _ROOM),
     errno.EFBIG: (NoSpace, "larger than a file may be here", _ROOM),

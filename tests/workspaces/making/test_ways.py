@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from runner.backends.failures import translate
+from runner.errors import PermissionDenied
 from runner.workspaces import mounts, probing
 from runner.workspaces.attaching import attach
 from runner.workspaces.making import make
@@ -60,6 +62,26 @@ def test_files_of_others_are_a_reason_for_the_next_way(somebody, base: str, plac
     assert ", gid 4321, which no user namespace of ours has" in found.why
     assert found.way == "copy"
     assert os.stat(f"{place}/tree/d/e/file").st_gid != 4321
+
+
+def test_a_file_that_is_given_away_later_says_what_is_wrong(
+    somebody, base: str, place: str
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files to others")
+    found = somebody(lambda: make(base, place))
+    if found.way != "overlay":
+        pytest.skip(found.why)
+    attached = somebody(lambda: attach(place, found.way, base))
+    os.chown(f"{base}/d/e/file", 4321, 4321)
+    os.chmod(f"{base}/d/e/file", 0o666)
+    with pytest.raises(OSError, match="too large") as refused:
+        somebody(lambda: Path(attached.root, "d", "e", "file").write_text("new"))
+    attached.detach()
+
+    said = translate(refused.value, "write", "d/e/file", None)
+    assert isinstance(said, PermissionDenied)
+    assert "its owner or group has no name" in str(said)
 
 
 def test_where_there_are_no_namespaces_it_is_said_how_to_get_them(

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Sequence
 from functools import partial
 from typing import BinaryIO
@@ -21,6 +20,7 @@ from typing import BinaryIO
 import attrs
 import trio
 
+from runner.backends.files import temporary_name
 from runner.errors import ExecFailed, InvalidArgument
 from runner.messages import Outcome
 from runner.processes.environment import base_environment
@@ -142,8 +142,9 @@ class _Place:
         """Write what git is to read; what is left out comes back."""
         with failures("export", self._final):
             refuse_existing(self._final, overwrite=self._overwrite)
-            beside = os.path.dirname(self._final)
-            self.directory = tempfile.mkdtemp(prefix=".runner-bundle-", dir=beside)
+            directory = os.path.join(os.path.dirname(self._final), temporary_name())
+            os.mkdir(directory, 0o700)
+            self.directory = directory
             with open(os.path.join(self.directory, "stream"), "xb") as file:
                 return _write(file, source, revisions, branch)
 

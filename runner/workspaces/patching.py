@@ -9,8 +9,9 @@ git knows files (executable or not) and links. What it cannot say is left out of
 in a text for people: empty directories, fifos, other bits of modes. What became of another type is
 a deletion and a creation.
 
-A text is compared by lines; what is binary, or too long for that (texts.py), stands there whole.
-That is made piece by piece: a patch may be larger than memory when it is exported.
+A text is compared by lines; what is binary, or too long for that (texts.py), stands there whole,
+with git's SHA-1 of it (a repository of SHA-256 takes no such patch). That is made piece by piece: a
+patch may be larger than memory when it is exported, though git takes none of 1 GiB or more.
 """
 
 from __future__ import annotations

@@ -112,6 +112,17 @@ def is_exactly(store, tree, root):
     return shared(wanted) == shared(files_of(tree))
 
 
+def empty(directory):
+    """Not removed: something may be mounted there."""
+    os.makedirs(directory, exist_ok=True)
+    for each in os.listdir(directory):
+        path = f"{directory}/{each}"
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+
+
 def is_clean(place):
     names = [name for _, *each in os.walk(f"{place}/tree") for some in each for name in some]
     return not os.listdir(f"{place}/staging") and not any(map(is_temporary, names))
@@ -149,9 +160,8 @@ def main(kind, place, before, after):  # noqa: C901 - one loop, to be read as on
         store = reopened()
         wanted = differences(store, before, after)
         while was_killed:
-            shutil.rmtree(workspace, ignore_errors=True)
-            os.makedirs(workspace + "/staging")
-            os.mkdir(tree)
+            empty(tree)
+            empty(workspace + "/staging")
             fill(store, before, tree)
             stack.pop_all().close()
             was_killed = killed(lambda: work(Store.open(path)), len(ends))

@@ -64,9 +64,22 @@ def test_a_batch_killed_at_any_call_is_finished_or_never_was(place, capture, odd
     assert judge("batch", place, before, after) > 60
 
 
-def test_an_application_killed_at_any_call_is_finished_or_never_was(
-    place, capture, odd_before, odd_change
-):
+@pytest.mark.parametrize("on", ["one mount", "another mount"])
+def test_an_application_killed_at_any_call_is_finished_or_never_was(place, capture, on):
+    if on == "one mount":
+        apply_everywhere(place, capture)
+        return
+    if os.geteuid() != 0:
+        pytest.skip("mounts as root: run the tests as root, or in `unshare -Urm`")
+    tree = place + "/workspace/tree"
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", tree], check=True)
+    try:  # so all of it is staged in the tree itself
+        apply_everywhere(place, capture)
+    finally:
+        subprocess.run(["umount", "-l", tree], check=True)
+
+
+def apply_everywhere(place, capture):
     store, live = Store.open(place + "/store.db"), place + "/workspace/tree"
     for name in ("kept", "changed", "removed"):
         pathlib.Path(live, name).write_bytes(b"old")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -14,6 +15,7 @@ import attrs
 import pytest
 import trio
 
+from runner.backends.files import temporary_name
 from runner.errors import NoSpace, ObjectMissing, OperationError, PermissionDenied, StoreDamaged
 from runner.workspaces.examining import unlike
 from runner.workspaces.filling import fill
@@ -525,3 +527,74 @@ def test_a_cancelled_caller_stops_it_before_it_is_decided_and_never_afterwards(
         trio.run(cancelled_after)
         assert seen(live) == wanted[1]
         assert store.journal.list() == []
+
+
+def test_what_killed_processes_left_is_removed_and_nothing_of_those_at_work(store, live):
+    with subprocess.Popen(["true"]) as process:
+        pass
+    living = temporary_name()
+    dead = living.replace(f"-{os.getpid():x}-", f"-{process.pid:x}-")
+    place = place_beside(live)
+    for path in (f"{live}/{dead}/0", f"{live}/{living}/0", f"{place}/{living}/0", f"{place}/mine"):
+        os.makedirs(path)
+
+    roll_forward(store, "w", live, place)
+
+    assert os.listdir(live) == [living]
+    assert os.listdir(place) == ["mine"]  # all others there are left: who calls has the lock
+
+
+def test_an_overlay_whose_act_lost_its_staging_is_finished_from_the_store(store, live, capture):
+    with mounted("-t", "tmpfs", "tmpfs", live):
+        Path(live, "a").write_bytes(b"a")
+        root = capture(store, live)
+        os.unlink(live + "/a")
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(ZeroDivisionError):
+            patch.setattr(
+                "runner.workspaces.carrying.Carrier.carry_out", lambda *_: raise_(ZeroDivisionError)
+            )
+            restore(store, "w", live, EMPTY.id, root)
+        shutil.rmtree(f"{live}/{os.listdir(live)[0]}")
+
+        roll_forward(store, "w", live, place_beside(live))
+
+        assert os.listdir(live) == ["a"]
+
+
+def test_what_became_a_directory_or_a_file_meanwhile_is_no_obstacle_to_a_mode(store, live, capture):
+    Path(live, "a").write_bytes(b"a")
+    os.mkdir(live + "/d")
+    first = capture(store, live)
+    os.chmod(live + "/a", 0o600)
+    os.chmod(live + "/d", 0o700)
+    second = capture(store, live)
+    os.unlink(live + "/a")
+    os.rmdir(live + "/d")
+    os.symlink("/etc/passwd", live + "/d")
+
+    restore(store, "w", live, second, first)
+
+    assert stat.S_IMODE(os.stat("/etc/passwd").st_mode) == 0o644
+    assert os.readlink(live + "/d") == "/etc/passwd"
+
+
+def test_a_look_at_a_tree_says_all_that_differs(store, live, capture):
+    for each in ("same", "changed", "gone", "mode"):
+        Path(live, each).write_bytes(b"x")
+    os.makedirs(live + "/d/e")
+    root = capture(store, live)
+    Path(live, "changed").write_bytes(b"y")
+    os.unlink(live + "/gone")
+    os.chmod(live + "/mode", 0o600)
+    os.symlink("x", live + "/d/new")
+    Path(live, temporary_name()).write_bytes(b"ours")
+    with socket.socket(socket.AF_UNIX) as one, contextlib.chdir(live):
+        one.bind("socket")
+
+    assert sorted(differing(store, root, live)) == [
+        ("changed",),
+        ("d", "new"),
+        ("gone",),
+        ("mode",),
+    ]
+    assert min(differing(store, EMPTY.id, live)) == ("changed",)

@@ -22,6 +22,8 @@ from runner.workspaces.live import Looker
 from runner.workspaces.objects import ObjectId
 from runner.workspaces.records import WorkspaceRecord
 from runner.workspaces.store import Store
+from runner.workspaces.uppers import Upper
+from runner.workspaces.ways import Place, Way
 
 
 class Bases:
@@ -42,7 +44,17 @@ class Bases:
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def capture(self, record: WorkspaceRecord, tree: str) -> Looker:
-        """What looks at a workspace's live tree."""
+        """What looks at a workspace's live tree; of an overlay, the base has to be known."""
+        if record.way == Way.OVERLAY and record.base_root is not None:
+            place = Place.at(os.path.dirname(record.tree))
+            return Upper(
+                place.upper,
+                tree,
+                self._store,
+                record.id,
+                base=record.base_root,
+                ignore=self._ignore,
+            )
         return Capture(
             tree,
             self._store,

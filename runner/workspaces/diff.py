@@ -4,7 +4,7 @@ A `Diff` is a sequence of its changes. Nothing else is made before it is asked f
 file: `texts()` and `patches()` may be left after the first. What a file came to is kept only as
 figures.
 
-    .text     for people: unified, printable whatever the files have in them
+    .text     for people: unified, with all changes; names quoted, what is no UTF-8 replaced
     .patch    for `git apply`: exact bytes, and only what git has words for (patching.py)
     .stat     the table of `git diff --stat`;   .summary   its last line
 
@@ -13,7 +13,7 @@ Not thread-safe, and synchronous: contents come out of the store.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import overload
 
 from runner.workspaces.comparing import Change, Source, Status, compare
@@ -38,15 +38,25 @@ class Diff(Sequence[Change]):
         before: the root of the one tree.
         after: the root of the other.
         renames: whether to look for them; without, they are a deletion and an addition.
+        select: of which paths; None = of all. What was moved out of them is a deletion, and what
+            was moved in an addition: nothing else is drawn in.
     """
 
     def __init__(
-        self, source: Source, before: ObjectId, after: ObjectId, *, renames: bool = True
+        self,
+        source: Source,
+        before: ObjectId,
+        after: ObjectId,
+        *,
+        renames: bool = True,
+        select: Callable[[str], bool] | None = None,
     ) -> None:
         self._source = source
         self.before = before
         self.after = after
         found = compare(source.listing, before, after)
+        if select is not None:
+            found = [each for each in found if select(each.path)]
         if renames:
             found = find_renames(found, self._read)
         self.changes: tuple[Change, ...] = tuple(found)
@@ -76,10 +86,10 @@ class Diff(Sequence[Change]):
         return "".join(self.texts())
 
     def texts(self) -> Iterator[str]:
-        """The text, change by change; names and lines are as they can be printed.
+        """The text, change by change.
 
-        It has all changes, also those that git does not know. Bytes that are no UTF-8 are replaced
-        by U+FFFD.
+        It has all changes, also those that git does not know. Of lines, bytes that are no UTF-8 are
+        replaced by U+FFFD; control characters stay. Of names, both are escaped.
         """
         for change in self.changes:
             yield "".join(_text(self._source, change))

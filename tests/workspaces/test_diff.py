@@ -171,6 +171,16 @@ def test_nothing_is_read_before_it_is_asked_for_and_then_file_by_file(trees):
     assert repr(diff) == "<Diff: 9 changes>"
 
 
+def test_a_diff_of_some_paths_draws_nothing_else_in(trees):
+    before = trees.root({b"src": {b"a": b"1\n", b"b": b"2\n"}, b"docs": {b"x": b"3\n"}})
+    after = trees.root({b"src": {b"c": b"1\n", b"x": b"3\n"}, b"docs": {b"b": b"2\n"}})
+
+    diff = Diff(trees, before, after, select=lambda path: path.startswith("src/"))
+
+    assert [str(each) for each in diff] == ["D src/b", "R src/a -> src/c", "A src/x"]
+    assert len(Diff(trees, before, after)) == 3
+
+
 def test_what_has_only_another_name_or_mode_is_not_read(trees):
     before = trees.root({b"a": b"x\n", b"b": b"y\n"})
     after = trees.root({b"c": b"x\n", b"b": trees.File(b"y\n", 0o755)})

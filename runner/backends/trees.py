@@ -121,12 +121,18 @@ def is_short_copy(status: os.stat_result) -> bool:
     )
 
 
-def copy(ends: Ends, *, overwrite: bool) -> None:
-    """Copy a file, a link or a tree to a temporary name, then rename it."""
+def copy(ends: Ends, *, overwrite: bool, exact: bool = False) -> None:
+    """Copy a file, a link or a tree to a temporary name, then rename it.
+
+    Args:
+        ends: both ends.
+        overwrite: whether what is there may be replaced.
+        exact: see `copy_entry`.
+    """
     temporary = temporary_name()
     target = ends.new_directory
     try:
-        copy_entry(ends.old_directory, ends.old, target, temporary)
+        copy_entry(ends.old_directory, ends.old, target, temporary, exact=exact)
         rename(target, temporary, target, ends.new, overwrite=overwrite)
     except BaseException:
         remove_tree(target, temporary, may_breathe=False, missing_ok=True)
@@ -135,23 +141,29 @@ def copy(ends: Ends, *, overwrite: bool) -> None:
 
 def move_across(ends: Ends, *, overwrite: bool) -> None:
     """Move to another file system within the scope: copied whole, made durable, then removed."""
-    copy(ends, overwrite=overwrite)
+    copy(ends, overwrite=overwrite, exact=True)
     sync_directory(ends.new_directory)
     remove_tree(ends.old_directory, ends.old, may_breathe=False)
 
 
-def copy_entry(source: int, old: str, target: int, new: str) -> None:
-    """Copy one entry, whatever it is; the mode is kept. What is no file, link, directory: ENXIO."""
+def copy_entry(source: int, old: str, target: int, new: str, *, exact: bool = False) -> None:
+    """Copy one entry, whatever it is; the mode is kept. What is no file, link, directory: ENXIO.
+
+    If it is to be `exact`, as if it were the old one, FIFOs are made as well, and times are kept.
+    """
     status = os.stat(old, dir_fd=source, follow_symlinks=False)
     if stat.S_ISLNK(status.st_mode):
         os.symlink(os.readlink(old, dir_fd=source), new, dir_fd=target)
     elif stat.S_ISDIR(status.st_mode):
-        _copy_tree(source, old, target, new)
+        _copy_tree(source, old, target, new, exact=exact)
+    elif exact and stat.S_ISFIFO(status.st_mode):
+        os.mkfifo(new, 0o600, dir_fd=target)
+        os.chmod(new, stat.S_IMODE(status.st_mode), dir_fd=target)
     else:
-        _copy_file(source, old, target, new)
+        _copy_file(source, old, target, new, exact=exact)
 
 
-def _copy_file(source: int, old: str, target: int, new: str) -> None:
+def _copy_file(source: int, old: str, target: int, new: str, *, exact: bool) -> None:
     reading = os.open(old, READING | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
     try:
         status = os.fstat(reading)
@@ -160,6 +172,8 @@ def _copy_file(source: int, old: str, target: int, new: str) -> None:
         try:
             _copy_content(reading, writing)
             keep_ownership(writing, status)
+            if exact:
+                os.utime(writing, ns=(status.st_atime_ns, status.st_mtime_ns))
         finally:
             os.close(writing)
     finally:
@@ -186,7 +200,7 @@ def _copy_content(reading: int, writing: int) -> None:
         breathe()
 
 
-def _copy_tree(source: int, old: str, target: int, new: str) -> None:
+def _copy_tree(source: int, old: str, target: int, new: str, *, exact: bool) -> None:
     """A directory and what is in it; the modes are set last, since 0o555 takes no entries."""
     with contextlib.ExitStack() as stack:
         top = _entered(source, old, stack)
@@ -206,13 +220,15 @@ def _copy_tree(source: int, old: str, target: int, new: str) -> None:
                         os.mkdir(name, 0o700, dir_fd=into_fd)
                         pending.append((*names, name))
                     else:
-                        copy_entry(from_fd, name, into_fd, name)
+                        copy_entry(from_fd, name, into_fd, name, exact=exact)
             finally:
                 os.close(from_fd)
         for names, status in reversed(made):
             fd = copied.open(names, READING)
             try:
                 keep_ownership(fd, status)
+                if exact:
+                    os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
             finally:
                 os.close(fd)
 

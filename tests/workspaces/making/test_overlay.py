@@ -147,14 +147,20 @@ async def test_a_directory_of_the_base_is_moved_with_all_in_it(
 ) -> None:
     Path(mounted.tree, "d", "added").write_text("a")
     os.link(f"{mounted.tree}/d/added", f"{mounted.tree}/d/e/second")
+    os.mkfifo(f"{mounted.tree}/d/fifo", 0o640)
+    for name in ("d/e/file", "d/e", "d"):
+        os.utime(f"{mounted.tree}/{name}", ns=(10**18, 10**18 + 5))
     with pytest.raises(OSError, match="cross-device"):
         os.rename(f"{mounted.tree}/d", f"{mounted.tree}/other")
     async with runner.open_runner(state=room / "state") as r:
         scope = r.scope(mounted.root)
         await scope.move("d", "x/moved")
+        found = {each: (await scope.stat(f"x/moved/{each}")).modified for each in ("e", "e/file")}
         await scope.move("x/moved/e/file", "file")
 
-    assert sorted(os.listdir(f"{mounted.tree}/x/moved")) == ["added", "e"]
+    assert {each.timestamp() for each in found.values()} == {10**9}  # as a rename leaves it
+    assert sorted(os.listdir(f"{mounted.tree}/x/moved")) == ["added", "e", "fifo"]
+    assert stat.S_IMODE(os.stat(f"{mounted.tree}/x/moved/fifo").st_mode) == 0o640
     assert Path(mounted.tree, "file").read_text() == "old"
     assert sorted(os.listdir(mounted.tree)) == ["file", "gone", "link", "x"]
     assert sorted(os.listdir(base)) == ["d", "gone", "link"]

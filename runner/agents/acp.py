@@ -18,6 +18,7 @@ What is not here: credentials (the session copies them), the lives of processes,
 
 from __future__ import annotations
 
+import glob
 import posixpath
 from typing import ClassVar, get_args
 
@@ -56,7 +57,7 @@ class AcpDriver:
         for access in self.agent.modes:
             if access not in _ACCESS:
                 raise ConfigError(f"modes are for {', '.join(_ACCESS)}, not for {access!r}")
-        for path in (*self.agent.files, *self.agent.seed):
+        for path in filter(None, (*self.agent.files, *self.agent.seed, self.agent.by_minute)):
             if path.startswith("/") or posixpath.normpath(path).split("/")[0] in {"..", "."}:
                 raise ConfigError(f"files are named relative to the program's home, not {path!r}")
         self._check(self.agent.access)
@@ -91,6 +92,7 @@ class AcpDriver:
                 *self.agent.env.items(),
             ),
             pass_env=self.agent.pass_env,
+            aged=f"{glob.escape(home)}/{self.agent.by_minute}" if self.agent.by_minute else "",
             files=(
                 (f"{home}/.keep", b""),  # makes the directory
                 (f"{setting.private}/scratch/.keep", b""),

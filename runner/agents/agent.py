@@ -142,6 +142,9 @@ class AcpAgent:
         env: variables on top of the allow-listed ones; a secret as `{ env = "NAME" }`,
             `{ file = "path" }` or `{ command = ["program", …] }`.
         pass_env: names of variables to pass on from our own environment (credentials).
+        by_minute: a pattern, in its private home, of files of conversations whose names have the
+            minute in which they were begun: what it resumes within that minute it would begin anew,
+            so they get an earlier one; empty = there are none.
         hands: what it is offered to have done with files by its session, instead of doing it
             itself.
         servers: of tools (MCP) that it gets, besides those that its session is given.
@@ -157,6 +160,7 @@ class AcpAgent:
     seed: dict[str, str] = attrs.field(factory=dict)
     env: dict[str, Value] = attrs.field(factory=dict)
     pass_env: tuple[str, ...] = ()
+    by_minute: str = ""
     hands: tuple[Literal["read", "write"], ...] = ("read", "write")
     servers: tuple[McpServer, ...] = ()
 

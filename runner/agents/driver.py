@@ -86,6 +86,8 @@ class Launch:
             all that is in them, to be copied first.
         links: (absolute path, absolute path inside `private`) of symbolic links, which are there as
             long as the program is: short names, for what cannot take long ones.
+        aged: a pattern of files inside `private`: those that have this minute in their names are
+            given one of the day before first; empty = none.
         needs: what has to be there besides the program, or it is not to be started.
         stdin: bytes for the standard input, which is closed after them; None = it stays open and
             `data_to_send` is written to it.
@@ -97,6 +99,7 @@ class Launch:
     files: tuple[tuple[str, bytes], ...] = ()
     copies: tuple[tuple[str, str], ...] = ()
     links: tuple[tuple[str, str], ...] = ()
+    aged: str = ""
     needs: tuple[Need, ...] = ()
     stdin: bytes | None = None
 

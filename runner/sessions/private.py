@@ -7,10 +7,13 @@ it. What is not here: the session's record (store.py), and what a program wants 
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import trio
@@ -23,6 +26,11 @@ CREDENTIALS = {
     "claude": ("CLAUDE_CONFIG_DIR", ".claude", (".credentials.json",)),
     "codex": ("CODEX_HOME", ".codex", ("auth.json",)),
 }
+
+
+# The time in the name of a file, such as gemini's.
+_MINUTE = "%Y-%m-%dT%H-%M"
+_IN_NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d")
 
 
 def make_private(path: str) -> bool:
@@ -81,6 +89,24 @@ def copy_files(copies: Iterable[tuple[str, str]]) -> None:
 def _copy(there: str, here: str) -> None:
     trio.from_thread.check_cancelled()
     shutil.copyfile(there, here)
+
+
+def age_files(pattern: str) -> None:
+    """Give files that have this minute (UTC) in their names that of the day before, if it is free.
+
+    For programs that begin a file anew that has the name of one they are to go on with.
+    """
+    now = datetime.now(UTC).strftime(_MINUTE)
+    for path in glob.glob(pattern) if pattern else ():
+        directory, name = os.path.split(path)
+        found = _IN_NAME.search(name)
+        if found is None or found[0] < now:
+            continue
+        with contextlib.suppress(ValueError):  # no time at all
+            before = datetime.strptime(found[0], _MINUTE).replace(tzinfo=UTC) - timedelta(days=1)
+            aged = os.path.join(directory, name.replace(found[0], before.strftime(_MINUTE), 1))
+            if not os.path.exists(aged):
+                os.rename(path, aged)
 
 
 def remove_files(files: Iterable[tuple[str, bytes]]) -> None:

@@ -27,7 +27,7 @@ from runner.sessions.credentials import Blanks, plain_of
 from runner.sessions.forking import origin_of
 from runner.sessions.linking import make_links
 from runner.sessions.means import Means
-from runner.sessions.private import copy_files, make_private, seed, write_files
+from runner.sessions.private import age_files, copy_files, make_private, seed, write_files
 from runner.sessions.program import Program, ignore_end, ignore_pid
 from runner.sessions.state import SessionState
 from runner.sessions.traffic import Traffic
@@ -223,6 +223,7 @@ class Starter:
                 make_private(private)
             write_files(private, launch.files)
             seed(self.agent, env)
+            age_files(launch.aged)
             make_links(launch.links)
         except OSError as exc:
             raise _unusable(private, exc) from exc

@@ -9,7 +9,7 @@ import resource
 import sqlite3
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -31,7 +31,7 @@ from runner.sessions import store as store_module
 from runner.sessions.ledger import SessionLedger, ledger_of
 from runner.sessions.making import Sessions
 from runner.sessions.owning import Owners, owner_of
-from runner.sessions.private import copy_files, seed, write_files
+from runner.sessions.private import age_files, copy_files, seed, write_files
 from runner.sessions.record import Record
 from runner.sessions.session import Session
 from runner.sessions.store import Store
@@ -492,6 +492,28 @@ def test_only_credentials_are_copied_and_a_newer_copy_stays(
     os.utime(copy, (0, 0))
     seed(kind(seed=str(source)), env)
     assert "secret" == copy.read_text()
+
+
+def test_files_that_have_this_minute_or_a_later_one_in_their_names_get_an_earlier_one(
+    tmp_path: Path,
+) -> None:
+    now = datetime.now(UTC)
+    minutes = [now + timedelta(minutes=each) for each in (1, 2)]
+    names = [f"session-{each:%Y-%m-%dT%H-%M}-abc.jsonl" for each in minutes]
+    before = [f"session-{each - timedelta(days=1):%Y-%m-%dT%H-%M}-abc.jsonl" for each in minutes]
+    others = [
+        "session-2026-01-01T00-00-abc.jsonl",
+        "session-9999-99-99T99-99-x",
+        "session",
+        "other",
+    ]
+    for name in (*names, *others, before[1]):
+        (tmp_path / name).write_text(name)
+    for pattern in ("", str(tmp_path / "session-*")):
+        age_files(pattern)
+
+    assert {*before, *others, names[1]} == {path.name for path in tmp_path.iterdir()}
+    assert [names[0], before[1]] == [(tmp_path / each).read_text() for each in before]
 
 
 async def test_who_waits_for_a_large_copy_may_go(tmp_path: Path) -> None:

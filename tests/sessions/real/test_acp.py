@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -56,23 +55,8 @@ def make(kind: str, acp_agent: Callable[..., AcpAgent], sessions: Sessions, work
     return make
 
 
-@pytest.fixture
-def aged(state: Path) -> Callable[[Session], None]:
-    """Let gemini not lose what it loads within the minute in which it was begun."""
-
-    def age(session: Session) -> None:
-        home = state / "sessions" / session.id / "home"
-        for path in home.glob(".gemini/tmp/*/chats/session-*"):
-            old = path.with_name(re.sub(r"\d+(-\d+){2}T\d+-\d+", "2026-01-01T00-00", path.name))
-            if not old.exists():  # each time that it loads one it begins another, which stays empty
-                path.rename(old)
-
-    return age
-
-
 async def test_a_conversation_goes_on_through_everything(
     make: Make,
-    aged: Callable[[Session], None],
     work: Path,
     commands: Commands,
     until: Until,
@@ -107,8 +91,6 @@ async def test_a_conversation_goes_on_through_everything(
             assert [] == commands("sleep 300")
             if end is CRASHED:
                 await until(lambda: session.statistics().pid is None)
-            if session.statistics().pid is None:  # so it is after an interrupt in a tool, too
-                aged(session)
 
         first = await session.send("!write one.txt: 1\n!run cat one.txt > two.txt\n!say made")
         assert (True, "made") == (first.ok, first.final_message), first
@@ -127,7 +109,6 @@ async def test_a_conversation_goes_on_through_everything(
             assert each in turn.final_message
 
         await until(lambda: session.statistics().phase == "reaped", within=30)
-        aged(session)
         turn = await session.send("!recall 1")
         assert turn.ok, turn
         assert first.conversation == turn.conversation
@@ -242,7 +223,6 @@ async def test_the_next_supervisor_ends_what_is_left_and_goes_on(
     kind: str,
     supervise: Callable[..., subprocess.Popen[bytes]],
     acp_agent: Callable[..., AcpAgent],
-    aged: Callable[[Session], None],
     state: Path,
     work: Path,
     until: Until,
@@ -257,7 +237,6 @@ async def test_the_next_supervisor_ends_what_is_left_and_goes_on(
         killed.wait(10)
         async with open_runner(state=state) as runner:
             session = runner.session(runner.scope(str(work)), agent, id="mine")
-            aged(session)
             async with session:
                 turn = await session.send("!recall")
                 assert turn.ok, turn

@@ -39,7 +39,8 @@ class Batch:
     """Changes that are made together; a context manager. The caller has the workspace's lock.
 
     Leaving the block commits, leaving it by an exception discards. Operations are those of a scope,
-    with its errors; each is refused at once if it could not be carried out.
+    with its errors; each is refused at once if it could not be carried out. The caller sees to it
+    that nothing else of ours changes the tree from the beginning to the end.
     """
 
     def __init__(

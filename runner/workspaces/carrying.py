@@ -23,10 +23,11 @@ from typing import assert_never
 
 import attrs
 
-from runner.backends.beneath import Names, fail
+from runner.backends.beneath import Names
 from runner.backends.descent import Descent
 from runner.backends.files import status_of, sync_directory
 from runner.backends.trees import remove_tree
+from runner.workspaces.listing import MODES
 from runner.workspaces.planning import (
     ENTERED,
     Loosen,
@@ -36,6 +37,7 @@ from runner.workspaces.planning import (
     SetMode,
     Step,
 )
+from runner.workspaces.rights import loosen, set_mode
 from runner.workspaces.staging import Staging, duplicate
 
 # Nothing is there, or not in that directory: it is a file or a link now.
@@ -79,6 +81,43 @@ class Carrier:
                     sync_directory(directory)
         finally:
             self._at.close()
+
+    def disturbed(self, steps: Iterable[Step]) -> list[Names]:
+        """What is not as the steps, all carried out, have made it: somebody else is at work there.
+
+        Contents are not looked at, nor what is in a directory that is shut by now.
+        """
+        found = []
+        try:
+            for step in steps:
+                with contextlib.suppress(PermissionError):
+                    if not self._is_so(step):
+                        found.append(step.names)
+        finally:
+            self._at.close()
+        return found
+
+    def _is_so(self, step: Step) -> bool:
+        there = self._status(step.names)
+        is_directory = there is not None and stat.S_ISDIR(there[1].st_mode)
+        match step:
+            case Loosen():
+                return True
+            case Remove():
+                is_gone = there is None or is_directory is not step.directory
+                return is_gone or step.names in self.left
+            case MakeDirectory():
+                return is_directory
+            case Put():
+                return there is not None and not is_directory
+            case SetMode():
+                return (
+                    there is not None
+                    and is_directory is step.directory
+                    and there[1].st_mode & MODES == step.mode & MODES
+                )
+            case _:
+                assert_never(step)
 
     def _one(self, step: Step) -> None:
         match step:
@@ -213,64 +252,7 @@ class Carrier:
             set_mode(found[0], step.names[-1], step.mode)
 
 
-def require_rights(tree: int, steps: Iterable[Step]) -> None:
-    """Raise OSError if steps could not be carried out in an open tree, as far as one can tell."""
-    at = Descent(tree)
-    loosened: set[Names] = set()
-    entered: set[Names] = set()
-    try:
-        for step in steps:
-            above = step.names[:-1]
-            if any(above[:depth] in loosened for depth in range(1, len(above) + 1)):
-                continue  # what is in a directory that is shut is known later
-            if isinstance(step, Loosen):
-                loosened.add(step.names)
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # it is made
-                if isinstance(step, Loosen | SetMode):
-                    _require_ours(at, step.names)
-                elif above not in entered:
-                    entered.add(above)
-                    _require_entries(at.go(above))
-    finally:
-        at.close()
-
-
-def _require_ours(at: Descent, names: Names) -> None:
-    status = status_of(at.go(names[:-1]), names[-1])
-    if status is not None and os.geteuid() not in {0, status.st_uid}:
-        raise fail(errno.EPERM)
-
-
-def _require_entries(directory: int) -> None:
-    # access(2) says only yes or no, and of a file system for reading only the same as of a mode.
-    if not os.access(".", os.W_OK | os.X_OK, dir_fd=directory, effective_ids=True):
-        read_only = os.fstatvfs(directory).f_flag & os.ST_RDONLY
-        raise fail(errno.EROFS if read_only else errno.EACCES)
-
-
 def uninterrupted(work: Callable[[], None]) -> None:
     """Do what a cancelled caller must not leave half done: in a thread that is nobody's."""
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
         thread.submit(work).result()
-
-
-def loosen(directory: int, name: str, status: os.stat_result) -> None:
-    """Let a directory take entries, if it is ours."""
-    mode = stat.S_IMODE(status.st_mode)
-    if mode & ENTERED != ENTERED and os.geteuid() in {0, status.st_uid}:
-        set_mode(directory, name, mode | ENTERED)
-
-
-def set_mode(directory: int, name: str, mode: int) -> None:
-    """Give an entry its mode, whatever rights it gives to us; a link has none."""
-    # By a descriptor of the entry itself: fchmodat(2) would follow a link, and fchmod(2) wants one
-    # that is open for reading, which the mode may forbid.
-    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-    try:
-        status = os.fstat(fd)
-        if stat.S_ISDIR(status.st_mode):
-            mode |= status.st_mode & stat.S_ISGID  # whose group new files get: no part of a tree
-        if not stat.S_ISLNK(status.st_mode) and stat.S_IMODE(status.st_mode) != mode:
-            os.chmod(f"/proc/self/fd/{fd}", mode)
-    finally:
-        os.close(fd)

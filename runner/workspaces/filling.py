@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 from runner.backends.beneath import Names
 from runner.backends.descent import Descent
 from runner.backends.threads import breathe
-from runner.workspaces.carrying import set_mode
 from runner.workspaces.listing import EMPTY, Entry, EntryType
+from runner.workspaces.rights import set_mode
 from runner.workspaces.staging import Contents, make, opened
 
 if TYPE_CHECKING:

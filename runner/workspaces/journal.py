@@ -28,11 +28,12 @@ from runner.backends.beneath import Names
 from runner.backends.failures import Answers, translate
 from runner.errors import OperationError, StoreDamaged
 from runner.workspaces import step_rows
-from runner.workspaces.carrying import Carrier, require_rights, uninterrupted
+from runner.workspaces.carrying import Carrier, uninterrupted
 from runner.workspaces.listing import EMPTY, Entry, EntryType
 from runner.workspaces.objects import ObjectId
 from runner.workspaces.planning import SetMode, Step, everything, plan
 from runner.workspaces.records import Act, Json
+from runner.workspaces.rights import require_rights
 from runner.workspaces.staging import Staging, opened, sweep
 
 if TYPE_CHECKING:
@@ -50,11 +51,13 @@ class Done:
         left: directories that were to go, and stay with what is in them: files that no snapshot
             knows of.
         mended: directories in whose place a program had put something else meanwhile.
+        disturbed: what was not so, a moment after it had been made so: a program is at work there.
     """
 
     act: Act | None
     left: tuple[Names, ...] = ()
     mended: tuple[Names, ...] = ()
+    disturbed: tuple[Names, ...] = ()
 
 
 def nothing() -> None:
@@ -167,6 +170,7 @@ def _finish(store: Store, act: Act, tree: int, staging: Staging, steps: Sequence
         carrier.carry_out(steps)
         if carrier.mended and act.kind == "restore":
             uninterrupted(lambda: _fill_mended(store, act, tree, carrier.mended))
+        disturbed = carrier.disturbed(steps)
         if act.details["durable"]:
             carrier.sync(steps)
         store.journal.end(act.id)
@@ -177,7 +181,7 @@ def _finish(store: Store, act: Act, tree: int, staging: Staging, steps: Sequence
         staging.close()
         raise
     staging.remove()
-    return Done(act, tuple(carrier.left), tuple(carrier.mended))
+    return Done(act, tuple(carrier.left), tuple(carrier.mended), tuple(disturbed))
 
 
 def unfinished(act: Act, error: OSError) -> OperationError:

@@ -266,7 +266,7 @@ class _Making:
         for names, entry in zip(members, was, strict=True):
             if entry is None or entry.group != group or not same(entry, new[names]):
                 return False
-        if not group or group in taken or any(names in self._put for names in members):
+        if not group or group in taken:
             return False
         taken.add(group)
         return True

@@ -46,9 +46,18 @@ class Model:
             assert self.at[names[:depth]]["mode"] & ENTERED == ENTERED or depth == 0
         return above
 
+    def look(self, names):
+        """Nobody sees what is in a directory that is shut."""
+        for depth in range(1, len(names)):
+            above = self.at.get(names[:depth])
+            if above is None or above["kind"] is not EntryType.DIRECTORY:
+                return
+            assert above["mode"] & 0o100
+
     def carry_out(self, made, steps):  # noqa: C901 - one step of each kind
         ready = self.ready
         for step in steps:
+            self.look(step.names)
             there = self.at.get(step.names)
             match step:
                 case Loosen():
@@ -204,6 +213,30 @@ def test_files_that_only_got_other_numbers_are_left_alone():
     assert plan(listings.get, tree(7, b"a"), tree(0, b"a")).steps == ()
     split = plan(listings.get, tree(7, b"a", b"b"), tree(0, b"a", b"b"))
     assert split.steps == (Put(("b",), 0),)
+
+
+def test_a_file_that_is_to_have_another_name_is_reached_in_directories_that_are_shut():
+    data, listings = content(b"x"), {}
+
+    def tree(*entries):
+        made = encode(entries)
+        listings[made.id] = tuple(entries)
+        return made.id
+
+    def file(name, group):
+        return Entry(name, EntryType.FILE, 0o644, data.id, 1, group)
+
+    inner = tree(Entry(b"in", EntryType.DIRECTORY, 0o755, tree(file(b"one", 7))))
+    shut = Entry(b"shut", EntryType.DIRECTORY, 0o555, inner)
+
+    made = plan(listings.get, tree(shut), tree(file(b"other", 7), shut))
+
+    assert made.steps == (
+        Loosen(("shut",)),
+        Put(("other",), 0),
+        Put(("shut", "in", "one"), 1),
+        SetMode(("shut",), 0o555, directory=True),
+    )
 
 
 @pytest.mark.parametrize("row", [{}, [["jump", "a"]], [["put", "a", "1"]], [1], None])

@@ -60,8 +60,9 @@ def test_a_tree_with_everything_odd_is_restored_exactly_and_back(
     odd_change(live)
     second, second_seen = capture(store, live), seen(live)
 
-    restore(store, "w", live, second, first, durable=durable)
+    done = restore(store, "w", live, second, first, durable=durable)
 
+    assert (done.left, done.mended, done.disturbed) == ((), (), ())
     assert seen(live) == first_seen
     assert differing(store, first, live) == []
     assert differing(store, second, live) != []
@@ -572,8 +573,9 @@ def test_what_became_a_directory_or_a_file_meanwhile_is_no_obstacle_to_a_mode(st
     os.rmdir(live + "/d")
     os.symlink("/etc/passwd", live + "/d")
 
-    restore(store, "w", live, second, first)
+    done = restore(store, "w", live, second, first)
 
+    assert done.disturbed == (("a",), ("d",))
     assert stat.S_IMODE(os.stat("/etc/passwd").st_mode) == 0o644
     assert os.readlink(live + "/d") == "/etc/passwd"
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
@@ -23,7 +23,7 @@ import attrs
 import trio
 
 from runner.actors.child_spec import ChildSpec, Handle
-from runner.errors import RunnerError, UncommittedChanges, WorkspaceError
+from runner.errors import RunnerError, UncommittedChanges, WorkspaceChanged, WorkspaceError
 from runner.messages import Message
 from runner.workspaces.capturing import Captured
 from runner.workspaces.comparing import Change, compare
@@ -49,6 +49,7 @@ class WorkspaceActor:
         live: which workspace.
         find_base: the root of a workspace's base as it was when that was made; in a thread.
         limiter: of threads.
+        beside: carried out whenever the workspace has come into use.
         idle_after: seconds without a message, or a holder, until it frees what it owns.
         spec: how it is run.
     """
@@ -56,6 +57,7 @@ class WorkspaceActor:
     live: Live
     find_base: FindBase
     limiter: trio.CapacityLimiter
+    beside: Callable[[], Awaitable[object]] = trio.lowlevel.checkpoint
     idle_after: float = 60.0
     spec: ChildSpec = attrs.field(init=False)
     _looking: trio.Lock = attrs.field(factory=trio.Lock)
@@ -79,6 +81,7 @@ class WorkspaceActor:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._find_base_soon)
+                nursery.start_soon(self.beside)
                 yield self._handle
                 nursery.cancel_scope.cancel(reason="the workspace's actor has ended")
         finally:
@@ -138,6 +141,8 @@ class WorkspaceActor:
 
     async def _restore(self, message: Restore) -> SnapshotRecord | None:
         captured = await self._look(verify=True)
+        if message.expect not in {None, captured.root}:
+            raise WorkspaceChanged(f"the workspace {self.live.name!r} was written to meanwhile")
         if captured.root == message.root:
             return None
         if not message.force:

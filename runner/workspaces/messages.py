@@ -73,11 +73,14 @@ class Restore(Message[SnapshotRecord | None]):
         root: which tree.
         what: what it is called, for errors and the undo snapshot.
         force: changes that are in no snapshot and no commit may be replaced.
+        expect: what the live tree must be, else nothing is done (`WorkspaceChanged`); None =
+            whatever it is.
     """
 
     root: ObjectId
     what: str
     force: bool = False
+    expect: ObjectId | None = None
 
 
 @attrs.frozen(kw_only=True)

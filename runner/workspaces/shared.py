@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -19,7 +20,7 @@ from runner.actors.supervisor import Supervisor
 from runner.backends.base import Backend
 from runner.backends.local import LocalBackend
 from runner.backends.read_only import ReadOnlyBackend
-from runner.errors import ConfigError, StoreError
+from runner.errors import ConfigError, RunnerError, StoreError
 from runner.messages import AnswerT, Message
 from runner.processes.host import ProcessHost
 from runner.scopes.making import ScopeOptions, make_scope
@@ -41,6 +42,9 @@ from runner.workspaces.messages import Attach
 from runner.workspaces.objects import ObjectId
 from runner.workspaces.records import Json, Who, WorkspaceRecord
 from runner.workspaces.store import Store
+from runner.workspaces.sync.actor import SyncActor, read_settings
+from runner.workspaces.sync.messages import Wake
+from runner.workspaces.sync.wiring import make_sync_actor
 from runner.workspaces.tidying import tidy
 
 T = TypeVar("T")
@@ -99,6 +103,7 @@ class Shared:
     _bases: Bases | None = None
     _opening: trio.Lock = attrs.field(factory=trio.Lock)
     _actors: dict[str, WorkspaceActor] = attrs.field(factory=dict)
+    _syncs: dict[str, SyncActor] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         self.hooks = Hooks(HookFiles(self.means.host, [os.path.join(self.directory, HOOKS)]))
@@ -213,6 +218,7 @@ class Shared:
                 live=live,
                 find_base=self._bases.find,
                 limiter=self.means.limiter,
+                beside=partial(self._sync_unasked, record),
                 idle_after=self.means.idle_after,
             )
         return found
@@ -226,11 +232,26 @@ class Shared:
         """Ask the actor of a workspace."""
         return await self.means.supervisor.ask(self.actor(record).spec, message)
 
+    async def ask_sync(self, record: WorkspaceRecord, message: Message[AnswerT]) -> AnswerT:
+        """Ask the actor of a workspace's sync."""
+        await self.open()
+        found = self._syncs.get(record.id)
+        if found is None:
+            found = self._syncs[record.id] = make_sync_actor(self, record)
+        return await self.means.supervisor.ask(found.spec, message)
+
+    async def _sync_unasked(self, record: WorkspaceRecord) -> None:
+        """A workspace that is in use is synced, if that is wanted."""
+        with suppress(RunnerError):  # whoever asks for its status is told why
+            settings = await self.do(partial(read_settings, workspace=record.id))
+            if settings is not None and settings.mode != "manual":
+                await self.ask_sync(record, Wake())
+
     async def end(self, record: WorkspaceRecord) -> None:
-        """End the actor of a workspace that is gone."""
-        actor = self._actors.get(record.id)
-        if actor is not None:
-            await self.means.supervisor.end(actor.spec.key)
+        """End the actors of a workspace that is gone."""
+        for actor in (self._syncs.get(record.id), self._actors.get(record.id)):
+            if actor is not None:
+                await self.means.supervisor.end(actor.spec.key)
 
     def scope(self, record: WorkspaceRecord, options: ScopeOptions) -> Scope:
         """A scope on the live tree of a workspace."""

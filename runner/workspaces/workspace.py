@@ -25,6 +25,7 @@ from runner.workspaces.messages import AskBase, Look
 from runner.workspaces.names import check_name
 from runner.workspaces.processing import Processed, process
 from runner.workspaces.snapshots import Snapshots
+from runner.workspaces.sync.sync import Sync
 
 if TYPE_CHECKING:
     from runner.scopes.scope import Scope
@@ -42,6 +43,7 @@ class Workspace(Operations):
 
     Attributes:
         snapshots: its snapshots.
+        sync: where else it is.
     """
 
     def __init__(self, shared: Shared, record: WorkspaceRecord, options: ScopeOptions) -> None:
@@ -53,6 +55,7 @@ class Workspace(Operations):
             options: of the scope on its live tree.
         """
         self.snapshots: Snapshots = Snapshots(shared, record, self)
+        self.sync: Sync = Sync(shared, record, self)
         self._shared, self._record = shared, record
         self._scope = shared.scope(record, options)
 
@@ -182,6 +185,7 @@ class Workspace(Operations):
         before, self._record = self.name, await self._shared.do(change)
         await self._shared.note(self._record, "rename", name=name, before=before)
         self.snapshots = Snapshots(self._shared, self._record, self)
+        self.sync = Sync(self._shared, self._record, self)
 
     async def batch_process(
         self,

@@ -46,7 +46,7 @@ class FileRemote:
 
     async def open(self) -> None:
         """Make the directory, or see that it is one of ours."""
-        await self._do(self._open)
+        await self._do(self._open, is_there=False)
 
     async def get_ref(self, name: str) -> ObjectId | None:
         """The newest version of a workspace."""
@@ -107,9 +107,14 @@ class FileRemote:
     async def aclose(self) -> None:
         """Nothing is held."""
 
-    async def _do(self, work: Callable[[], T]) -> T:
+    async def _do(self, work: Callable[[], T], *, is_there: bool = True) -> T:
+        def carry_out() -> T:
+            if is_there:  # it may be on a disk that is not mounted at the moment
+                os.stat(self._at("FORMAT"))
+            return work()
+
         try:
-            return await in_thread(work)
+            return await in_thread(carry_out)
         except PermissionError as error:
             raise RemoteRefused(f"file://{self.path}: {error.strerror}") from None
         except OSError as error:

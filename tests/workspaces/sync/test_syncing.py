@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -92,30 +95,31 @@ class Place:
         )
 
 
+def make_place(top: Path, name: str, **settings: object) -> Place:
+    store = Store.open(str(top / f"store {name}" / "store.db"))
+    tree = top / f"tree {name}"
+    tree.mkdir(exist_ok=True)
+    sync = Syncing(
+        store=store,
+        record=WorkspaceRecord(id="id", name="w", tree=str(tree), created_ns=1),
+        remote=FileRemote(str(top / "share")),
+        settings=Settings(url="file:///share", under="w", device=f"place {name}", **settings),
+        save=lambda settings: setattr(made, "saved", settings),
+        look=lambda: made.look(),  # noqa: PLW0108 - it is made below
+        apply=lambda before, after: made.apply(before, after),  # noqa: PLW0108
+        in_thread=trio.to_thread.run_sync,
+    )
+    made = Place(store, sync, tree)
+    return made
+
+
 @pytest.fixture
 async def make(tmp_path: Path) -> AsyncIterator[Callable[..., Place]]:
-    places = []
+    places: list[Place] = []
 
     def make(**settings: object) -> Place:
-        number = len(places)
-        store = Store.open(str(tmp_path / f"store-{number}" / "store.db"))
-        tree = tmp_path / f"tree-{number}"
-        tree.mkdir()
-        record = WorkspaceRecord(id="id", name="w", tree=str(tree), created_ns=1)
-        given = Settings(url="file:///share", under="w", device=f"place {number}", **settings)
-        sync = Syncing(
-            store=store,
-            record=record,
-            remote=FileRemote(str(tmp_path / "share")),
-            settings=given,
-            save=lambda settings: setattr(made, "saved", settings),
-            look=lambda: made.look(),  # noqa: PLW0108 - it is made below
-            apply=lambda before, after: made.apply(before, after),  # noqa: PLW0108
-            in_thread=trio.to_thread.run_sync,
-        )
-        made = Place(store, sync, tree)
-        places.append(made)
-        return made
+        places.append(make_place(tmp_path, str(len(places)), **settings))
+        return places[-1]
 
     await FileRemote(str(tmp_path / "share")).open()
     yield make
@@ -413,3 +417,54 @@ async def test_three_places_that_do_anything_have_the_same_in_the_end(make) -> N
         assert 0 == await each.sync.pending()
 
     assert 1 == len({each.root for each in places})
+
+
+def fork(work: Callable[[], object], kill_at: int) -> bool:
+    """Carry something out in a process that is killed at a call on the remote's files; if it was."""
+    pid = os.fork()
+    if pid == 0:
+        left = kill_at
+
+        def count(event: str, args: tuple[object, ...]) -> None:
+            nonlocal left
+            if event in {"open", "os.rename", "os.mkdir"} and "/share" in str(args[0]):
+                left -= 1
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(count)
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+
+
+def test_a_push_that_is_killed_at_any_call_leaves_the_old_version_or_the_new(tmp_path) -> None:
+    async def push(value: bytes) -> None:
+        ours = make_place(tmp_path, "ours")
+        ours.write({f"{n}/file": b"%d of %s" % (n, value) for n in range(3)})
+        await ours.sync.remote.open()
+        await ours.sync.push(force=True)
+        ours.store.close()
+
+    async def pull() -> dict[str, bytes]:
+        theirs = make_place(tmp_path, "theirs")
+        await theirs.sync.remote.open()
+        theirs.root = await theirs.sync.fetch()
+        found = theirs.files()
+        assert not theirs.store.check().problems
+        theirs.store.close()
+        return found
+
+    trio.run(push, b"0")
+    before, kills = trio.run(pull), 0
+    for point in range(1, 40, 2):
+        value = b"%d" % point
+        kills += (was_killed := fork(partial(trio.run, push, value), point))
+        got = trio.run(pull)
+        after = {f"{n}/file": b"%d of %s" % (n, value) for n in range(3)}
+        assert got in (before, after)
+        assert was_killed or got == after
+        before = got
+    assert kills > 10

@@ -1,0 +1,308 @@
+"""The actor that syncs one workspace: it owns the way to the remote, and what is done unasked.
+
+    manual      only what is asked for
+    periodic    pull and push every `interval` seconds
+    real-time   push as soon as the live tree is another one; pull every `interval` seconds
+
+It is one task that does one thing at a time. A remote that cannot be reached is tried again, at
+longer and longer intervals (`LONGEST` at most): being offline is normal, and what was changed
+meanwhile goes out later. What else goes wrong is written down (`Settings.trouble`) and tried again
+likewise; conflicts wait for somebody, or for another version of the remote.
+
+What is done there, and what is written down of it, is syncing.py's.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import attrs
+import trio
+
+from runner.actors.child_spec import ChildSpec, Handle
+from runner.errors import RunnerError, SyncError, WorkspaceError
+from runner.messages import Message
+from runner.workspaces.objects import ObjectId
+from runner.workspaces.records import WorkspaceRecord
+from runner.workspaces.store import Store
+from runner.workspaces.sync.messages import (
+    Configure,
+    Disable,
+    Enable,
+    Fetch,
+    Pull,
+    Push,
+    Resolve,
+    Wake,
+)
+from runner.workspaces.sync.remote import Remote
+from runner.workspaces.sync.settings import ORIGIN, REF, Settings, check_settings
+from runner.workspaces.sync.syncing import THEIRS, Syncing
+from runner.workspaces.sync.transfer import InThread
+
+logger = logging.getLogger("runner.workspaces.sync")
+
+LONGEST = 300.0  # seconds between two tries
+SOON = 1.0  # seconds between two looks for changes
+_CALM = 20  # a look takes a twentieth of the time at most
+LEAVING = 5.0  # seconds to close connections
+
+
+@attrs.define(eq=False)
+class _Known:
+    """What was seen last: when there, and what here."""
+
+    pulled: float = -math.inf
+    root: ObjectId | None = None
+
+
+@attrs.define(eq=False, kw_only=True)
+class SyncActor:
+    """What syncs a workspace.
+
+    Attributes:
+        store: of the project.
+        record: the workspace.
+        look: the root of its live tree.
+        apply: makes that tree another one; see `Syncing`.
+        connect: the remote of settings, with a token as text or "" to look it up; not open yet.
+        in_thread: for the store.
+        spec: how it is run.
+    """
+
+    store: Store
+    record: WorkspaceRecord
+    look: Callable[[], Awaitable[ObjectId]]
+    apply: Callable[[ObjectId, ObjectId], Awaitable[object]]
+    connect: Callable[[Settings, str], Awaitable[Remote]]
+    in_thread: InThread
+    spec: ChildSpec = attrs.field(init=False)
+    _settings: Settings | None = None
+    _token: str = attrs.field(default="", repr=False)
+    _remote: Remote | None = None
+    _busy: trio.Lock = attrs.field(factory=trio.Lock)
+    _news: trio.Event = attrs.field(factory=trio.Event)
+    _failures: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self.spec = ChildSpec(
+            key=("sync", self.record.id), open=self.open, holds=lambda _handle: self._is_at_work()
+        )
+
+    def _is_at_work(self) -> bool:
+        return self._settings is not None and self._settings.mode != "manual"
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator[Handle, None]:
+        """Be there, and do what is to be done unasked."""
+        self._settings = await self.in_thread(lambda: read_settings(self.store, self.record.id))
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._unasked)
+                yield self._handle
+                nursery.cancel_scope.cancel(reason="the actor of a sync has ended")
+        finally:
+            with trio.move_on_after(LEAVING, shield=True):
+                await self._disconnect()
+
+    async def _handle(self, message: Message[Any]) -> object:
+        async with self._busy:
+            match message:
+                case Push():
+                    return await self._do(lambda sync: sync.push(force=message.force))
+                case Pull():
+                    return await self._do(lambda sync: sync.pull())
+                case Fetch():
+                    at, snapshot = message.at, message.snapshot
+                    return await self._do(lambda sync: sync.fetch(at=at, snapshot=snapshot))
+                case _:
+                    await self._arrange(message)
+                    return None
+
+    async def _arrange(self, message: Message[Any]) -> None:
+        match message:
+            case Enable():
+                await self._enable(message)
+            case Configure():
+                await self._configure(message)
+            case Resolve():
+                await self._resolve(message)
+            case Disable():
+                await self._disable()
+            case Wake():
+                pass
+            case _:
+                raise TypeError(f"the actor of a sync does not know {message!r}")
+
+    # ------------------------------------------------------------ how it is synced
+
+    async def _enable(self, message: Enable) -> None:
+        settings = message.settings
+        remote = await self.connect(settings, message.token)
+        try:
+            await remote.open()
+        except BaseException:
+            with trio.move_on_after(LEAVING, shield=True):
+                await remote.aclose()
+            raise
+        await self._disconnect()
+        old = self._settings
+        if old is not None and (old.url, old.under) == (settings.url, settings.under):
+            settings = attrs.evolve(settings, version=old.version, last_sync_ns=old.last_sync_ns)
+        await self._save(settings)
+        self._remote, self._token = remote, message.token
+
+    async def _configure(self, message: Configure) -> None:
+        old = self._require()
+        new = attrs.evolve(
+            old,
+            mode=message.mode or old.mode,
+            interval=old.interval if message.interval is None else message.interval,
+            strategy=message.strategy or old.strategy,
+        )
+        await self._save(check_settings(new))
+
+    async def _resolve(self, message: Resolve) -> None:
+        settings = self._require()
+        known = {path for path, _ in settings.conflicts}
+        strange = [each for each in message.choices if each not in known]
+        if strange:
+            raise SyncError(f"there is no conflict at {strange[0]!r}")
+        await self._save(attrs.evolve(settings, choices={**settings.choices, **message.choices}))
+
+    async def _disable(self) -> None:
+        def forget() -> None:
+            with self.store.transaction():
+                self.store.remotes.remove(self.record.id, ORIGIN)
+                for name in (REF, THEIRS):
+                    self.store.refs.remove(name, self.record.id)
+
+        await self.in_thread(forget)
+        self._settings, self._token = None, ""
+        await self._disconnect()
+        self._tell()
+
+    async def _save(self, settings: Settings) -> None:
+        await self.in_thread(lambda: self._write(settings))
+        self._settings = settings
+        self._failures = 0
+        self._tell()
+
+    def _write(self, settings: Settings) -> None:
+        self.store.remotes.set(settings.row(self.record.id, time.time_ns()))
+
+    def _require(self) -> Settings:
+        if self._settings is None:
+            how = "enable it with the URL of a remote"
+            raise SyncError(f"the workspace {self.record.name!r} is not synced: {how}")
+        return self._settings
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = trio.Event()
+
+    # ------------------------------------------------------------ syncing
+
+    async def _do(self, work: Callable[[Syncing], Awaitable[Any]]) -> Any:
+        settings = self._require()
+        sync = Syncing(
+            store=self.store,
+            record=self.record,
+            remote=await self._connected(settings),
+            settings=settings,
+            save=self._write,
+            look=self.look,
+            apply=self.apply,
+            in_thread=self.in_thread,
+        )
+        try:
+            return await work(sync)
+        except SyncError as exc:
+            if not exc.conflicts:
+                await self._disconnect()  # whatever is wrong with it, it is made anew
+            raise
+        finally:
+            self._settings = sync.settings
+
+    async def _connected(self, settings: Settings) -> Remote:
+        if self._remote is None:
+            remote = await self.connect(settings, self._token)
+            try:
+                await remote.open()
+            except BaseException:
+                with trio.move_on_after(LEAVING, shield=True):
+                    await remote.aclose()
+                raise
+            self._remote = remote
+        return self._remote
+
+    async def _disconnect(self) -> None:
+        remote, self._remote = self._remote, None
+        if remote is not None:
+            with suppress(RunnerError):
+                await remote.aclose()
+
+    # ------------------------------------------------------------ unasked
+
+    async def _unasked(self) -> None:
+        settings, pause, known = None, 0.0, _Known()
+        while True:
+            news = self._news
+            if self._settings is None or self._settings.mode == "manual":
+                await news.wait()
+            else:
+                with trio.move_on_after(pause):
+                    await news.wait()
+            if self._settings is not settings and news.is_set():
+                pause, known = 0.0, _Known()  # in another way, perhaps not at all
+            settings = self._settings
+            if settings is None or settings.mode == "manual":
+                continue
+            try:
+                async with self._busy:
+                    pause = await self._once(settings, known)
+                self._failures = 0
+            except WorkspaceError as exc:
+                await self._note(exc)
+                pause = min(LONGEST, 2.0**self._failures) * (0.5 + random.random() / 2)  # noqa: S311
+
+    async def _once(self, settings: Settings, known: _Known) -> float:
+        """Sync if it is time to; how long there is nothing to do then."""
+        start = trio.current_time()
+        is_due = start - known.pulled >= settings.interval
+        root = await self.look() if settings.mode == "real-time" else None
+        took = trio.current_time() - start
+        if is_due:
+            await self._do(lambda sync: sync.pull())
+            known.pulled = start
+        if is_due or root != known.root:
+            await self._do(lambda sync: sync.push())
+            known.root = None if root is None else await self.look()
+        left = max(0.0, known.pulled + settings.interval - trio.current_time())
+        return left if root is None else min(left, max(SOON, took * _CALM))
+
+    async def _note(self, error: RunnerError) -> None:
+        """It did not work: say so once, and write it down."""
+        self._failures = min(self._failures + 1, 20)
+        settings = self._settings
+        if settings is not None and settings.trouble != str(error):
+            logger.warning("the workspace %r is not synced: %s", self.record.name, error)
+            self._settings = attrs.evolve(settings, trouble=str(error))
+            with suppress(RunnerError):
+                await self.in_thread(
+                    lambda: self._write(attrs.evolve(settings, trouble=str(error)))
+                )
+
+
+def read_settings(store: Store, workspace: str) -> Settings | None:
+    """How a workspace is synced; None = it is not."""
+    for row in store.remotes.list(workspace):
+        if row.name == ORIGIN:
+            return Settings.of(row)
+    return None

@@ -158,8 +158,7 @@ class Scheduler:
 
     async def _slot(self) -> None:
         while (pending := await self._next()) is not None:
-            if await self._finds_program(pending):
-                await self._carry_out(pending)
+            await self._carry_out(pending)
 
     async def _next(self) -> Pending | None:
         """The next attempt; None when there is, and will be, none."""
@@ -178,20 +177,6 @@ class Scheduler:
             finally:
                 self._idle -= 1
         return None
-
-    async def _finds_program(self, pending: Pending) -> bool:
-        """Whether the agent's program is that of the other attempts; if not, no more are begun."""
-        is_found = False
-        try:
-            pending.program = await self._tools.programs.look()
-            is_found = True
-        except ConfigError as exc:
-            self._failure = self._failure or exc
-            self._wake()
-        finally:
-            if not is_found:
-                self._telling.cut(pending)
-        return is_found
 
     def _wake(self) -> None:
         self._changed.set()
@@ -261,9 +246,13 @@ class Scheduler:
             pending.deadline = trio.current_time() + timeout
         attempt = Attempt(self._tools, job, pending.number, pending.session, told, pending.deadline)
         self._running[job.number] = attempt
-        self._telling.started(pending)
         try:
+            pending.program = await self._tools.programs.look()
+            self._telling.started(pending)
             outcome = await attempt.carry_out()
+        except ConfigError as exc:  # it would be another program's: no more are begun
+            self._failure = self._failure or exc
+            self._telling.cut(pending)
         except Cut:
             self._control.drain()  # it was interrupted, or the layers below are closing
             self.cut += 1

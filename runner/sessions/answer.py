@@ -21,7 +21,7 @@ def make_turn(
     ended = flight.ended
     exceeded = None if program is None else program.take_exceeded()
     error, error_text, structured = _judge(flight, program, exceeded)
-    stdout_tail, stderr_tail = ("", "") if program is None else program.tails()
+    stdout, stderr = ("", "") if program is None else program.tails()
     return Turn(
         number=flight.number,
         ok=error is None,
@@ -44,8 +44,8 @@ def make_turn(
         conversation=state.record.conversation,
         cmd=() if program is None else program.launch.argv,
         raw={} if ended is None else ended.raw,
-        stdout_tail=stdout_tail,
-        stderr_tail=stderr_tail,
+        stdout_tail=stdout,
+        stderr_tail=stderr,
         leftovers=flight.leftovers + (0 if program is None else program.take_leftovers()),
         isolation=None if program is None else program.in_force,
         limit_exceeded=exceeded,

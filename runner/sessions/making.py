@@ -182,12 +182,12 @@ class Sessions:
             state=self.state,
             watch=watch,
         )
+        pass_on = None
         if durable or not used.process_per_turn:
             setup = ""
             if durable:
-                known = record if driver is None else None
                 setup = make_setup(
-                    known,
+                    record if driver is None else None,
                     env or {},
                     isolation,
                     servers,
@@ -197,24 +197,15 @@ class Sessions:
                 )
             state = self._make_state(name, used, directory, setup, durable=durable)
             state.approver, state.is_guarded = approver, not allows_programs(grants)
-            state.recording, state.on_lost = recorded, on_lost
+            state.on_lost = on_lost
             actor = SessionActor(
                 state=state, starter=starter, scanner=scanner, idle_after=idle_after, ready=ready
             )
-            session = Session(
-                self.supervisor,
-                actor.spec,
-                state,
-                timeout=timeout,
-                silence=silence,
-                max_park=max_park,
-            )
-            session.fork_with(used, lambda where, name: self.make_session(where, id=name, **given))
-            return session
-        actor = self._passing_actor(name, starter, scanner)
+        else:
+            actor = self._passing_actor(name, starter, scanner)
+            pass_on = partial(self._pass_on, actor)
         actor.state.recording = recorded
-        pass_on = partial(self._pass_on, actor)
-        return Session(
+        session = Session(
             self.supervisor,
             actor.spec,
             actor.state,
@@ -223,6 +214,9 @@ class Sessions:
             max_park=max_park,
             pass_on=pass_on,
         )
+        if pass_on is None:
+            session.fork_with(used, lambda where, name: self.make_session(where, id=name, **given))
+        return session
 
     def _make_state(
         self, name: str, driver: Driver, directory: str, setup: str, *, durable: bool

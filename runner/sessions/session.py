@@ -297,6 +297,4 @@ class Session:
         await self.aclose()
 
     def __repr__(self) -> str:
-        pid = "" if self._state.pid is None else f", process {self._state.pid}"
-        about = f"{self._state.phase}: {self._state.turns} turns{pid}"
-        return f"<Session {self.id!r} with {self._state.agent}, {about}>"
+        return f"<Session {self._state.said}>"

@@ -122,32 +122,27 @@ class Starter:
             ConfigError: the prompt cannot be given to the program, or the recording not be made.
             LedgerError: that it is about to be started cannot be written.
         """
-        driver, record = self.driver, state.record
-        if not driver.process_per_turn and not record.resume:
-            # An id that the program may have begun a conversation with cannot begin another.
-            record.conversation = str(uuid.uuid4())
-            state.save()
+        self._name_conversation(state)
         blanks, store = Blanks(), state.store
         setting = self._setting(state, turn, prompt, options, blanks, is_nested=is_nested)
-        launch = driver.launch(setting)
+        launch = self.driver.launch(setting)
         env = self.means.environment(launch.pass_env, {**self.env, **dict(launch.env)})
-        if store is not None:
-            env[SESSION_TAG] = state.id  # by which whoever comes after us finds what we leave
         self._prepare(state, launch, plain_of(env))
         if state.recording is not None:
             state.recording.prepare(setting)
         if store is not None:
-            record.program = launch.argv[0]
+            env[SESSION_TAG] = state.id  # by which whoever comes after us finds what we leave
+            state.record.program = launch.argv[0]
             store.begin_process()
         return Program(
             host=self.means.host,
             launch=launch,
-            ladder=driver.ladder,
+            ladder=self.driver.ladder,
             cwd=state.directory,
             env=env,
             billing=getattr(self.agent, "billing", "any"),
             hidden=secret_values({name: str(env.get(name, "")) for name in launch.pass_env}),
-            conversation=driver.conversation(setting),
+            conversation=self.driver.conversation(setting),
             blanks=blanks,
             traffic=Traffic(state.recording),
             pace=self.means.pace,
@@ -158,6 +153,13 @@ class Starter:
             isolation=self._isolation(state.private, setting.origin),
             decided=self.decided,
         )
+
+    def _name_conversation(self, state: SessionState) -> None:
+        """Give a conversation that is to begin an id: one that may be known cannot begin again."""
+        record = state.record
+        if not self.driver.process_per_turn and not record.resume:
+            record.conversation = str(uuid.uuid4())
+            state.save()
 
     def _setting(
         self,

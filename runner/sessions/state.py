@@ -149,6 +149,12 @@ class SessionState:
         return 0 if self._record is None else self._record.turns
 
     @property
+    def said(self) -> str:
+        """The session in a few words."""
+        pid = "" if self.pid is None else f", process {self.pid}"
+        return f"{self.id!r} with {self.agent}, {self.phase}: {self.turns} turns{pid}"
+
+    @property
     def is_closed(self) -> bool:
         """Whether nothing can be sent any more."""
         return self.phase in _CLOSED

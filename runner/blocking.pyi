@@ -184,15 +184,16 @@ from runner.workspaces.chain import Verified
 from runner.workspaces.collecting import Checked
 from runner.workspaces.collecting import Collected
 from runner.workspaces.collecting import Sizes
-from runner.workspaces.creating import WayName
 from runner.workspaces.hook_files import HookFiles
 from runner.workspaces.hook_files import Occasion
 from runner.workspaces.hooks import Event
 from runner.workspaces.hooks import Hook
 from runner.workspaces.hooks import HookFailure
 from runner.workspaces.records import Base
+from runner.workspaces.records import WayName
 from runner.workspaces.records import Who
 from runner.workspaces.shared import Shared
+from runner.workspaces.sync.sync import Sync
 from runner.workspaces.workspace import ItemT
 from runner.workspaces.workspace import ValueT
 from types import TracebackType
@@ -637,7 +638,7 @@ class Project:
         ref: str | None = ...,
         snapshot: str | None = ...,
         workspace: str | None = ...,
-        way: WayName = ...,
+        way: WayName | None = ...,
         read_only: bool = ...,
         agent_id: str = ...,
         **options: Unpack[ScopeOptions],
@@ -655,7 +656,7 @@ class Project:
         ref: str | None = ...,
         snapshot: str | None = ...,
         workspace: str | None = ...,
-        way: WayName = ...,
+        way: WayName | None = ...,
         **options: Unpack[ScopeOptions],
     ) -> AbstractContextManager[Workspace]: ...
     def check(self) -> Checked: ...
@@ -1182,6 +1183,7 @@ class Workspace:
         limit: int = ...,
     ) -> Matches: ...
     snapshots: Snapshots
+    sync: Sync
     def __init__(self, shared: Shared, record: WorkspaceRecord, options: ScopeOptions) -> None: ...
     @property
     def id(self) -> str: ...

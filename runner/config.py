@@ -15,7 +15,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import attrs
 
@@ -79,6 +79,28 @@ class SessionConfig:
 
 
 @attrs.frozen(kw_only=True)
+class WorkspaceConfig:
+    """What holds for the workspaces of all projects.
+
+    Attributes:
+        place: the directory in which the stores and the live trees of projects are kept, each in
+            one of its own; empty = `projects` in the state directory. It has to lie outside of what
+            workspaces are made from.
+        way: how a live tree is made, if its maker does not say; "auto" = by the fastest that works.
+        ignore: patterns of files that are in no snapshot, no status and no diff.
+        watch: whether large live trees may be watched for changes, which takes the kernel's
+            watches (inotify); if not, they are walked through.
+        audit: whether it is written down what is done in workspaces.
+    """
+
+    place: str = ""
+    way: Literal["auto", "overlay", "reflink", "copy"] = "auto"
+    ignore: tuple[str, ...] = (".git/**",)
+    watch: bool = True
+    audit: bool = True
+
+
+@attrs.frozen(kw_only=True)
 class RunnerConfig:
     """The options of a runner; `configs/runner.toml` shows each with its default.
 
@@ -97,6 +119,7 @@ class RunnerConfig:
         free_memory: MiB that have to be free for another agent process to be started; 0 = it is
             started in any case.
         session: what holds for sessions.
+        workspace: what holds for workspaces.
     """
 
     state: str = ""
@@ -107,6 +130,7 @@ class RunnerConfig:
     max_sessions: Annotated[int, AtLeast(0)] = 0
     free_memory: Annotated[int, AtLeast(0)] = 256
     session: SessionConfig = SessionConfig()
+    workspace: WorkspaceConfig = WorkspaceConfig()
 
 
 @attrs.frozen(kw_only=True)

@@ -66,6 +66,7 @@ from runner.sessions.passing import sweep_passing
 from runner.sessions.session import Session
 from runner.sessions.state import OnLost
 from runner.sessions.store import PROMPT
+from runner.watching.patterns import Rules, make_rules
 from runner.workspaces.project import Project
 from runner.workspaces.projects import Projects
 from runner.workspaces.shared import Means
@@ -387,6 +388,8 @@ async def open_runner(
     """
     options = _options(config)
     home = _home(state or options.state)
+    place = _projects(options, home)
+    rules = _rules(options)
     threads = trio.CapacityLimiter(1)
     marker = await trio.to_thread.run_sync(_mark, home, limiter=threads)
     host = ProcessHost(run_id=marker.run_id)
@@ -409,9 +412,12 @@ async def open_runner(
                 host=host,
                 limiter=trio.CapacityLimiter(THREADS),
                 idle_after=options.idle_after_worker,
-                watch=options.session.watch,
+                way=options.workspace.way,
+                rules=rules,
+                watch=options.workspace.watch,
+                audit=options.workspace.audit,
             )
-            projects = Projects(home, means)
+            projects = Projects(place, means)
             yield Runner(options, home, host, workers, sessions, workspaces, making, projects)
     finally:
         with trio.CancelScope(shield=True):  # bounded by the host itself, and by what is there
@@ -459,6 +465,17 @@ def _options(config: RunnerConfig | str | os.PathLike[str] | None) -> RunnerConf
     if isinstance(config, RunnerConfig):
         return config
     return load_record(config, RunnerConfig)
+
+
+def _projects(config: RunnerConfig, home: str) -> str:
+    return os.path.abspath(config.workspace.place or os.path.join(home, "projects"))
+
+
+def _rules(config: RunnerConfig) -> Rules:
+    try:
+        return make_rules(config.workspace.ignore)
+    except ConfigError as exc:
+        raise ConfigError(f"`workspace.ignore` of the runner's options: {exc}") from exc
 
 
 def _home(state: str | os.PathLike[str]) -> str:

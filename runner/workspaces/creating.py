@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, get_args
 
 import attrs
 import trio
@@ -35,7 +35,7 @@ from runner.workspaces.making import make, remove
 from runner.workspaces.messages import Look
 from runner.workspaces.names import check_name
 from runner.workspaces.objects import ObjectId
-from runner.workspaces.records import Base, WorkspaceRecord
+from runner.workspaces.records import Base, WayName, WorkspaceRecord
 from runner.workspaces.store import Store
 from runner.workspaces.tidying import LOCK
 from runner.workspaces.ways import Made
@@ -43,7 +43,6 @@ from runner.workspaces.ways import Made
 if TYPE_CHECKING:
     from runner.workspaces.shared import Shared
 
-WayName: TypeAlias = Literal["auto", "overlay", "reflink", "copy"]
 WAYS: tuple[WayName, ...] = get_args(WayName)
 LONGEST = 1 << 16  # characters of a description
 TRIES = 5  # a directory that is new may be taken for a dead maker's
@@ -60,7 +59,7 @@ class Wanted:
     ref: str | None
     snapshot: str | None
     workspace: str | None
-    way: WayName
+    way: WayName | None
     read_only: bool
     agent_id: str
 
@@ -91,7 +90,7 @@ def check(
     ref: str | None = None,
     snapshot: str | None = None,
     workspace: str | None = None,
-    way: str = "auto",
+    way: str | None = None,
     read_only: bool = False,
     agent_id: str = "",
 ) -> Wanted:
@@ -107,7 +106,7 @@ def check(
         raise ConfigError(f"a workspace is made from one of {' and '.join(several)}, not of all")
     if base == "empty" and ref is not None:
         raise ConfigError(f'there is no ref {ref!r} in base="empty": give a directory')
-    if way not in WAYS:
+    if way is not None and way not in WAYS:
         raise ConfigError(f"way={way!r}: it is {', '.join(map(repr, WAYS))}")
     if not isinstance(read_only, bool):
         raise ConfigError(f"read_only={read_only!r}: it is True or False")
@@ -194,11 +193,11 @@ async def create(shared: Shared, wanted: Wanted) -> WorkspaceRecord:
     await shared.do(partial(require_free, name=wanted.name))
     source = await look_up(shared, wanted)
     lock, record = await shared.do(partial(_begin, shared=shared, wanted=wanted, source=source))
-    place = shared.place(record.id)
+    place, way = shared.place(record.id), wanted.way or shared.means.way
     try:
         await shared.before("workspace_create", record, record.name)
         if source.revision is None:
-            made = await shared.means.in_thread(partial(_make, store, place, wanted, source))
+            made = await shared.means.in_thread(partial(_make, store, place, way, source))
         else:
             made = await make_of_git(shared.means.host, source.revision, place)
         changes: dict[str, object] = {"way": str(made.way), "base_root": source.root}
@@ -255,8 +254,8 @@ def _settle(shared: Shared, name: str) -> tuple[str, str, Lock]:
     raise WorkspaceError(f"the workspace {name!r} cannot be made: its directory is taken away")
 
 
-def _make(store: Store, place: str, wanted: Wanted, source: Source) -> Made:
-    made = make(source.directory, place, way=wanted.way)
+def _make(store: Store, place: str, way: WayName, source: Source) -> Made:
+    made = make(source.directory, place, way=way)
     if source.root is not None and source.root != EMPTY.id:
         fill(store, source.root, made.tree)
     return made

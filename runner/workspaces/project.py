@@ -19,12 +19,11 @@ from runner.errors import RunnerError
 from runner.scopes.making import ScopeOptions, require_options
 from runner.workspaces import creating
 from runner.workspaces.audit import Audit
-from runner.workspaces.creating import WayName
 from runner.workspaces.hooks import Hooks
 from runner.workspaces.lookups import find_workspace, stamped, workspaces
 from runner.workspaces.messages import Delete
 from runner.workspaces.names import check_name
-from runner.workspaces.records import SnapshotRecord, WorkspaceRecord
+from runner.workspaces.records import SnapshotRecord, WayName, WorkspaceRecord
 from runner.workspaces.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ class Project:
         ref: str | None = None,
         snapshot: str | None = None,
         workspace: str | None = None,
-        way: WayName = "auto",
+        way: WayName | None = None,
         read_only: bool = False,
         agent_id: str = "",
         **options: Unpack[ScopeOptions],
@@ -87,8 +86,8 @@ class Project:
             ref: a git ref of the base's repository, instead of the files in its work tree.
             snapshot: "workspace/snapshot", or a name that only one snapshot of the project has.
             workspace: another workspace, as it is now.
-            way: how its tree is made; "auto" = by the fastest way that works here. `Workspace.way`
-                says which that was.
+            way: how its tree is made; "auto" = by the fastest way that works here; None = as the
+                configuration says. `Workspace.way` says which that was.
             read_only: whether nothing is to be changed or run in it.
             agent_id: on whose behalf, in your own terms.
             options: of the scope on its tree, as for `Runner.scope`: `permissions`, `isolation`, …
@@ -186,7 +185,7 @@ class Project:
         ref: str | None = None,
         snapshot: str | None = None,
         workspace: str | None = None,
-        way: WayName = "auto",
+        way: WayName | None = None,
         **options: Unpack[ScopeOptions],
     ) -> AsyncGenerator[Workspace, None]:
         """A workspace for as long as the block lasts; nothing of it is kept.

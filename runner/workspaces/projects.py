@@ -24,11 +24,11 @@ class Projects:
     """The projects of a runner. Made by `open_runner`.
 
     Attributes:
-        state: the runner's state directory.
+        directory: where they are kept.
         means: what they share.
     """
 
-    state: str
+    directory: str
     means: Means
     _open: dict[str, Shared] = attrs.field(factory=dict)
 
@@ -56,7 +56,7 @@ class Projects:
         digest = hashlib.sha256(os.fsencode(base)).hexdigest()[:12]
         name = os.path.basename(base) or "root"
         short = os.fsencode(name)[:64].decode("utf-8", "replace")
-        return os.path.join(os.path.realpath(self.state), "projects", f"{short}-{digest}")
+        return os.path.join(os.path.realpath(self.directory), f"{short}-{digest}")
 
     def close(self) -> None:
         """Close all of them; takes long, in a thread."""

@@ -22,6 +22,7 @@ NOTHING: Mapping[str, Json] = MappingProxyType({})
 BaseKind: TypeAlias = Literal["empty", "directory", "git", "snapshot", "workspace"]
 State: TypeAlias = Literal["making", "ready", "deleting"]
 SnapshotKind: TypeAlias = Literal["user", "turn", "undo", "rescue", "temporary"]
+WayName: TypeAlias = Literal["auto", "overlay", "reflink", "copy"]
 ActKind: TypeAlias = Literal["restore", "batch", "commit"]
 BASE_KINDS: tuple[BaseKind, ...] = get_args(BaseKind)
 SNAPSHOT_KINDS: tuple[SnapshotKind, ...] = get_args(SnapshotKind)

@@ -28,7 +28,7 @@ from runner.scopes.permitted import PermittedBackend
 from runner.scopes.scope import Asker, Ground, Scope
 from runner.scopes.worker import WorkerAsker
 from runner.watching.allowance import Allowance
-from runner.watching.patterns import DEFAULT_IGNORE, make_rules
+from runner.watching.patterns import DEFAULT_IGNORE, Rules, make_rules
 from runner.workspaces.actor import WorkspaceActor
 from runner.workspaces.auditing import AuditedBackend
 from runner.workspaces.backend import LiveBackend
@@ -40,7 +40,7 @@ from runner.workspaces.live import Live
 from runner.workspaces.making import Attached
 from runner.workspaces.messages import Attach
 from runner.workspaces.objects import ObjectId
-from runner.workspaces.records import Json, Who, WorkspaceRecord
+from runner.workspaces.records import Json, WayName, Who, WorkspaceRecord
 from runner.workspaces.store import Store
 from runner.workspaces.sync.actor import SyncActor, read_settings
 from runner.workspaces.sync.messages import Wake
@@ -63,7 +63,8 @@ class Means:
         host: runs programs.
         limiter: of threads that look at trees and stores.
         idle_after: seconds without an operation until an actor or a worker frees what it owns.
-        ignore: patterns of files that are in no snapshot.
+        way: how a live tree is made, if its maker does not say.
+        rules: which files are in no snapshot.
         watch: whether live trees may be watched for changes.
         allowance: how many watches there may be.
         audit: whether it is written down what is done in workspaces.
@@ -74,7 +75,8 @@ class Means:
     host: ProcessHost
     limiter: trio.CapacityLimiter
     idle_after: float = 60.0
-    ignore: tuple[str, ...] = DEFAULT_IGNORE
+    way: WayName = "auto"
+    rules: Rules = attrs.field(factory=lambda: make_rules(DEFAULT_IGNORE))
     watch: bool = True
     allowance: Allowance = attrs.field(factory=Allowance)
     audit: bool = True
@@ -129,9 +131,8 @@ class Shared:
             if self._store is None:
                 self._store = await self.means.in_thread(self._open)
                 means = self.means
-                rules = make_rules(means.ignore)
                 self._bases = Bases(
-                    self._store, rules, watch=means.watch, allowance=means.allowance
+                    self._store, means.rules, watch=means.watch, allowance=means.allowance
                 )
         return self._store
 

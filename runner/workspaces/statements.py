@@ -22,7 +22,7 @@ APPLICATION = 0x72756E72  # "runr": what a store is known by
 
 # Before anything else is written. Pages of this size leave the least room unused where most objects
 # have some kilobytes: what does not fit into one goes on in others, which it fills.
-PAGES = "PRAGMA page_size = 2048; PRAGMA auto_vacuum = INCREMENTAL"
+PAGES = "PRAGMA page_size = 1024; PRAGMA auto_vacuum = INCREMENTAL"
 
 _AUDIT = """
     seq INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, workspace TEXT NOT NULL,

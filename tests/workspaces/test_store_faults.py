@@ -147,13 +147,14 @@ def fill(store: Store) -> Iterator[None]:
 
 
 def test_on_a_full_disk_nothing_is_lost_and_it_goes_on_when_there_is_room(tmp_path: Path) -> None:
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(tmp_path)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(tmp_path)]
     mounted = subprocess.run(mount, capture_output=True, check=False)
     if mounted.returncode != 0:
         pytest.skip(f"mounting a small disk needs root: {mounted.stderr.decode()}")
+    store = None
     try:
         filler = tmp_path / "filler"
-        filler.write_bytes(bytes(500_000))
+        filler.write_bytes(bytes(3_000_000))
         store = Store.open(str(tmp_path / "store.db"))
         save(store, "before", random.Random(1))
         with pytest.raises(StoreError, match="full|disk I/O error") as caught:
@@ -168,8 +169,9 @@ def test_on_a_full_disk_nothing_is_lost_and_it_goes_on_when_there_is_room(tmp_pa
         assert "make room on the disk" in caught.value.how
         assert {"before", "after"} <= {each.name for each in store.snapshots.list()}
         assert () == store.check().problems
-        store.close()
     finally:
+        if store is not None:
+            store.close()
         subprocess.run(["umount", str(tmp_path)], check=True)
 
 

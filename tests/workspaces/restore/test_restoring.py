@@ -17,6 +17,8 @@ import trio
 
 from runner.backends.files import temporary_name
 from runner.errors import NoSpace, ObjectMissing, OperationError, PermissionDenied, StoreDamaged
+from runner.workspaces.capturing import Capture
+from runner.workspaces.comparing import compare
 from runner.workspaces.examining import unlike
 from runner.workspaces.filling import fill
 from runner.workspaces.journal import roll_forward
@@ -600,3 +602,18 @@ def test_a_look_at_a_tree_says_all_that_differs(store, live, capture):
         ("mode",),
     ]
     assert min(differing(store, EMPTY.id, live)) == ("changed",)
+
+
+def test_what_is_captured_after_a_restore_is_no_change_to_what_was_restored(
+    store, live, odd_before, odd_change
+):
+    odd_before(live)
+    capture = Capture(live, store, "w")
+    first = capture.take().root
+    odd_change(live)
+
+    restore(store, "w", live, capture.take().root, first)
+
+    # Another root: files that have several names are other files, of another number.
+    assert compare(store.listing, first, capture.take().root) == []
+    capture.close()

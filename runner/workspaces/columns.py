@@ -292,13 +292,4 @@ REMOTES = Table(
     Remote,
     {"workspace": TEXT, "name": PROSE, "url": PROSE, "details": MAPPING, "created_ns": NUMBER},
 )
-ALL: tuple[Table[Any], ...] = (
-    WORKSPACES,
-    SNAPSHOTS,
-    COMMITS,
-    JOURNAL,
-    AUDIT,
-    INTENTS,
-    REFS,
-    REMOTES,
-)
+ALL = (WORKSPACES, SNAPSHOTS, COMMITS, JOURNAL, AUDIT, INTENTS, REFS, REMOTES)

@@ -35,16 +35,8 @@ from runner.workspaces.listing import EMPTY, Entry, decode
 from runner.workspaces.objects import Kind, Object, ObjectId, decode_chunks, id_of
 from runner.workspaces.packing import unpack
 from runner.workspaces.remembering import Remembered
-from runner.workspaces.tables import (
-    Commits,
-    Facts,
-    Journal,
-    Refs,
-    Remotes,
-    Snapshots,
-    Stats,
-    Workspaces,
-)
+from runner.workspaces.stats_table import Facts, Stats
+from runner.workspaces.tables import Commits, Journal, Refs, Remotes, Snapshots, Workspaces
 
 T = TypeVar("T")
 

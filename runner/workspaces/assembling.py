@@ -96,28 +96,29 @@ class Assembly:
     def skipped(self) -> Iterator[tuple[str, str]]:
         """What is left out, each with the reason."""
         for prefix, known in self.memory.known.items():
-            for name, why in known.skipped:
-                yield prefix + name, why
+            if known.skipped:
+                yield from ((prefix + name, why) for name, why in known.skipped)
 
     # ------------------------------------------------------------ which
 
     def _dirty(self, round_: Round, found: set[str]) -> list[str]:
         """Directories that need a listing, each before the one that it is in."""
-        folders = round_.folders
+        folders, memory = round_.folders, self.memory.known
         found |= round_.again.keys()
-        for prefix, folder in folders.items():
-            known = self.memory.known.get(prefix)
+        for prefix, folder in folders.items():  # flat, as it runs once per directory
+            known = memory.get(prefix)
             if known is None:
                 found.add(prefix)
-            elif known.folder is not folder:
+                continue
+            if known.doubts:
+                found.add(prefix)
+            if known.folder is not folder:
                 if known.folder.mode != folder.mode:
                     found.add(parent(prefix))
-                if self._differs(known.folder, folder):
+                if known.folder.parts != folder.parts or self._is_another(known.folder, folder):
                     found.add(prefix)
                 elif not known.doubts:
                     known.folder = folder
-            if known is not None and known.doubts:
-                found.add(prefix)
         found &= folders.keys()
         for prefix in list(found):
             above = prefix
@@ -125,9 +126,7 @@ class Assembly:
                 found.add(above)
         return sorted(found, key=_depth, reverse=True)
 
-    def _differs(self, before: Folder, after: Folder) -> bool:
-        if before.parts != after.parts:
-            return True
+    def _is_another(self, before: Folder, after: Folder) -> bool:
         return self.below is not None and self.below.has_changed(before, after)
 
     # ------------------------------------------------------------ one directory

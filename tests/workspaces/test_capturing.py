@@ -318,7 +318,8 @@ def test_files_whose_next_change_may_look_the_same_are_read_again(
     tree: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stamps, "file_system", lambda path: FileSystem(local=True, fine=False))
-    newest = max(os.stat(path).st_ctime_ns for path in tree.rglob("*") if path.is_file())
+    changed = [os.stat(path).st_ctime_ns for path in tree.rglob("*") if path.is_file()]
+    newest, late = max(changed), changed.count(max(changed))  # within one tick, perhaps
 
     def captured_at(tick: int) -> Captured:
         monkeypatch.setattr(capturing, "Walk", partial(Walk, tick=tick))
@@ -342,7 +343,7 @@ def test_where_another_machine_stamps_files_the_newest_are_read_again(
     third, fourth = capture.take(), capture.take()
 
     assert [5, 5, 5] == [each.hashed for each in (first, second, third)]
-    assert 1 <= fourth.hashed < 5
+    assert 1 <= fourth.hashed <= 5
     assert {"scan"} == {each.how for each in (first, second, third, fourth)}
 
 

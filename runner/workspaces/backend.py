@@ -7,10 +7,12 @@ also if this process is killed. All else is the inner backend's.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Awaitable, Callable
 
 from runner.backends.base import LATER, Backend, Later
 from runner.backends.straight import Resolved
+from runner.errors import OperationError
 from runner.messages import AnswerT, Message
 from runner.processes.host import ProcessHost
 from runner.workspaces.live import Live
@@ -54,17 +56,25 @@ class LiveBackend(Backend):
         live.require()
         if inner is None or live.attached is None:
             inner = await self._be_here()
-            answer: AnswerT | Later = inner.answer_now(message)
+            answer = self.answer_now(message)
             if not isinstance(answer, Later):
                 return answer
-        return await inner.carry_out(message)
+        try:
+            return await inner.carry_out(message)
+        except OperationError as error:
+            _let_go(error)
+            raise
 
     def answer_now(self, message: Message[AnswerT], /) -> AnswerT | Later:
         """Carry out a message whose work is short, if the tree is there."""
         live = self._live
         if self._inner is None or live.attached is None:
             return LATER
-        answer: AnswerT | Later = self._inner.answer_now(message)
+        try:
+            answer: AnswerT | Later = self._inner.answer_now(message)
+        except OperationError as error:
+            _let_go(error)
+            raise
         return answer
 
     async def _be_here(self) -> Backend:
@@ -105,3 +115,15 @@ class LiveBackend(Backend):
         finally:
             self._own_host = None
             self._live.holders.discard(self)
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Have an error hold nothing.
+
+    Whoever keeps one would keep descriptors of the tree open, by the frames that it came through,
+    and a tree in which something is open cannot be unmounted. Of what it came from, only what the
+    system said is ours.
+    """
+    while isinstance(error, OperationError | OSError):
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__

@@ -61,8 +61,7 @@ async def process(
                 value = await answer if inspect.isawaitable(answer) else answer
                 done[number] = Processed(item=item, value=value)
             except RunnerError as error:
-                # Without the frames that it came through: they may hold what is to be let go of.
-                done[number] = Processed(item=item, error=error.with_traceback(None))
+                done[number] = Processed(item=item, error=error)
             except Exception as error:  # noqa: BLE001 - raised again below, bare
                 failures.append(error)
                 nursery.cancel_scope.cancel(reason="the function failed")

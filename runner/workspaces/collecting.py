@@ -106,24 +106,26 @@ def collect(store: Store, *, dry_run: bool) -> Collected:
         return Collected(objects=len(unnamed), bytes=sum(stored for _, _, stored in unnamed))
     for at in range(0, len(unnamed), PIECE):
         with store.file.writing() as connection:
-            _mark(
-                store, _named(connection, store.path), reached
-            )  # but for what is new, a lookup each
+            # what is not new costs a lookup
+            _mark(store, _named(connection, store.path), reached)
+            before = objects
             for id_, number, stored in unnamed[at : at + PIECE]:
-                removed = (
-                    id_ not in reached
-                    and connection.execute(statements.REMOVE_OBJECT, (id_, until)).rowcount
-                )
-                if removed:
-                    connection.execute(statements.REMOVE_CONTENT, (number,))
+                if id_ not in reached and _remove(connection, id_, number, until):
                     objects += 1
                     dropped += stored
-    if objects:
-        with store.file.writing():
-            store.stats.clear_strangers()
-            store.facts.set(DROPS, str(store.drops() + 1).encode())
+            if objects > before:  # in the same transaction: nobody drops without saying so
+                store.stats.clear_strangers()
+                store.facts.set(DROPS, str(store.drops() + 1).encode())
     _give_back(store)
     return Collected(objects=objects, bytes=dropped)
+
+
+def _remove(connection: Connection, id_: ObjectId, number: int, until: int) -> bool:
+    """Drop an object; whether it was there, and was not put again."""
+    is_gone = connection.execute(statements.REMOVE_OBJECT, (id_, until)).rowcount == 1
+    if is_gone:
+        connection.execute(statements.REMOVE_CONTENT, (number,))
+    return is_gone
 
 
 def _named(connection: Connection, where: str) -> set[Name]:

@@ -219,6 +219,28 @@ def test_who_remembers_ids_can_see_that_something_was_dropped(store: Store, late
     assert ({b"": b"1"}, {}) == (store.load_stats("id-a"), store.load_stats("the base"))
 
 
+def test_what_was_dropped_before_it_was_cut_off_is_known_as_dropped(
+    store: Store, later: Later, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collecting, "PIECE", 4)
+    tree(store, "one")
+    later(GRACE + 10)
+    remove, removed = collecting._remove, []
+
+    def cut_off(*args: object) -> bool:
+        if len(removed) == 5:
+            raise KeyboardInterrupt
+        removed.append(args)
+        return remove(*args)
+
+    monkeypatch.setattr(collecting, "_remove", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        store.collect()
+
+    assert (2, 1) == (len(ids(store)), store.drops())
+    assert () == store.check().problems
+
+
 def test_its_room_is_given_back_to_the_disk(store: Store, later: Later) -> None:
     store.put(content(os.urandom(2000)) for _ in range(3000))
     store.file.settle()

@@ -25,7 +25,6 @@ from typing import Protocol
 
 import attrs
 
-from runner.errors import ObjectMissing
 from runner.watching.files import Folder, State, Tree, is_below, parent
 from runner.workspaces.known import Known, Memory
 from runner.workspaces.listing import MODES, Entry, EntryType, encode
@@ -134,7 +133,8 @@ class Assembly:
     def _list(self, round_: Round, prefix: str) -> None:
         """Make the listing of one directory; those of the directories in it are made."""
         folder, known = round_.folders[prefix], self.memory.known.get(prefix)
-        before = {} if known is None else self._entries(known.id)
+        listed = () if known is None else self.memory.store.listing(known.id)
+        before = {each.name: each for each in listed}
         looking = Looking(prefix, folder, known, before, round_)
         if looking.is_as_it_was() and self.below is None:
             entries = {name: each for name, each in before.items() if not is_directory(each)}
@@ -177,20 +177,12 @@ class Assembly:
     def _children(self, looking: Looking) -> Iterable[str]:
         """The directories in one, of which a listing is known."""
         made = looking.round.made.get(looking.prefix, [])
-        if looking.known is not None and not looking.before:
-            return [each for each in self.memory.known if each and parent(each) == looking.prefix]
         listed = (
             f"{looking.prefix}{os.fsdecode(name)}/"
             for name, each in looking.before.items()
             if is_directory(each)
         )
         return {*made, *(each for each in listed if each in self.memory.known)}
-
-    def _entries(self, listing: ObjectId) -> dict[bytes, Entry]:
-        try:
-            return {each.name: each for each in self.memory.store.listing(listing)}
-        except ObjectMissing:  # everything is read again
-            return {}
 
     def _total(self, entries: Iterable[Entry], prefix: str) -> tuple[int, int]:
         """How many files these are, and those below, and their bytes."""

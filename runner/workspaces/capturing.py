@@ -25,6 +25,7 @@ that has not changed. Everything here is synchronous, for a thread, one call at 
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, TypeAlias
@@ -161,7 +162,7 @@ class Capture:
         if "" not in tree.folders:
             self._unwatch()
             os.close(os.open(self._tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
-            raise NotADirectoryError(f"{self._tree} cannot be read to its end")
+            raise OSError(errno.EIO, "the directory cannot be read to its end", self._tree)
         return self._assemble(tree, how, check)
 
     def note(self, paths: Iterable[str]) -> None:

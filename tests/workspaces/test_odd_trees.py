@@ -456,6 +456,19 @@ def test_a_directory_that_is_opened_and_closed_again_comes_and_goes(
     assert whole.root == capture.take().root
 
 
+def test_a_tree_whose_top_cannot_be_read_is_no_tree(
+    capture: Capture, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tree / "file").write_text("x")
+    real = os.scandir
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", lambda path: Broken(real(path)))
+        with pytest.raises(OSError, match="cannot be read to its end"):
+            capture.take()
+
+    assert 1 == capture.take().files
+
+
 class Broken:
     """A directory whose disk fails after its entries."""
 

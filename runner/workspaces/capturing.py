@@ -141,7 +141,7 @@ class Capture:
         reread: bool = False,
         check: Callable[[], object] = go_on,
     ) -> Captured:
-        """The tree as it is now.
+        """The tree as it is now. Not within a transaction: a second thread may write as well.
 
         Args:
             verify: trust no hints: look at everything.

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Unpack
 
 import trio
 
-from runner.errors import RunnerError
+from runner.errors import RunnerError, WorkspaceBusy
 from runner.scopes.making import ScopeOptions, require_options
 from runner.workspaces import creating
 from runner.workspaces.audit import Audit
 from runner.workspaces.hooks import Hooks
 from runner.workspaces.lookups import find_workspace, stamped, workspaces
-from runner.workspaces.messages import Delete
+from runner.workspaces.messages import Attach, Delete
 from runner.workspaces.names import check_name
 from runner.workspaces.records import SnapshotRecord, WayName, WorkspaceRecord
 from runner.workspaces.workspace import Workspace
@@ -118,12 +118,13 @@ class Project:
         await shared.open()
         record = await creating.create(shared, wanted)
         made = Workspace(shared, record, options)
+        await shared.ask(record, Attach())
         await shared.note(record, "create", name=record.name, base=record.base.kind)
         await shared.after("workspace_create", record, made)
         return made
 
     async def get(self, name: str, **options: Unpack[ScopeOptions]) -> Workspace:
-        """A workspace that is there.
+        """A workspace that is there; its tree is from now on, too.
 
         Args:
             name: its name.
@@ -131,8 +132,13 @@ class Project:
 
         Raises:
             WorkspaceNotFound: there is none of that name; with those that may have been meant.
+            WorkspaceError: its tree cannot be had, such as an overlay's whose base is gone.
         """
-        return Workspace(self._shared, await self._find(name), options)
+        require_options(options)
+        record = await self._find(name)
+        with suppress(WorkspaceBusy):  # it may be looked at all the same, such as its snapshots
+            await self._shared.ask(record, Attach())
+        return Workspace(self._shared, record, options)
 
     async def list(self) -> list[WorkspaceRecord]:
         """All that are there, sorted by name."""
@@ -148,7 +154,7 @@ class Project:
         Raises:
             InvalidName, WorkspaceExists, WorkspaceNotFound: as they say; nothing was changed.
         """
-        await (await self.get(name)).rename(new)
+        await Workspace(self._shared, await self._find(name), {}).rename(new)
 
     async def delete(self, name: str, *, force: bool = False) -> SnapshotRecord | None:
         """Take a workspace away; its snapshots stay.

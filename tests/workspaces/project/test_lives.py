@@ -123,29 +123,31 @@ async def test_a_cancelled_creation_leaves_nothing(project, base):
             await project.delete("one")
 
 
-async def test_a_workspace_is_one_processs_at_a_time_and_free_when_that_is_killed(
-    tmp_path, project, base
-):
-    ws = await project.create("one")
-    config = [sys.executable, "-c", OTHER, str(base), str(tmp_path / "state")]
-    process = await trio.lowlevel.open_process(config, stdout=subprocess.PIPE)
-    try:
-        with trio.fail_after(20):
-            assert (await process.stdout.receive_some(100)).startswith(b"here")
-        with pytest.raises(WorkspaceBusy) as caught:
-            await ws.write("y", "2")
-        assert process.pid == caught.value.pid
-        assert f"process {process.pid}" in str(caught.value)
-        with pytest.raises(WorkspaceBusy):
-            await project.delete("one", force=True)
-        assert ["one"] == [each.name for each in await project.list()]  # the rest is everybody's
-        await (await project.create("two")).write("z", "3")
-    finally:
-        process.kill()
-        await process.wait()
-        await process.stdout.aclose()
-    assert "1" == await ws.read("x")
-    await ws.write("y", "2")
+async def test_a_workspace_is_one_processs_at_a_time_and_free_when_that_is_killed(tmp_path, base):
+    async with runner.open_runner(state=tmp_path / "state") as r:
+        await r.project(base).create("one")
+    other = [sys.executable, "-c", OTHER, str(base), str(tmp_path / "state")]
+    process = await trio.lowlevel.open_process(other, stdout=subprocess.PIPE)
+    async with runner.open_runner(state=tmp_path / "state") as r:
+        project = r.project(base)
+        try:
+            with trio.fail_after(20):
+                assert (await process.stdout.receive_some(100)).startswith(b"here")
+            ws = await project.get("one")
+            with pytest.raises(WorkspaceBusy) as caught:
+                await ws.write("y", "2")
+            assert process.pid == caught.value.pid
+            assert f"process {process.pid}" in str(caught.value)
+            with pytest.raises(WorkspaceBusy):
+                await project.delete("one", force=True)
+            assert ["one"] == [each.name for each in await project.list()]  # that is everybody's
+            await (await project.create("two")).write("z", "3")
+        finally:
+            process.kill()
+            await process.wait()
+            await process.stdout.aclose()
+        assert "1" == await ws.read("x")
+        await ws.write("y", "2")
 
 
 async def test_a_store_of_a_newer_version_is_refused(tmp_path, base):
@@ -161,11 +163,12 @@ async def test_a_store_of_a_newer_version_is_refused(tmp_path, base):
             await r.project(base).list()
 
 
-async def test_a_tree_that_somebody_removed_is_an_error_that_says_so(project):
-    ws = await project.create("one", way="copy")
-    os.rename(ws.path, ws.path + "-elsewhere")
-    with pytest.raises(WorkspaceError, match="removed or moved"):
-        await ws.read("b.txt")
-    os.rename(ws.path + "-elsewhere", ws.path)
-
-    assert "b\n" == await ws.read("b.txt")
+async def test_a_tree_that_somebody_removed_is_an_error_that_says_so(tmp_path, base):
+    async with runner.open_runner(state=tmp_path / "state") as r:
+        tree = (await r.project(base).create("one", way="copy")).path
+    os.rename(tree, tree + "-elsewhere")
+    async with runner.open_runner(state=tmp_path / "state") as r:
+        with pytest.raises(WorkspaceError, match="removed or moved"):
+            await r.project(base).get("one")
+        os.rename(tree + "-elsewhere", tree)
+        assert "b\n" == await (await r.project(base).get("one")).read("b.txt")

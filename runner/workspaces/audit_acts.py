@@ -6,12 +6,14 @@ one for each path that it was about.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import attrs
 
+from runner.workspaces.chain import dumps
 from runner.workspaces.records import AuditRecord, Json, Who
 from runner.workspaces.witness import Seen, Spot, Witness
 
@@ -38,14 +40,14 @@ class Begun:
     """What was begun.
 
     Attributes:
-        intent: its number.
+        intent: its number; None = it is in the slot.
         doing: what it is.
         who: on whose behalf.
         before: what stood there before.
         at: when, in nanoseconds.
     """
 
-    intent: int
+    intent: int | None
     doing: Doing
     who: Who
     before: Sight
@@ -60,7 +62,7 @@ def rows_of(
     more: Mapping[str, Json],
 ) -> list[AuditRecord]:
     """The rows of an act; `row` makes one of its workspace."""
-    make = partial(row, begun.doing.operation, begun.who, ok=ok)
+    make = partial(row, begun.doing.operation, begun.who, ok=ok, at=begun.at)
     return list(compared(begun.before, after, make, {**begun.doing.details, **more}))
 
 
@@ -107,6 +109,27 @@ def intent_details(doing: Doing, before: Sight) -> dict[str, Json]:
         "before": {path: _said(seen) for path, seen in before.items()},
         "details": dict(doing.details),
     }
+
+
+def slot_text(at: int, doing: Doing, who: Who, before: Sight) -> bytes:
+    """An intent for the slot."""
+    about = intent_details(doing, before)
+    whose = (who.session, who.job, who.agent)
+    return dumps([at, doing.operation, *whose, about]).encode()
+
+
+def slot_record(text: bytes, workspace: str) -> AuditRecord:
+    """The intent of a workspace that was in the slot."""
+    at, operation, session, job, agent, about = json.loads(text)
+    return AuditRecord(
+        time_ns=at,
+        workspace=workspace,
+        operation=operation,
+        session=session,
+        job=job,
+        agent=agent,
+        details=about,
+    )
 
 
 def settled(intent: AuditRecord, witness: Witness) -> Iterator[AuditRecord]:

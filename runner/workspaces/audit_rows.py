@@ -24,7 +24,7 @@ import attrs
 from runner.database import Connection, SqlError, is_busy
 from runner.errors import StoreDamaged
 from runner.workspaces import statements
-from runner.workspaces.chain import Head, dumps, sealed
+from runner.workspaces.chain import Head, dumps, link, sealed
 from runner.workspaces.columns import to_bytes
 from runner.workspaces.records import NOTHING, AuditRecord, Json, Who
 from runner.workspaces.store import Store
@@ -50,21 +50,20 @@ class Writer:
     def writing(self, patience: float) -> Iterator[bool]:
         """A transaction; False if others were in theirs all that time, and there is none."""
         until = time.monotonic() + patience
-        while not self._begin():
+        while not self.begin():
             if time.monotonic() >= until:
                 yield False
                 return
             time.sleep(_PAUSE)
         try:
             yield True
-            self.connection.execute("COMMIT")
+            self.commit()
         except BaseException:
-            self._head = None
-            with contextlib.suppress(SqlError):  # the one that matters is on its way already
-                self.connection.execute("ROLLBACK")
+            self.roll_back()
             raise
 
-    def _begin(self) -> bool:
+    def begin(self) -> bool:
+        """Begin a transaction; False if others are in theirs."""
         try:
             self.connection.execute("BEGIN IMMEDIATE")
         except SqlError as exc:
@@ -73,11 +72,21 @@ class Writer:
             raise
         return True
 
+    def commit(self) -> None:
+        """End the transaction well."""
+        self.connection.execute("COMMIT")
+
+    def roll_back(self) -> None:
+        """End the transaction: nothing was written."""
+        self._head = None
+        with contextlib.suppress(SqlError):  # the one that matters is on its way already
+            self.connection.execute("ROLLBACK")
+
     # ------------------------------------------------------------ in a transaction
 
     def add_intent(self, record: AuditRecord) -> int:
         """What is about to be done; the intent's number."""
-        found = self.connection.execute(_ADD_INTENT, _values(record)[1:]).lastrowid
+        found = self.connection.execute(_ADD_INTENT, (*_fields(record), "", "")).lastrowid
         assert found is not None
         return found
 
@@ -86,20 +95,25 @@ class Writer:
         self.append(records)
         self.connection.execute(statements.REMOVE_INTENT, (intent,))
 
-    def append(self, records: Iterable[AuditRecord]) -> list[AuditRecord]:
-        """Add rows to the chain; as they are then."""
+    def append(self, records: Iterable[AuditRecord]) -> Head:
+        """Add rows to the chain; its head before them."""
         records = [_kept(each) for each in records]
-        if not records:
-            return []
         head = self._head or read_head(self.connection)
-        rows, after = sealed(head, records)
+        if not records:
+            return head
+        hashes, after = link(head, records)
         if not self._move(head, after):  # somebody else has added some
             head = read_head(self.connection)
-            rows, after = sealed(head, records)
+            hashes, after = link(head, records)
             self._move(head, after)
-        self.connection.executemany(_ADD, map(_values, rows))
+        previous, seq, rows = head.hash, head.last, []
+        for each, hash_ in zip(records, hashes, strict=True):
+            seq += 1
+            rows.append((seq, *_fields(each), previous, hash_))
+            previous = hash_
+        self.connection.executemany(_ADD, rows)
         self._head = after
-        return rows
+        return head
 
     def cut(self, last: int, hash_: str) -> None:
         """Take the rows up to that number away, which has that hash."""
@@ -120,8 +134,9 @@ class Writer:
 
 def append(store: Store, *records: AuditRecord) -> list[AuditRecord]:
     """Add rows to the chain, in the caller's transaction if it has one; as they are then."""
+    kept = [_kept(each) for each in records]
     with store.file.writing() as connection:
-        return Writer(connection).append(records)
+        return sealed(Writer(connection).append(kept), kept)[0]
 
 
 def row(
@@ -132,6 +147,7 @@ def row(
     path: str = "",
     ok: bool | None = True,
     details: Mapping[str, Json] = NOTHING,
+    at: int | None = None,
     **sizes: Any,
 ) -> AuditRecord:
     """A row that says what was done just now; `append` adds it.
@@ -143,10 +159,11 @@ def row(
         path: what it was done to.
         ok: whether it was done.
         details: what else there is to say; without secrets.
+        at: when, in nanoseconds; None = now.
         sizes: sizes and digests before and after, as in `AuditRecord`.
     """
     return AuditRecord(
-        time_ns=time.time_ns(),
+        time_ns=time.time_ns() if at is None else at,
         workspace=workspace,
         operation=operation,
         path=path,
@@ -215,18 +232,18 @@ def _dump(head: Head) -> bytes:
 
 def _kept(record: AuditRecord) -> AuditRecord:
     """The record that comes out again: of texts that are no Unicode, as the store keeps them."""
+    who = record.session + record.job + record.agent
+    if record.path.isascii() and who.isascii():
+        return record
     odd: dict[str, Any] = {
-        name: to_bytes(text).decode("utf-8", "surrogateescape")
-        for name in _PROSE
-        if not (text := getattr(record, name)).isascii()
+        name: to_bytes(getattr(record, name)).decode("utf-8", "surrogateescape") for name in _PROSE
     }
-    return attrs.evolve(record, **odd) if odd else record
+    return attrs.evolve(record, **odd)
 
 
-def _values(record: AuditRecord) -> tuple[Any, ...]:
-    """In the order of `COLUMNS`."""
+def _fields(record: AuditRecord) -> tuple[Any, ...]:
+    """In the order of `COLUMNS`, without the number and the hashes."""
     return (
-        record.seq,
         record.time_ns,
         record.workspace,
         record.operation,
@@ -239,7 +256,5 @@ def _values(record: AuditRecord) -> tuple[Any, ...]:
         to_bytes(record.job),
         to_bytes(record.agent),
         None if record.ok is None else int(record.ok),
-        dumps(record.details),
-        record.previous,
-        record.hash,
+        dumps(record.details) if record.details else "{}",
     )

@@ -124,15 +124,23 @@ class AuditedBackend(Backend):
         begun = self._trail.begin_now(doing, self._who, before)
         if begun is None:
             return LATER
+        failure: RunnerError | None = None
+        answer: AnswerT | Later = LATER
+        rows: list[AuditRecord] = []
         try:
-            answer: AnswerT | Later = self._inner.answer_now(message)
-        except RunnerError as error:
-            self._failed(begun, error)
+            try:
+                answer = self._inner.answer_now(message)
+                if not isinstance(answer, Later):
+                    rows = self._rows(message, begun, True, {})
+            except RunnerError as error:
+                failure = error
+                rows = self._rows(message, begun, False, self._why(error))
+        except BaseException:
+            self._trail.drop()
             raise
-        if isinstance(answer, Later):
-            self._trail.end(begun, ())
-        else:
-            self._finish(message, begun, True, {})
+        self._trail.end(begun, rows)
+        if failure is not None:
+            raise failure
         return answer
 
     def _doing(self, message: Message[Any]) -> Doing:
@@ -152,10 +160,6 @@ class AuditedBackend(Backend):
             mode = 0 if old is None else old.mode
             return {path: Seen("file", len(message.content), digest_of(message.content), mode)}
         return self._witness.look(begun.doing.spots)
-
-    def _failed(self, begun: Begun, error: Exception) -> None:
-        after = self._witness.look(begun.doing.spots)
-        self._trail.end(begun, rows_of(self._trail.row, begun, after, False, self._why(error)))
 
     def _why(self, error: Exception) -> dict[str, Json]:
         reason = error.reason if isinstance(error, OperationError) else str(error)
@@ -190,7 +194,8 @@ class AuditedBackend(Backend):
             answer = await self._ask(message)
         except RunnerError as error:
             with trio.CancelScope(shield=True):
-                await in_thread(partial(self._failed, begun, error))
+                why = self._why(error)
+                await in_thread(partial(self._finish, message, begun, False, why))
             raise
         except BaseException:
             with trio.CancelScope(shield=True):
@@ -214,9 +219,14 @@ class AuditedBackend(Backend):
         if isinstance(message, m.Upload) and isinstance(answer, tuple):
             rows = self._uploaded(begun, answer)
         else:
-            after = self._after(message, begun) if ok else self._witness.look(begun.doing.spots)
-            rows = rows_of(self._trail.row, begun, after, ok, more)
+            rows = self._rows(message, begun, ok, more)
         self._trail.end(begun, rows)
+
+    def _rows(
+        self, message: Message[Any], begun: Begun, ok: bool | None, more: Mapping[str, Json]
+    ) -> list[AuditRecord]:
+        after = self._after(message, begun) if ok else self._witness.look(begun.doing.spots)
+        return rows_of(self._trail.row, begun, after, ok, more)
 
     def _uploaded(self, begun: Begun, answer: tuple[m.Stored, ...]) -> list[AuditRecord]:
         """The rows of an upload: each file failed or did not by itself."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -26,11 +26,6 @@ from runner.workspaces.records import AuditRecord
 GENESIS = "0" * 64  # what the first row follows
 RETENTION = "audit_retention"
 MOST_PROBLEMS = 100
-
-# Every field, in the order in which it is hashed; the hash itself is not.
-_FIELDS = tuple(
-    each.name for each in attrs.fields(AuditRecord) if each.name not in {"hash", "previous"}
-)
 
 
 @attrs.frozen(kw_only=True)
@@ -72,31 +67,62 @@ class Verified:
     problems: tuple[str, ...] = ()
 
 
-def canonical(record: AuditRecord) -> str:
-    """A row as the one text that is hashed: a list in JSON, without its hashes."""
-    return dumps([getattr(record, name) for name in _FIELDS])
+def canonical(record: AuditRecord, seq: int | None = None) -> str:
+    """A row as the one text that is hashed: a list in JSON of all its fields but its hashes.
+
+    Args:
+        record: the row.
+        seq: the number that it gets; None = it has one.
+    """
+    return _encode(
+        [
+            record.seq if seq is None else seq,
+            record.time_ns,
+            record.workspace,
+            record.operation,
+            record.path,
+            record.size_before,
+            record.size_after,
+            record.sha_before,
+            record.sha_after,
+            record.session,
+            record.job,
+            record.agent,
+            record.ok,
+            record.details,
+        ]
+    )
 
 
 def dumps(value: object) -> str:
     """JSON in the one way in which it is hashed and kept; surrogate escapes stay what they are."""
-    return json.dumps(value, separators=(",", ":"), sort_keys=True, default=_odd)
+    return _encode(value)
 
 
-def hash_of(previous: str, record: AuditRecord) -> str:
-    """The hash of a row that follows that hash."""
-    return hashlib.sha256((previous + canonical(record)).encode()).hexdigest()
+def hash_of(previous: str, record: AuditRecord, seq: int | None = None) -> str:
+    """The hash of a row that follows that hash, and gets that number."""
+    return hashlib.sha256((previous + canonical(record, seq)).encode()).hexdigest()
 
 
-def sealed(head: Head, records: Iterable[AuditRecord]) -> tuple[list[AuditRecord], Head]:
+def link(head: Head, records: Iterable[AuditRecord]) -> tuple[list[str], Head]:
+    """The hashes of rows that follow a head, in their order; and the head after them."""
+    hashes = [head.hash]
+    for seq, each in enumerate(records, head.last + 1):
+        hashes.append(hash_of(hashes[-1], each, seq))
+    last = head.last + len(hashes) - 1
+    after = Head(first=head.first, before=head.before, last=last, hash=hashes[-1])
+    return hashes[1:], after
+
+
+def sealed(head: Head, records: Sequence[AuditRecord]) -> tuple[list[AuditRecord], Head]:
     """Rows as they follow a head: numbered and hashed; and the head after them."""
-    rows = []
-    seq, previous = head.last, head.hash
-    for each in records:
-        seq += 1
-        numbered = attrs.evolve(each, seq=seq, previous=previous)
-        previous = hash_of(previous, numbered)
-        rows.append(attrs.evolve(numbered, hash=previous))
-    return rows, attrs.evolve(head, last=seq, hash=previous)
+    hashes, after = link(head, records)
+    before = [head.hash, *hashes]
+    rows = [
+        attrs.evolve(each, seq=head.last + number, previous=before[number - 1], hash=before[number])
+        for number, each in enumerate(records, 1)
+    ]
+    return rows, after
 
 
 def cut(head: Head, last: AuditRecord) -> Head:
@@ -161,3 +187,6 @@ def _is_before(noted: str, first: int) -> bool:
 def _odd(value: object) -> object:
     """What JSON does not have: mappings that are no dict, and what somebody put into a row."""
     return dict(value) if isinstance(value, Mapping) else repr(value)
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=_odd).encode

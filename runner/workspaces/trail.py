@@ -4,11 +4,13 @@
 
 Rules:
 
-1. Nothing is changed before its intent is in the store; nothing is answered before its rows are.
+1. Nothing is changed before its intent is written; nothing is answered before its rows are.
 2. An intent without an end is of a process that was killed: the next one that opens the workspace
    looks at what it was about (`settle`), and writes rows with `ok` unknown.
-3. It has a connection of its own, which never waits in trio's thread to begin: `begin_now` says
-   None where somebody else writes at this moment. Who has begun ends, and waits for that.
+3. What is done at once, in trio's thread, has its intent in a slot (slot.py) and begins its
+   transaction before it: so its end never waits for others who write. Where they do at this moment,
+   or anything else would take time, `begin_now` says None. That its rows are there, at the very
+   time of the intent, says that it came to its end.
 4. What makes SQLite wait for the disk (moving its log into its file) is done every now and then, in
    a thread: `tidy`.
 
@@ -19,6 +21,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -26,15 +29,25 @@ from typing import Any
 from runner.database import SqlError, connect, failed
 from runner.errors import StoreError
 from runner.scopes.redaction import Redactor, secret_values
-from runner.workspaces.audit_acts import Begun, Doing, Sight, intent_details, settled
+from runner.workspaces.audit_acts import (
+    Begun,
+    Doing,
+    Sight,
+    intent_details,
+    settled,
+    slot_record,
+    slot_text,
+)
 from runner.workspaces.audit_rows import Writer, row
 from runner.workspaces.database import SCHEMA
 from runner.workspaces.records import AuditRecord, Json, Who
+from runner.workspaces.slot import Slot
 from runner.workspaces.store import Store
 from runner.workspaces.witness import Witness
 
 PATIENCE = 60.0  # seconds; somebody else may be putting a large file there
 EVERY = 1000  # ends between two tidyings
+INTENTS = "intents"  # the directory of the slots, beside the store
 LONGEST = 4096  # characters of a command, or of a reason
 _MOST_REDACTORS = 64
 
@@ -53,6 +66,7 @@ class Trail:
         self.workspace = workspace
         self._store, self._path = store, store.path
         self._rows: Writer | None = None
+        self._slot: Slot | None = None
         self._lock = threading.Lock()
         self._secrets = frozenset(secrets) | secret_values(os.environ)
         self._redactors: dict[frozenset[str], Redactor] = {}
@@ -61,13 +75,34 @@ class Trail:
     # ------------------------------------------------------------ acts
 
     def begin_now(self, doing: Doing, who: Who, before: Sight) -> Begun | None:
-        """Write down what is about to be done; None if that would have to be waited for."""
-        if self._rows is None or self._ends >= EVERY or not self._lock.acquire(blocking=False):
+        """Begin what is done at once; None if something would have to be waited for.
+
+        Until its `end`, or its `drop`, nobody else writes to the store: there is no checkpoint of
+        trio's between.
+        """
+        rows, slot = self._rows, self._slot
+        if rows is None or slot is None or self._ends >= EVERY:
             return None
+        if not self._lock.acquire(blocking=False):
+            return None
+        at, is_begun = time.time_ns(), False
         try:
-            return self._begin(self._rows, doing, who, before, 0.0)
+            if rows.begin():
+                is_begun = slot.write(slot_text(at, doing, who, before))
+                if not is_begun:
+                    rows.roll_back()
+        except SqlError as exc:
+            raise failed(self._path, SCHEMA, "written", exc) from exc
         finally:
-            self._lock.release()
+            if not is_begun:
+                self._lock.release()
+        return Begun(intent=None, doing=doing, who=who, before=before, at=at) if is_begun else None
+
+    def drop(self) -> None:
+        """Leave what was begun at once without an end: nobody knows what became of it."""
+        assert self._rows is not None
+        self._rows.roll_back()
+        self._lock.release()
 
     def begin(self, doing: Doing, who: Who, before: Sight) -> Begun:
         """Write down what is about to be done.
@@ -78,7 +113,7 @@ class Trail:
         with self._opened() as rows:
             if self._ends >= EVERY:
                 self._tidy(rows)
-            begun = self._begin(rows, doing, who, before, PATIENCE)
+            begun = self._begin(rows, doing, who, before)
         if begun is None:
             raise self._busy()
         return begun
@@ -89,12 +124,30 @@ class Trail:
         Raises:
             StoreError: it cannot be; the intent says so to the next who opens the workspace.
         """
-        with self._opened() as found:
-            self._ends += 1
-            with found.writing(PATIENCE) as has_begun:
-                if not has_begun:
-                    raise self._busy()
-                found.ending(begun.intent, rows)
+        self._ends += 1
+        if begun.intent is None:
+            self._end_now(rows)
+            return
+        with self._opened() as found, found.writing(PATIENCE) as has_begun:
+            if not has_begun:
+                raise self._busy()
+            found.ending(begun.intent, rows)
+
+    def _end_now(self, rows: Iterable[AuditRecord]) -> None:
+        assert self._rows is not None
+        assert self._slot is not None
+        try:
+            self._rows.append(rows)
+            self._rows.commit()
+            self._slot.clear()
+        except SqlError as exc:
+            self._rows.roll_back()
+            raise failed(self._path, SCHEMA, "written", exc) from exc
+        except BaseException:
+            self._rows.roll_back()
+            raise
+        finally:
+            self._lock.release()
 
     def note(
         self,
@@ -122,14 +175,31 @@ class Trail:
         Returns:
             How many acts that were.
         """
-        cut = list(self._store.intents.rows(workspace=self.workspace))
-        for intent in cut:
-            found = [*settled(intent, witness)]
-            with self._opened() as rows, rows.writing(PATIENCE) as has_begun:
+        with self._opened() as rows:
+            cut = list(self._store.intents.rows(workspace=self.workspace))
+            for intent in cut:
+                found = [*settled(intent, witness)]
+                with rows.writing(PATIENCE) as has_begun:
+                    if not has_begun:
+                        raise self._busy()
+                    rows.ending(intent.seq, found)
+            return len(cut) + self._settle_slot(rows, witness)
+
+    def _settle_slot(self, rows: Writer, witness: Witness) -> int:
+        assert self._slot is not None
+        text = self._slot.read()
+        if text is None:
+            return 0
+        intent = slot_record(text, self.workspace)
+        at = intent.time_ns
+        is_cut = not any(self._store.audit.rows(workspace=self.workspace, from_ns=at, to_ns=at + 1))
+        if is_cut:
+            with rows.writing(PATIENCE) as has_begun:
                 if not has_begun:
                     raise self._busy()
-                rows.ending(intent.seq, found)
-        return len(cut)
+                rows.append(settled(intent, witness))
+        self._slot.clear()
+        return int(is_cut)
 
     def close(self) -> None:
         """Let go of the store; the next use opens it again."""
@@ -137,6 +207,9 @@ class Trail:
             rows, self._rows = self._rows, None
             if rows is not None:
                 rows.connection.close()
+            slot, self._slot = self._slot, None
+            if slot is not None:
+                slot.close()
 
     # ------------------------------------------------------------ secrets
 
@@ -153,12 +226,10 @@ class Trail:
 
     # ------------------------------------------------------------ the store
 
-    def _begin(
-        self, rows: Writer, doing: Doing, who: Who, before: Sight, patience: float
-    ) -> Begun | None:
+    def _begin(self, rows: Writer, doing: Doing, who: Who, before: Sight) -> Begun | None:
         about = intent_details(doing, before)
         record = self.row(doing.operation, who, path=next(iter(before), ""), details=about)
-        with self._translated(), rows.writing(patience) as has_begun:
+        with rows.writing(PATIENCE) as has_begun:
             if not has_begun:
                 return None
             number = rows.add_intent(record)
@@ -166,19 +237,24 @@ class Trail:
 
     @contextmanager
     def _opened(self) -> Iterator[Writer]:
-        with self._lock, self._translated():
-            if self._rows is None:
-                connection = connect(self._path, SCHEMA, patience=0)
-                connection.execute("PRAGMA wal_autocheckpoint = 0")
-                self._rows = Writer(connection)
-            yield self._rows
+        with self._lock:
+            try:
+                if self._slot is None:
+                    self._slot = self._make_slot()
+                if self._rows is None:
+                    connection = connect(self._path, SCHEMA, patience=0)
+                    connection.execute("PRAGMA wal_autocheckpoint = 0")
+                    self._rows = Writer(connection)
+                yield self._rows
+            except SqlError as exc:
+                raise failed(self._path, SCHEMA, "written", exc) from exc
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _make_slot(self) -> Slot:
+        path = os.path.join(os.path.dirname(self._path), INTENTS, self.workspace)
         try:
-            yield
-        except SqlError as exc:
-            raise failed(self._path, SCHEMA, "written", exc) from exc
+            return Slot(path)
+        except OSError as exc:
+            raise StoreError(f"it cannot be made: {exc.strerror}", path) from exc
 
     def _tidy(self, rows: Writer) -> None:
         self._ends = 0

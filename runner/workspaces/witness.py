@@ -25,7 +25,7 @@ from itertools import islice
 import attrs
 
 from runner.backends import files
-from runner.backends.beneath import DIRECTORY, READING, Names
+from runner.backends.beneath import DIRECTORY, READING, Beneath, Names
 from runner.backends.descent import Descent
 from runner.backends.local.woods import LocalWoods
 from runner.backends.roots import Root
@@ -119,15 +119,18 @@ class Witness:
     def _look(self, spot: Spot, most: int | None, found: dict[str, Seen | None]) -> None:
         route = self._root.route("audit", spot.path)
         beneath = self._root.open(make=False)
-        if not route.names:
+        names = route.names
+        if not names:
             found["."] = Seen("directory")
             return
+        if ".." not in names and self._look_straight(beneath, names, most, found):
+            return
         if spot.entry:
-            directory, name = beneath.parent(route.names)
+            directory, name = beneath.parent(names)
         else:
-            directory, name, _ = beneath.final(route.names)
+            directory, name, _ = beneath.final(names)
         try:
-            path = self._real(directory, route.names, name)
+            path = self._real(directory, names, name)
             found[path] = seen = self._seen(directory, name, most)
             if spot.deep and seen is not None and seen.type == "directory":
                 if most is not None:
@@ -135,6 +138,27 @@ class Witness:
                 self._look_beneath(directory, name, path, found)
         finally:
             os.close(directory)
+
+    def _look_straight(
+        self, beneath: Beneath, names: Names, most: int | None, found: dict[str, Seen | None]
+    ) -> bool:
+        """Look where no link is on the way, as a rule; whether that was so, and is all there is."""
+        name = names[-1]
+        if len(names) == 1:
+            seen = self._seen(beneath.fd, name, most)
+        else:
+            try:
+                directory = beneath.open_names(names[:-1], DIRECTORY, follow=False)
+            except OSError:
+                return False
+            try:
+                seen = self._seen(directory, name, most)
+            finally:
+                os.close(directory)
+        if seen is not None and seen.type != "file":
+            return False
+        found["/".join(names)] = seen
+        return True
 
     def _written(self, path: str) -> str:
         with suppress(OperationError):

@@ -26,6 +26,7 @@ from runner.workspaces.audit_rows import append, row
 from runner.workspaces.auditing import AuditedBackend
 from runner.workspaces.chain import GENESIS, RETENTION
 from runner.workspaces.records import AuditRecord, Who
+from runner.workspaces.slot import SIZE, Slot
 from runner.workspaces.store import Store
 from runner.workspaces.trail import Trail
 from runner.workspaces.witness import Witness
@@ -450,10 +451,12 @@ class Dies(LocalBackend):
     when = "before"
 
     def answer_now(self, message: Any, /) -> Any:
+        if getattr(message, "path", "") == "first":
+            return super().answer_now(message)
         if self.when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
         super().answer_now(message)
-        os.kill(os.getpid(), signal.SIGKILL)
+        return os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.fixture
@@ -483,17 +486,22 @@ def killed(tmp_path, store) -> Callable[..., Any]:
     return run
 
 
+@pytest.mark.parametrize("is_at_once", [False, True])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_write_that_was_killed_between_intent_and_row_says_what_is_there(
-    killed, tmp_path, store, when
+    killed, tmp_path, store, when, is_at_once
 ):
     (tmp_path / "tree" / "a").write_text("old")
 
     async def act(files: AuditedBackend) -> None:
+        if is_at_once:  # the first of all opens the store in a thread
+            await files.write("first", "")
         await files.write("a", "newer")
 
-    (row,) = killed(when, act)
+    *_, row = killed(when, act)
 
+    assert len(list(store.audit.rows())) == 1 + is_at_once
+    assert not os.listdir(tmp_path / "intents")
     assert (row.operation, row.path, row.ok, row.agent) == ("write", "a", None, "a")
     assert (row.size_before, row.size_after) == (3, 3 if when == "before" else 5)
     assert row.details["cut_off"] is True
@@ -523,3 +531,69 @@ def test_a_command_that_was_running_is_a_row_of_unknown_end(killed):
 
     assert (row.operation, row.path, row.ok) == ("exec", "", None)
     assert row.details["command"] == "true --token [redacted]"
+
+
+def test_what_was_killed_between_its_row_and_the_end_of_its_intent_has_one_row(tmp_path, store):
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    child = os.fork()
+    if child == 0:  # pragma: no cover - it is killed
+        trail = Trail(Store.open(store.path), "w-1")
+        files = AuditedBackend(LocalBackend(tree), trail, Who(), Witness(str(tree)))
+
+        async def act() -> None:
+            await files.write("first", "")
+            slot = trail._slot
+            slot.clear = lambda: os.kill(os.getpid(), signal.SIGKILL)
+            await files.write("a", "1")
+
+        try:
+            trio.run(act)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    trail = Trail(store, "w-1")
+
+    assert trail.settle(Witness(str(tree))) == 0
+    trail.close()
+    assert [(each.path, each.ok) for each in store.audit.rows()] == [("first", True), ("a", True)]
+    assert verify(store).ok
+
+
+def test_a_slot_takes_one_text_of_its_size_and_keeps_it(tmp_path):
+    slot = Slot(str(tmp_path / "d" / "slot"))
+    assert slot.read() is None
+
+    assert not slot.write(b"x" * SIZE)
+    assert slot.write(b"one")
+    assert not slot.write(b"two")
+    slot.close()
+    again = Slot(str(tmp_path / "d" / "slot"))
+    assert again.read() == b"one"
+    again.clear()
+    again.close()
+
+    assert os.listdir(tmp_path / "d") == []
+
+
+async def test_a_crash_in_the_midst_of_what_is_done_at_once_holds_nothing_up(tmp_path, store):
+    class Crashes(LocalBackend):
+        def answer_now(self, message: Any, /) -> Any:
+            if getattr(message, "path", "") == "crash":
+                raise ZeroDivisionError
+            return super().answer_now(message)
+
+    (tmp_path / "tree").mkdir()
+    trail, witness = Trail(store, "w-1"), Witness(str(tmp_path / "tree"))
+    files = AuditedBackend(Crashes(tmp_path / "tree"), trail, Who(), witness)
+    await files.write("a", "1")
+    with pytest.raises(ZeroDivisionError):
+        await files.write("crash", "1")
+    await files.write("b", "1")
+    await files.aclose()
+    trail.close()
+
+    assert [each.path for each in store.audit.rows()] == ["a", "b"]
+    assert Trail(store, "w-1").settle(witness) == 1
+    assert [(each.path, each.ok) for each in store.audit.rows()][2:] == [("crash", None)]
+    assert verify(store).ok

@@ -9,7 +9,6 @@ may not be, as in the store. It is used by whoever has the workspace's lock.
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import os
 import struct
@@ -57,9 +56,5 @@ class Slot:
         self._map[: _LENGTH.size] = _NOTHING
 
     def close(self) -> None:
-        """Let go of it; the file goes as well if nothing is in it."""
-        is_empty = self.read() is None
+        """Let go of it; the file stays, since somebody else may have it by now."""
         self._map.close()
-        if is_empty:
-            with contextlib.suppress(OSError):
-                os.unlink(self._path)

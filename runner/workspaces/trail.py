@@ -176,6 +176,8 @@ class Trail:
             How many acts that were.
         """
         with self._opened() as rows:
+            if self._slot is None:  # only now: it belongs to who has the lock
+                self._slot = self._make_slot()
             cut = list(self._store.intents.rows(workspace=self.workspace))
             for intent in cut:
                 found = [*settled(intent, witness)]
@@ -239,8 +241,6 @@ class Trail:
     def _opened(self) -> Iterator[Writer]:
         with self._lock:
             try:
-                if self._slot is None:
-                    self._slot = self._make_slot()
                 if self._rows is None:
                     connection = connect(self._path, SCHEMA, patience=0)
                     connection.execute("PRAGMA wal_autocheckpoint = 0")

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.backends.local import LocalBackend
-from runner.errors import ConfigError, InvalidPattern, OperationError, StoreDamaged
+from runner.errors import ConfigError, InvalidPattern, OperationError, StoreDamaged, StoreError
 from runner.workspaces import audit as audits
 from runner.workspaces.audit import Audit
 from runner.workspaces.audit_export import WRITERS, path_of, shown_path
@@ -472,6 +472,7 @@ def killed(tmp_path, store) -> Callable[..., Any]:
             inner.when = when
             trail = Trail(Store.open(store.path), "w-1")
             files = AuditedBackend(inner, trail, Who(agent="a"), Witness(str(tree)))
+            trail.settle(Witness(str(tree)))
             try:
                 trio.run(act, files)
             finally:
@@ -501,7 +502,6 @@ def test_a_write_that_was_killed_between_intent_and_row_says_what_is_there(
     *_, row = killed(when, act)
 
     assert len(list(store.audit.rows())) == 1 + is_at_once
-    assert not os.listdir(tmp_path / "intents")
     assert (row.operation, row.path, row.ok, row.agent) == ("write", "a", None, "a")
     assert (row.size_before, row.size_after) == (3, 3 if when == "before" else 5)
     assert row.details["cut_off"] is True
@@ -540,6 +540,7 @@ def test_what_was_killed_between_its_row_and_the_end_of_its_intent_has_one_row(t
     if child == 0:  # pragma: no cover - it is killed
         trail = Trail(Store.open(store.path), "w-1")
         files = AuditedBackend(LocalBackend(tree), trail, Who(), Witness(str(tree)))
+        trail.settle(Witness(str(tree)))
 
         async def act() -> None:
             await files.write("first", "")
@@ -571,9 +572,8 @@ def test_a_slot_takes_one_text_of_its_size_and_keeps_it(tmp_path):
     again = Slot(str(tmp_path / "d" / "slot"))
     assert again.read() == b"one"
     again.clear()
+    assert again.read() is None
     again.close()
-
-    assert os.listdir(tmp_path / "d") == []
 
 
 async def test_a_crash_in_the_midst_of_what_is_done_at_once_holds_nothing_up(tmp_path, store):
@@ -586,6 +586,7 @@ async def test_a_crash_in_the_midst_of_what_is_done_at_once_holds_nothing_up(tmp
     (tmp_path / "tree").mkdir()
     trail, witness = Trail(store, "w-1"), Witness(str(tmp_path / "tree"))
     files = AuditedBackend(Crashes(tmp_path / "tree"), trail, Who(), witness)
+    trail.settle(witness)
     await files.write("a", "1")
     with pytest.raises(ZeroDivisionError):
         await files.write("crash", "1")
@@ -597,3 +598,47 @@ async def test_a_crash_in_the_midst_of_what_is_done_at_once_holds_nothing_up(tmp
     assert Trail(store, "w-1").settle(witness) == 1
     assert [(each.path, each.ok) for each in store.audit.rows()][2:] == [("crash", None)]
     assert verify(store).ok
+
+
+async def test_what_is_noted_by_itself_is_a_row(tmp_path, store):
+    trail = Trail(store, "w-1")
+    trail.note("hook", Who(agent="a"), details={"hook": "h", "reason": "it failed"}, ok=False)
+    trail.close()
+
+    (row,) = store.audit.rows()
+    assert (row.operation, row.agent, row.ok) == ("hook", "a", False)
+    assert row.details["reason"] == "it failed"
+
+
+async def test_two_that_write_by_turns_make_one_chain(tmp_path, store):
+    (tmp_path / "tree").mkdir()
+    trails = [Trail(store, "w-1"), Trail(store, "w-2")]
+    for number in range(4):
+        trails[number % 2].note("hook", path=str(number))
+    for each in trails:
+        each.close()
+
+    assert [each.path for each in store.audit.rows()] == ["0", "1", "2", "3"]
+    assert verify(store).ok
+
+
+async def test_an_intent_that_is_too_long_for_the_slot_is_written_all_the_same(tmp_path, store):
+    (tmp_path / "tree").mkdir()
+    witness, trail = Witness(str(tmp_path / "tree")), Trail(store, "w-1")
+    files = AuditedBackend(LocalBackend(tmp_path / "tree"), trail, Who(agent="x" * SIZE), witness)
+    trail.settle(witness)
+    await files.write("a", "1")
+    await files.write("b", "2")
+    await files.aclose()
+    trail.close()
+
+    assert [each.path for each in store.audit.rows()] == ["a", "b"]
+    assert not list(store.intents.rows())
+
+
+async def test_a_store_that_cannot_have_slots_says_so(tmp_path, store):
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "intents").write_text("a file")
+
+    with pytest.raises(StoreError, match="intents"):
+        Trail(store, "w-1").settle(Witness(str(tmp_path / "tree")))

@@ -58,6 +58,7 @@ def make_place(directory: Any, store: Store, inner: Backend | None = None) -> Pl
     tree.mkdir(exist_ok=True)
     trail, witness = Trail(store, "w-1", secrets=["hunter2hunter2"]), Witness(str(tree))
     files = AuditedBackend(inner or LocalBackend(tree), trail, WHO, witness)
+    trail.settle(witness)
 
     async def do(work: Callable[[Store], Any]) -> Any:
         return await trio.to_thread.run_sync(work, store)

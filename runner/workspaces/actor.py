@@ -23,13 +23,18 @@ import attrs
 import trio
 
 from runner.actors.child_spec import ChildSpec, Handle
-from runner.errors import RunnerError, UncommittedChanges, WorkspaceChanged, WorkspaceError
+from runner.errors import (
+    RunnerError,
+    StoreError,
+    UncommittedChanges,
+    WorkspaceChanged,
+)
 from runner.messages import Message
 from runner.workspaces.capturing import Captured
 from runner.workspaces.comparing import Change, compare
 from runner.workspaces.live import Live
 from runner.workspaces.lookups import add_snapshot, change_workspace, stamped
-from runner.workspaces.making import Attached, remove
+from runner.workspaces.making import Attached
 from runner.workspaces.messages import AskBase, Attach, Delete, Look, Restore, Snap, lane_of
 from runner.workspaces.objects import ObjectId
 from runner.workspaces.records import SnapshotKind, SnapshotRecord, WorkspaceRecord
@@ -105,7 +110,7 @@ class WorkspaceActor:
             case Delete():
                 return self._delete(message)
             case _:
-                raise TypeError(f"a workspace does not know {message!r}")
+                raise TypeError(f"{message!r} is none")  # pragma: no cover - it would have no lane
 
     # ------------------------------------------------------------ what it carries out
 
@@ -179,9 +184,9 @@ class WorkspaceActor:
         live, rescue = self.live, None
         if message.rescue or not message.force:
             captured = await self._look()
-            base = await self._base()
+            base = await self._base_if_known(or_else=message.force)
             if captured.root != base:
-                if not message.force:
+                if not message.force and base is not None:
                     changes = await self._in_thread(partial(self._changes, base, captured.root))
                     what = f"the workspace {live.name!r} has changes that are in no commit"
                     raise UncommittedChanges(f"{what}: `force` deletes it all the same", changes)
@@ -193,24 +198,12 @@ class WorkspaceActor:
             for each in list(live.holders):
                 await each.aclose()
             await self._in_thread(live.unmount)
+            with trio.CancelScope(shield=True):  # bounded by the tree: it is to be gone
+                await self._in_thread(live.discard)
         except BaseException:
-            live.is_deleted = False
+            live.is_deleted = live.is_gone
             raise
-        with trio.CancelScope(shield=True):  # bounded by the tree: it is to be gone
-            await self._in_thread(self._take_away)
         return rescue
-
-    def _take_away(self) -> None:
-        live = self.live
-        change_workspace(live.store, live.id, state="deleting")
-        try:
-            remove(live.place)
-            live.store.workspaces.remove(live.id)
-        except OSError as exc:
-            what = f"what is left of the workspace {live.name!r} cannot be removed: {exc.strerror}"
-            raise WorkspaceError(f"{what}; that is tried again when the project is opened") from exc
-        finally:
-            live.forget()
 
     # ------------------------------------------------------------ parts of it
 
@@ -241,6 +234,15 @@ class WorkspaceActor:
     async def _find_base_soon(self) -> None:
         with suppress(RunnerError):  # whoever asks for it is told why
             await self._base()
+
+    async def _base_if_known(self, *, or_else: bool) -> ObjectId | None:
+        """The base's root; None if nobody can know it any more, where that may be."""
+        try:
+            return await self._base()
+        except StoreError:
+            if not or_else:
+                raise
+            return None
 
     async def _base(self) -> ObjectId:
         async with self._basing:

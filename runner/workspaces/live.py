@@ -29,11 +29,19 @@ from typing import Protocol
 import attrs
 
 from runner.backends.threads import breathe
-from runner.errors import RunnerError, StoreError, WorkspaceBusy, WorkspaceError, WorkspaceNotFound
+from runner.errors import (
+    ObjectMissing,
+    RunnerError,
+    StoreError,
+    WorkspaceBusy,
+    WorkspaceError,
+    WorkspaceNotFound,
+)
 from runner.workspaces.capturing import Captured
 from runner.workspaces.journal import roll_forward
 from runner.workspaces.locking import Lock, is_gone
-from runner.workspaces.making import Attached, attach
+from runner.workspaces.lookups import change_workspace
+from runner.workspaces.making import Attached, attach, remove
 from runner.workspaces.records import WorkspaceRecord
 from runner.workspaces.store import Store
 from runner.workspaces.trail import Trail
@@ -78,7 +86,8 @@ class Live:
         store: of its project.
         make_capture: looks at its tree.
         holders: those who use its files now.
-        is_deleted: rule 3.
+        is_deleted: rule 3; also while it is being deleted, which may fail until it is
+        is_gone: said to be deleted in the store.
         attached: where its files are reached; None while it is away.
         is_overlay: whether what was not changed is the base's own; known when it is here.
         trail: where it is written down what is done in it.
@@ -92,6 +101,7 @@ class Live:
     make_capture: MakeCapture
     holders: set[Holder] = attrs.field(factory=set)
     is_deleted: bool = False
+    is_gone: bool = False
     attached: Attached | None = None
     is_overlay: bool = False
     trail: Trail = attrs.field(init=False)
@@ -180,11 +190,27 @@ class Live:
                 raise StoreError(what, self.place) from exc
 
     def capture(self, *, verify: bool = False) -> Captured:
-        """The root of its tree; its objects are in the store."""
+        """The root of its tree; its objects are in the store.
+
+        Raises:
+            WorkspaceError: the tree cannot be read.
+            StoreError: the store cannot keep it.
+        """
         assert self.attached is not None
         if self._capture is None:
             self._capture = self.make_capture(self.record(), self.attached.root)
-        return self._capture.take(verify=verify, check=breathe)
+        try:
+            return self._take_root(verify=verify)
+        except ObjectMissing:  # another process has dropped what nobody named any more
+            return self._take_root(verify=True)
+
+    def _take_root(self, *, verify: bool) -> Captured:
+        assert self._capture is not None
+        try:
+            return self._capture.take(verify=verify, check=breathe)
+        except OSError as exc:
+            what = f"the workspace {self.name!r} cannot be read: {exc.strerror}"
+            raise WorkspaceError(f"{what} ({self.tree!r})") from exc
 
     def leave(self) -> None:
         """Be away; what is known of the tree is kept for the next time."""
@@ -223,6 +249,29 @@ class Live:
                     self.unmount()
                 finally:
                     lock.release()
+
+    def discard(self) -> None:
+        """Take it away with all that is in it, and its row.
+
+        Raises:
+            WorkspaceBusy: another process has it.
+            WorkspaceError: something of it is in use, or cannot be removed: that is tried again
+                when the project is opened.
+        """
+        try:
+            if self._lock is None and os.path.isdir(self.place):
+                self._lock = self._take()
+            self.unmount()
+            change_workspace(self.store, self.id, state="deleting")
+            self.is_deleted = self.is_gone = True
+            remove(self.place)
+            self.store.workspaces.remove(self.id)
+        except OSError as exc:
+            what = f"what is left of the workspace {self.name!r} cannot be removed: {exc.strerror}"
+            raise WorkspaceError(f"{what} ({self.place!r})") from exc
+        finally:
+            if self.is_gone:
+                self.forget()
 
     def forget(self) -> None:
         """Its tree was taken away."""

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Unpack
 
 import trio
 
-from runner.errors import RunnerError, WorkspaceBusy
+from runner.errors import (
+    RunnerError,
+    UncommittedChanges,
+    WorkspaceBusy,
+    WorkspaceError,
+    WorkspaceNotFound,
+)
 from runner.scopes.making import ScopeOptions, require_options
 from runner.workspaces import creating
 from runner.workspaces.audit import Audit
@@ -161,7 +167,8 @@ class Project:
 
         Args:
             name: its name.
-            force: whether changes may go that are in no commit.
+            force: whether changes may go that are in no commit; and a workspace whose tree cannot
+                be had any more, of which there is nothing to rescue.
 
         Returns:
             The rescue snapshot of what it was; None if it was as its base.
@@ -176,7 +183,15 @@ class Project:
     async def _delete(self, record: WorkspaceRecord, message: Delete) -> SnapshotRecord | None:
         shared = self._shared
         await shared.before("delete", record, Workspace(shared, record, {}))
-        rescue = await shared.ask(record, message)
+        try:
+            rescue = await shared.ask(record, message)
+        except (UncommittedChanges, WorkspaceBusy, WorkspaceNotFound):
+            raise
+        except WorkspaceError:
+            if not message.force:
+                raise
+            await shared.discard(record)
+            rescue = None
         await shared.end(record)
         await shared.note(record, "delete", name=record.name)
         await shared.after("delete", record, record.name)

@@ -254,6 +254,14 @@ class Shared:
             if actor is not None:
                 await self.means.supervisor.end(actor.spec.key)
 
+    async def discard(self, record: WorkspaceRecord) -> None:
+        """Take away what is left of a workspace whose tree cannot be had.
+
+        Raises:
+            WorkspaceError: something of it is in use.
+        """
+        await self.means.in_thread(self.actor(record).live.discard)
+
     def scope(self, record: WorkspaceRecord, options: ScopeOptions) -> Scope:
         """A scope on the live tree of a workspace."""
         actor, means = self.actor(record), self.means

@@ -29,10 +29,9 @@ if TYPE_CHECKING:
     from runner.workspaces.store import Store
 
 GRACE = 3600.0  # seconds
-PIECE = 1000  # objects
+PIECE = 250  # objects that one transaction drops
 MOST_PROBLEMS = 100
 DROPS = "drops"
-_FREE_PAGES = 1000  # given back in one transaction
 
 # An object, and what it should be; None = nobody says.
 Name: TypeAlias = tuple[ObjectId, Kind | None]
@@ -116,7 +115,10 @@ def collect(store: Store, *, dry_run: bool) -> Collected:
             if objects > before:  # in the same transaction: nobody drops without saying so
                 store.stats.clear_strangers()
                 store.facts.set(DROPS, str(store.drops() + 1).encode())
-    _give_back(store)
+        # At once: the more pages are free, the longer SQLite looks for each in the list of them.
+        while store.file.give_back():
+            pass
+    store.file.settle()
     return Collected(objects=objects, bytes=dropped)
 
 
@@ -186,17 +188,6 @@ def _kind_of(entry: Entry) -> Kind:
     if entry.type is EntryType.DIRECTORY:
         return Kind.LISTING
     return Kind.CHUNKS if entry.size > CHUNK else Kind.CONTENT
-
-
-def _give_back(store: Store) -> None:
-    """Let the file be as small as it can be; in pieces as well."""
-    while True:
-        with store.file.writing() as connection:
-            (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-            if not free:
-                break
-            connection.execute(f"PRAGMA incremental_vacuum({_FREE_PAGES})").fetchall()
-    store.file.settle()
 
 
 # ---------------------------------------------------------------- checking

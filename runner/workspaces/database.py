@@ -31,7 +31,14 @@ from runner.database import (
     transaction,
 )
 from runner.errors import StoreDamaged, StoreError
-from runner.workspaces.statements import APPLICATION, PAGES, TABLES, VERSION
+from runner.workspaces.statements import (
+    APPLICATION,
+    FREE,
+    GIVE_BACK,
+    PAGES,
+    TABLES,
+    VERSION,
+)
 
 _HOW = {
     "SQLITE_FULL": "make room on the disk",
@@ -146,6 +153,18 @@ class File:
     def settle(self) -> None:
         """Bring all that was written into the file itself, if nobody is reading."""
         self.change("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def give_back(self) -> bool:
+        """Give some free room back to the disk; whether there was any. Not in a transaction."""
+        with self._lock:
+            if self._inside or self.change(FREE).fetchone() == (0,):
+                return False
+            try:
+                # `execute` would take one step, which is one page: this pragma has no rows.
+                self._writer.executescript(GIVE_BACK)
+            except SqlError as exc:
+                self._say("written", exc)
+            return True
 
     @property
     def size(self) -> int:

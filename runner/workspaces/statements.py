@@ -94,6 +94,8 @@ IDS_OF_KIND = "SELECT id FROM objects WHERE kind = ?"
 OLD_OBJECTS = "SELECT id, number, stored FROM objects WHERE put < ?"
 REMOVE_OBJECT = "DELETE FROM objects WHERE id = ? AND put < ?"
 REMOVE_CONTENT = "DELETE FROM contents WHERE number = ?"
+GIVE_BACK = "PRAGMA incremental_vacuum(1000)"  # pages
+FREE = "PRAGMA freelist_count"
 COUNT = "SELECT COUNT(*), IFNULL(SUM(size), 0), IFNULL(SUM(stored), 0) FROM objects"
 STRAYS = "SELECT COUNT(*) FROM contents WHERE number NOT IN (SELECT number FROM objects)"
 

@@ -122,6 +122,19 @@ async def test_a_snapshot_has_what_was_asked_for_before_it_whole(ws):
     assert taken.unstable == ()
 
 
+async def test_a_restore_runs_beside_no_operation_of_any_scope_in_the_tree(r, ws):
+    await ws.snapshots.create("s")
+    other = r.scope(ws.path).scope("src")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(other.exec, ["sh", "-c", "echo 1 > b.py; sleep 0.2; echo 2 >> b.py"])
+        await trio.testing.wait_all_tasks_blocked()
+        undo = await ws.snapshots.restore("s", force=True)
+
+    assert not await ws.exists("src/b.py")
+    await ws.snapshots.restore(undo.name)
+    assert "1\n2\n" == await ws.read("src/b.py")
+
+
 async def test_a_batch_is_all_or_nothing(ws, said):
     async with ws.batch() as batch:
         await batch.write("x", "1")

@@ -388,7 +388,7 @@ async def open_runner(
     """
     options = _options(config)
     home = _home(state or options.state)
-    place = _projects(options, home)
+    place = projects_of(options, home)
     rules = _rules(options)
     threads = trio.CapacityLimiter(1)
     marker = await trio.to_thread.run_sync(_mark, home, limiter=threads)
@@ -467,7 +467,8 @@ def _options(config: RunnerConfig | str | os.PathLike[str] | None) -> RunnerConf
     return load_record(config, RunnerConfig)
 
 
-def _projects(config: RunnerConfig, home: str) -> str:
+def projects_of(config: RunnerConfig, home: str) -> str:
+    """Where projects are kept; `home` is the state directory."""
     return os.path.abspath(config.workspace.place or os.path.join(home, "projects"))
 
 

@@ -8,7 +8,7 @@ rest is everybody's.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Unpack
@@ -153,6 +153,10 @@ class Project:
     async def exists(self, name: str) -> bool:
         """Whether there is a workspace of that name."""
         return any(each.name == name for each in await self.list())
+
+    async def snapshots(self) -> Sequence[SnapshotRecord]:
+        """The snapshots of all its workspaces, also of deleted ones, the oldest first."""
+        return await self._shared.do(lambda store: store.snapshots.list())
 
     async def rename(self, name: str, new: str) -> None:
         """Give a workspace another name; its id and its path stay.

@@ -41,7 +41,7 @@ class Projects:
             ConfigError: its state would lie inside it.
         """
         base = os.path.realpath(path)
-        directory = self._directory(base) if store is None else os.path.realpath(store)
+        directory = directory_of(self.directory, base) if store is None else os.path.realpath(store)
         if directory == base or directory.startswith(base.rstrip("/") + "/"):
             raise ConfigError(
                 f"the project {base!r} would have its store inside itself, at {directory!r}:"
@@ -52,13 +52,20 @@ class Projects:
             found = self._open[directory] = Shared(base, directory, self.means)
         return found
 
-    def _directory(self, base: str) -> str:
-        digest = hashlib.sha256(os.fsencode(base)).hexdigest()[:12]
-        name = os.path.basename(base) or "root"
-        short = os.fsencode(name)[:64].decode("utf-8", "replace")
-        return os.path.join(os.path.realpath(self.directory), f"{short}-{digest}")
-
     def close(self) -> None:
         """Close all of them; takes long, in a thread."""
         for each in self._open.values():
             each.close()
+
+
+def directory_of(place: str, base: str) -> str:
+    """Where a project is kept, if nobody says otherwise.
+
+    Args:
+        place: where all of them are.
+        base: its directory, without links.
+    """
+    digest = hashlib.sha256(os.fsencode(base)).hexdigest()[:12]
+    name = os.path.basename(base) or "root"
+    short = os.fsencode(name)[:64].decode("utf-8", "replace")
+    return os.path.join(os.path.realpath(place), f"{short}-{digest}")

@@ -76,7 +76,8 @@ class Starter:
         path = self._find(state, launch, plain_of(env))
         held = self._isolation(state.private, None)
         await self.means.versions.check(self.agent, path, state.directory, held)
-        state.record.program_sha256 = await self.means.digests.of(path)
+        if state.store is not None:
+            state.record.program_sha256 = await self.means.digests.of(path)
 
     async def copy_origin(
         self, state: SessionState, turn: int, prompt: str, options: TurnOptions = PLAIN

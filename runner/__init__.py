@@ -136,6 +136,7 @@ if TYPE_CHECKING:
     from runner.scopes.safety import Lint as Lint
     from runner.scopes.safety import find_danger as find_danger
     from runner.scopes.scope import Scope as Scope
+    from runner.scopes.who import Who as Who
     from runner.selection import make_session as make_session
     from runner.selection import pick_agent as pick_agent
     from runner.sessions.approving import Approvals as Approvals
@@ -221,6 +222,7 @@ _HOMES = {
     "runner.scopes.log_sinks": ("Console", "JsonLines"),
     "runner.scopes.operation_log": ("LogEntry", "OperationLog", "asking_as"),
     "runner.scopes.pool": ("BackendPool",),
+    "runner.scopes.who": ("Who",),
     # sessions and agents
     "runner.sessions.session": ("Session",),
     "runner.sessions.approving": ("Approvals",),

@@ -128,6 +128,7 @@ from runner import SyncError as SyncError
 from runner import Turn as Turn
 from runner import UncommittedChanges as UncommittedChanges
 from runner import Usage as Usage
+from runner import Who as Who
 from runner import Workspace as Workspace
 from runner import WorkspaceBusy as WorkspaceBusy
 from runner import WorkspaceError as WorkspaceError

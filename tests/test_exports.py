@@ -18,7 +18,7 @@ NotFound OperationError OperationLog Outcome PRESETS PathEscapes PermissionDenie
 PermittedBackend PluginAgent PoolClosed PoolError PoolFull Problem ProcessInfo Question ReadOnly
 ReadOnlyBackend ReadingStream ReplayAgent Replacement Report Rule Rules Ruleset Runner RunnerConfig RunnerError
 Scope Secret Session SessionBusy SessionClosed SessionConfig SessionOwned ShellAgent Status StatusChange Stored SupervisorClosed Turn Usage
-WritingStream WrongType asking_as create_ruleset find_danger line_hash make_session open_runner
+Who WritingStream WrongType asking_as create_ruleset find_danger line_hash make_session open_runner
 pick_agent with_hashes
 Audit AuditRecord Change CommitError Diff HookVeto Hooks InvalidName ObjectMissing Processed Project SnapshotExists
 SnapshotNotFound SnapshotRecord Snapshots StoreDamaged StoreError SyncError UncommittedChanges Workspace WorkspaceBusy

@@ -15,6 +15,7 @@ from runner.scopes.presets import PresetName
 from runner.scopes.reaching import reaching
 from runner.scopes.safety import Lint, OnDangerous, Policy
 from runner.scopes.scope import AskerOf, Ground, Scope
+from runner.scopes.who import Who, require_who
 
 NO_ENV: Mapping[str, str] = MappingProxyType({})
 
@@ -29,6 +30,7 @@ class ScopeOptions(TypedDict, total=False):
     lint: Policy | Lint
     on_dangerous: OnDangerous | None
     operation_log: OperationLog | None
+    who: Who | None
 
 
 def make_scope(
@@ -44,6 +46,7 @@ def make_scope(
     lint: Policy | Lint = "footgun",
     on_dangerous: OnDangerous | None = None,
     operation_log: OperationLog | None = None,
+    who: Who | None = None,
 ) -> Scope:
     """A scope on a directory; nothing happens before its first operation.
 
@@ -59,13 +62,20 @@ def make_scope(
         lint: which commands are taken for accidents.
         on_dangerous: told what the lint finds.
         operation_log: told of every operation.
+        who: on whose behalf it is worked in it, for the audit of a workspace.
 
     Raises:
-        ConfigError: there is no preset of that name.
+        ConfigError: there is no preset of that name; or `who` is none.
     """
     logs = () if operation_log is None else (operation_log,)
     told = reaching(name, isolation, logs, decided)
-    ground = Ground(root=root, isolation=isolation, reaching=told, workspace=workspace)
+    ground = Ground(
+        root=root,
+        isolation=isolation,
+        reaching=told,
+        workspace=workspace,
+        who=require_who(who),
+    )
     return Scope(
         name,
         ground.granting(permissions),

@@ -59,6 +59,7 @@ from runner.scopes.permissions import Grant, Kind, Permissions, Ruleset
 from runner.scopes.presets import PresetName, permissions_of
 from runner.scopes.reaching import Reaching, reaching
 from runner.scopes.safety import Lint, OnDangerous, Policy
+from runner.scopes.who import NOBODY, Who, require_who
 
 
 @attrs.frozen(kw_only=True, cache_hash=True)
@@ -74,6 +75,7 @@ class Ground:
         permissions: what may be done there; all of them must allow it, an outer scope's first.
         is_straight: no link is followed there.
         workspace: the id of the workspace whose live tree it is; empty = it is none.
+        who: on whose behalf it is worked there; for the audit.
     """
 
     root: str
@@ -83,6 +85,7 @@ class Ground:
     permissions: tuple[Grant, ...] = ()
     is_straight: bool = False
     workspace: str = ""
+    who: Who = NOBODY
 
     @property
     def directory(self) -> str:
@@ -166,6 +169,7 @@ class Scope(Operations):
         lint: Policy | Lint = "off",
         on_dangerous: OnDangerous | None = None,
         operation_log: OperationLog | None = None,
+        who: Who | None = None,
     ) -> Scope:
         """A scope inside this one; it can only narrow.
 
@@ -180,10 +184,12 @@ class Scope(Operations):
             lint: looks at its commands as well as this scope's does.
             on_dangerous: told what that finds; True lets it pass.
             operation_log: told of its operations as well as this scope's log is.
+            who: on whose behalf it is worked in it, for the audit of a workspace; what it does not
+                say is as for this scope.
 
         Raises:
             InvalidPath: the path is absolute, or leads out by its names.
-            ConfigError: there is no preset of that name.
+            ConfigError: there is no preset of that name; or `who` is none.
         """
         try:
             is_inside = not parse(path).absolute and not _leads_out(os.path.normpath(path))
@@ -204,6 +210,7 @@ class Scope(Operations):
             permissions=self.ground.permissions,
             is_straight=self.ground.is_straight,
             workspace=self.ground.workspace,
+            who=require_who(who).within(self.ground.who),
         )
         return Scope(
             name,

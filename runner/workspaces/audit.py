@@ -26,6 +26,7 @@ import attrs
 import trio
 
 from runner.errors import ConfigError
+from runner.scopes.who import Who
 from runner.workspaces.audit_export import FORMATS, Format
 from runner.workspaces.audit_reading import (
     export,
@@ -37,7 +38,7 @@ from runner.workspaces.audit_reading import (
     verify,
 )
 from runner.workspaces.chain import Verified
-from runner.workspaces.records import AuditRecord, Who
+from runner.workspaces.records import AuditRecord
 from runner.workspaces.store import Store
 
 T = TypeVar("T")

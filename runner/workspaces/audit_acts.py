@@ -13,8 +13,9 @@ from typing import Any
 
 import attrs
 
+from runner.scopes.who import Who
 from runner.workspaces.chain import dumps
-from runner.workspaces.records import AuditRecord, Json, Who
+from runner.workspaces.records import AuditRecord, Json
 from runner.workspaces.witness import Seen, Spot, Witness
 
 Sight = dict[str, Seen | None]

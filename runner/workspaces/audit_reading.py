@@ -16,11 +16,12 @@ from runner.backends.files import temporary_name
 from runner.backends.threads import breathe
 from runner.errors import ConfigError, InvalidPattern, StoreDamaged
 from runner.scopes.patterns import UnusablePattern, path_regex
+from runner.scopes.who import Who
 from runner.workspaces import chain
 from runner.workspaces.audit_export import WRITERS, Format
 from runner.workspaces.audit_rows import Writer, read_all, read_head, row
 from runner.workspaces.chain import RETENTION, Verified
-from runner.workspaces.records import AuditRecord, Json, Who
+from runner.workspaces.records import AuditRecord, Json
 from runner.workspaces.store import Store
 
 _MANY = 1000

@@ -23,10 +23,11 @@ import attrs
 
 from runner.database import Connection, SqlError, is_busy
 from runner.errors import StoreDamaged
+from runner.scopes.who import Who
 from runner.workspaces import statements
 from runner.workspaces.chain import Head, dumps, link, sealed
 from runner.workspaces.columns import to_bytes
-from runner.workspaces.records import NOTHING, AuditRecord, Json, Who
+from runner.workspaces.records import NOTHING, AuditRecord, Json
 from runner.workspaces.store import Store
 
 HEAD = "audit_head"

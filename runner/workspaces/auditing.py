@@ -37,9 +37,10 @@ from runner.errors import OperationError, RunnerError
 from runner.messages import AnswerT, Completed, Message
 from runner.operations.op_names import op_name, subject_of
 from runner.scopes.operation_log import LOOKING
+from runner.scopes.who import Who
 from runner.workspaces.audit_acts import Begun, Doing, Sight, rows_of
 from runner.workspaces.audit_facts import NOW, SPOTS, about_end, details_of, is_short
-from runner.workspaces.records import AuditRecord, Json, Who
+from runner.workspaces.records import AuditRecord, Json
 from runner.workspaces.trail import Trail
 from runner.workspaces.witness import Seen, Spot, TooLarge, Witness, digest_of
 

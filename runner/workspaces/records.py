@@ -171,15 +171,6 @@ class Act:
 
 
 @attrs.frozen(kw_only=True)
-class Who:
-    """On whose behalf something was done; each empty if it is not known."""
-
-    session: str = ""
-    job: str = ""
-    agent: str = ""
-
-
-@attrs.frozen(kw_only=True)
 class AuditRecord:
     """Something that was done in a workspace.
 

@@ -26,6 +26,7 @@ from runner.processes.host import ProcessHost
 from runner.scopes.making import ScopeOptions, make_scope
 from runner.scopes.permitted import PermittedBackend
 from runner.scopes.scope import Asker, Ground, Scope
+from runner.scopes.who import Who
 from runner.scopes.worker import WorkerAsker
 from runner.watching.allowance import Allowance
 from runner.watching.patterns import DEFAULT_IGNORE, Rules, make_rules
@@ -40,7 +41,7 @@ from runner.workspaces.live import Live
 from runner.workspaces.making import Attached
 from runner.workspaces.messages import Attach
 from runner.workspaces.objects import ObjectId
-from runner.workspaces.records import Json, WayName, Who, WorkspaceRecord
+from runner.workspaces.records import Json, WayName, WorkspaceRecord
 from runner.workspaces.store import Store
 from runner.workspaces.sync.actor import SyncActor, read_settings
 from runner.workspaces.sync.messages import Wake
@@ -254,6 +255,12 @@ class Shared:
             if actor is not None:
                 await self.means.supervisor.end(actor.spec.key)
 
+    def forget(self, record: WorkspaceRecord) -> None:
+        """Keep nothing of a workspace that is gone."""
+        actor = self._actors.pop(record.id, None)
+        if actor is not None:
+            actor.live.trail.close()
+
     async def discard(self, record: WorkspaceRecord) -> None:
         """Take away what is left of a workspace whose tree cannot be had.
 
@@ -300,5 +307,5 @@ class Shared:
             made = JournaledBackend(made, live)
         if live.witness is None or not self.means.audit:
             return made
-        who = Who(agent=record.agent_id)
+        who = ground.who.within(Who(agent=record.agent_id))
         return AuditedBackend(made, live.trail, who, live.witness, inside=here.inner)

@@ -29,6 +29,7 @@ from typing import Any
 from runner.database import SqlError, connect, failed
 from runner.errors import StoreError
 from runner.scopes.redaction import Redactor, secret_values
+from runner.scopes.who import Who
 from runner.workspaces.audit_acts import (
     Begun,
     Doing,
@@ -40,7 +41,7 @@ from runner.workspaces.audit_acts import (
 )
 from runner.workspaces.audit_rows import Writer, row
 from runner.workspaces.database import SCHEMA
-from runner.workspaces.records import AuditRecord, Json, Who
+from runner.workspaces.records import AuditRecord, Json
 from runner.workspaces.slot import Slot
 from runner.workspaces.store import Store
 from runner.workspaces.witness import Witness

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from runner.backends.local import LocalBackend
 from runner.errors import ConfigError, InvalidPattern, OperationError, StoreDamaged, StoreError
+from runner.scopes.who import Who
 from runner.workspaces import audit as audits
 from runner.workspaces.audit import Audit
 from runner.workspaces.audit_export import WRITERS, path_of, shown_path
@@ -25,7 +26,7 @@ from runner.workspaces.audit_reading import verify
 from runner.workspaces.audit_rows import append, row
 from runner.workspaces.auditing import AuditedBackend
 from runner.workspaces.chain import GENESIS, RETENTION
-from runner.workspaces.records import AuditRecord, Who
+from runner.workspaces.records import AuditRecord
 from runner.workspaces.slot import SIZE, Slot
 from runner.workspaces.store import Store
 from runner.workspaces.trail import Trail

@@ -16,12 +16,13 @@ from runner.backends.local import LocalBackend
 from runner.backends.threads import in_thread
 from runner.errors import Denied, ExecFailed, NotFound, RunnerError, StoreError
 from runner.scopes.permitted import PermittedBackend
+from runner.scopes.who import Who
 from runner.workspaces import trail as trails
 from runner.workspaces import witness as looking
 from runner.workspaces.audit import Audit
 from runner.workspaces.auditing import AuditedBackend
 from runner.workspaces.objects import CHUNK
-from runner.workspaces.records import AuditRecord, Who
+from runner.workspaces.records import AuditRecord
 from runner.workspaces.store import Store
 from runner.workspaces.trail import Trail
 from runner.workspaces.witness import Witness, digest_of

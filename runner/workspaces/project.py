@@ -186,7 +186,8 @@ class Project:
 
     async def _delete(self, record: WorkspaceRecord, message: Delete) -> SnapshotRecord | None:
         shared = self._shared
-        await shared.before("delete", record, Workspace(shared, record, {}))
+        handle = Workspace(shared, record, {})
+        await shared.before("delete", record, handle)
         try:
             rescue = await shared.ask(record, message)
         except (UncommittedChanges, WorkspaceBusy, WorkspaceNotFound):
@@ -198,7 +199,8 @@ class Project:
             rescue = None
         await shared.end(record)
         await shared.note(record, "delete", name=record.name)
-        await shared.after("delete", record, record.name)
+        await shared.after("delete", record, handle)
+        shared.forget(record)
         return rescue
 
     @asynccontextmanager

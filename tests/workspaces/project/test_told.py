@@ -18,7 +18,7 @@ async def test_hooks_are_asked_before_and_told_afterwards(project, base):
     hooks.on_snapshot = lambda ws, snapshot: told.append(("snapshot", ws.name, snapshot.name))
     hooks.on_restore = lambda _ws, snapshot: told.append(("restore", snapshot.name))
     hooks.on_command = lambda _ws, command: told.append(("command", *command))
-    hooks.on_delete = lambda name: told.append(("delete", name))
+    hooks.on_delete = lambda ws: told.append(("delete", ws.name))
 
     @hooks.before_workspace_create
     async def no_mains(name):

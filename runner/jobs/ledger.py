@@ -87,10 +87,11 @@ class Ledger:
         try:
             self.revision, self.past = _open(self._connection, path, identity, now)
             self._writer = GroupCommit(self._commit, "runner-ledger")
-        except BaseException as exc:
+        except SqlError as exc:
             self._connection.close()
-            if isinstance(exc, SqlError):
-                raise failed(path, SCHEMA, "opened", exc) from exc
+            raise failed(path, SCHEMA, "opened", exc) from exc
+        except BaseException:
+            self._connection.close()
             raise
 
     def post(

@@ -165,16 +165,17 @@ class Audit:
 
     async def export(
         self,
-        path: str | os.PathLike[str],
+        file: str | os.PathLike[str],
+        /,
         format: Format = "json",  # noqa: A002 - the word of AgentFS
         **filters: Any,
     ) -> int:
         """Write rows to a file of this machine: all of them, or none if it cannot be written.
 
         Args:
-            path: of the file; what is there is replaced. Only its owner may read it.
+            file: its path; what is there is replaced. Only its owner may read it.
             format: "json", "jsonl" or "csv".
-            filters: as for `logs`.
+            filters: as for `logs`, `path` among them.
 
         Returns:
             How many rows it has.
@@ -186,7 +187,7 @@ class Audit:
         if format not in FORMATS:
             raise ConfigError(f"format={format!r}: an audit is exported as {', '.join(FORMATS)}")
         which = self._filters(**filters)
-        return await self._do(partial(export, path, format, which))
+        return await self._do(partial(export, file, format, which))
 
     async def verify(self, *, noted: str = "") -> Verified:
         """Look at every row of the project: whether one was edited, taken away, or put in.

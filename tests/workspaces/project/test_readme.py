@@ -44,6 +44,20 @@ def test_the_first_example_runs_by_itself(tmp_path):
     assert "['A b.txt', 'A notes/a.txt', 'D old.txt']" in done.stdout
 
 
+async def test_the_example_of_sync_runs(project, tmp_path, capsys):
+    ws = await project.create("one", base="empty")
+    other = await project.create("two", base="empty")
+    await ws.write("a", "1")
+    known: dict[str, Any] = {"runner": runner, "ws": ws, "other": other}
+    text = block("sync").replace("/mnt/share/shop", f"{tmp_path}/share")
+    code = compile(text, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    with trio.fail_after(60):
+        await eval(code, known)
+
+    assert "synced\n" == capsys.readouterr().out
+    assert "1" == await other.read("a")
+
+
 async def test_the_second_example_runs(r, project, capsys):
     known: dict[str, Any] = {"trio": trio, "runner": runner, "r": r, "project": project}
     code = compile(

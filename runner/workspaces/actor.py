@@ -33,7 +33,7 @@ from runner.messages import Message
 from runner.workspaces.capturing import Captured
 from runner.workspaces.comparing import Change, compare
 from runner.workspaces.live import Live
-from runner.workspaces.lookups import add_snapshot, change_workspace, stamped
+from runner.workspaces.lookups import add_snapshot, change_workspace, stamped, tell
 from runner.workspaces.making import Attached
 from runner.workspaces.messages import AskBase, Attach, Delete, Look, Restore, Snap, lane_of
 from runner.workspaces.objects import ObjectId
@@ -141,6 +141,7 @@ class WorkspaceActor:
             kind=message.kind,
             session=message.session,
             turn=message.turn,
+            who=self.live.whose(message.who),
         )
         return await self._in_thread(add)
 
@@ -149,6 +150,7 @@ class WorkspaceActor:
         if message.expect not in {None, captured.root}:
             raise WorkspaceChanged(f"the workspace {self.live.name!r} was written to meanwhile")
         if captured.root == message.root:
+            await self._in_thread(partial(self._tell_of_restore, message, ""))
             return None
         if not message.force:
             await self._require_kept(captured.root, f"restoring {message.what} would lose changes")
@@ -162,6 +164,7 @@ class WorkspaceActor:
                 why = f"before {message.what} was restored"
                 done.append(self._keep(captured, name, why, "undo"))
                 change_workspace(live.store, live.id, root=message.root)
+                self._tell_of_restore(message, name)
 
             restore(
                 live.store,
@@ -199,7 +202,8 @@ class WorkspaceActor:
                 await each.aclose()
             await self._in_thread(live.unmount)
             with trio.CancelScope(shield=True):  # bounded by the tree: it is to be gone
-                await self._in_thread(live.discard)
+                rescued = "" if rescue is None else rescue.name
+                await self._in_thread(partial(live.discard, message.who, rescued))
         except BaseException:
             live.is_deleted = live.is_gone
             raise
@@ -215,6 +219,10 @@ class WorkspaceActor:
         return add_snapshot(
             live.store, live.id, live.name, name, captured, description=description, kind=kind
         )
+
+    def _tell_of_restore(self, message: Restore, undo: str) -> None:
+        about = {"name": message.what, "root": message.root.hex(), "undo": undo}
+        tell(self.live.store, self.live.id, "restore", self.live.whose(message.who), **about)
 
     async def _require_kept(self, root: ObjectId, what: str) -> None:
         """Raise UncommittedChanges if a tree is in no snapshot, and is not the base."""

@@ -20,6 +20,7 @@ import attrs
 import trio
 
 from runner.errors import ConfigError, RunnerError, WorkspaceError
+from runner.scopes.who import Who
 from runner.workspaces.filling import fill
 from runner.workspaces.git_tree import Revision, find_revision, make_of_git
 from runner.workspaces.listing import EMPTY
@@ -30,6 +31,7 @@ from runner.workspaces.lookups import (
     find_workspace,
     new_id,
     require_free,
+    tell,
 )
 from runner.workspaces.making import make, remove
 from runner.workspaces.messages import Look
@@ -182,8 +184,8 @@ async def look_up(shared: Shared, wanted: Wanted) -> Source:
 # ---------------------------------------------------------------- making it
 
 
-async def create(shared: Shared, wanted: Wanted) -> WorkspaceRecord:
-    """Make a workspace.
+async def create(shared: Shared, wanted: Wanted, who: Who) -> WorkspaceRecord:
+    """Make a workspace, on somebody's behalf.
 
     Raises:
         WorkspaceExists: there is one of that name.
@@ -203,8 +205,8 @@ async def create(shared: Shared, wanted: Wanted) -> WorkspaceRecord:
         changes: dict[str, object] = {"way": str(made.way), "base_root": source.root}
         if source.revision is not None:
             changes["base_root"] = await shared.capture_new(record)
-        ready = partial(change_workspace, store, record.id, state="ready", **changes)
-        return await shared.means.in_thread(ready)
+        told = shared.whose(record, who)
+        return await shared.means.in_thread(partial(_settled, store, record, changes, told))
     except BaseException:
         with trio.CancelScope(shield=True):  # bounded by what was made by then
             await shared.means.in_thread(partial(_take_back, store, place, record.id))
@@ -258,6 +260,15 @@ def _make(store: Store, place: str, way: WayName, source: Source) -> Made:
     made = make(source.directory, place, way=way)
     if source.root is not None and source.root != EMPTY.id:
         fill(store, source.root, made.tree)
+    return made
+
+
+def _settled(
+    store: Store, record: WorkspaceRecord, changes: dict[str, object], who: Who | None
+) -> WorkspaceRecord:
+    with store.transaction():
+        made = change_workspace(store, record.id, state="ready", **changes)
+        tell(store, made.id, "create", who, name=made.name, base=made.base.kind)
     return made
 
 

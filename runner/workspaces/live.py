@@ -37,10 +37,11 @@ from runner.errors import (
     WorkspaceError,
     WorkspaceNotFound,
 )
+from runner.scopes.who import NOBODY, Who
 from runner.workspaces.capturing import Captured
 from runner.workspaces.journal import roll_forward
 from runner.workspaces.locking import Lock, is_gone
-from runner.workspaces.lookups import change_workspace
+from runner.workspaces.lookups import change_workspace, tell
 from runner.workspaces.making import Attached, attach, remove
 from runner.workspaces.records import WorkspaceRecord
 from runner.workspaces.store import Store
@@ -85,6 +86,7 @@ class Live:
         place: its own directory, in which its tree is.
         store: of its project.
         make_capture: looks at its tree.
+        audited: whether it is written down what is done to it.
         holders: those who use its files now.
         is_deleted: rule 3; also while it is being deleted, which may fail until it is
         is_gone: said to be deleted in the store.
@@ -99,6 +101,7 @@ class Live:
     place: str
     store: Store
     make_capture: MakeCapture
+    audited: bool = True
     holders: set[Holder] = attrs.field(factory=set)
     is_deleted: bool = False
     is_gone: bool = False
@@ -173,6 +176,12 @@ class Live:
             raise WorkspaceNotFound(self.name)
         self.name = record.name
         return record
+
+    def whose(self, who: Who, record: WorkspaceRecord | None = None) -> Who | None:
+        """On whose behalf an act is written down; None = it is not."""
+        if not self.audited:
+            return None
+        return who.within(Who(agent=(record or self.record()).agent_id))
 
     def _take(self) -> Lock:
         until = time.monotonic() + HANDOVER
@@ -250,8 +259,12 @@ class Live:
                 finally:
                     lock.release()
 
-    def discard(self) -> None:
+    def discard(self, who: Who = NOBODY, rescue: str = "") -> None:
         """Take it away with all that is in it, and its row.
+
+        Args:
+            who: on whose behalf.
+            rescue: the name of a snapshot of it.
 
         Raises:
             WorkspaceBusy: another process has it.
@@ -262,7 +275,7 @@ class Live:
             if self._lock is None and os.path.isdir(self.place):
                 self._lock = self._take()
             self.unmount()
-            change_workspace(self.store, self.id, state="deleting")
+            self._decide_to_go(who, rescue)
             self.is_deleted = self.is_gone = True
             remove(self.place)
             self.store.workspaces.remove(self.id)
@@ -272,6 +285,14 @@ class Live:
         finally:
             if self.is_gone:
                 self.forget()
+
+    def _decide_to_go(self, who: Who, rescue: str) -> None:
+        with self.store.transaction():
+            record = self.store.workspaces.get(self.id)
+            if record.state != "deleting":
+                change_workspace(self.store, self.id, state="deleting")
+                whose = self.whose(who, record)
+                tell(self.store, self.id, "delete", whose, name=record.name, rescue=rescue)
 
     def forget(self) -> None:
         """Its tree was taken away."""

@@ -1,7 +1,8 @@
 """Rows of a project's store, looked up and changed by what people call them. Synchronous.
 
 Each function is one transaction, or none is needed; what is not there is an error that names what
-may have been meant.
+may have been meant. What is done to a workspace as a whole has its row of the audit in the same
+transaction; `who` is None where nothing is audited.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from typing import Any
 import attrs
 
 from runner.errors import SnapshotExists, SnapshotNotFound, WorkspaceExists, WorkspaceNotFound
+from runner.scopes.who import Who
+from runner.workspaces.audit_rows import append, row
 from runner.workspaces.capturing import Captured
 from runner.workspaces.names import LONGEST, near, split_snapshot
-from runner.workspaces.records import SnapshotKind, SnapshotRecord, WorkspaceRecord
+from runner.workspaces.records import Json, SnapshotKind, SnapshotRecord, WorkspaceRecord
 from runner.workspaces.store import Store
 
 
@@ -31,6 +34,12 @@ def stamped(prefix: str) -> str:
     stamp = datetime.now(UTC).strftime("-%Y%m%dT%H%M%S.%f")
     room = LONGEST - len(stamp)
     return prefix.encode()[:room].decode(errors="ignore") + stamp
+
+
+def tell(store: Store, workspace: str, operation: str, who: Who | None, **details: Json) -> None:
+    """Say in the audit what is done to a workspace, in the caller's transaction."""
+    if who is not None:
+        append(store, row(workspace, operation, who, details=details))
 
 
 # ---------------------------------------------------------------- workspaces
@@ -73,6 +82,20 @@ def change_workspace(store: Store, id_: str, **changes: Any) -> WorkspaceRecord:
     return changed
 
 
+def rename_workspace(store: Store, id_: str, name: str, who: Who | None) -> WorkspaceRecord:
+    """Give a workspace another name; as it is then.
+
+    Raises:
+        WorkspaceNotFound: it is gone.
+        WorkspaceExists: another one has that name.
+    """
+    with store.transaction():
+        before = store.workspaces.get(id_).name
+        changed = change_workspace(store, id_, name=name)
+        tell(store, id_, "rename", who, name=name, before=before)
+    return changed
+
+
 # ---------------------------------------------------------------- snapshots
 
 
@@ -87,6 +110,7 @@ def add_snapshot(
     kind: SnapshotKind = "user",
     session: str = "",
     turn: int = 0,
+    who: Who | None = None,
 ) -> SnapshotRecord:
     """Add a snapshot of what was captured.
 
@@ -113,7 +137,24 @@ def add_snapshot(
         )
         store.snapshots.add(snapshot)
         change_workspace(store, workspace, root=captured.root)
+        told = who and who.within(Who(session=session))
+        about: dict[str, Json] = {"name": name, "kind": kind, "root": captured.root.hex()}
+        if turn:
+            about["turn"] = turn
+        tell(store, workspace, "snapshot", told, **about)
     return snapshot
+
+
+def remove_snapshot(store: Store, snapshot: SnapshotRecord, who: Who | None) -> None:
+    """Remove a snapshot.
+
+    Raises:
+        SnapshotNotFound: it is gone.
+    """
+    with store.transaction():
+        store.snapshots.remove(snapshot.id)
+        about = {"name": snapshot.name, "root": snapshot.root.hex()}
+        tell(store, snapshot.workspace, "snapshot_delete", who, **about)
 
 
 def find_snapshot(

@@ -15,6 +15,7 @@ import attrs
 
 from runner.actors.lanes import Lane
 from runner.messages import Message
+from runner.scopes.who import NOBODY, Who
 from runner.workspaces.capturing import Captured
 from runner.workspaces.making import Attached
 from runner.workspaces.objects import ObjectId
@@ -53,6 +54,7 @@ class Snap(Message[SnapshotRecord]):
         session: whose turn it is.
         turn: that turn's number.
         verify: every file is looked at, whatever the hints say.
+        who: on whose behalf.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Snap(Message[SnapshotRecord]):
     session: str = ""
     turn: int = 0
     verify: bool = False
+    who: Who = NOBODY
 
 
 @attrs.frozen(kw_only=True)
@@ -75,12 +78,14 @@ class Restore(Message[SnapshotRecord | None]):
         force: changes that are in no snapshot and no commit may be replaced.
         expect: what the live tree must be, else nothing is done (`WorkspaceChanged`); None =
             whatever it is.
+        who: on whose behalf.
     """
 
     root: ObjectId
     what: str
     force: bool = False
     expect: ObjectId | None = None
+    who: Who = NOBODY
 
 
 @attrs.frozen(kw_only=True)
@@ -90,10 +95,12 @@ class Delete(Message[SnapshotRecord | None]):
     Attributes:
         force: changes that are in no commit may go.
         rescue: whether a snapshot of it is kept.
+        who: on whose behalf.
     """
 
     force: bool = False
     rescue: bool = True
+    who: Who = NOBODY
 
 
 _LANES: dict[type[Message[Any]], Lane] = {

@@ -23,6 +23,7 @@ from runner.errors import (
     WorkspaceNotFound,
 )
 from runner.scopes.making import ScopeOptions, require_options
+from runner.scopes.who import Who, require_who
 from runner.workspaces import creating
 from runner.workspaces.audit import Audit
 from runner.workspaces.hooks import Hooks
@@ -122,10 +123,9 @@ class Project:
         require_options(options)
         shared = self._shared
         await shared.open()
-        record = await creating.create(shared, wanted)
+        record = await creating.create(shared, wanted, require_who(options.get("who")))
         made = Workspace(shared, record, options)
         await shared.ask(record, Attach())
-        await shared.note(record, "create", name=record.name, base=record.base.kind)
         await shared.after("workspace_create", record, made)
         return made
 
@@ -166,13 +166,16 @@ class Project:
         """
         await Workspace(self._shared, await self._find(name), {}).rename(new)
 
-    async def delete(self, name: str, *, force: bool = False) -> SnapshotRecord | None:
+    async def delete(
+        self, name: str, *, force: bool = False, who: Who | None = None
+    ) -> SnapshotRecord | None:
         """Take a workspace away; its snapshots stay.
 
         Args:
             name: its name.
             force: whether changes may go that are in no commit; and a workspace whose tree cannot
                 be had any more, of which there is nothing to rescue.
+            who: on whose behalf, for the audit.
 
         Returns:
             The rescue snapshot of what it was; None if it was as its base.
@@ -182,7 +185,8 @@ class Project:
             UncommittedChanges: there are such changes; nothing was done.
             WorkspaceBusy: another process has it.
         """
-        return await self._delete(await self._find(name), Delete(force=force))
+        message = Delete(force=force, who=require_who(who))
+        return await self._delete(await self._find(name), message)
 
     async def _delete(self, record: WorkspaceRecord, message: Delete) -> SnapshotRecord | None:
         shared = self._shared
@@ -195,10 +199,9 @@ class Project:
         except WorkspaceError:
             if not message.force:
                 raise
-            await shared.discard(record)
+            await shared.discard(record, message.who)
             rescue = None
         await shared.end(record)
-        await shared.note(record, "delete", name=record.name)
         await shared.after("delete", record, handle)
         shared.forget(record)
         return rescue
@@ -245,7 +248,8 @@ class Project:
             yield made
         finally:
             with trio.move_on_after(LEAVING, shield=True), suppress(RunnerError):
-                await self._delete(made.record, Delete(force=True, rescue=False))
+                who = require_who(options.get("who"))
+                await self._delete(made.record, Delete(force=True, rescue=False, who=who))
 
     # ------------------------------------------------------------ its store
 

@@ -184,6 +184,10 @@ class Shared:
             who = Who(agent=record.agent_id)
             await self.means.in_thread(partial(trail.note, operation, who, details=details))
 
+    def whose(self, record: WorkspaceRecord, who: Who) -> Who | None:
+        """On whose behalf an act is written down; None = it is not."""
+        return who.within(Who(agent=record.agent_id)) if self.means.audit else None
+
     async def _note_failures(
         self, record: WorkspaceRecord, failures: tuple[HookFailure, ...]
     ) -> None:
@@ -215,6 +219,7 @@ class Shared:
                 place=self.place(record.id),
                 store=self.store,
                 make_capture=self._bases.capture,
+                audited=self.means.audit,
             )
             found = self._actors[record.id] = WorkspaceActor(
                 live=live,
@@ -261,13 +266,13 @@ class Shared:
         if actor is not None:
             actor.live.trail.close()
 
-    async def discard(self, record: WorkspaceRecord) -> None:
-        """Take away what is left of a workspace whose tree cannot be had.
+    async def discard(self, record: WorkspaceRecord, who: Who) -> None:
+        """Take away what is left of a workspace whose tree cannot be had, on somebody's behalf.
 
         Raises:
             WorkspaceError: something of it is in use.
         """
-        await self.means.in_thread(self.actor(record).live.discard)
+        await self.means.in_thread(partial(self.actor(record).live.discard, who))
 
     def scope(self, record: WorkspaceRecord, options: ScopeOptions) -> Scope:
         """A scope on the live tree of a workspace."""

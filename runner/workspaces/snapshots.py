@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from runner.errors import RunnerError
+from runner.scopes.who import NOBODY, Who
 from runner.workspaces.diff import Diff
-from runner.workspaces.lookups import find_snapshot, stamped
+from runner.workspaces.lookups import find_snapshot, remove_snapshot, stamped
 from runner.workspaces.messages import Restore, Snap
 from runner.workspaces.names import check_name
 from runner.workspaces.records import SnapshotRecord
@@ -30,15 +31,19 @@ LEAVING = 10.0  # seconds to remove a temporary snapshot when its block is cance
 class Snapshots:
     """The snapshots of a workspace; `Workspace.snapshots`."""
 
-    def __init__(self, shared: Shared, record: WorkspaceRecord, workspace: object) -> None:
+    def __init__(
+        self, shared: Shared, record: WorkspaceRecord, workspace: object, who: Who = NOBODY
+    ) -> None:
         """Make a handle.
 
         Args:
             shared: the project.
             record: the workspace.
             workspace: its handle, for hooks.
+            who: on whose behalf it is used.
         """
         self._shared, self._record, self._workspace = shared, record, workspace
+        self._who = who
 
     async def create(
         self, name: str | None = None, *, description: str = "", verify: bool = False
@@ -57,13 +62,13 @@ class Snapshots:
             WorkspaceBusy: another process has the workspace.
         """
         chosen = stamped("snapshot") if name is None else check_name(name, "snapshot")
-        return await self._take(Snap(name=chosen, description=description, verify=verify))
+        message = Snap(name=chosen, description=description, verify=verify, who=self._who)
+        return await self._take(message)
 
     async def _take(self, message: Snap) -> SnapshotRecord:
         shared, record = self._shared, self._record
         await shared.before("snapshot", record, self._workspace, message.name)
         taken = await shared.ask(record, message)
-        await shared.note(record, "snapshot", name=taken.name, root=taken.root.hex())
         await shared.after("snapshot", record, self._workspace, taken)
         return taken
 
@@ -86,7 +91,8 @@ class Snapshots:
             SnapshotNotFound: there is none of that name.
         """
         found = await self._find(name)
-        await self._shared.do(lambda store: store.snapshots.remove(found.id))
+        who = self._shared.whose(self._record, self._who)
+        await self._shared.do(partial(remove_snapshot, snapshot=found, who=who))
 
     async def diff(self, before: str, after: str) -> Diff:
         """What differs between two: of this workspace, or "workspace/snapshot".
@@ -119,23 +125,22 @@ class Snapshots:
         found = await self._find(name)
         shared, record = self._shared, self._record
         await shared.before("restore", record, self._workspace, found)
-        message = Restore(root=found.root, what=found.name, force=force)
+        message = Restore(root=found.root, what=found.name, force=force, who=self._who)
         undo = await shared.ask(record, message)
-        undone = "" if undo is None else undo.name
-        await shared.note(record, "restore", name=found.name, root=found.root.hex(), undo=undone)
         await shared.after("restore", record, self._workspace, found)
         return undo
 
     @asynccontextmanager
     async def temp(self) -> AsyncGenerator[SnapshotRecord, None]:
         """A snapshot for as long as the block lasts."""
-        message = Snap(name=stamped("temporary"), kind="temporary")
+        message = Snap(name=stamped("temporary"), kind="temporary", who=self._who)
         taken = await self._take(message)
         try:
             yield taken
         finally:
             with trio.move_on_after(LEAVING, shield=True), suppress(RunnerError):
-                await self._shared.do(lambda store: store.snapshots.remove(taken.id))
+                who = self._shared.whose(self._record, self._who)
+                await self._shared.do(partial(remove_snapshot, snapshot=taken, who=who))
 
     async def _find(self, name: str) -> SnapshotRecord:
         find = partial(find_snapshot, reference=name, workspace=self._record)

@@ -20,7 +20,7 @@ from runner.scopes.making import ScopeOptions
 from runner.workspaces.audit import Audit
 from runner.workspaces.comparing import Status
 from runner.workspaces.diff import Diff
-from runner.workspaces.lookups import change_workspace, find_snapshot
+from runner.workspaces.lookups import find_snapshot, rename_workspace
 from runner.workspaces.messages import AskBase, Look
 from runner.workspaces.names import check_name
 from runner.workspaces.processing import Processed, process
@@ -29,6 +29,7 @@ from runner.workspaces.sync.sync import Sync
 
 if TYPE_CHECKING:
     from runner.scopes.scope import Scope
+    from runner.scopes.who import Who
     from runner.workspaces.capturing import Captured
     from runner.workspaces.objects import ObjectId
     from runner.workspaces.records import Base, WorkspaceRecord
@@ -54,10 +55,14 @@ class Workspace(Operations):
             record: the workspace.
             options: of the scope on its live tree.
         """
-        self.snapshots: Snapshots = Snapshots(shared, record, self)
         self.sync: Sync = Sync(shared, record, self)
         self._shared, self._record = shared, record
         self._scope = shared.scope(record, options)
+        self.snapshots: Snapshots = Snapshots(shared, record, self, self._who)
+
+    @property
+    def _who(self) -> Who:
+        return self._scope.ground.who
 
     @property
     def id(self) -> str:
@@ -181,10 +186,10 @@ class Workspace(Operations):
             WorkspaceExists: another one has it.
             WorkspaceNotFound: it was deleted.
         """
-        change = partial(change_workspace, id_=self.id, name=check_name(name))
-        before, self._record = self.name, await self._shared.do(change)
-        await self._shared.note(self._record, "rename", name=name, before=before)
-        self.snapshots = Snapshots(self._shared, self._record, self)
+        who = self._shared.whose(self._record, self._who)
+        change = partial(rename_workspace, id_=self.id, name=check_name(name), who=who)
+        self._record = await self._shared.do(change)
+        self.snapshots = Snapshots(self._shared, self._record, self, self._who)
         self.sync = Sync(self._shared, self._record, self)
 
     async def batch_process(

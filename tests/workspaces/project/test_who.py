@@ -2,7 +2,8 @@
 
 import pytest
 
-from runner import ConfigError, Who
+from runner import ConfigError, StoreError, Who
+from runner.workspaces.audit_rows import Writer
 
 
 async def whose(ws, **filters):
@@ -36,3 +37,48 @@ async def test_nobody_else_can_be_given(project, who):
     ws = await project.create("two")
     with pytest.raises(ConfigError, match="give a Who"):
         ws.scope(".", who=who)
+
+
+async def test_what_is_done_to_a_workspace_as_a_whole_has_its_row_with_who(project):
+    ws = await project.create("one", who=Who(session="s"))
+    await ws.snapshots.create("first")
+    await ws.write("x", "1")
+    await ws.snapshots.restore("first", force=True)
+    await ws.rename("two")
+    await ws.snapshots.delete("first")
+    await project.delete("two", force=True, who=Who(session="t"))
+    acts = ["create", "snapshot", "restore", "rename", "snapshot_delete", "delete"]
+    rows = await ws.audit.logs(operation=acts)
+
+    assert acts == [each.operation for each in rows]
+    assert [*["s"] * 5, "t"] == [each.session for each in rows]
+    assert "one" == rows[3].details["before"]
+    assert (await project.audit.verify()).ok
+
+
+@pytest.mark.parametrize("act", ["snapshot", "restore", "rename", "snapshot_delete", "delete"])
+async def test_an_act_that_cannot_be_written_down_is_not_done(project, monkeypatch, act):
+    ws = await project.create("one")
+    await ws.snapshots.create("first")
+    await ws.write("x", "1")
+    before = await project.audit.logs()
+
+    def fail(_writer, _records):
+        raise StoreError("there is no room", "store.db")
+
+    acts = {
+        "snapshot": lambda: ws.snapshots.create("second"),
+        "restore": lambda: ws.snapshots.restore("first", force=True),
+        "rename": lambda: ws.rename("two"),
+        "snapshot_delete": lambda: ws.snapshots.delete("first"),
+        "delete": lambda: project.delete("one", force=True),
+    }
+    with monkeypatch.context() as patched:
+        patched.setattr(Writer, "append", fail)
+        with pytest.raises(StoreError, match="no room"):
+            await acts[act]()
+
+    assert before == await project.audit.logs()
+    assert ["first"] == [each.name for each in await ws.snapshots.list() if each.kind == "user"]
+    assert ["one"] == [each.name for each in await project.list()]
+    assert "1" == await ws.read("x")

@@ -31,12 +31,13 @@ from runner.errors import (
 )
 from runner.messages import Message
 from runner.workspaces.capturing import Captured
-from runner.workspaces.comparing import Change, compare
+from runner.workspaces.comparing import Change, compare, is_same_tree
 from runner.workspaces.live import Live
 from runner.workspaces.lookups import add_snapshot, change_workspace, stamped, tell
 from runner.workspaces.making import Attached
 from runner.workspaces.messages import AskBase, Attach, Delete, Look, Restore, Snap, lane_of
 from runner.workspaces.objects import ObjectId
+from runner.workspaces.planning import plan
 from runner.workspaces.records import SnapshotKind, SnapshotRecord, WorkspaceRecord
 from runner.workspaces.restoring import restore
 
@@ -94,7 +95,7 @@ class WorkspaceActor:
                 with trio.move_on_after(LEAVING, shield=True):
                     await self._in_thread(live.leave)
 
-    def _handle(self, message: Message[Any]) -> object:
+    def _handle(self, message: Message[Any]) -> object:  # noqa: PLR0911 - one for each message
         self.live.require()
         match message:
             case Attach():
@@ -147,9 +148,9 @@ class WorkspaceActor:
 
     async def _restore(self, message: Restore) -> SnapshotRecord | None:
         captured = await self._look()
-        if message.expect not in {None, captured.root}:
+        if message.expect is not None and not await self._is_same(message.expect, captured.root):
             raise WorkspaceChanged(f"the workspace {self.live.name!r} was written to meanwhile")
-        if captured.root == message.root:
+        if await self._in_thread(partial(self._is_exactly, captured.root, message.root)):
             await self._in_thread(partial(self._tell_of_restore, message, ""))
             return None
         if not message.force:
@@ -159,6 +160,7 @@ class WorkspaceActor:
         def work() -> None:
             live = self.live
             assert live.attached is not None
+            live.trail.spoil()
 
             def also() -> None:  # in the transaction that decides it
                 why = f"before {message.what} was restored"
@@ -188,7 +190,7 @@ class WorkspaceActor:
         if message.rescue or not message.force:
             captured = await self._look()
             base = await self._base_if_known(or_else=message.force)
-            if captured.root != base:
+            if base is None or not await self._is_same(base, captured.root):
                 if not message.force and base is not None:
                     changes = await self._in_thread(partial(self._changes, base, captured.root))
                     what = f"the workspace {live.name!r} has changes that are in no commit"
@@ -228,13 +230,26 @@ class WorkspaceActor:
         """Raise UncommittedChanges if a tree is in no snapshot, and is not the base."""
         live = self.live
         kept = await self._in_thread(lambda: live.store.snapshots.list(live.id))
-        if any(each.root == root for each in kept):
-            return
+        for each in {each.root for each in kept}:
+            if await self._is_same(each, root):
+                return
         base = await self._base()
-        if root != base:
+        if not await self._is_same(base, root):
             since = kept[-1].root if kept else base
             changes = await self._in_thread(partial(self._changes, since, root))
             raise UncommittedChanges(f"{what}: `force` restores it all the same", changes)
+
+    async def _is_same(self, one: ObjectId, other: ObjectId) -> bool:
+        """Whether two roots are the same tree, however their hard links are numbered."""
+        work = partial(is_same_tree, self.live.store.listing, one, other)
+        return one == other or await self._in_thread(work)
+
+    def _is_exactly(self, one: ObjectId, other: ObjectId) -> bool:
+        """Whether that is so, and the same names share a file as well."""
+        listing = self.live.store.listing
+        return one == other or (
+            is_same_tree(listing, one, other) and not plan(listing, one, other).steps
+        )
 
     def _changes(self, before: ObjectId, after: ObjectId) -> list[Change]:
         return list(compare(self.live.store.listing, before, after))
@@ -261,7 +276,11 @@ class WorkspaceActor:
         if record.base_root is not None:
             return record.base_root
         found = self.find_base(record)
-        change_workspace(self.live.store, self.live.id, base_root=found)
+        with self.live.store.transaction():  # a commit to it may have been quicker
+            now = self.live.record()
+            if now.base_root is not None:
+                return now.base_root
+            change_workspace(self.live.store, self.live.id, base_root=found)
         return found
 
     async def _in_thread(self, work: Callable[[], T]) -> T:

@@ -119,6 +119,31 @@ def compare(listing: Listing, before: ObjectId, after: ObjectId) -> list[Change]
     return found
 
 
+def is_same_tree(listing: Listing, one: ObjectId, other: ObjectId) -> bool:
+    """Whether two roots are the same tree: nothing would be a change; ends at the first that is.
+
+    The ids of two such roots differ where there are hard links: these are told by the numbers of
+    inodes, which a restore gives anew. Others would take a look at the whole tree, at each change:
+    a name that comes or goes in one directory would be another number in every other one.
+    """
+    todo = [(one, other)]
+    while todo:
+        old, new = todo.pop()
+        if old == new:
+            continue
+        olds, news = listing(old), listing(new)
+        if len(olds) != len(news):
+            return False
+        for was, now in zip(olds, news, strict=True):  # both are sorted by name
+            if (was.name, was.type, was.mode) != (now.name, now.type, now.mode):
+                return False
+            if was.type is EntryType.DIRECTORY:
+                todo.append((was.id, now.id))
+            elif was.id != now.id:
+                return False
+    return True
+
+
 def path_order(change: Change) -> bytes:
     """What changes are sorted by."""
     return os.fsencode(change.path)

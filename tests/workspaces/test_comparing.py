@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from runner.workspaces.comparing import Change, Status, compare, is_same
+from runner.workspaces.comparing import Change, Status, compare, is_same, is_same_tree
 from runner.workspaces.listing import EMPTY, Entry, EntryType
 
 
@@ -51,6 +51,7 @@ def test_a_walk_that_leaves_equal_directories_out_finds_what_a_naive_one_does(tr
 
         assert plain(compare(trees.listing, before, after)) == naive(trees, before, after)
         assert plain(compare(trees.listing, after, before)) == naive(trees, after, before)
+        assert is_same_tree(trees.listing, before, after) is (not naive(trees, before, after))
 
 
 def test_what_is_equal_is_never_entered(trees):
@@ -101,6 +102,7 @@ def test_which_names_are_one_inode_is_no_change(trees):
 
     assert before != after
     assert compare(trees.listing, before, after) == []
+    assert is_same_tree(trees.listing, before, after)
 
 
 def test_a_tree_may_be_deeper_than_the_stack(trees):

@@ -31,7 +31,7 @@ from runner.errors import (
     SyncError,
     WorkspaceChanged,
 )
-from runner.workspaces.comparing import Change, compare
+from runner.workspaces.comparing import Change, compare, is_same_tree
 from runner.workspaces.listing import EMPTY, Entry
 from runner.workspaces.merging import Conflict, Favour, merge
 from runner.workspaces.names import near
@@ -105,10 +105,15 @@ class Syncing:
             root = await self.look()
             before = None if newest is None else await self._version(newest)
             snapshots = await self.in_thread(self._snapshots)
-            if before is not None and (before.root, before.snapshots) == (root, snapshots):
+            is_ours = newest == self.settings.version  # then its objects are here
+            if (
+                before is not None
+                and before.snapshots == snapshots
+                and (before.root == root or (is_ours and await self._is_same(before.root, root)))
+            ):
                 await self._keep(newest, before.root)
                 return Synced(version=before.number)
-            common = [before.root] if before and newest == self.settings.version else []
+            common = [before.root] if before and is_ours else []
             sent = await self._send([root, *(each.root for each in snapshots)], common)
             version = encode(
                 Version(
@@ -168,6 +173,10 @@ class Syncing:
         """How many paths are not as they were when both sides had the same."""
         return len(await self.in_thread(partial(self._changes, self._common(), await self.look())))
 
+    async def _is_same(self, one: ObjectId, other: ObjectId) -> bool:
+        """Whether two roots are the same tree: machines number hard links each in its own way."""
+        return await self.in_thread(partial(is_same_tree, self.store.listing, one, other))
+
     # ------------------------------------------------------------ merging
 
     async def _merge(self, newest: ObjectId | None) -> Synced:
@@ -183,7 +192,7 @@ class Syncing:
             except SyncError as exc:
                 await self._keep_conflicts(exc, newest)
                 raise
-            if root != ours:
+            if not await self._is_same(ours, root):
                 try:
                     await self.apply(ours, root)
                 except WorkspaceChanged:

@@ -63,6 +63,32 @@ async def test_a_restore_makes_the_tree_exactly_that_again(ws, said):
     assert "undo" == again.kind
 
 
+async def test_names_of_one_file_are_so_again_and_the_tree_is_then_what_it_was(ws):
+    await ws.exec(["sh", "-c", "echo 1 > one; ln one two; ln one src/three"])
+    await ws.snapshots.create("s")
+    await ws.exec(["sh", "-c", "rm one two src/three; echo 2 > one"])
+    await ws.snapshots.restore("s", force=True)
+    status = os.stat(f"{ws.path}/src/three")
+
+    assert 3 == status.st_nlink
+    assert os.path.samestat(status, os.stat(f"{ws.path}/one"))
+    assert await ws.snapshots.restore("s") is None  # though the file has another number now
+    await ws.exec(["sh", "-c", "cp one other; mv other one"])  # equal, and no longer the same
+    await ws.snapshots.restore("s")
+    assert 3 == os.stat(f"{ws.path}/one").st_nlink
+
+
+async def test_a_restored_tree_with_hard_links_is_deleted_as_what_is_kept(project, base, way):
+    os.link(base / "b.txt", base / "src/c.txt")
+    ws = await project.create("linked", way=way)
+    await ws.snapshots.create("s")
+    await ws.exec(["sh", "-c", "rm -r src b.txt"])
+    await ws.snapshots.restore("s", force=True)
+
+    assert not (await ws.status()).has_changes
+    assert await project.delete("linked") is None
+
+
 async def test_a_restore_refuses_to_lose_changes_that_are_nowhere_else(ws, said):
     await ws.snapshots.create("s")
     await ws.write("x", "1")

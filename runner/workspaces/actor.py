@@ -35,7 +35,17 @@ from runner.workspaces.comparing import Change, compare, is_same_tree
 from runner.workspaces.live import Live
 from runner.workspaces.lookups import add_snapshot, change_workspace, stamped, tell
 from runner.workspaces.making import Attached
-from runner.workspaces.messages import AskBase, Attach, Delete, Look, Restore, Snap, lane_of
+from runner.workspaces.messages import (
+    AskBase,
+    Attach,
+    Delete,
+    Look,
+    Offer,
+    Rebased,
+    Restore,
+    Snap,
+    lane_of,
+)
 from runner.workspaces.objects import ObjectId
 from runner.workspaces.planning import plan
 from runner.workspaces.records import SnapshotKind, SnapshotRecord, WorkspaceRecord
@@ -104,6 +114,10 @@ class WorkspaceActor:
                 return self._base()
             case Look():
                 return self._look(verify=message.verify)
+            case Offer():
+                return self._offer()
+            case Rebased():
+                return self._rebased()
             case Snap():
                 return self._snap(message)
             case Restore():
@@ -128,6 +142,16 @@ class WorkspaceActor:
             if self.live.is_overlay:  # what was changed is what is not as in the base
                 await self._base()
             return await self._in_thread(partial(self.live.capture, verify=verify))
+
+    async def _offer(self) -> ObjectId:
+        captured = await self._look()
+        await self._base()
+        return captured.root
+
+    async def _rebased(self) -> None:
+        async with self._looking:
+            if self.live.is_overlay:
+                await self._in_thread(self.live.look_anew)
 
     async def _snap(self, message: Snap) -> SnapshotRecord:
         captured = await self._look(verify=message.verify)

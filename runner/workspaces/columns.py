@@ -242,6 +242,9 @@ COMMITS = Table(
         "created_ns": NUMBER,
         "git_commit": TEXT,
         "paths": WORDS,
+        "branch": PROSE,
+        "left_out": WORDS,
+        "behind": WORDS,
     },
 )
 JOURNAL = Table(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, get_args
 
@@ -21,6 +21,8 @@ import trio
 
 from runner.errors import ConfigError, RunnerError, WorkspaceError
 from runner.scopes.who import Who
+from runner.workspaces.base_locks import hold_base
+from runner.workspaces.directory_base import place_of
 from runner.workspaces.filling import fill
 from runner.workspaces.git_tree import Revision, find_revision, make_of_git
 from runner.workspaces.listing import EMPTY
@@ -168,7 +170,8 @@ async def look_up(shared: Shared, wanted: Wanted) -> Source:
     if wanted.workspace is not None:
         other = await shared.do(partial(find_workspace, name=wanted.workspace))
         looked = await shared.ask(other, Look())
-        return Source(base=Base(kind="workspace", ref=wanted.workspace), root=looked.root)
+        base = Base(kind="workspace", ref=wanted.workspace, workspace=other.id)
+        return Source(base=base, root=looked.root)
     if wanted.base == "empty":
         return Source(base=Base(kind="empty"), root=EMPTY.id)
     path = shared.base if wanted.base is None else os.path.realpath(wanted.base)  # noqa: ASYNC240
@@ -198,21 +201,30 @@ async def create(shared: Shared, wanted: Wanted, who: Who) -> WorkspaceRecord:
     place, way = shared.place(record.id), wanted.way or shared.means.way
     try:
         await shared.before("workspace_create", record, record.name)
-        if source.revision is None:
-            made = await shared.means.in_thread(partial(_make, store, place, way, source))
-        else:
-            made = await make_of_git(shared.means.host, source.revision, place)
-        changes: dict[str, object] = {"way": str(made.way), "base_root": source.root}
-        if source.revision is not None:
-            changes["base_root"] = await shared.capture_new(record)
-        told = shared.whose(record, who)
-        return await shared.means.in_thread(partial(_settled, store, record, changes, told))
+        async with _held(shared, source):
+            if source.revision is None:
+                made = await shared.means.in_thread(partial(_make, store, place, way, source))
+            else:
+                made = await make_of_git(shared.means.host, source.revision, place)
+            changes: dict[str, object] = {"way": str(made.way), "base_root": source.root}
+            if source.revision is not None:
+                changes["base_root"] = await shared.capture_new(record)
+            told = shared.whose(record, who)
+            return await shared.means.in_thread(partial(_settled, store, record, changes, told))
     except BaseException:
         with trio.CancelScope(shield=True):  # bounded by what was made by then
             await shared.means.in_thread(partial(_take_back, store, place, record.id))
         raise
     finally:
         lock.release()
+
+
+def _held(shared: Shared, source: Source) -> AbstractAsyncContextManager[None]:
+    """No commit changes the directory while it is copied."""
+    path = source.directory
+    if path is None:
+        return nullcontext()
+    return hold_base(path, place_of(shared.directory, path), shared=True)
 
 
 def _begin(

@@ -22,7 +22,7 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Protocol
 
@@ -38,15 +38,19 @@ from runner.errors import (
     WorkspaceNotFound,
 )
 from runner.scopes.who import NOBODY, Who
+from runner.watching.files import State, Tree
+from runner.watching.patterns import Rules, make_rules
 from runner.workspaces.capturing import Captured
+from runner.workspaces.glancing import short_walk
 from runner.workspaces.journal import roll_forward
+from runner.workspaces.listing import Entry
 from runner.workspaces.locking import Lock, is_gone
 from runner.workspaces.lookups import change_workspace, tell
 from runner.workspaces.making import Attached, attach, remove
 from runner.workspaces.records import WorkspaceRecord
 from runner.workspaces.store import Store
 from runner.workspaces.trail import Trail
-from runner.workspaces.ways import Way
+from runner.workspaces.ways import Place, Way
 from runner.workspaces.witness import Witness
 
 HANDOVER = 2.0  # seconds in which the lock of a process that has just ended is free
@@ -68,6 +72,14 @@ class Looker(Protocol):
         """The tree as it is now."""
         ...
 
+    def glance(self) -> Tree | None:
+        """Its files as hints have them; None where there are none."""
+        ...
+
+    def known(self, states: Mapping[str, State | None]) -> dict[str, Entry]:
+        """What was captured of files that are still in these states."""
+        ...
+
     def close(self) -> None:
         """Save what is known."""
         ...
@@ -87,6 +99,7 @@ class Live:
         store: of its project.
         make_capture: looks at its tree.
         audited: whether it is written down what is done to it.
+        rules: which files are in no snapshot.
         holders: those who use its files now.
         is_deleted: rule 3; also while it is being deleted, which may fail until it is
         is_gone: said to be deleted in the store.
@@ -102,6 +115,7 @@ class Live:
     store: Store
     make_capture: MakeCapture
     audited: bool = True
+    rules: Rules = attrs.field(factory=lambda: make_rules(()))
     holders: set[Holder] = attrs.field(factory=set)
     is_deleted: bool = False
     is_gone: bool = False
@@ -220,6 +234,30 @@ class Live:
         except OSError as exc:
             what = f"the workspace {self.name!r} cannot be read: {exc.strerror}"
             raise WorkspaceError(f"{what} ({self.tree!r})") from exc
+
+    def look_anew(self) -> None:
+        """What is looked at is the same; what it is compared with is not."""
+        capture, self._capture = self._capture, None
+        if capture is not None:
+            capture.close()
+
+    @property
+    def root(self) -> str:
+        """Where its files are reached."""
+        return self.tree if self.attached is None else self.attached.root
+
+    def glance(self) -> Tree | None:
+        """Its files, of an overlay those of its upper directory; None = that would take long."""
+        if self.is_overlay:
+            return short_walk(Place.at(self.place).upper, self.rules)
+        capture = self._capture
+        hinted = None if capture is None else capture.glance()
+        return short_walk(self.root, self.rules) if hinted is None else hinted
+
+    def known(self, states: Mapping[str, State | None]) -> dict[str, Entry]:
+        """What was captured of files that are still in these states."""
+        capture = self._capture
+        return {} if capture is None else capture.known(states)
 
     def leave(self) -> None:
         """Be away; what is known of the tree is kept for the next time."""

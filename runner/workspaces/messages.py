@@ -2,9 +2,9 @@
 
 lane         messages
 EFFECT       Restore, Delete: alone in the live tree, after all that was asked for before
-EXEC         Snap: after all that was asked for before; who only looks need not wait for it
+EXEC         Snap, Offer: after all that was asked for before; who only looks need not wait for it
 OBSERVATION  Look: after the effects on files before it; it does not wait for a running program
-CONTROL      Attach, AskBase: at once
+CONTROL      Attach, AskBase, Rebased: at once
 """
 
 from __future__ import annotations
@@ -41,6 +41,16 @@ class Look(Message[Captured]):
     """
 
     verify: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Offer(Message[ObjectId]):
+    """The root of the live tree, to be committed; the base is known when it is answered."""
+
+
+@attrs.frozen(kw_only=True)
+class Rebased(Message[None]):
+    """The base is another one from now on, as its record says."""
 
 
 @attrs.frozen(kw_only=True)
@@ -108,6 +118,8 @@ _LANES: dict[type[Message[Any]], Lane] = {
     AskBase: Lane.CONTROL,
     Look: Lane.OBSERVATION,
     Snap: Lane.EXEC,
+    Offer: Lane.EXEC,
+    Rebased: Lane.CONTROL,
     Restore: Lane.EFFECT,
     Delete: Lane.EFFECT,
 }

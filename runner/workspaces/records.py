@@ -37,12 +37,14 @@ class Base:
         path: the directory, absolute: of the kinds "directory" and "git"; else empty.
         ref: the git ref as the caller gave it, "workspace/snapshot", or the workspace's name.
         commit: the git commit that the ref was, in full; else empty.
+        workspace: the id of the workspace that it was made from; else empty.
     """
 
     kind: BaseKind = "empty"
     path: str = ""
     ref: str = ""
     commit: str = ""
+    workspace: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -125,11 +127,14 @@ class CommitRecord:
         workspace: the id of the workspace.
         message: why, in the author's words.
         author: as "Name <address>"; may be empty.
-        base_before: the base until then.
-        base_after: the base from then on.
+        base_before: the base until then, as the workspace had it.
+        base_after: the base from then on: that with what was committed.
         created_ns: when.
         git_commit: the commit that git made of it; else empty.
         paths: that it changed.
+        branch: that git's commit is on; else empty.
+        left_out: paths that git has no words for, each with the reason: they are not committed.
+        behind: work trees in which the branch is checked out, and that were left as they were.
     """
 
     id: str
@@ -141,6 +146,9 @@ class CommitRecord:
     created_ns: int
     git_commit: str = ""
     paths: tuple[str, ...] = ()
+    branch: str = ""
+    left_out: tuple[tuple[str, str], ...] = ()
+    behind: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)

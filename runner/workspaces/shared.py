@@ -34,6 +34,8 @@ from runner.workspaces.actor import WorkspaceActor
 from runner.workspaces.auditing import AuditedBackend
 from runner.workspaces.backend import LiveBackend
 from runner.workspaces.basing import Bases
+from runner.workspaces.directory_base import finish_commits
+from runner.workspaces.glancing import Glancer
 from runner.workspaces.hook_files import HookFiles, Occasion
 from runner.workspaces.hooks import Event, HookFailure, Hooks
 from runner.workspaces.journaled import JournaledBackend
@@ -149,6 +151,7 @@ class Shared:
         store = Store.open(path)
         try:
             tidy(store, os.path.join(self.directory, WORKSPACES))
+            finish_commits(store, self.directory)
         except BaseException:
             store.close()
             raise
@@ -220,6 +223,7 @@ class Shared:
                 store=self.store,
                 make_capture=self._bases.capture,
                 audited=self.means.audit,
+                rules=self.means.rules,
             )
             found = self._actors[record.id] = WorkspaceActor(
                 live=live,
@@ -234,6 +238,11 @@ class Shared:
         """The root of a live tree that nobody has changed yet; what is known of it is kept."""
         assert self._bases is not None
         return await self.means.in_thread(partial(self._bases.capture_new, record))
+
+    def look_at_base(self, record: WorkspaceRecord) -> ObjectId:
+        """The root of a workspace's base, as it is now; for a thread."""
+        assert self._bases is not None
+        return self._bases.find(record)
 
     async def ask(self, record: WorkspaceRecord, message: Message[AnswerT]) -> AnswerT:
         """Ask the actor of a workspace."""
@@ -313,4 +322,7 @@ class Shared:
         if live.witness is None or not self.means.audit:
             return made
         who = ground.who.within(Who(agent=record.agent_id))
-        return AuditedBackend(made, live.trail, who, live.witness, inside=here.inner)
+        glancer = Glancer(live, live.witness)
+        return AuditedBackend(
+            made, live.trail, who, live.witness, inside=here.inner, glancer=glancer
+        )

@@ -55,7 +55,8 @@ CREATE TABLE snapshots (
 CREATE TABLE commits (
     id TEXT PRIMARY KEY, workspace TEXT NOT NULL, message BLOB NOT NULL, author BLOB NOT NULL,
     base_before BLOB NOT NULL, base_after BLOB NOT NULL, created_ns INTEGER NOT NULL,
-    git_commit TEXT NOT NULL, paths TEXT NOT NULL
+    git_commit TEXT NOT NULL, paths TEXT NOT NULL, branch BLOB NOT NULL, left_out TEXT NOT NULL,
+    behind TEXT NOT NULL
 );
 CREATE TABLE journal (
     id INTEGER PRIMARY KEY AUTOINCREMENT, workspace TEXT NOT NULL, kind TEXT NOT NULL,
@@ -175,3 +176,30 @@ REMOVE_AUDIT = "DELETE FROM audit WHERE seq <= ?"
 
 REMOVE_INTENT = "DELETE FROM intents WHERE seq = ?"
 MOVE_HEAD = "UPDATE facts SET value = ? WHERE name = ? AND value = ?"
+
+# ---------------------------------------------------------------- values and tool calls of agents
+
+AGENT_TABLES = (
+    "CREATE TABLE IF NOT EXISTS kv_store (key TEXT PRIMARY KEY, value TEXT NOT NULL,"
+    " created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS tool_calls (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " name TEXT NOT NULL, parameters TEXT, result TEXT, error TEXT, status TEXT NOT NULL,"
+    " started_at INTEGER NOT NULL, completed_at INTEGER, duration_ms INTEGER,"
+    " started_ns INTEGER NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS tool_calls_by_name ON tool_calls (name)",
+    "CREATE INDEX IF NOT EXISTS tool_calls_by_time ON tool_calls (started_at)",
+)
+SET_VALUE = (
+    "INSERT INTO kv_store (key, value, created_at, updated_at) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at"
+)
+VALUE = "SELECT value FROM kv_store WHERE key = ?"
+VALUES = "SELECT key, value FROM kv_store WHERE substr(key, 1, length(?)) = ? ORDER BY rowid"
+END_CALL = (
+    "UPDATE tool_calls SET status = ?, result = ?, error = ?, completed_at = ?,"
+    " duration_ms = (? - started_ns) / 1000000 WHERE id = ?"
+)
+CALL_STATS = (
+    "SELECT name, COUNT(*), SUM(status = 'success'), SUM(status = 'error'), AVG(duration_ms)"
+    " FROM tool_calls WHERE status != 'pending' GROUP BY name ORDER BY COUNT(*) DESC, name"
+)

@@ -1,0 +1,473 @@
+"""What a workspace has changed, brought to where it was made from; and into another workspace.
+
+    made from          a commit goes
+    a directory        into its files, path by path (directory_base.py); it may be a work tree of
+                       git: its index and its branches are the user's. With `branch`: as a git ref
+    a git ref          to a branch, as a commit of git's (git_base.py); no file is touched
+    a workspace        into its live tree, as a merge
+    a snapshot,        nowhere: neither can change. `merge` brings it into a workspace that was made
+    nothing            from a directory, `export` elsewhere
+
+From then on what was committed is the base, as the workspace has it: `status` and `diff` show what
+is left. Whatever else the base has become meanwhile is not in the workspace; where it is changed
+there later, too, that is a conflict.
+
+The base's lock is held from the look at the base to the end. The root that is committed is that of
+one moment, after all that was asked for before: nobody has to wait for a commit.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, get_args
+
+import attrs
+import trio
+
+from runner.errors import CommitError, ConfigError, ReadOnly, WorkspaceChanged, WorkspaceNotFound
+from runner.scopes.who import NOBODY, Who
+from runner.workspaces.base_locks import hold_base
+from runner.workspaces.comparing import Change, compare
+from runner.workspaces.diff import Diff
+from runner.workspaces.directory_base import apply_to, merged, place_of, seal, without_groups
+from runner.workspaces.git_base import GitBase, GitCommitted, Strategy
+from runner.workspaces.listing import EMPTY
+from runner.workspaces.lookups import change_workspace, new_id, tell
+from runner.workspaces.merging import Favour
+from runner.workspaces.messages import Look, Offer, Rebased, Restore
+from runner.workspaces.objects import ObjectId
+from runner.workspaces.records import CommitRecord, Ref, WorkspaceRecord
+from runner.workspaces.selecting import Wanted, make_wanted, select
+from runner.workspaces.store import Store
+from runner.workspaces.sync.placing import place
+from runner.workspaces.ways import Place, Way
+
+if TYPE_CHECKING:
+    from runner.workspaces.shared import Shared
+
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+TRIES = 8  # of a merge while files are written
+LONGEST = 1 << 16  # characters of a message
+_MOST_PATHS = 1000  # in the audit
+
+
+@attrs.frozen(kw_only=True)
+class Order:
+    """A commit that is wanted, as the caller said it; checked."""
+
+    message: str
+    author: str
+    wanted: Wanted
+    branch: str | None
+    strategy: Strategy
+    update: bool
+    who: Who = NOBODY
+
+    @property
+    def favour(self) -> Favour | None:
+        """Who wins where both changed the same, as a merge calls them."""
+        return {"ours": "ours", "theirs": "theirs"}.get(self.strategy)  # type: ignore[return-value]
+
+
+def check(
+    message: str,
+    *,
+    author: str | None = None,
+    include: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    branch: str | None = None,
+    strategy: str = "manual",
+    update: bool = False,
+    who: Who = NOBODY,
+) -> Order:
+    """What is wanted, if it can be.
+
+    Raises:
+        ConfigError: a value is none.
+    """
+    said = "" if author is None else author
+    for what, value in (("message", message), ("author", said)):
+        if not isinstance(value, str) or "\0" in value or len(value) > LONGEST:
+            raise ConfigError(f"{what}: it has to be a text of at most {LONGEST} characters")
+    if not message.strip():
+        raise ConfigError("message: it is empty: say what was changed")
+    if author is not None and ("\n" in author or not author.strip()):
+        raise ConfigError(f'author={author!r}: it is one line, such as "Name <address>"')
+    if branch is not None and (not isinstance(branch, str) or not branch):
+        raise ConfigError(f"branch={branch!r}: it is the name of a branch")
+    if not isinstance(update, bool):
+        raise ConfigError(f"update={update!r}: it is True or False")
+    return Order(
+        message=message,
+        author=said,
+        wanted=make_wanted(include, exclude),
+        branch=branch,
+        strategy=check_strategy(strategy),
+        update=update,
+        who=who,
+    )
+
+
+def check_strategy(strategy: str) -> Strategy:
+    """One of them.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    for each in STRATEGIES:
+        if each == strategy:
+            return each
+    raise ConfigError(f"strategy={strategy!r}: it is {', '.join(map(repr, STRATEGIES))}")
+
+
+# ---------------------------------------------------------------- commits
+
+
+async def commit(shared: Shared, record: WorkspaceRecord, order: Order) -> CommitRecord:
+    """Commit; see `Workspace.commit`."""
+    async with _held(shared, record, order):
+        committing = await _Committing.begin(shared, record, order)
+        if not committing.changes:
+            raise _nothing(record, order)
+        record = committing.record
+        if record.base.kind == "git" or order.branch is not None:
+            done = await committing.to_git()
+        elif record.base.kind == "directory":
+            done = await committing.to_directory()
+        else:
+            done = await committing.to_workspace()
+        with trio.CancelScope(shield=True):  # a word to its actor
+            await shared.ask(record, Rebased())
+    return done
+
+
+async def changes_of(shared: Shared, record: WorkspaceRecord, order: Order) -> list[Change]:
+    """What would be committed; see `Workspace.commit`."""
+    _require_base(record, order)
+    committing = await _Committing.begin(shared, record, order)
+    if record.base.kind == "directory" and order.branch is None:
+        await committing.to_directory(dry_run=True)
+    return await shared.do(lambda store: [*Diff(store, committing.before, committing.after)])
+
+
+@asynccontextmanager
+async def _held(shared: Shared, record: WorkspaceRecord, order: Order) -> AsyncGenerator[None]:
+    _require_base(record, order)
+    base = record.base.path
+    async with hold_base(base, place_of(shared.directory, base)) if base else nullcontext():
+        yield
+
+
+def _require_base(record: WorkspaceRecord, order: Order) -> None:
+    base = record.base
+    if base.kind in {"empty", "snapshot"}:
+        whence = f"the snapshot {base.ref!r}" if base.kind == "snapshot" else "nothing"
+        what = f"the workspace {record.name!r} was made from {whence}, which cannot change"
+        how = "`merge` brings its changes into another workspace, `export` writes them to a file"
+        raise CommitError(f"{what}: {how}")
+    if base.kind == "workspace" and order.branch is not None:
+        what = f"the workspace {record.name!r} was made from another one, which has no branches"
+        raise CommitError(f"{what}: commit to that one, and from there")
+
+
+def _nothing(record: WorkspaceRecord, order: Order) -> CommitError:
+    which = "" if order.wanted("") and order.wanted("\0") else " of these paths"
+    return CommitError(f"nothing{which} was changed in the workspace {record.name!r}")
+
+
+@attrs.frozen(kw_only=True)
+class _Committing:
+    """A commit: what is to be the base, and what that was."""
+
+    shared: Shared
+    store: Store
+    record: WorkspaceRecord
+    order: Order
+    before: ObjectId
+    after: ObjectId
+    root: ObjectId
+    changes: Sequence[Change]
+
+    @classmethod
+    async def begin(cls, shared: Shared, record: WorkspaceRecord, order: Order) -> _Committing:
+        """Look at the workspace."""
+        store = await shared.open()
+        root = await shared.ask(record, Offer())
+
+        def prepare() -> _Committing:
+            now = store.workspaces.get(record.id)
+            assert now.base_root is not None, "an offer waits for it"
+            after, objects = select(store.listing, now.base_root, root, order.wanted)
+            store.put(objects)
+            return cls(
+                shared=shared,
+                store=store,
+                record=now,
+                order=order,
+                before=now.base_root,
+                after=after,
+                root=root,
+                changes=compare(store.listing, now.base_root, after),
+            )
+
+        return await shared.means.in_thread(prepare)
+
+    # ------------------------------------------------------------ where to
+
+    async def to_directory(self, *, dry_run: bool = False) -> CommitRecord:
+        """Into the files of the base."""
+        shared, record, base = self.shared, self.record, self.record.base.path
+        done = self._record()
+
+        def work() -> None:
+            if record.way == Way.OVERLAY and not dry_run:
+                upper = Place.at(os.path.dirname(record.tree)).upper
+                seal(upper, self.store.listing, self.before, self.after)
+            apply_to(
+                self.store,
+                record.id,
+                base,
+                self.before,
+                self.after,
+                look=partial(shared.look_at_base, record),
+                place=place_of(shared.directory, base),
+                also=partial(self._settle, done),
+                texts=self.order.strategy == "merge",
+                favour=self.order.favour,
+                dry_run=dry_run,
+            )
+
+        await shared.means.in_thread(work)
+        return done
+
+    async def to_git(self) -> CommitRecord:
+        """To a branch."""
+        shared, order, record = self.shared, self.order, self.record
+        earlier = await shared.do(lambda store: store.commits.list(record.id))
+
+        def known(branch: str) -> str:
+            made = [each.git_commit for each in earlier if each.branch == branch]
+            if made:
+                return made[-1]
+            return "" if any(each.git_commit for each in earlier) else record.base.commit
+
+        git = GitBase(
+            host=shared.means.host,
+            store=self.store,
+            base=record.base,
+            known=known,
+            strategy=order.strategy,
+            place=place_of(shared.directory, record.base.path),
+        )
+        await git.find()
+        branch = await git.choose(order.branch)
+        made = await git.commit(
+            self.changes, branch, order.message, order.author, update=order.update
+        )
+        done: list[CommitRecord] = []
+
+        def work() -> None:
+            done.append(self._of_git(made))
+            self._settle(done[-1])
+
+        with trio.CancelScope(shield=True):  # what git has is written down
+            await shared.means.in_thread(work)
+        return done[-1]
+
+    def _of_git(self, made: GitCommitted) -> CommitRecord:
+        """What was committed; what git has no words for was not."""
+        left = {path for path, _ in made.left_out}
+        wanted = self.order.wanted
+        after, objects = select(
+            self.store.listing,
+            self.before,
+            self.root,
+            lambda path: wanted(path) and path not in left,
+        )
+        self.store.put(objects)
+        return attrs.evolve(
+            self._record(),
+            base_after=after,
+            git_commit=made.commit,
+            branch=made.branch,
+            paths=tuple(each.path for each in self.changes if each.path not in left),
+            left_out=made.left_out,
+            behind=made.behind,
+        )
+
+    async def to_workspace(self) -> CommitRecord:
+        """Into the live tree of the workspace that it was made from."""
+        shared, base = self.shared, self.record.base
+        try:
+            target = await shared.do(lambda store: store.workspaces.get(base.workspace))
+        except WorkspaceNotFound as error:
+            what = f"the workspace {base.ref!r}, from which {self.record.name!r} was made, is gone"
+            how = "`merge` brings its changes into another one, `export` writes them to a file"
+            raise CommitError(f"{what}: {how}") from error
+        what = f"the commit of {self.record.name!r}"
+        await _join(
+            shared,
+            target,
+            ancestor=self.before,
+            root=self.after,
+            strategy=self.order.strategy,
+            what=what,
+            who=self.order.who,
+            flip=True,
+        )
+        done = self._record()
+        with trio.CancelScope(shield=True):
+            await shared.means.in_thread(partial(self._settle, done))
+        return done
+
+    # ------------------------------------------------------------ what is written down
+
+    def _record(self) -> CommitRecord:
+        return CommitRecord(
+            id=new_id(),
+            workspace=self.record.id,
+            message=self.order.message,
+            author=self.order.author,
+            base_before=self.before,
+            base_after=self.after,
+            created_ns=time.time_ns(),
+            paths=tuple(each.path for each in self.changes),
+        )
+
+    def _settle(self, done: CommitRecord) -> None:
+        """From here on it is committed."""
+        with self.store.transaction():
+            self.store.commits.add(done)
+            change_workspace(self.store, self.record.id, base_root=done.base_after)
+            tell(
+                self.store,
+                self.record.id,
+                "commit",
+                self.shared.whose(self.record, self.order.who),
+                message=done.message,
+                author=done.author,
+                commit=done.id,
+                git=done.git_commit,
+                branch=done.branch,
+                paths=list(done.paths[:_MOST_PATHS]),
+                count=len(done.paths),
+                left_out=[list(each) for each in done.left_out[:_MOST_PATHS]],
+            )
+
+
+# ---------------------------------------------------------------- merges
+
+
+async def merge_into(
+    shared: Shared, target: WorkspaceRecord, source: WorkspaceRecord, strategy: Strategy, who: Who
+) -> Diff:
+    """Merge a workspace into another one; see `Workspace.merge`."""
+    if target.id == source.id:
+        raise CommitError(f"the workspace {target.name!r} cannot be merged into itself")
+    root = await shared.ask(source, Offer())
+    name = f"merged {source.id}"
+
+    def find(store: Store) -> ObjectId:
+        here, there = store.workspaces.get(target.id), store.workspaces.get(source.id)
+        if here.base.workspace == there.id and here.base_root is not None:
+            return here.base_root
+        last = None if there.base.workspace == here.id else store.refs.get(name, target.id)
+        if last is not None:
+            return last.root
+        assert there.base_root is not None, "an offer waits for it"
+        return there.base_root
+
+    ancestor = await shared.do(find)
+    what = f"the merge of {source.name!r}"
+    before, after = await _join(
+        shared, target, ancestor=ancestor, root=root, strategy=strategy, what=what, who=who
+    )
+
+    def settle(store: Store) -> Diff:
+        with store.transaction():
+            here, there = store.workspaces.get(target.id), store.workspaces.get(source.id)
+            if here.base.workspace == there.id:  # what the source has is its base from now on
+                change_workspace(store, here.id, base_root=root)
+            elif there.base.workspace == here.id:  # it is as if it had been committed
+                change_workspace(store, there.id, base_root=root)
+            now = time.time_ns()
+            store.refs.set(Ref(workspace=target.id, name=name, root=root, changed_ns=now))
+            made = Diff(store, before, after)
+            tell(
+                store,
+                target.id,
+                "merge",
+                shared.whose(target, who),
+                source=source.name,
+                strategy=strategy,
+                paths=[each.path for each in made[:_MOST_PATHS]],
+                count=len(made),
+            )
+        return made
+
+    with trio.CancelScope(shield=True):
+        made = await shared.do(settle)
+        for each in (target, source):
+            await shared.ask(each, Rebased())
+    return made
+
+
+async def _join(
+    shared: Shared,
+    target: WorkspaceRecord,
+    *,
+    ancestor: ObjectId,
+    root: ObjectId,
+    strategy: Strategy,
+    what: str,
+    who: Who,
+    flip: bool = False,
+) -> tuple[ObjectId, ObjectId]:
+    """Bring what makes one tree another into a live tree; what that was, and is.
+
+    Args:
+        shared: the project.
+        target: whose live tree.
+        ancestor: the one tree.
+        root: the other.
+        strategy: what becomes of paths that both changed.
+        what: it is called, for the undo snapshot.
+        who: on whose behalf.
+        flip: whether `root` is "ours", and the live tree "theirs".
+
+    Raises:
+        CommitError: there are conflicts; nothing was changed.
+    """
+    if target.read_only:
+        raise ReadOnly("merge", ".", f"the workspace {target.name!r} is for reading only")
+    store = await shared.open()
+    favour: Favour | None = strategy if strategy in {"ours", "theirs"} else None
+    for _ in range(TRIES):
+        looked = (await shared.ask(target, Look(verify=True))).root
+        sides = (root, looked) if flip else (looked, root)
+
+        def work(sides: tuple[ObjectId, ObjectId] = sides, looked: ObjectId = looked) -> ObjectId:
+            said = f"the workspace {target.name!r} has changed the same; nothing was merged"
+            texts = strategy == "merge"
+            store.put([EMPTY])
+            found = merged(store, ancestor, *sides, texts=texts, favour=favour, what=said)
+            alone = without_groups(store.listing, looked, found.root)
+            to_be, objects = place(store.listing, found.root, alone)
+            store.put(objects)
+            return to_be
+
+        to_be = await shared.means.in_thread(work)
+        if to_be == looked:
+            return looked, to_be
+        try:
+            await shared.ask(
+                target, Restore(root=to_be, what=what, force=True, expect=looked, who=who)
+            )
+        except WorkspaceChanged:
+            continue
+        return looked, to_be
+    raise CommitError(f"the workspace {target.name!r} is written to all the time; try again")

@@ -35,11 +35,11 @@ from runner.workspaces.comparing import Change, compare
 from runner.workspaces.diff import Diff
 from runner.workspaces.directory_base import apply_to, merged, place_of, seal, without_groups
 from runner.workspaces.git_base import GitBase, GitCommitted, Strategy
-from runner.workspaces.listing import EMPTY
+from runner.workspaces.listing import EMPTY, Entry
 from runner.workspaces.lookups import change_workspace, new_id, tell
 from runner.workspaces.merging import Favour
 from runner.workspaces.messages import Look, Offer, Rebased, Restore
-from runner.workspaces.objects import ObjectId
+from runner.workspaces.objects import CHUNK, ObjectId, content
 from runner.workspaces.records import CommitRecord, Ref, WorkspaceRecord
 from runner.workspaces.selecting import Wanted, make_wanted, select
 from runner.workspaces.store import Store
@@ -248,18 +248,11 @@ class _Committing:
         """To a branch."""
         shared, order, record = self.shared, self.order, self.record
         earlier = await shared.do(lambda store: store.commits.list(record.id))
-
-        def known(branch: str) -> str:
-            made = [each.git_commit for each in earlier if each.branch == branch]
-            if made:
-                return made[-1]
-            return "" if any(each.git_commit for each in earlier) else record.base.commit
-
         git = GitBase(
             host=shared.means.host,
             store=self.store,
             base=record.base,
-            known=known,
+            known="" if earlier else record.base.commit,
             strategy=order.strategy,
             place=place_of(shared.directory, record.base.path),
         )
@@ -289,6 +282,7 @@ class _Committing:
             lambda path: wanted(path) and path not in left,
         )
         self.store.put(objects)
+        after = self._with_rewritten(after, made)
         return attrs.evolve(
             self._record(),
             base_after=after,
@@ -298,6 +292,20 @@ class _Committing:
             left_out=made.left_out,
             behind=made.behind,
         )
+
+    def _with_rewritten(self, root: ObjectId, made: GitCommitted) -> ObjectId:
+        """A hook's files are what the base has; those of the workspace are not."""
+        after = {each.path: each.after for each in self.changes}
+        entries: dict[str, Entry | None] = {}
+        for path, data in made.rewritten.items():
+            there = after[path]
+            if there is not None and len(data) <= CHUNK:
+                kept = content(data)
+                self.store.put([kept])
+                entries[path] = attrs.evolve(there, id=kept.id, size=len(data), group=0)
+        root, objects = place(self.store.listing, root, entries)
+        self.store.put(objects)
+        return root
 
     async def to_workspace(self) -> CommitRecord:
         """Into the live tree of the workspace that it was made from."""

@@ -24,7 +24,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Literal, TypeAlias
 
@@ -48,7 +48,6 @@ from runner.workspaces.sync.placing import place
 
 Strategy: TypeAlias = Literal["manual", "ours", "theirs", "merge"]
 Blob: TypeAlias = tuple[str, str]  # mode, object id
-InThread: TypeAlias = Callable[[Callable[[], object]], object]
 _NOBODY = re.compile(r"[^<>]*<[^<>]*>")
 _LINK_TO_ELSEWHERE = "160000"
 
@@ -62,12 +61,14 @@ class GitCommitted:
         branch: its name.
         left_out: paths that git has no words for, each with the reason.
         behind: work trees in which the branch is checked out, that are as they were.
+        rewritten: what a hook has made of paths: how they are checked out.
     """
 
     commit: str
     branch: str
     left_out: tuple[tuple[str, str], ...]
     behind: tuple[str, ...]
+    rewritten: Mapping[str, bytes] = attrs.field(factory=dict)
 
 
 def as_author(author: str) -> str:
@@ -95,7 +96,7 @@ class GitBase:
         host: runs git.
         store: has the contents.
         base: of the workspace.
-        known: the last commit that the workspace was made from, or has made; empty = none.
+        known: the commit that has just what the workspace knows; empty = there is none.
         strategy: what becomes of paths that both sides changed.
         place: a directory of the project for what is temporary.
     """
@@ -103,10 +104,9 @@ class GitBase:
     host: ProcessHost
     store: Store
     base: Base
-    known: Callable[[str], str]
+    known: str
     strategy: Strategy
     place: str
-    _top: str = ""
     _prefix: str = ""
     _common: str = ""
 
@@ -229,17 +229,21 @@ class _Making:
         self, changes: Sequence[Change], message: str, author: str, *, update: bool
     ) -> GitCommitted:
         git, of = self._git(), self.of
-        known = of.known(self.branch)
         tip = await of._tip(self.branch)  # noqa: SLF001 - of one module
         is_new = tip is None
         if tip is None:
-            tip = known or await of._plain.ask("rev-parse", "--verify", "--quiet", "HEAD^{commit}")  # noqa: SLF001
+            tip = of.base.commit or await of._plain.ask(
+                "rev-parse", "--verify", "--quiet", "HEAD^{commit}"
+            )  # noqa: SLF001
         if tip:
             await git.data("read-tree", tip, what="git cannot read the branch")
         theirs = await self._listed(git)
         left_out = self._left_out(changes, theirs)
         taken = [each for each in changes if each.path not in left_out]
-        lines = await self._resolved(taken, theirs, is_known=tip == known and bool(tip))
+        if not taken:
+            path, reason = next(iter(left_out.items()))
+            raise CommitError(f"git has no words for what was changed: {path!r}: {reason}")
+        lines = await self._resolved(taken, theirs, is_known=bool(tip) and tip == of.known)
         said = tuple(sorted(left_out.items()))
         if lines:
             given = b"".join(lines)
@@ -255,8 +259,13 @@ class _Making:
         made = await self._commit(git, tip or "", message, author, is_new=is_new)
         if update and tip:
             await self._bring(places, tip, made, dry=False)
-        behind = () if update else tuple(places)
-        return GitCommitted(commit=made, branch=self.branch, left_out=said, behind=behind)
+        return GitCommitted(
+            commit=made,
+            branch=self.branch,
+            left_out=said,
+            behind=() if update else tuple(places),
+            rewritten=await self._rewritten(git, tree, made, taken),
+        )
 
     async def _commit(self, git: Git, tip: str, message: str, author: str, *, is_new: bool) -> str:
         env = await self._identity(git, author)
@@ -285,6 +294,18 @@ class _Making:
             await git.data("update-ref", ref, before, made, what="git cannot undo it")
             raise CommitError(f"the branch {self.branch!r} moved meanwhile: try again")
         return made
+
+    async def _rewritten(
+        self, git: Git, tree: str, made: str, taken: Sequence[Change]
+    ) -> dict[str, bytes]:
+        """What hooks have made of the paths: the commit is not what was given to git."""
+        words = "diff-tree", "-r", "-z", "--name-only", "--no-renames", "--diff-filter=M"
+        differ = (await git.ask(*words, tree, made) or "").split("\0")
+        found = {}
+        for path in {self.prefix + each.path for each in taken} & set(differ):
+            words = "cat-file", "--filters", f"{made}:{path}"
+            found[path.removeprefix(self.prefix)] = await git.data(*words, what="git lost a file")
+        return found
 
     async def _identity(self, git: Git, author: str) -> dict[str, str]:
         """Who commits, if git does not know: the author, if there is one."""

@@ -108,7 +108,10 @@ def untouched():
     """What of a work tree is the user's: its index, its HEAD, its files."""
 
     def look(top):
-        found = {"index": (top / ".git/index").read_bytes(), "HEAD": (top / ".git/HEAD").read_text()}
+        found = {
+            "index": (top / ".git/index").read_bytes(),
+            "HEAD": (top / ".git/HEAD").read_text(),
+        }
         for path in sorted(top.rglob("*")):
             inner = path.relative_to(top)
             if inner.parts[0] != ".git" and path.is_file():

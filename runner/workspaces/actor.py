@@ -30,6 +30,7 @@ from runner.errors import (
     WorkspaceChanged,
 )
 from runner.messages import Message
+from runner.workspaces import origins
 from runner.workspaces.capturing import Captured
 from runner.workspaces.comparing import Change, compare, is_same_tree
 from runner.workspaces.live import Live
@@ -47,6 +48,7 @@ from runner.workspaces.messages import (
     lane_of,
 )
 from runner.workspaces.objects import ObjectId
+from runner.workspaces.origins import Origin
 from runner.workspaces.planning import plan
 from runner.workspaces.records import SnapshotKind, SnapshotRecord, WorkspaceRecord
 from runner.workspaces.restoring import restore
@@ -54,7 +56,7 @@ from runner.workspaces.restoring import restore
 T = TypeVar("T")
 LEAVING = 10.0  # seconds for what is known of the tree to be written down
 
-FindBase = Callable[[WorkspaceRecord], ObjectId]
+FindBase = Callable[[WorkspaceRecord], Origin]
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -63,7 +65,7 @@ class WorkspaceActor:
 
     Attributes:
         live: which workspace.
-        find_base: the root of a workspace's base as it was when that was made; in a thread.
+        find_base: what a workspace's base was when that was made; in a thread.
         limiter: of threads.
         beside: carried out whenever the workspace has come into use.
         idle_after: seconds without a message, or a holder, until it frees what it owns.
@@ -304,8 +306,9 @@ class WorkspaceActor:
             now = self.live.record()
             if now.base_root is not None:
                 return now.base_root
-            change_workspace(self.live.store, self.live.id, base_root=found)
-        return found
+            change_workspace(self.live.store, self.live.id, base_root=found.root)
+            origins.keep(self.live.store, self.live.id, found)
+        return found.root
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await trio.to_thread.run_sync(work, limiter=self.limiter)

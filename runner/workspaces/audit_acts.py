@@ -88,6 +88,25 @@ def compared(
         )
 
 
+def changed(
+    row: Callable[..., AuditRecord],
+    who: Who,
+    change: tuple[str, Seen | None, Seen | None],
+    details: Mapping[str, Json],
+) -> AuditRecord:
+    """The row of a path that a program has changed."""
+    path, old, new = change
+    operation = "write"
+    if new is None:
+        operation = "remove"
+    elif old is not None and attrs.evolve(old, mode=new.mode) == new and old.mode != new.mode:
+        operation = "chmod"
+    elif new.type == "directory":
+        operation = "mkdir"
+    make = partial(row, operation, who)
+    return next(compared({path: old}, {path: new}, make, details))
+
+
 def _differences(old: Seen | None, new: Seen | None) -> dict[str, Json]:
     """What sizes and digests do not say: types, modes, how much was in a whole directory."""
     found: dict[str, Json] = {}

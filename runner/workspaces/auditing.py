@@ -8,12 +8,15 @@ Short work on small files is done at once, in trio's thread, as it is without th
     one path          a row
     many, or a tree   a row for each path; for a directory of more than 1,000 entries, one for all
     exec, start       the command without secrets; the exit code and the duration, of what was
-                      started as a row "exit" once it has ended and somebody knows
+                      started as a row "exit" once it has ended and somebody knows; how many
+                      files it changed (`changes`), and before it a row for each: "write", "remove",
+                      "chmod", "mkdir", with `by` and when that began; if they are more than 1,000,
+                      one row "changes" has their number. What would take long to be known is not
+                      said (glancing.py)
 
 `ok` is False for what failed, and unknown for what was cancelled; the sizes and digests then say
 what is there. What only looks is not audited.
 
-What this does not do: see what programs change; that is told by whoever looks at the tree.
 Permissions go around it, so what they deny never comes here.
 """
 
@@ -38,8 +41,9 @@ from runner.messages import AnswerT, Completed, Message
 from runner.operations.op_names import op_name, subject_of
 from runner.scopes.operation_log import LOOKING
 from runner.scopes.who import Who
-from runner.workspaces.audit_acts import Begun, Doing, Sight, rows_of
+from runner.workspaces.audit_acts import Begun, Doing, Sight, changed, rows_of
 from runner.workspaces.audit_facts import NOW, SPOTS, about_end, details_of, is_short
+from runner.workspaces.glancing import Glancer, Glimpse
 from runner.workspaces.records import AuditRecord, Json
 from runner.workspaces.trail import Trail
 from runner.workspaces.witness import Seen, Spot, TooLarge, Witness, digest_of
@@ -56,17 +60,26 @@ class AuditedBackend(Backend):
         who: on whose behalf.
         witness: looks at the tree that the inner backend is for, or is in.
         inside: the path from the tree's top to the inner backend's root; "." = that is the top.
+        glancer: sees what programs change; None = nobody does.
     """
 
     def __init__(
-        self, inner: Backend, trail: Trail, who: Who, witness: Witness, *, inside: str = "."
+        self,
+        inner: Backend,
+        trail: Trail,
+        who: Who,
+        witness: Witness,
+        *,
+        inside: str = ".",
+        glancer: Glancer | None = None,
     ) -> None:
         """Nothing is touched yet."""
+        self._glancer = glancer
         self._inner, self._trail, self._who = inner, trail, who
         self._witness = witness
         self._prefix = "" if inside == "." else f"{inside}/"
         self._writers: dict[str, str] = {}  # paths of files that are being written, by stream
-        self._running: dict[str, Begun] = {}  # programs that were started
+        self._running: dict[str, tuple[Begun, Glimpse | None]] = {}  # programs that were started
 
     def __repr__(self) -> str:
         return f"<AuditedBackend on {self._inner!r}>"
@@ -84,6 +97,7 @@ class AuditedBackend(Backend):
             self._who,
             self._witness,
             inside=self._prefix.rstrip("/") or ".",
+            glancer=self._glancer,
         )
 
     def resolve(self, op: str, path: str, *, entry: bool = False) -> Resolved:
@@ -271,31 +285,61 @@ class AuditedBackend(Backend):
 
     async def _run(self, message: m.Exec | m.Start) -> Any:
         trail, doing = self._trail, self._command(message)
-        begun = await in_thread(partial(trail.begin, doing, self._who, {}))
+        begun, glimpse = await in_thread(partial(self._begin_program, doing))
         try:
             answer: Completed | m.Started = await self._ask(cast("Message[Any]", message))
         except Exception as error:
             with trio.CancelScope(shield=True):
-                await self._say(begun, False, self._why(error))
+                await self._say(begun, False, self._why(error), glimpse)
             raise
         except BaseException:
             with trio.CancelScope(shield=True):
-                await self._say(begun, None, {"cancelled": True})
+                await self._say(begun, None, {"cancelled": True}, glimpse)
             raise
         if isinstance(answer, m.Started):
-            self._running[answer.id] = begun
+            self._running[answer.id] = begun, glimpse
             more: dict[str, Json] = {"id": answer.id, "pid": answer.pid}
             details = {**doing.details, **more}
             with trio.CancelScope(shield=True):
                 await in_thread(partial(trail.note, "start", self._who, details=details))
         else:
-            await self._say(begun, True, about_end(answer))
+            await self._say(begun, True, about_end(answer), glimpse)
         return answer
 
-    async def _say(self, begun: Begun, ok: bool | None, more: Mapping[str, Json]) -> None:
-        rows = rows_of(self._trail.row, begun, {}, ok, more)
+    def _begin_program(self, doing: Doing) -> tuple[Begun, Glimpse | None]:
+        begun = self._trail.begin(doing, self._who, {})
+        glimpse = None if self._glancer is None else self._glancer.begin()
+        if glimpse is not None:
+            self._trail.follow(glimpse)
+        return begun, glimpse
+
+    async def _say(
+        self, begun: Begun, ok: bool | None, more: Mapping[str, Json], glimpse: Glimpse | None
+    ) -> None:
+        def end() -> None:
+            changes, count = self._changes(begun, glimpse)
+            rows = rows_of(self._trail.row, begun, {}, ok, {**more, **count})
+            self._trail.end(begun, [*changes, *rows])
+
         with trio.CancelScope(shield=True):
-            await in_thread(partial(self._trail.end, begun, rows))
+            await in_thread(end)
+
+    def _changes(
+        self, begun: Begun, glimpse: Glimpse | None
+    ) -> tuple[list[AuditRecord], dict[str, Json]]:
+        """The rows of what a program has changed, and how many paths that are, if it is known."""
+        if self._glancer is None or glimpse is None:
+            return [], {}
+        self._trail.unfollow(glimpse)
+        found = self._glancer.end(glimpse)
+        if found is None:
+            return [], {}
+        by: dict[str, Json] = {"by": begun.doing.operation, "began": begun.at}
+        rows = [changed(self._trail.row, begun.who, each, by) for each in found.paths]
+        count: dict[str, Json] = {"changes": found.count}
+        if found.count > len(rows):
+            rows = [self._trail.row("changes", begun.who, path=".", details={**by, **count})]
+        return rows, count
 
     async def _guide(self, message: m.Kill | m.Wait | m.Poll) -> object:
         """Look after a program that was started; if it has ended, write that down."""
@@ -312,7 +356,7 @@ class AuditedBackend(Backend):
 
     async def _end(self, id_: str) -> None:
         """Write down how a program that was started has ended."""
-        begun = self._running.pop(id_, None)
+        begun, glimpse = self._running.pop(id_, (None, None))
         if begun is None:
             return
         completed: Completed | None = None
@@ -323,6 +367,12 @@ class AuditedBackend(Backend):
                 completed = None  # nobody knows any more
             ok = None if completed is None else True
             more: dict[str, Json] = {"id": id_, **about_end(completed)}
-            details = {**begun.doing.details, **more}
-            row = self._trail.row("exit", begun.who, ok=ok, details=details)
-            await in_thread(partial(self._trail.end, begun, [row]))
+            await in_thread(partial(self._end_program, begun, glimpse, ok, more))
+
+    def _end_program(
+        self, begun: Begun, glimpse: Glimpse | None, ok: bool | None, more: Mapping[str, Json]
+    ) -> None:
+        changes, count = self._changes(begun, glimpse)
+        details = {**begun.doing.details, **more, **count}
+        row = self._trail.row("exit", begun.who, ok=ok, details=details)
+        self._trail.end(begun, [*changes, row])

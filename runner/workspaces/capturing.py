@@ -27,20 +27,22 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import attrs
 
 from runner.watching import stamps, walking
 from runner.watching.allowance import Allowance
-from runner.watching.files import Tree
+from runner.watching.files import State, Tree, parent
 from runner.watching.patterns import Rules, make_rules
 from runner.watching.walking import Walk, advance_inline
 from runner.watching.watch import Watch
 from runner.workspaces.assembling import Assembly, Below
 from runner.workspaces.handing import Handing
 from runner.workspaces.known import Memory
+from runner.workspaces.listing import Entry
 from runner.workspaces.objects import ObjectId
 from runner.workspaces.reading import Reader
 from runner.workspaces.rounds import Round, fresh_of_others
@@ -131,6 +133,7 @@ class Capture:
         self._watch: Watch | None = None
         self._written: set[str] = set()
         self._unsaved = 0
+        self._lock = threading.Lock()
         self._memory = Memory(store, workspace, b"" if below is None else below.root)
         self._assembly = Assembly(tree, self._memory, self._rules.omits_file, below)
 
@@ -152,18 +155,58 @@ class Capture:
             StoreError: the store cannot keep it.
             OSError: the top directory cannot be read.
         """
-        if verify or reread:
-            self._unwatch()
-        if reread:
-            self._memory.forget()
-        else:
-            self._memory.recall()
-        tree, how = self._look(check)
-        if "" not in tree.folders:
-            self._unwatch()
-            os.close(os.open(self._tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
-            raise OSError(errno.EIO, "the directory cannot be read to its end", self._tree)
-        return self._assemble(tree, how, check)
+        with self._lock:
+            if verify or reread:
+                self._unwatch()
+            if reread:
+                self._memory.forget()
+            else:
+                self._memory.recall()
+            tree, how = self._look(check)
+            if "" not in tree.folders:
+                self._unwatch()
+                os.close(os.open(self._tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+                raise OSError(errno.EIO, "the directory cannot be read to its end", self._tree)
+            return self._assemble(tree, how, check)
+
+    def glance(self) -> Tree | None:
+        """The files of the tree as hints have them; None where there are none just now.
+
+        It may be called beside `take`, and so may `known`.
+        """
+        if self._watch is None or not self._lock.acquire(blocking=False):
+            return None
+        try:
+            if self._watch is None or not self._watch.is_true:
+                return None
+            for _ in self._watch.look():
+                pass
+            return self._watch.tree.copy() if self._watch.is_true else None
+        finally:
+            self._lock.release()
+
+    def known(self, states: Mapping[str, State | None]) -> dict[str, Entry]:
+        """What was captured of these files, of which each is still in the state that it had."""
+        if not self._lock.acquire(blocking=False):
+            return {}
+        try:
+            return self._known(states)
+        finally:
+            self._lock.release()
+
+    def _known(self, states: Mapping[str, State | None]) -> dict[str, Entry]:
+        found: dict[str, Entry] = {}
+        for prefix in {parent(path) for path in states}:
+            known = self._memory.known.get(prefix)
+            if known is None:
+                continue
+            files = known.folder.files()
+            for each in self._store.listing(known.id):
+                name = os.fsdecode(each.name)
+                state = states.get(prefix + name)
+                if state is not None and files.get(name) == state and name not in known.doubts:
+                    found[prefix + name] = each
+        return found
 
     def note(self, paths: Iterable[str]) -> None:
         """These files are written to: read them again, whatever they look like."""
@@ -171,8 +214,9 @@ class Capture:
 
     def close(self) -> None:
         """Save what is known, and hold nothing any more. It may be used again."""
-        self._unwatch()
-        self._memory.save()
+        with self._lock:
+            self._unwatch()
+            self._memory.save()
 
     # ------------------------------------------------------------ looking
 

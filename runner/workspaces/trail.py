@@ -41,6 +41,7 @@ from runner.workspaces.audit_acts import (
 )
 from runner.workspaces.audit_rows import Writer, row
 from runner.workspaces.database import SCHEMA
+from runner.workspaces.glancing import Glimpse
 from runner.workspaces.records import AuditRecord, Json
 from runner.workspaces.slot import Slot
 from runner.workspaces.store import Store
@@ -72,6 +73,7 @@ class Trail:
         self._secrets = frozenset(secrets) | secret_values(os.environ)
         self._redactors: dict[frozenset[str], Redactor] = {}
         self._ends = 0
+        self._glimpses: list[Glimpse] = []
 
     # ------------------------------------------------------------ acts
 
@@ -126,6 +128,10 @@ class Trail:
             StoreError: it cannot be; the intent says so to the next who opens the workspace.
         """
         self._ends += 1
+        if self._glimpses:
+            rows = list(rows)
+            for each in self._glimpses:
+                each.told.update((row.path, row) for row in rows if row.path)
         if begun.intent is None:
             self._end_now(rows)
             return
@@ -213,6 +219,21 @@ class Trail:
             slot, self._slot = self._slot, None
             if slot is not None:
                 slot.close()
+
+    # ------------------------------------------------------------ programs that run
+
+    def follow(self, glimpse: Glimpse) -> None:
+        """A program begins: note what is written down of others meanwhile."""
+        self._glimpses.append(glimpse)
+
+    def unfollow(self, glimpse: Glimpse) -> None:
+        """It has ended."""
+        self._glimpses.remove(glimpse)
+
+    def spoil(self) -> None:
+        """The tree is replaced: what running programs have changed cannot be told any more."""
+        for each in self._glimpses:
+            each.is_spoiled = True
 
     # ------------------------------------------------------------ secrets
 

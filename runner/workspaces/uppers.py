@@ -20,12 +20,12 @@ from __future__ import annotations
 
 import os
 import stat as modes
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import attrs
 
-from runner.watching.files import Folder, State, parent
+from runner.watching.files import Folder, State, Tree, parent
 from runner.watching.patterns import Rules
 from runner.workspaces.capturing import Capture, Captured, go_on
 from runner.workspaces.listing import Entry, EntryType
@@ -59,6 +59,11 @@ class _Base:
     def entries(self, prefix: str) -> dict[bytes, Entry]:
         """The entries that shine through, in a directory of the upper one."""
         return {} if self._is_hidden(prefix) else dict(self._entries(prefix))
+
+    def entry(self, path: str) -> Entry | None:
+        """What the base has at a path, whatever is laid over it."""
+        above = parent(path)
+        return self._entries(above).get(os.fsencode(path[len(above) :]))
 
     def hides(self, directory: int, name: str, state: State) -> bool:
         """Whether a name is a whiteout."""
@@ -163,6 +168,20 @@ class Upper:
             with suppress(Partial):
                 return self._upper.take(check=check)
         return self._merged.take(reread=reread, check=check)
+
+    def glance(self) -> Tree | None:
+        """Nothing: an upper directory is not watched."""
+        return None
+
+    def known(self, states: Mapping[str, State | None]) -> dict[str, Entry]:
+        """What was captured of files in the upper directory, or is what the base has."""
+        found = self._upper.known(states)
+        for path, state in states.items():
+            if state is None:
+                entry = self._base.entry(path)
+                if entry is not None:
+                    found[path] = entry
+        return found
 
     def note(self, paths: Iterable[str]) -> None:
         """These files are written to: read them again, whatever they look like."""

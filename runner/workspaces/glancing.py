@@ -1,0 +1,277 @@
+"""What a program has changed in a live tree: seen by two glances, one before it and one after it.
+
+A glance costs little or is not had: of a watched tree the hints, of an overlay a walk through its
+upper directory, else through the tree, if it has few files. Between two of them the states of files
+differ if they were changed; what was there before is known by its digest where the last capture
+has that very state, or it is the base's (`Known`); else only by its size.
+
+    file, link   a path whose state differs
+    directory    one that came or went with nothing in it, or that has another mode
+    hidden       in an overlay, what was in a directory of the base that went, or was made anew
+
+What other acts have written down meanwhile (`Glimpse.told`) is not the program's, unless there is
+something else by now. Where the whole tree was replaced meanwhile, nobody knows (`spoil`).
+
+For a thread; what it does not do: write rows (auditing.py).
+"""
+
+from __future__ import annotations
+
+import os
+import stat as modes
+from collections.abc import Iterator, Mapping
+from typing import Protocol, TypeAlias
+
+import attrs
+
+from runner.watching.files import Folder, State, Tree, differing, is_below, parent
+from runner.watching.patterns import Rules
+from runner.watching.walking import Walk
+from runner.workspaces.comparing import compare
+from runner.workspaces.listing import EMPTY, Entry, EntryType
+from runner.workspaces.objects import CHUNK
+from runner.workspaces.records import AuditRecord
+from runner.workspaces.store import Store
+from runner.workspaces.witness import Seen, Spot, Witness
+
+ENTRIES = 4096  # of a tree that is walked through for a glance
+MOST = 1000  # paths with rows of their own
+BYTES = 64 << 20  # that are read for digests; of what is beyond, there are only sizes
+_SIZE, _MODE = 1, 4
+_TYPES = {
+    EntryType.FILE: "file",
+    EntryType.DIRECTORY: "directory",
+    EntryType.LINK: "link",
+    EntryType.FIFO: "other",
+}
+# A path, what stood there, and what stands there.
+Path: TypeAlias = tuple[str, Seen | None, Seen | None]
+Pairs: TypeAlias = dict[str, tuple[State | None, State | None]]
+
+
+@attrs.define(eq=False)
+class Glimpse:
+    """A live tree as it was when a program began.
+
+    Attributes:
+        tree: its files; None = that would have taken long.
+        told: what was written down of other acts since, by path.
+        is_spoiled: all of it was replaced since.
+    """
+
+    tree: Tree | None
+    told: dict[str, AuditRecord] = attrs.field(factory=dict)
+    is_spoiled: bool = False
+
+
+@attrs.frozen
+class Found:
+    """What changed between two glances.
+
+    Attributes:
+        count: how many paths.
+        paths: what stood at each before, and what after; empty if they are more than `MOST`.
+    """
+
+    count: int
+    paths: tuple[Path, ...] = ()
+
+
+class Glanced(Protocol):
+    """A live tree that can be glanced at."""
+
+    store: Store
+    rules: Rules
+
+    @property
+    def root(self) -> str:
+        """Where its files are reached."""
+
+    def glance(self) -> Tree | None:
+        """Its files, or those of its upper directory; None = that would take long."""
+
+    def known(self, states: Mapping[str, State | None]) -> dict[str, Entry]:
+        """What was captured of paths whose states are still these."""
+
+
+def short_walk(directory: str, rules: Rules) -> Tree | None:
+    """The files of a directory that has few; else None."""
+    walk = Walk(directory, rules)
+    try:
+        return walk.tree if walk.advance(ENTRIES, float("inf")) else None
+    finally:
+        walk.close()
+
+
+@attrs.frozen
+class Glancer:
+    """Sees what changes in a live tree.
+
+    Attributes:
+        live: the tree.
+        witness: looks at what is there afterwards.
+    """
+
+    live: Glanced
+    witness: Witness
+
+    def begin(self) -> Glimpse:
+        """A glance at it now."""
+        return Glimpse(self.live.glance())
+
+    def end(self, glimpse: Glimpse) -> Found | None:
+        """What has changed since; None if nobody knows."""
+        before, after = glimpse.tree, self.live.glance()
+        if before is None or after is None or glimpse.is_spoiled:
+            return None
+        pairs = _files(before, after, self.live.rules)
+        if len(pairs) > MOST:
+            return Found(len(pairs))
+        directories = dict(_directories(before, after))
+        pairs |= dict.fromkeys(directories, (None, None))
+        olds = self.live.known({path: was for path, (was, _) in pairs.items()})
+        hidden = dict(self._hidden(before, after, pairs, olds))
+        count = len(pairs.keys() | hidden.keys())
+        if count > MOST:
+            return Found(count)
+        found: dict[str, Path] = {}
+        for path, each in hidden.items():
+            found[path] = path, self._seen_before(each), None
+        for path, old, new in self._compared(pairs, olds, directories, glimpse.told):
+            found[path] = path, old, new
+        return Found(len(found), tuple(found[path] for path in sorted(found)))
+
+    def _compared(
+        self,
+        pairs: Pairs,
+        olds: Mapping[str, Entry],
+        directories: Mapping[str, Seen | None],
+        told: Mapping[str, AuditRecord],
+    ) -> Iterator[Path]:
+        left = BYTES
+        for path, (was, now) in pairs.items():
+            size = 0 if now is None else now[_SIZE]
+            left -= size
+            if now is None or left >= 0:
+                new = self._seen_after(path)
+            else:
+                new = Seen("file", size, mode=_mode(now))
+            old = directories.get(path) or _seen_of(was)
+            if path in told:
+                old = _seen_told(told[path], new)
+            elif path in olds:
+                old = self._seen_before(olds[path])
+            if new is None and _is_full(olds.get(path)):
+                continue  # it is said by what was in it
+            if old != new or (new is not None and new.type == "file" and not new.digest):
+                yield path, old, new
+
+    def _seen_after(self, path: str) -> Seen | None:
+        return next(iter(self.witness.look((Spot(path, entry=True),)).values()), None)
+
+    def _seen_before(self, entry: Entry) -> Seen:
+        kind, size = _TYPES[entry.type], entry.size
+        if kind in {"directory", "other"}:
+            return Seen(kind, mode=entry.mode)
+        if kind == "link":
+            size = len(self.live.store.get(entry.id).data)
+        name = "sha256" if size <= CHUNK else "chunks"
+        return Seen(kind, size, f"{name}:{entry.id.hex()}", entry.mode)
+
+    # ------------------------------------------------------------ what an overlay hides
+
+    def _hidden(
+        self, before: Tree, after: Tree, pairs: Pairs, olds: Mapping[str, Entry]
+    ) -> Iterator[tuple[str, Entry]]:
+        """What was in directories of the base that went, or were made anew."""
+        for path in [path for path in pairs if _is_directory(olds.get(path))]:
+            if not os.path.isdir(f"{self.live.root}/{path}"):
+                yield from self._below(path, olds[path])
+        come = after.folders.keys() - before.folders.keys()
+        tops = self.live.known({each[:-1]: None for each in come})
+        for path, entry in tops.items():
+            if not _is_directory(entry):
+                continue
+            for each in self.live.store.listing(entry.id):
+                name = f"{path}/{os.fsdecode(each.name)}"
+                if name in pairs or name in olds or os.path.lexists(f"{self.live.root}/{name}"):
+                    continue
+                yield from self._below(name, each)
+
+    def _below(self, path: str, entry: Entry) -> Iterator[tuple[str, Entry]]:
+        """All that was in a directory, or the file itself."""
+        if not _is_directory(entry) or entry.id == EMPTY.id:
+            yield path, entry
+            return
+        for change in compare(self.live.store.listing, entry.id, EMPTY.id):
+            assert change.before is not None
+            yield f"{path}/{change.path}", change.before
+
+
+def _files(before: Tree, after: Tree, rules: Rules) -> Pairs:
+    """The files whose states differ."""
+    found: Pairs = {}
+    for prefix, old, new in _folders(before, after):
+        was, now = differing(old, new)
+        for name in was.keys() | now.keys():
+            pair = was.get(name), now.get(name)
+            if pair[0] != pair[1] and not rules.omits_file(prefix + name):
+                found[prefix + name] = pair
+    return found
+
+
+def _directories(before: Tree, after: Tree) -> Iterator[tuple[str, Seen | None]]:
+    """Directories that are said by themselves, and what they were."""
+    full = {parent(each) for each in before.folders}, {parent(each) for each in after.folders}
+    for prefix, old, new in _folders(before, after):
+        if not prefix:
+            continue
+        if old is not None and new is not None:
+            is_said = old.mode != new.mode
+        elif new is not None:
+            is_said = not new.count and prefix not in full[1]
+        else:
+            is_said = old is not None and not old.count and prefix not in full[0]
+        if is_said:
+            mode = None if old is None else modes.S_IMODE(old.mode)
+            yield prefix[:-1], None if mode is None else Seen("directory", mode=mode)
+
+
+def _folders(before: Tree, after: Tree) -> Iterator[tuple[str, Folder | None, Folder | None]]:
+    """The directories that are not as they were; not what cannot be read."""
+    shut = before.closed | after.closed
+    for prefix in before.folders.keys() | after.folders.keys():
+        old, new = before.folders.get(prefix), after.folders.get(prefix)
+        if old is not new and old != new and not is_below(prefix, shut):
+            yield prefix, old, new
+
+
+def _is_directory(entry: Entry | None) -> bool:
+    return entry is not None and entry.type is EntryType.DIRECTORY
+
+
+def _is_full(entry: Entry | None) -> bool:
+    return entry is not None and _is_directory(entry) and entry.id != EMPTY.id
+
+
+def _seen_of(state: State | None) -> Seen | None:
+    """What a state says of what stood there; of an overlay's whiteout, that nothing did."""
+    if state is None or modes.S_ISCHR(state[_MODE]):
+        return None
+    mode = state[_MODE]
+    kind = "link" if modes.S_ISLNK(mode) else "file" if modes.S_ISREG(mode) else "other"
+    return Seen(kind, None if kind == "other" else state[_SIZE], mode=_mode(state))
+
+
+def _mode(state: State | None) -> int:
+    return 0 if state is None or modes.S_ISLNK(state[_MODE]) else modes.S_IMODE(state[_MODE])
+
+
+def _seen_told(row: AuditRecord, new: Seen | None) -> Seen | None:
+    """What a row says of what stands at its path since; of directories it is enough that it is."""
+    kind = str(row.details.get("type", "file"))
+    if kind == "directory":
+        return new
+    if row.size_after is None:
+        return None
+    return Seen(kind, row.size_after, row.sha_after, 0 if new is None else new.mode)

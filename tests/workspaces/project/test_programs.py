@@ -1,0 +1,145 @@
+"""What programs change in a workspace stands in its audit, each path by itself."""
+
+import hashlib
+import os
+
+import pytest
+
+from runner.workspaces import glancing
+
+
+def sha(text):
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def told(rows):
+    return sorted((each.operation, each.path, each.size_before, each.size_after) for each in rows)
+
+
+async def changes(ws):
+    return [each for each in await ws.audit.logs() if "by" in each.details]
+
+
+@pytest.fixture
+async def ws(project, base, way):
+    (base / "old").mkdir()
+    for name in ("x", "y"):
+        (base / "old" / name).write_text(name)
+    (base / "empty").mkdir()
+    made = await project.create("one", way=way)
+    await made.snapshots.create("first")
+    return made
+
+
+async def test_each_file_that_a_command_changed_is_a_row_with_sizes_and_digests(ws):
+    await ws.exec("echo two >> src/a.py; rm b.txt; mkdir -p new/er; ln -s a.py src/l; echo 1 >new/n")
+    rows = await changes(ws)
+    (run,) = await ws.audit.logs(operation="exec")
+
+    assert [
+        ("mkdir", "new/er", None, None),
+        ("remove", "b.txt", 2, None),
+        ("write", "new/n", None, 2),
+        ("write", "src/a.py", 4, 8),
+        ("write", "src/l", None, 4),
+    ] == told(rows)
+    (edited,) = [each for each in rows if each.path == "src/a.py"]
+    assert (sha("one\n"), sha("one\ntwo\n")) == (edited.sha_before, edited.sha_after)
+    assert ("exec", run.time_ns) == (edited.details["by"], edited.details["began"])
+    assert 5 == run.details["changes"]
+
+
+async def test_a_command_that_changes_nothing_has_no_other_row(ws):
+    await ws.exec("cat src/a.py; ls; touch -r b.txt b.txt; chmod 644 b.txt; echo one > src/a.py")
+    (run,) = await ws.audit.logs(operation="exec")
+
+    assert [] == told(await changes(ws))
+    assert 0 == run.details["changes"]
+
+
+async def test_modes_directories_and_what_is_in_them_are_said(ws):
+    await ws.exec("chmod 600 b.txt; chmod 700 src; rmdir empty; rm -r old")
+    first = told(await changes(ws))
+    await ws.exec("mkdir old; echo z > old/x; mv src lib")
+    second = told(await changes(ws))[len(first) :]
+
+    assert [
+        ("chmod", "b.txt", 2, 2),
+        ("chmod", "src", None, None),
+        ("remove", "empty", None, None),
+        ("remove", "old/x", 1, None),
+        ("remove", "old/y", 1, None),
+    ] == first
+    assert {("write", "old/x", None, 2), ("write", "lib/a.py", None, 4)} <= set(
+        told(await changes(ws))
+    )
+    assert second
+
+
+async def test_a_directory_that_is_made_anew_hides_what_was_in_it(ws):
+    await ws.exec("rm -r old; mkdir old; echo z > old/x")
+
+    assert [("remove", "old/y", 1, None), ("write", "old/x", 1, 2)] == told(await changes(ws))
+
+
+async def test_what_was_done_by_others_while_a_program_ran_is_not_its(ws):
+    program = await ws.start("read line; echo 1 > mine; echo 2 > both", writes=True)
+    await ws.write("other", "o")
+    await ws.write("both", "b")
+    await ws.remove("b.txt")
+    await ws.exec("echo e > theirs")
+    await program.write("go\n")
+    await program.wait()
+    await program.kill(forget=True)
+    rows = await changes(ws)
+    mine = [each for each in rows if each.details["by"] == "start"]
+
+    assert [("write", "both", 1, 2), ("write", "mine", None, 2)] == told(mine)
+    assert sha("b") == next(each.sha_before for each in mine if each.path == "both")
+    assert [("write", "theirs", None, 2)] == told(set(rows) - set(mine))
+    assert 2 == (await ws.audit.logs(operation="exit"))[0].details["changes"]
+
+
+async def test_more_than_a_thousand_are_one_row_with_their_number(ws, monkeypatch):
+    monkeypatch.setattr(glancing, "MOST", 10)
+    await ws.exec("mkdir many; cd many; touch 1 2 3 4 5 6 7 8 9 a b")
+    (row,) = await changes(ws)
+
+    assert ("changes", ".", 11) == (row.operation, row.path, row.details["changes"])
+
+
+async def test_what_would_take_long_is_not_looked_at(ws, monkeypatch):
+    monkeypatch.setattr(glancing, "ENTRIES", 1)
+    await ws.exec("touch 1 2 3 4 5 6 7 8 9 a b")
+    await ws.exec("touch c")
+    rows = await ws.audit.logs(operation="exec")
+
+    assert [] == await changes(ws)
+    assert "changes" not in rows[1].details
+
+
+async def test_of_much_that_was_written_there_are_the_sizes(ws, monkeypatch):
+    monkeypatch.setattr(glancing, "BYTES", 3)
+    await ws.exec("echo 12345678 > x")
+    (row,) = await changes(ws)
+
+    assert (9, "") == (row.size_after, row.sha_after)
+
+
+async def test_a_tree_that_was_replaced_meanwhile_tells_nothing_of_a_program(ws):
+    program = await ws.start("read line", writes=True)
+    await ws.write("x", "1")
+    await ws.snapshots.restore("first", force=True)
+    await program.write("go\n")
+    await program.wait()
+    (end,) = await ws.audit.logs(operation="exit")
+
+    assert "changes" not in end.details
+    assert not os.path.exists(f"{ws.path}/x")
+
+
+async def test_a_command_that_failed_or_was_ended_has_changed_what_it_changed(ws):
+    await ws.exec("echo 1 > x; exit 3")
+    await ws.exec("echo 1 > y; sleep 60", timeout=0.2)
+
+    assert [("write", "x", None, 2), ("write", "y", None, 2)] == told(await changes(ws))

@@ -75,15 +75,15 @@ def now() -> Moment:
 
 def coarse() -> int:
     """The clock's last tick, in nanoseconds: what a change would be stamped with."""
-    return time.clock_gettime_ns(_COARSE) if _IS_LINUX else time.time_ns()
+    return time.clock_gettime_ns(COARSE) if IS_LINUX else time.time_ns()
 
 
-_IS_LINUX = sys.platform == "linux"
-_COARSE = 5  # Linux's CLOCK_REALTIME_COARSE, which `time` has no name for
+IS_LINUX = sys.platform == "linux"
+COARSE = 5  # Linux's CLOCK_REALTIMECOARSE, which `time` has no name for
 
 
 def _offset() -> int:
-    clock = time.CLOCK_BOOTTIME if _IS_LINUX else time.CLOCK_MONOTONIC
+    clock = time.CLOCK_BOOTTIME if IS_LINUX else time.CLOCK_MONOTONIC
     return time.time_ns() - time.clock_gettime_ns(clock)
 
 
@@ -107,7 +107,7 @@ _Statfs = ctypes.c_long * 64  # `struct statfs` is 120 bytes; its kind is the fi
 
 
 def _kind(path: str) -> int | None:
-    if not _IS_LINUX:
+    if not IS_LINUX:
         return None
     answer = _Statfs()
     if _libc().statfs(os.fsencode(path), answer) != 0:

@@ -17,9 +17,11 @@ from collections import defaultdict
 from runner.errors import StoreError
 from runner.watching.allowance import Allowance
 from runner.watching.patterns import Rules
+from runner.workspaces import origins
 from runner.workspaces.capturing import Capture
 from runner.workspaces.live import Looker
 from runner.workspaces.objects import ObjectId
+from runner.workspaces.origins import Origin
 from runner.workspaces.records import WorkspaceRecord
 from runner.workspaces.store import Store
 from runner.workspaces.uppers import Upper
@@ -42,6 +44,7 @@ class Bases:
         self._store, self._ignore, self._watch = store, ignore, watch
         self._allowance = Allowance() if allowance is None else allowance
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._made: dict[str, int] = {}  # of copies whose bases are not known yet
 
     def capture(self, record: WorkspaceRecord, tree: str) -> Looker:
         """What looks at a workspace's live tree; of an overlay, the base has to be known."""
@@ -72,7 +75,28 @@ class Bases:
         finally:
             capture.close()
 
-    def find(self, record: WorkspaceRecord) -> ObjectId:
+    def settled(self, id_: str) -> None:
+        """A copy has just been made; whoever changes it does so from now on."""
+        self._made[id_] = origins.moment()
+
+    def find(self, record: WorkspaceRecord) -> Origin:
+        """What a workspace's base was when that was made; see origins.py."""
+        now, base = self.look(record), record.base.path
+        made = self._made.get(record.id)
+        changed = origins.fresh(base, self._ignore, record.created_ns)
+        if not changed.paths:
+            found = Origin(root=now)
+        elif record.way == Way.OVERLAY or made is None:
+            found = origins.find(self._store, now, changed)
+        else:
+            copy = Capture(record.tree, self._store, None, ignore=self._ignore, watch=False)
+            root = copy.take().root
+            written = origins.fresh(record.tree, self._ignore, made, tick=0)
+            found = origins.find(self._store, now, changed, root, written)
+        self._made.pop(record.id, None)
+        return found
+
+    def look(self, record: WorkspaceRecord) -> ObjectId:
         """The root of a workspace's base, as it is now."""
         path = record.base.path
         if not os.path.isdir(path):

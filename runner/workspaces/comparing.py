@@ -69,12 +69,23 @@ class Change:
 
 @attrs.frozen(kw_only=True)
 class Status:
-    """What is not as it was in the tree that a workspace was made from; each sorted by path."""
+    """What is not as it was in the tree that a workspace was made from; each sorted by path.
+
+    Attributes:
+        added: what was not there.
+        modified: what has another content, mode or type.
+        deleted: what is not there any more.
+        renamed: what has another path.
+        unsure: paths that were changed in the base itself, so shortly after the workspace was made
+            that nobody knows what they were: the changes are counted from what came then. A
+            directory, with a slash at the end: of what went from it, or came.
+    """
 
     added: tuple[Change, ...] = ()
     modified: tuple[Change, ...] = ()
     deleted: tuple[Change, ...] = ()
     renamed: tuple[Change, ...] = ()
+    unsure: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, changes: Iterable[Change]) -> Status:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, get_args
@@ -42,7 +42,7 @@ from runner.workspaces.objects import ObjectId
 from runner.workspaces.records import Base, WayName, WorkspaceRecord
 from runner.workspaces.store import Store
 from runner.workspaces.tidying import LOCK
-from runner.workspaces.ways import Made
+from runner.workspaces.ways import Made, Way
 
 if TYPE_CHECKING:
     from runner.workspaces.shared import Shared
@@ -203,7 +203,9 @@ async def create(shared: Shared, wanted: Wanted, who: Who) -> WorkspaceRecord:
         await shared.before("workspace_create", record, record.name)
         async with _held(shared, source):
             if source.revision is None:
-                made = await shared.means.in_thread(partial(_make, store, place, way, source))
+                settled = partial(shared.settled, record)
+                make_it = partial(_make, store, place, way, source, settled)
+                made = await shared.means.in_thread(make_it)
             else:
                 made = await make_of_git(shared.means.host, source.revision, place)
             changes: dict[str, object] = {"way": str(made.way), "base_root": source.root}
@@ -268,8 +270,12 @@ def _settle(shared: Shared, name: str) -> tuple[str, str, Lock]:
     raise WorkspaceError(f"the workspace {name!r} cannot be made: its directory is taken away")
 
 
-def _make(store: Store, place: str, way: WayName, source: Source) -> Made:
+def _make(
+    store: Store, place: str, way: WayName, source: Source, settled: Callable[[], None]
+) -> Made:
     made = make(source.directory, place, way=way)
+    if source.directory is not None and made.way is not Way.OVERLAY:
+        settled()
     if source.root is not None and source.root != EMPTY.id:
         fill(store, source.root, made.tree)
     return made

@@ -242,7 +242,12 @@ class Shared:
     def look_at_base(self, record: WorkspaceRecord) -> ObjectId:
         """The root of a workspace's base, as it is now; for a thread."""
         assert self._bases is not None
-        return self._bases.find(record)
+        return self._bases.look(record)
+
+    def settled(self, record: WorkspaceRecord) -> None:
+        """A live tree that is a copy was made; for a thread."""
+        assert self._bases is not None
+        self._bases.settled(record.id)
 
     async def ask(self, record: WorkspaceRecord, message: Message[AnswerT]) -> AnswerT:
         """Ask the actor of a workspace."""

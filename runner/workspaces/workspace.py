@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar, Unpack, overload
 
+import attrs
+
 from runner.errors import ConfigError
 from runner.messages import AnswerT, Message
 from runner.operations import Operations
@@ -29,6 +31,7 @@ from runner.workspaces.git_base import Strategy
 from runner.workspaces.lookups import find_snapshot, rename_workspace
 from runner.workspaces.messages import AskBase, Look
 from runner.workspaces.names import check_name
+from runner.workspaces.origins import unsure_of
 from runner.workspaces.processing import Processed, process
 from runner.workspaces.records import CommitRecord
 from runner.workspaces.sending import Format, export, format_of
@@ -151,7 +154,9 @@ class Workspace(Operations):
         Args:
             verify: whether every file is looked at, whatever hints there are.
         """
-        return (await self._diff(await self._base_root(), verify=verify)).status
+        found = (await self._diff(await self._base_root(), verify=verify)).status
+        unsure = await self._shared.do(partial(unsure_of, id_=self.id))
+        return attrs.evolve(found, unsure=unsure) if unsure else found
 
     async def diff(self, against: str | Workspace | None = None, *, verify: bool = False) -> Diff:
         """What differs between something and the live tree as it is now.

@@ -1,13 +1,20 @@
-"""The real command in a real process, with a HOME and a state directory of its own."""
+"""The real command in a real process, with a HOME and a state directory of its own.
+
+Where its end is waited for it is forked from a process that has everything imported.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import attrs
@@ -17,11 +24,50 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @attrs.define
+class Template:
+    """Forks commands from a process that has imported everything: see template.py."""
+
+    control: socket.socket
+
+    def run(
+        self,
+        asked: Mapping[str, object],
+        input: bytes | None,  # noqa: A002
+        timeout: float,
+    ) -> Ended:
+        """Have a process do what is asked; how it came out."""
+        (out, out_end), (err, err_end) = os.pipe(), os.pipe()
+        with tempfile.TemporaryFile() as file, ThreadPoolExecutor(2) as pool:
+            file.write(input or b"")
+            file.seek(0)
+            self.control.settimeout(timeout)
+            given = [file.fileno(), out_end, err_end]
+            socket.send_fds(self.control, [json.dumps(asked).encode()], given)
+            os.close(out_end)
+            os.close(err_end)
+            told = pool.map(_all_of, (out, err))
+            pid = int(self.control.recv(64))
+            try:
+                code = int(self.control.recv(64))
+            except TimeoutError:
+                os.killpg(pid, signal.SIGKILL)
+                self.control.recv(64)
+                raise
+            return Ended(code, *(each.decode() for each in told))
+
+
+def _all_of(descriptor: int) -> bytes:
+    with open(descriptor, "rb") as file:
+        return file.read()
+
+
+@attrs.define
 class CommandLine:
     """Runs `runner` in processes of its own, and ends what is left of them."""
 
     home: Path
     cwd: Path
+    template: Template
     started: list[subprocess.Popen[bytes]] = attrs.field(factory=list)
 
     def environ(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -66,6 +112,10 @@ class CommandLine:
         program: Sequence[str] = ("-m", "runner"),
         timeout: float = 60.0,
     ) -> Ended:
+        if program[0] == "-c" or tuple(program) == ("-m", "runner"):
+            code = program[1] if program[0] == "-c" else None
+            asked = {"args": args, "code": code, "cwd": str(self.cwd), "env": self.environ(env)}
+            return self.template.run(asked, input, timeout)
         stdin = subprocess.DEVNULL if input is None else subprocess.PIPE
         process = self.start(*args, env=env, stdin=stdin, program=program)
         out, err = process.communicate(input, timeout=timeout)
@@ -90,13 +140,23 @@ class Ended:
     err: str
 
 
+@pytest.fixture(scope="session")
+def template() -> Iterator[Template]:
+    """A process that commands are forked from."""
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    command = [sys.executable, str(Path(__file__).with_name("template.py"))]
+    with subprocess.Popen(command, stdin=its, stdout=subprocess.DEVNULL, cwd=REPOSITORY), ours:
+        its.close()
+        yield Template(ours)
+
+
 @pytest.fixture
-def runner(tmp_path: Path) -> Iterator[CommandLine]:
+def runner(tmp_path: Path, template: Template) -> Iterator[CommandLine]:
     home = tmp_path / "home"
     cwd = tmp_path / "cwd"
     home.mkdir()
     cwd.mkdir()
-    line = CommandLine(home, cwd)
+    line = CommandLine(home, cwd, template)
     yield line
     line.close()
 

@@ -20,28 +20,29 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import attrs
 import trio
 
-from runner.errors import CommitError, ConfigError, ReadOnly, WorkspaceChanged, WorkspaceNotFound
-from runner.scopes.who import NOBODY, Who
+from runner.errors import CommitError, WorkspaceNotFound
 from runner.workspaces.base_locks import hold_base
 from runner.workspaces.comparing import Change, compare
 from runner.workspaces.diff import Diff
-from runner.workspaces.directory_base import apply_to, merged, place_of, seal, without_groups
-from runner.workspaces.git_base import GitBase, GitCommitted, Strategy
-from runner.workspaces.listing import EMPTY, Entry
+from runner.workspaces.directory_base import apply_to, place_of, seal
+from runner.workspaces.git_base import GitBase, GitCommitted
+from runner.workspaces.git_repository import Repository
+from runner.workspaces.joining import join
+from runner.workspaces.listing import Entry
 from runner.workspaces.lookups import change_workspace, new_id, tell
-from runner.workspaces.merging import Favour
-from runner.workspaces.messages import Look, Offer, Rebased, Restore
+from runner.workspaces.messages import Offer, Rebased
 from runner.workspaces.objects import CHUNK, ObjectId, content
-from runner.workspaces.records import CommitRecord, Ref, WorkspaceRecord
-from runner.workspaces.selecting import Wanted, make_wanted, select
+from runner.workspaces.ordering import Order
+from runner.workspaces.records import CommitRecord, WorkspaceRecord
+from runner.workspaces.selecting import select
 from runner.workspaces.store import Store
 from runner.workspaces.sync.placing import place
 from runner.workspaces.ways import Place, Way
@@ -49,82 +50,7 @@ from runner.workspaces.ways import Place, Way
 if TYPE_CHECKING:
     from runner.workspaces.shared import Shared
 
-STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
-TRIES = 8  # of a merge while files are written
-LONGEST = 1 << 16  # characters of a message
 _MOST_PATHS = 1000  # in the audit
-
-
-@attrs.frozen(kw_only=True)
-class Order:
-    """A commit that is wanted, as the caller said it; checked."""
-
-    message: str
-    author: str
-    wanted: Wanted
-    branch: str | None
-    strategy: Strategy
-    update: bool
-    who: Who = NOBODY
-
-    @property
-    def favour(self) -> Favour | None:
-        """Who wins where both changed the same, as a merge calls them."""
-        return {"ours": "ours", "theirs": "theirs"}.get(self.strategy)  # type: ignore[return-value]
-
-
-def check(
-    message: str,
-    *,
-    author: str | None = None,
-    include: Iterable[str] = (),
-    exclude: Iterable[str] = (),
-    branch: str | None = None,
-    strategy: str = "manual",
-    update: bool = False,
-    who: Who = NOBODY,
-) -> Order:
-    """What is wanted, if it can be.
-
-    Raises:
-        ConfigError: a value is none.
-    """
-    said = "" if author is None else author
-    for what, value in (("message", message), ("author", said)):
-        if not isinstance(value, str) or "\0" in value or len(value) > LONGEST:
-            raise ConfigError(f"{what}: it has to be a text of at most {LONGEST} characters")
-    if not message.strip():
-        raise ConfigError("message: it is empty: say what was changed")
-    if author is not None and ("\n" in author or not author.strip()):
-        raise ConfigError(f'author={author!r}: it is one line, such as "Name <address>"')
-    if branch is not None and (not isinstance(branch, str) or not branch):
-        raise ConfigError(f"branch={branch!r}: it is the name of a branch")
-    if not isinstance(update, bool):
-        raise ConfigError(f"update={update!r}: it is True or False")
-    return Order(
-        message=message,
-        author=said,
-        wanted=make_wanted(include, exclude),
-        branch=branch,
-        strategy=check_strategy(strategy),
-        update=update,
-        who=who,
-    )
-
-
-def check_strategy(strategy: str) -> Strategy:
-    """One of them.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    for each in STRATEGIES:
-        if each == strategy:
-            return each
-    raise ConfigError(f"strategy={strategy!r}: it is {', '.join(map(repr, STRATEGIES))}")
-
-
-# ---------------------------------------------------------------- commits
 
 
 async def commit(shared: Shared, record: WorkspaceRecord, order: Order) -> CommitRecord:
@@ -248,19 +174,19 @@ class _Committing:
         """To a branch."""
         shared, order, record = self.shared, self.order, self.record
         earlier = await shared.do(lambda store: store.commits.list(record.id))
+        last = next((each.git_commit for each in reversed(earlier) if each.git_commit), "")
+        repository = Repository(host=shared.means.host, base=record.base)
+        await repository.find()
         git = GitBase(
-            host=shared.means.host,
+            repository=repository,
+            branch=await repository.choose(order.branch),
             store=self.store,
-            base=record.base,
             known="" if earlier else record.base.commit,
+            start=last or record.base.commit,
             strategy=order.strategy,
             place=place_of(shared.directory, record.base.path),
         )
-        await git.find()
-        branch = await git.choose(order.branch)
-        made = await git.commit(
-            self.changes, branch, order.message, order.author, update=order.update
-        )
+        made = await git.commit(self.changes, order.message, order.author, update=order.update)
         done: list[CommitRecord] = []
 
         def work() -> None:
@@ -317,7 +243,7 @@ class _Committing:
             how = "`merge` brings its changes into another one, `export` writes them to a file"
             raise CommitError(f"{what}: {how}") from error
         what = f"the commit of {self.record.name!r}"
-        await _join(
+        await join(
             shared,
             target,
             ancestor=self.before,
@@ -365,117 +291,3 @@ class _Committing:
                 count=len(done.paths),
                 left_out=[list(each) for each in done.left_out[:_MOST_PATHS]],
             )
-
-
-# ---------------------------------------------------------------- merges
-
-
-async def merge_into(
-    shared: Shared, target: WorkspaceRecord, source: WorkspaceRecord, strategy: Strategy, who: Who
-) -> Diff:
-    """Merge a workspace into another one; see `Workspace.merge`."""
-    if target.id == source.id:
-        raise CommitError(f"the workspace {target.name!r} cannot be merged into itself")
-    root = await shared.ask(source, Offer())
-    name = f"merged {source.id}"
-
-    def find(store: Store) -> ObjectId:
-        here, there = store.workspaces.get(target.id), store.workspaces.get(source.id)
-        if here.base.workspace == there.id and here.base_root is not None:
-            return here.base_root
-        last = None if there.base.workspace == here.id else store.refs.get(name, target.id)
-        if last is not None:
-            return last.root
-        assert there.base_root is not None, "an offer waits for it"
-        return there.base_root
-
-    ancestor = await shared.do(find)
-    what = f"the merge of {source.name!r}"
-    before, after = await _join(
-        shared, target, ancestor=ancestor, root=root, strategy=strategy, what=what, who=who
-    )
-
-    def settle(store: Store) -> Diff:
-        with store.transaction():
-            here, there = store.workspaces.get(target.id), store.workspaces.get(source.id)
-            if here.base.workspace == there.id:  # what the source has is its base from now on
-                change_workspace(store, here.id, base_root=root)
-            elif there.base.workspace == here.id:  # it is as if it had been committed
-                change_workspace(store, there.id, base_root=root)
-            now = time.time_ns()
-            store.refs.set(Ref(workspace=target.id, name=name, root=root, changed_ns=now))
-            made = Diff(store, before, after)
-            tell(
-                store,
-                target.id,
-                "merge",
-                shared.whose(target, who),
-                source=source.name,
-                strategy=strategy,
-                paths=[each.path for each in made[:_MOST_PATHS]],
-                count=len(made),
-            )
-        return made
-
-    with trio.CancelScope(shield=True):
-        made = await shared.do(settle)
-        for each in (target, source):
-            await shared.ask(each, Rebased())
-    return made
-
-
-async def _join(
-    shared: Shared,
-    target: WorkspaceRecord,
-    *,
-    ancestor: ObjectId,
-    root: ObjectId,
-    strategy: Strategy,
-    what: str,
-    who: Who,
-    flip: bool = False,
-) -> tuple[ObjectId, ObjectId]:
-    """Bring what makes one tree another into a live tree; what that was, and is.
-
-    Args:
-        shared: the project.
-        target: whose live tree.
-        ancestor: the one tree.
-        root: the other.
-        strategy: what becomes of paths that both changed.
-        what: it is called, for the undo snapshot.
-        who: on whose behalf.
-        flip: whether `root` is "ours", and the live tree "theirs".
-
-    Raises:
-        CommitError: there are conflicts; nothing was changed.
-    """
-    if target.read_only:
-        raise ReadOnly("merge", ".", f"the workspace {target.name!r} is for reading only")
-    store = await shared.open()
-    favour: Favour | None = strategy if strategy in {"ours", "theirs"} else None
-    for _ in range(TRIES):
-        looked = (await shared.ask(target, Look(verify=True))).root
-        sides = (root, looked) if flip else (looked, root)
-
-        def work(sides: tuple[ObjectId, ObjectId] = sides, looked: ObjectId = looked) -> ObjectId:
-            said = f"the workspace {target.name!r} has changed the same; nothing was merged"
-            texts = strategy == "merge"
-            store.put([EMPTY])
-            found = merged(store, ancestor, *sides, texts=texts, favour=favour, what=said)
-            alone = without_groups(store.listing, looked, found.root)
-            to_be, objects = place(store.listing, found.root, alone)
-            store.put(objects)
-            return to_be
-
-        to_be = await shared.means.in_thread(work)
-        if to_be == looked:
-            return looked, to_be
-        try:
-            await shared.ask(
-                target, Restore(root=to_be, what=what, force=True, expect=looked, who=who)
-            )
-        except WorkspaceChanged:
-            continue
-        return looked, to_be
-    raise CommitError(f"the workspace {target.name!r} is written to all the time; try again")

@@ -54,7 +54,7 @@ TRIES = 5  # a directory that is new may be taken for a dead maker's
 
 @attrs.frozen(kw_only=True)
 class Wanted:
-    """A workspace that is wanted, as the caller said it; checked."""
+    """A workspace that is wanted, as the caller said it; checked. Its root is what was imported."""
 
     name: str
     description: str
@@ -66,6 +66,7 @@ class Wanted:
     way: WayName | None
     read_only: bool
     agent_id: str
+    root: ObjectId | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -172,6 +173,8 @@ async def look_up(shared: Shared, wanted: Wanted) -> Source:
         looked = await shared.ask(other, Look())
         base = Base(kind="workspace", ref=wanted.workspace, workspace=other.id)
         return Source(base=base, root=looked.root)
+    if wanted.root is not None:
+        return Source(base=Base(kind="empty"), root=wanted.root)
     if wanted.base == "empty":
         return Source(base=Base(kind="empty"), root=EMPTY.id)
     path = shared.base if wanted.base is None else os.path.realpath(wanted.base)  # noqa: ASYNC240

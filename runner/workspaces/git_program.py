@@ -44,6 +44,11 @@ class Git:
     directory: str
     env: Mapping[str, str] = attrs.field(factory=dict)
 
+    def at(self, directory: str, index: str) -> Git:
+        """The same with another work tree, where it runs, and another index."""
+        env = {**self.env, "GIT_WORK_TREE": directory, "GIT_INDEX_FILE": index}
+        return attrs.evolve(self, directory=directory, env=env)
+
     async def ask(self, *arguments: str, stdin: bytes = b"", **env: str) -> str | None:
         """What it says, without the line's end; None if it says no."""
         code, out, _ = await self._run(arguments, stdin, env)

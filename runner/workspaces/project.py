@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
+import attrs
 import trio
 
 from runner.errors import (
@@ -27,7 +28,8 @@ from runner.scopes.who import Who, require_who
 from runner.workspaces import creating
 from runner.workspaces.audit import Audit
 from runner.workspaces.hooks import Hooks
-from runner.workspaces.lookups import find_workspace, stamped, workspaces
+from runner.workspaces.importing_agentfs import import_agentfs
+from runner.workspaces.lookups import collect, find_workspace, require_free, stamped, workspaces
 from runner.workspaces.messages import Attach, Delete
 from runner.workspaces.names import check_name
 from runner.workspaces.records import SnapshotRecord, WayName, WorkspaceRecord
@@ -121,6 +123,38 @@ class Project:
             agent_id=agent_id,
         )
         require_options(options)
+        return await self._create(wanted, options)
+
+    async def import_agentfs(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        *,
+        description: str = "",
+        tags: Iterable[str] = (),
+        **options: Unpack[ScopeOptions],
+    ) -> Workspace:
+        """Make a workspace of an AgentFS database (a single file, as `Workspace.export` writes).
+
+        Args:
+            name: unique in the project.
+            path: of the file, which is only read.
+            description: for people.
+            tags: for people and programs.
+            options: of the scope on its tree, as for `Runner.scope`.
+
+        Raises:
+            StoreError: it is no such database, or damaged.
+            WorkspaceError: as for `create`.
+        """
+        await trio.lowlevel.checkpoint()
+        wanted = creating.check(name, description=description, tags=tags, base="empty")
+        require_options(options)
+        await self._shared.do(partial(require_free, name=wanted.name))
+        root = await self._shared.do(lambda store: import_agentfs(path, store.put))
+        return await self._create(attrs.evolve(wanted, root=root), options)
+
+    async def _create(self, wanted: creating.Wanted, options: ScopeOptions) -> Workspace:
         shared = self._shared
         await shared.open()
         record = await creating.create(shared, wanted, require_who(options.get("who")))
@@ -261,13 +295,21 @@ class Project:
         """How much there is in the store."""
         return await self._shared.do(lambda store: store.sizes())
 
-    async def collect(self, *, dry_run: bool = False) -> Collected:
+    async def collect(self, *, dry_run: bool = False, who: Who | None = None) -> Collected:
         """Drop what nothing names any more: no snapshot, workspace, commit or unfinished act.
 
+        Before that, snapshots go that no person made and that are kept no longer: old ones from
+        before a restore, and what is left of workspaces that were deleted long ago. How long that
+        is, is said in the table `workspace` of the runner's options.
+
         Args:
-            dry_run: only say what would be dropped.
+            dry_run: only say what would be dropped, each snapshot with the reason.
+            who: on whose behalf, for the audit.
         """
-        return await self._shared.do(lambda store: store.collect(dry_run=dry_run))
+        means, told = self._shared.means, require_who(who)
+        whose = told if means.audit else None
+        work = partial(collect, rule=means.retention, who=whose, dry_run=dry_run)
+        return await self._shared.do(work)
 
     async def _find(self, name: str) -> WorkspaceRecord:
         return await self._shared.do(partial(find_workspace, name=check_name(name)))

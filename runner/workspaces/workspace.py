@@ -22,15 +22,17 @@ from runner.messages import AnswerT, Message
 from runner.operations import Operations
 from runner.scopes.making import ScopeOptions
 from runner.workspaces.audit import Audit
-from runner.workspaces.committing import changes_of, check_strategy, commit, merge_into
-from runner.workspaces.committing import check as check_commit
+from runner.workspaces.committing import changes_of, commit
 from runner.workspaces.comparing import Change, Status
 from runner.workspaces.diff import Diff
 from runner.workspaces.exporting import Exported
-from runner.workspaces.git_base import Strategy
+from runner.workspaces.git_index import Strategy
+from runner.workspaces.joining import merge_into
 from runner.workspaces.lookups import find_snapshot, rename_workspace
 from runner.workspaces.messages import AskBase, Look
 from runner.workspaces.names import check_name
+from runner.workspaces.ordering import check as check_commit
+from runner.workspaces.ordering import check_strategy
 from runner.workspaces.origins import unsure_of
 from runner.workspaces.processing import Processed, process
 from runner.workspaces.records import CommitRecord

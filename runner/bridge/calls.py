@@ -92,7 +92,8 @@ class Call(Generic[T]):
                 raise self._error
             finally:
                 self._error = None  # no cycle by its traceback
-        return cast("T", self._value)
+        value, self._value = self._value, None  # an actor that was begun by it may keep the call
+        return cast("T", value)
 
     def _start(self, work: Work[T], context: contextvars.Context) -> None:
         self._cancel_scope = trio.CancelScope()

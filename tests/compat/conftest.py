@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib.util
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import trio
+
+
+def _turso_of_sync():
+    """The fixture of another directory's tests: the real server."""
+    path = Path(__file__).parents[1] / "workspaces/sync/conftest.py"
+    spec = importlib.util.spec_from_file_location("conftest_of_sync", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.turso
+
+
+turso = _turso_of_sync()
 
 
 @pytest.fixture(params=["trio", "asyncio"])

@@ -1,0 +1,115 @@
+"""Hooks that programs which are not trio's hand in: called where they live.
+
+In a task of asyncio's that is its event loop, in a synchronous program the thread that waits; what
+nobody waits for (such as a sync from time to time) has a thread of its own. So they may use AgentFS
+themselves. They get our events' arguments in AgentFS's words: a `Workspace`, a `Snapshot`, …
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import trio
+
+from runner.bridge.callbacks import InLoop, InThread
+from runner.bridge.calls import current_call
+from runner.workspaces.hooks import EVENTS
+from runner.workspaces.hooks import Hooks as OurHooks
+from runner.workspaces.project import Project
+
+Function = Callable[..., Any]
+Give = Callable[[object], object]
+
+
+class Hooks:
+    """The hooks of a project; which there are, see `runner.workspaces.hooks`.
+
+    `hooks.on_commit = f` takes the one place of that event, `@hooks.commit` adds a hook.
+    """
+
+    def __init__(self, give: Give) -> None:
+        """No hooks yet.
+
+        Args:
+            give: makes of an argument of ours what AgentFS's hooks get.
+        """
+        object.__setattr__(self, "_give", give)
+        object.__setattr__(self, "_own", OurHooks())  # says what cannot be
+        object.__setattr__(self, "_todo", [])
+
+    def put_on(self, project: Project) -> None:
+        """Have the project know what was set since this was called last."""
+        while self._todo:
+            self._todo.pop(0)(project.hooks)
+
+    def __setattr__(self, name: str, hook: object) -> None:
+        if not name.startswith("on_"):
+            setattr(self._own, name, hook)  # it says how it is done
+            return
+        self._do(partial(_place, name, self._hook(hook)))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("on_"):
+            found = getattr(self._own, name)
+            return None if found is None else found.hook
+        if name.removeprefix("before_") in EVENTS:
+            return partial(self._add, name)
+        raise AttributeError(f"there is no event {name!r}")
+
+    def _add(self, name: str, hook: Function) -> Function:
+        self._do(partial(_add, name, Placed(hook, self._give)))
+        return hook
+
+    def _hook(self, hook: object) -> object:
+        return Placed(hook, self._give) if callable(hook) else hook
+
+    def _do(self, work: Callable[[OurHooks], None]) -> None:
+        work(self._own)
+        self._todo.append(work)
+
+
+class Placed:
+    """A hook, as ours are called: in trio's thread."""
+
+    def __init__(self, hook: Function, give: Give) -> None:
+        """Keep it."""
+        self.hook, self._give = hook, give
+        self.__qualname__ = getattr(hook, "__qualname__", repr(hook))
+
+    async def __call__(self, *about: object) -> object:
+        """Have it called where it lives, and give what it answers."""
+        given = [self._give(each) for each in about]
+        call = current_call()
+        if call is not None and call.loop is not None:
+            answer = InLoop(self.hook, _same, _same, call.thread, call.loop)(*given)  # type: ignore[arg-type]  # has a thread, as a home has
+        elif call is not None and call.inbox is not None:
+            answer = InThread(partial(_carried_out, self.hook), _same, _same, call)(*given)
+        else:
+            answer = await trio.to_thread.run_sync(partial(_carried_out, self.hook, *given))
+        return await answer if inspect.isawaitable(answer) else answer
+
+
+def _carried_out(hook: Function, *about: object) -> object:
+    """What a hook answers in a thread that waits; a coroutine function has a loop of its own."""
+    answer = hook(*about)
+    return asyncio.run(_awaited(answer)) if inspect.isawaitable(answer) else answer
+
+
+async def _awaited(answer: Any) -> object:
+    return await answer
+
+
+def _same(value: object) -> object:
+    return value
+
+
+def _place(name: str, hook: object, hooks: OurHooks) -> None:
+    setattr(hooks, name, hook)
+
+
+def _add(name: str, hook: Function, hooks: OurHooks) -> None:
+    getattr(hooks, name)(hook)

@@ -55,11 +55,13 @@ class Glimpse:
 
     Attributes:
         tree: its files; None = that would have taken long.
+        opaque: of an overlay: directories through which the base did not shine.
         told: what was written down of other acts since, by path.
         is_spoiled: all of it was replaced since.
     """
 
     tree: Tree | None
+    opaque: frozenset[str] = frozenset()
     told: dict[str, AuditRecord] = attrs.field(factory=dict)
     is_spoiled: bool = False
 
@@ -90,6 +92,9 @@ class Glanced(Protocol):
     def glance(self) -> Tree | None:
         """Its files, or those of its upper directory; None = that would take long."""
 
+    def opaque(self, tree: Tree) -> frozenset[str]:
+        """Of an overlay: the directories through which the base does not shine."""
+
     def known(self, states: Mapping[str, State | None]) -> dict[str, Entry]:
         """What was captured of paths whose states are still these."""
 
@@ -117,7 +122,8 @@ class Glancer:
 
     def begin(self) -> Glimpse:
         """A glance at it now."""
-        return Glimpse(self.live.glance())
+        tree = self.live.glance()
+        return Glimpse(tree, frozenset() if tree is None else self.live.opaque(tree))
 
     def end(self, glimpse: Glimpse) -> Found | None:
         """What has changed since; None if nobody knows."""
@@ -129,7 +135,13 @@ class Glancer:
             return Found(len(pairs))
         directories = dict(_directories(before, after))
         pairs |= dict.fromkeys(directories, (None, None))
-        olds = self.live.known({path: was for path, (was, _) in pairs.items()})
+        olds = self.live.known(
+            {
+                path: was
+                for path, (was, _) in pairs.items()
+                if was is not None or not _was_hidden(path, before, glimpse.opaque)
+            }
+        )
         hidden = dict(self._hidden(before, after, pairs, olds))
         count = len(pairs.keys() | hidden.keys())
         if count > MOST:
@@ -163,6 +175,9 @@ class Glancer:
                 old = self._seen_before(olds[path])
             if new is None and _is_full(olds.get(path)):
                 continue  # it is said by what was in it
+            has_come = old is None and new is not None and new.type == "directory"
+            if has_come and path not in directories:
+                continue  # it is said by what is in it
             if old != new or (new is not None and new.type == "file" and not new.digest):
                 yield path, old, new
 
@@ -244,6 +259,19 @@ def _folders(before: Tree, after: Tree) -> Iterator[tuple[str, Folder | None, Fo
         old, new = before.folders.get(prefix), after.folders.get(prefix)
         if old is not new and old != new and not is_below(prefix, shut):
             yield prefix, old, new
+
+
+def _was_hidden(path: str, before: Tree, opaque: frozenset[str]) -> bool:
+    """Whether the base did not shine through at a path: an opaque directory, or a whiteout."""
+    prefix = parent(path)
+    while prefix:
+        above = parent(prefix)
+        if prefix in opaque:
+            return True
+        if prefix not in before.folders and above in before.folders:
+            return prefix[len(above) : -1] in before.folders[above].files()
+        prefix = above
+    return "" in opaque
 
 
 def _is_directory(entry: Entry | None) -> bool:

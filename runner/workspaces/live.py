@@ -50,6 +50,7 @@ from runner.workspaces.making import Attached, attach, remove
 from runner.workspaces.records import WorkspaceRecord
 from runner.workspaces.store import Store
 from runner.workspaces.trail import Trail
+from runner.workspaces.uppers import opaque
 from runner.workspaces.ways import Place, Way
 from runner.workspaces.witness import Witness
 
@@ -253,6 +254,12 @@ class Live:
         capture = self._capture
         hinted = None if capture is None else capture.glance()
         return short_walk(self.root, self.rules) if hinted is None else hinted
+
+    def opaque(self, tree: Tree) -> frozenset[str]:
+        """Of an overlay: the directories of a glance through which the base does not shine."""
+        if not self.is_overlay:
+            return frozenset()
+        return opaque(Place.at(self.place).upper, tree.folders)
 
     def known(self, states: Mapping[str, State | None]) -> dict[str, Entry]:
         """What was captured of files that are still in these states."""

@@ -122,6 +122,15 @@ def _marks(path: str) -> dict[str, bytes]:
     return found
 
 
+def opaque(upper: str, prefixes: Iterable[str]) -> frozenset[str]:
+    """The directories of an upper one through which nothing shines."""
+    with suppress(Partial):
+        return frozenset(
+            each for each in prefixes if each and _marks(f"{upper}/{each}").get(_OPAQUE) == b"y"
+        )
+    return frozenset(prefixes)
+
+
 class Upper:
     """The `Capture` of a live tree that is an overlay: the same methods."""
 

@@ -142,6 +142,7 @@ from runner.actors.supervisor import Supervisor
 from runner.agents.billing import Billing
 from runner.agents.driver import Access
 from runner.agents.driver import Driver
+from runner.agents.events import Rewound
 from runner.agents.secret import Value
 from runner.backends.base import Backend as _Backend
 from runner.backends.base import Later
@@ -175,6 +176,7 @@ from runner.scopes.safety import OnDangerous
 from runner.scopes.safety import Policy
 from runner.scopes.scope import Ground
 from runner.sessions.builds import Build
+from runner.sessions.history import History
 from runner.sessions.state import OnLost
 from runner.sessions.state import SessionState
 from runner.sessions.state import SessionStatistics
@@ -696,7 +698,7 @@ class Runner:
     ) -> Project: ...
     def session(
         self,
-        scope: Scope,
+        scope: Scope | Workspace,
         agent: Agent | Driver | str | None = ...,
         *,
         id: str | None = ...,
@@ -716,6 +718,7 @@ class Runner:
         servers: Iterable[McpServer] = ...,
         recording: str | os.PathLike[str] | None = ...,
         on_lost: OnLost = ...,
+        snapshots: Literal["turn"] | None = ...,
     ) -> Session: ...
     def run_batch(
         self,
@@ -975,14 +978,22 @@ class Session:
     def events(
         self, *, since: int | None = ..., buffer: int = ...
     ) -> AbstractContextManager[SessionFollower]: ...
-    def fork_with(self, driver: Driver, make: Callable[[str, str | None], Session]) -> None: ...
+    def fork_with(
+        self, driver: Driver, make: Callable[[str, str | None, History | None], Session]
+    ) -> None: ...
+    def rewind(
+        self, turn: int, files: bool = ..., conversation: bool = ..., *, force: bool = ...
+    ) -> Rewound: ...
     def fork(
         self,
         at: int | None = ...,
         directory: str | os.PathLike[str] | None = ...,
         *,
         id: str | None = ...,
+        workspace: str | None = ...,
     ) -> Session: ...
+    @property
+    def directory(self) -> str: ...
     def close(self) -> None: ...
     def aclose(self) -> None: ...
     def statistics(self) -> SessionStatistics: ...

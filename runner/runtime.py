@@ -16,7 +16,7 @@ import uuid
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import platformdirs
@@ -70,6 +70,8 @@ from runner.watching.patterns import Rules, make_rules
 from runner.workspaces.project import Project
 from runner.workspaces.projects import Projects
 from runner.workspaces.shared import Means
+from runner.workspaces.tenant import Tenant
+from runner.workspaces.workspace import Workspace
 
 THREADS = 4  # that look at live trees and stores: each hashes in some more
 
@@ -172,7 +174,7 @@ class Runner:
 
     def session(
         self,
-        scope: Scope,
+        scope: Scope | Workspace,
         agent: Agent | Driver | str | None = None,
         *,
         id: str | None = None,  # noqa: A002 - the session's own word
@@ -192,13 +194,15 @@ class Runner:
         servers: Iterable[McpServer] = (),
         recording: str | os.PathLike[str] | None = None,
         on_lost: OnLost = "error",
+        snapshots: Literal["turn"] | None = None,
     ) -> Session:
         """A session with an agent program in the directory of a scope; use it with `async with`.
 
         A session's turn is no effect of its scope: the scope can be used while the agent works.
 
         Args:
-            scope: whose directory, variables and isolation the program gets.
+            scope: whose directory, variables and isolation the program gets; or a workspace, or a
+                scope in one: its live tree is held as long as the program lives.
             agent: "shell", "claude", "codex", the name of an installed package's agent, an agent's
                 record, or a driver of your own; None = the configuration's `default_agent`.
             id: of a session to go on with, or for a new one; None = a new one.
@@ -228,15 +232,21 @@ class Runner:
                 and its program, without secrets, for the agent `replay`.
             on_lost: what is done where its program does not have the conversation any more: "error"
                 (`ConversationLost`), or a "fresh" one is begun, which is told the turns so far.
+            snapshots: "turn" = in a workspace, what the files are at the end of each turn, and
+                before the first, is in a snapshot (`Turn.snapshot`), to which one can go back
+                (`Session.rewind`, `Session.fork`).
 
         Raises:
             ConfigError: the agent, the id, the timeout, a server or the recording cannot be used,
-                or the agent does not have an option; or the scope's permissions do not allow all
-                programs, and the agent does not ask before it runs some.
+                or the agent does not have an option; or there are to be snapshots of what is no
+                workspace; or the scope's permissions do not allow all programs, and the agent does
+                not ask before it runs some.
             AgentUnavailable: there are approvals, and the agent never asks; or servers, and it
                 takes none.
             Destroyed: the scope was destroyed.
         """
+        if isinstance(scope, Workspace):
+            scope = scope.scope()
         scope.require_alive("session")
         options = {
             "sandbox": sandbox,
@@ -268,7 +278,21 @@ class Runner:
             servers=servers,
             recording=recording,
             on_lost=on_lost,
+            history=self._history(scope, snapshots),
         )
+
+    def _history(self, scope: Scope, snapshots: object) -> Tenant | None:
+        """What a session asks of its directory, if that is the live tree of a workspace."""
+        if snapshots not in {None, "turn"}:
+            raise ConfigError(f"snapshots={snapshots!r}: it is 'turn', or None for none")
+        ground = scope.ground
+        shared = self._projects.having(ground.workspace) if ground.workspace else None
+        if shared is None:
+            if snapshots:
+                what = f"{scope.path!r} is in no workspace"
+                raise ConfigError(f"snapshots={snapshots!r}: {what}, so its files have no history")
+            return None
+        return Tenant(shared, ground.workspace, ground.inner, keeps=snapshots == "turn")
 
     async def run_batch(
         self,

@@ -111,7 +111,8 @@ def _copies(setting: Setting, home: str) -> tuple[tuple[str, str], ...]:
     if setting.origin is None or setting.resume:
         return ()
     whole, _, _ = setting.origin.history.rpartition("/sessions/")
-    return ((f"{whole}/sessions", f"{home}/.codex/sessions"),)
+    there, here = f"{whole}/sessions", f"{home}/.codex/sessions"
+    return () if there == here else ((there, here),)  # the same for one that is set back
 
 
 def _bounds(config: str) -> list[str]:

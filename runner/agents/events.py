@@ -30,6 +30,8 @@ from runner.agents.silence import Signs as Signs
 from runner.agents.silence import SilenceRung as SilenceRung
 from runner.agents.told import BegunAnew as BegunAnew
 from runner.agents.told import Parked as Parked
+from runner.agents.told import Rewound as Rewound
+from runner.agents.told import SnapshotTaken as SnapshotTaken
 
 
 class ErrorClass(enum.StrEnum):
@@ -269,6 +271,8 @@ Event: TypeAlias = (
     | SilenceRung
     | Parked
     | BegunAnew
+    | SnapshotTaken
+    | Rewound
     | FileChange
     | TurnEnded
     | Raw

@@ -38,3 +38,39 @@ class BegunAnew:
     lost: str
     reason: str
     is_told: bool
+
+
+@attrs.frozen(kw_only=True)
+class SnapshotTaken:
+    """The files at the end of a turn are in a snapshot; or are not, and why.
+
+    Attributes:
+        turn: whose end; 0 = before the first.
+        snapshot: its name in the workspace; empty if there is none.
+        late: it was taken after that, of what was there then.
+        trouble: why there is none.
+    """
+
+    turn: int
+    snapshot: str = ""
+    late: bool = False
+    trouble: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Rewound:
+    """The session was set back to the end of a turn.
+
+    Attributes:
+        turn: that turn; 0 = the beginning.
+        files: whether the files were.
+        conversation: whether the conversation was.
+        undo: the snapshot of the files as they were before; empty if there is none.
+        native: whether the program makes the conversation of its own; else it is told it, as text.
+    """
+
+    turn: int
+    files: bool
+    conversation: bool
+    undo: str = ""
+    native: bool = False

@@ -54,8 +54,8 @@ import trio
 
 from runner.actors.child_spec import ChildSpec, Handle
 from runner.actors.lanes import Lane
-from runner.agents.events import ErrorClass, Event
-from runner.errors import RunnerError, SessionClosed
+from runner.agents.events import ErrorClass, Event, Rewound
+from runner.errors import RunnerError, SessionBusy, SessionClosed
 from runner.messages import Message
 from runner.sessions.answer import make_turn
 from runner.sessions.asking import Asker
@@ -64,16 +64,18 @@ from runner.sessions.flight import Flight
 from runner.sessions.floor import Floor
 from runner.sessions.keeping import READY, Keeper
 from runner.sessions.notes import Notes
+from runner.sessions.past import Past
 from runner.sessions.phases import Input
 from runner.sessions.private import remove_private
 from runner.sessions.starting import Starter
 from runner.sessions.state import SessionState
 from runner.sessions.trees import Trees
-from runner.sessions.turn import Close, Interrupt, Send, Steer, Turn, Warm
+from runner.sessions.turn import Close, Interrupt, Rewind, Send, Steer, Turn, Warm
 from runner.sessions.turning import Turner
 
 MADE_WAY = "another prompt took its place"
 ON_REQUEST = "the turn was interrupted on request"
+TAKEN_AWAY = "the directory is taken away in which it worked"
 
 
 def _lane(message: Message[Any]) -> Lane:
@@ -109,6 +111,7 @@ class SessionActor:
     _asker: Asker = attrs.field(init=False)
     _keeper: Keeper = attrs.field(init=False)
     _turner: Turner = attrs.field(init=False)
+    _past: Past = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._furnish()
@@ -127,6 +130,7 @@ class SessionActor:
             ready=self.ready,
         )
         self._turner = Turner(state=self.state, keeper=self._keeper, tell=self._notes.happened)
+        self._past = Past(self.state, self._keeper, self._vacate, self._note)
 
     @property
     def is_at_rest(self) -> bool:
@@ -141,6 +145,7 @@ class SessionActor:
         keeper = self._turner.keeper
         keeper.state = self._turner.state = self._asker.state = state
         keeper.starter, keeper.program = starter, None
+        self._past = Past(state, keeper, self._vacate, self._note)
 
     def forget_files(self) -> None:
         """Keep nothing of the directory, and watch nothing in it."""
@@ -159,6 +164,7 @@ class SessionActor:
                 with trio.CancelScope(shield=True, deadline=self._keeper.bound()):
                     await self._keeper.end()
                 self._keeper.program = None
+                await self._past.leave()  # noqa: ASYNC102 - shielded there, and bounded
                 self._trees.forget()
                 self.state.step(Input.GONE)
                 if self.state.store is not None:
@@ -169,18 +175,23 @@ class SessionActor:
         match message:
             case Send():
                 return self._send(message)
-            case Interrupt() if self._coming is None:
-                return self.state.arrivals.cut()
             case Interrupt():
-                return self._cut(ErrorClass.INTERRUPTED, ON_REQUEST)
+                return self._interrupt()
             case Steer():
                 return self._steer(message)
             case Warm():
                 return self._warm_up()
+            case Rewind():
+                return self._rewind(message)
             case Close():
                 return self._close()
             case _:
                 raise TypeError(f"a session does not know {message!r}")
+
+    def _interrupt(self) -> bool:
+        if self._coming is None:
+            return self.state.arrivals.cut()
+        return self._cut(ErrorClass.INTERRUPTED, ON_REQUEST)
 
     def _cut(self, error: ErrorClass, text: str) -> bool:
         flight = self._coming
@@ -224,12 +235,13 @@ class SessionActor:
             flight.put_down()
             flight.answered.set()
             self._trees.give_up()
+            await self._past.leave()  # noqa: ASYNC102 - shielded there, and bounded
             self._floor.give()
 
     async def _fly(self, flight: Flight, message: Send) -> Turn:
-        self._check_closed()
-        keeper = self._keeper
+        keeper = await self._enter()
         await keeper.check(flight.number, message.prompt, message.options)
+        said = await self._past.catch_up()
         before = await self._trees.before(message.asked)
         await self.state.ready()
         self._check_closed()  # what closes while we wait does not see a turn in flight
@@ -255,8 +267,9 @@ class SessionActor:
             self._asker.close_all()
             self._flight = None
             self._notes.over(flight)
+            kept = await self._past.keep(flight)  # noqa: ASYNC102 - the same
         changes = self._notes.compared(flight, await self._trees.compare(before))
-        turn = make_turn(self.state, flight, keeper.program, changes)
+        turn = make_turn(self.state, flight, keeper.program, changes, said=said, kept=kept)
         self._notes.answered(turn)
         return turn
 
@@ -272,9 +285,38 @@ class SessionActor:
     async def _warm_up(self) -> bool:
         await self._floor.take(urgent=False)
         try:
-            self._check_closed()
-            await self._keeper.check(self.state.record.turns, "")
+            keeper = await self._enter()
+            await keeper.check(self.state.record.turns, "")
             return await self._turner.warm_up()
+        finally:
+            await self._past.leave()  # noqa: ASYNC102 - shielded there, and bounded
+            self._floor.give()
+
+    async def _enter(self) -> Keeper:
+        """Be in the directory, unless the session is closed; who has the program then."""
+        self._check_closed()
+        reached = await self._past.enter()
+        self.scanner.directory = reached
+        self._asker.move_to(reached)
+        return self._keeper
+
+    async def _vacate(self) -> None:
+        """Have nothing left in the directory, which is taken away."""
+        flight = self._flight
+        if flight is not None:
+            flight.cut_off(ErrorClass.INTERRUPTED, TAKEN_AWAY)
+            await flight.down.wait()
+        await self._keeper.end_shielded()
+
+    async def _rewind(self, message: Rewind) -> Rewound:
+        if self._coming is not None:
+            what = f"turn {self._coming.number} of the session {self.state.id!r} is in flight"
+            raise SessionBusy(f"{what}: interrupt it, or wait for its end, and then set it back")
+        await self._floor.take(urgent=False)
+        try:
+            self._check_closed()
+            self._trees.forget()
+            return await self._past.rewind(message)
         finally:
             self._floor.give()
 

@@ -15,9 +15,24 @@ from runner.sessions.turn import Turn
 
 
 def make_turn(
-    state: SessionState, flight: Flight, program: Program | None, changes: Changes
+    state: SessionState,
+    flight: Flight,
+    program: Program | None,
+    changes: Changes,
+    *,
+    said: str = "",
+    kept: tuple[str, str] = ("", ""),
 ) -> Turn:
-    """Make the answer; `program` is the one that carried the turn out, if one was started."""
+    """Make the answer.
+
+    Args:
+        state: of the session.
+        flight: the turn that is over.
+        program: that carried it out, if one was started.
+        changes: of files.
+        said: of the snapshot of the turn before.
+        kept: the snapshot of its end, and why there is none.
+    """
     ended = flight.ended
     exceeded = None if program is None else program.take_exceeded()
     error, error_text, structured = _judge(flight, program, exceeded)
@@ -55,6 +70,8 @@ def make_turn(
         structured=structured,
         marker="" if ended is None else ended.marker,
         unrecorded="" if state.recording is None else state.recording.trouble,
+        snapshot=kept[0],
+        snapshot_note="; ".join(filter(None, (said, kept[1]))),
     )
 
 

@@ -51,6 +51,10 @@ class Asker:
         self._nursery = nursery
         self._hands.move_in(nursery)
 
+    def move_to(self, directory: str) -> None:
+        """Have our hands reach the files there from now on."""
+        self._hands.directory = directory
+
     def take(self, event: Event, program: Program) -> None:
         """Take what a program has said, if it asks for anything."""
         match event:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from runner.sessions.lines import read_lines
 
@@ -11,7 +11,12 @@ CONTEXT_LIMIT = 100_000
 
 
 def context_of(
-    path: str, until: int | None = None, *, since: int = 0, limit: int = CONTEXT_LIMIT
+    path: str,
+    until: int | None = None,
+    *,
+    since: int = 0,
+    only: Container[int] | None = None,
+    limit: int = CONTEXT_LIMIT,
 ) -> str:
     """The turns as text, to be told to a conversation that has not been in them.
 
@@ -19,12 +24,13 @@ def context_of(
         path: of the transcript.
         until: the number of the last turn to tell; None = all.
         since: of the last one before these.
+        only: the numbers of those that are told, of these; None = all.
         limit: characters, about; the latest turns are kept.
 
     Returns:
         What the user said and what the agent answered; empty if there was nothing.
     """
-    told = _told(path, until, since)
+    told = _told(path, until, since, only)
     kept: list[str] = []
     for each in reversed(told):
         if len(each) > limit and kept:
@@ -39,14 +45,14 @@ def context_of(
     return "\n\n".join(reversed(kept))
 
 
-def _told(path: str, until: int | None, since: int) -> list[str]:
+def _told(path: str, until: int | None, since: int, only: Container[int] | None) -> list[str]:
     """What was said in the turns after `since`, up to `until`."""
     told: list[str] = []
     began = 0  # how much had been said before this turn
     for line in read_lines(path):
         if until is not None and line.turn > until:
             break
-        if line.turn > since:
+        if line.turn > since and (only is None or line.turn in only):
             match line.value:
                 case {"prompt": str() as prompt}:
                     began = len(told)

@@ -82,9 +82,11 @@ class Flight:
         is_final: somebody wanted its end when it was over: it does not begin again.
         leftovers: how many processes were left by programs that were there before the last one.
         turn: its answer, once it has been made; `answered` says that none other will be.
+        follows: the turn before it in the conversation; 0 = there is none.
     """
 
     number: int
+    follows: int = 0
     id: str = attrs.field(factory=lambda: str(uuid.uuid4()))
     timeout: float | None = None
     began: float = attrs.field(factory=trio.current_time)

@@ -16,6 +16,7 @@ import trio
 
 from runner.agents.driver import Driver
 from runner.sessions.context import context_of
+from runner.sessions.record import lineage
 from runner.sessions.state import SessionState
 
 TOLD_AGAIN = (
@@ -39,14 +40,16 @@ async def told_again(state: SessionState, driver: Driver, limiter: trio.Capacity
     if store is None or not (record.resume and record.last_good) or record.context:
         return ""
     pattern = driver.history(glob.escape(state.private), record.conversation)
-    good = [turn for turn in store.ledger.turns(state.id) if turn.state == "ok" and turn.marker]
+    turns = store.ledger.turns(state.id)
+    only = lineage(turns, record.head)
+    good = [each for each in turns if each.state == "ok" and each.marker and each.number in only]
     if not pattern or not good or good[-1].number != record.last_good:
         return ""
     markers = {turn.number: turn.marker.encode() for turn in good}
     kept = await trio.to_thread.run_sync(last_kept, pattern, markers, limiter=limiter)
     if kept is None or kept == record.last_good:
         return ""
-    text = context_of(store.transcript.path, record.last_good, since=kept)
+    text = context_of(store.transcript.path, record.last_good, since=kept, only=only)
     return TOLD_AGAIN.format(textwrap.indent(text, "> ", lambda _line: True))
 
 

@@ -9,7 +9,7 @@ A fork is a session that begins as a copy of another, as it was after one of its
 
 What was decided is in the fork's record before anything is started. The fork's own turns count from
 1. The turns so far stand as text in its directory in any case, for forks of the fork. What the
-files of the directory were after that turn is not known here.
+files of the directory were after that turn is known elsewhere (past.py).
 
 A conversation that the program has lost is followed by one that is told the turns so far, as text.
 """
@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import glob
 import os
+from collections.abc import Container
 
+import attrs
 import trio
 
 from runner.agents.driver import Driver, Origin
@@ -27,7 +29,7 @@ from runner.errors import AgentError, ConfigError
 from runner.sessions.context import CONTEXT_LIMIT, context_of
 from runner.sessions.lines import read_lines
 from runner.sessions.private import write_files
-from runner.sessions.record import PastTurn, Record
+from runner.sessions.record import PastTurn, Record, lineage
 from runner.sessions.store import Store
 
 # How long after its end a turn may not yet be in the program's own file: claude took 0.1 s.
@@ -42,7 +44,7 @@ TOLD = (
 
 
 async def prepare_fork(
-    store: Store, record: Record, driver: Driver, *, at: int | None, fork: Store, directory: str
+    store: Store, record: Record, driver: Driver, turn: PastTurn, *, fork: Store, directory: str
 ) -> None:
     """Write what a session begins with that is a fork.
 
@@ -50,18 +52,14 @@ async def prepare_fork(
         store: of the session that is forked.
         record: of that.
         driver: of both.
-        at: the number of the last turn that the fork is to have; None = the last that ended.
+        turn: the last one that the fork is to have.
         fork: the store of the fork; nothing is there yet.
         directory: where the fork works.
 
     Raises:
-        ConfigError: there is no such turn, or it has not ended; or the fork is there already.
+        ConfigError: the fork is there already.
         RunnerError: it cannot be written.
     """
-    if at is not None and (isinstance(at, bool) or not isinstance(at, int)):
-        raise ConfigError(f"at={at!r}: it is the number of a turn")
-    ended = [turn for turn in store.ledger.turns(store.session) if turn.state != "begun"]
-    turn = _turn(ended, at, store.session)
     await fork.claim()
     if fork.load() is not None:
         raise ConfigError(f"there is a session {fork.session!r} already")
@@ -74,54 +72,91 @@ async def prepare_fork(
         conversation="",
         parent=store.session,
         parent_turn=turn.number,
-        cut=turn.number == record.turns and record.cut,
+        cut=turn.number == record.head and record.cut,
     )
     if not driver.process_per_turn:
-        history = await _history(store, record, driver, turn, ended[-1])
+        origin = await find_origin(store, record, driver, turn)
         has_earlier = await trio.to_thread.run_sync(_write_context, store, turn, fork.private)
-        if history:
-            made.origin, made.history, made.marker = record.conversation, history, turn.marker
+        if origin is not None:
+            made.origin, made.history, made.marker = attrs.astuple(origin)
         else:
             made.context = has_earlier
     await fork.ready()
     fork.save(made)
 
 
-def _turn(ended: list[PastTurn], at: int | None, session: str) -> PastTurn:
-    if at is None and ended:
-        return ended[-1]
+def ended_turns(store: Store) -> list[PastTurn]:
+    """The turns that have come to an end, in their order.
+
+    Raises:
+        LedgerError: they cannot be read.
+    """
+    return [turn for turn in store.ledger.turns(store.session) if turn.state != "begun"]
+
+
+def find_forked(store: Store, record: Record, at: int | None) -> PastTurn:
+    """The last turn that a fork is to have.
+
+    Args:
+        store: of the session that is forked.
+        record: of that.
+        at: its number; None = the last of the conversation, as it is now, that has ended.
+
+    Raises:
+        ConfigError: there is no such turn, or it has not ended.
+    """
+    if at is not None and (isinstance(at, bool) or not isinstance(at, int)):
+        raise ConfigError(f"at={at!r}: it is the number of a turn")
+    ended = ended_turns(store)
+    if at is None:
+        now = lineage(ended, record.head)
+        at = max((turn.number for turn in ended if turn.number in now), default=None)
     for turn in ended:
         if turn.number == at:
             return turn
     what = "no turn that has ended" if at is None else f"no turn {at} that has ended"
-    raise ConfigError(f"the session {session!r} has {what}: there is nothing to fork")
+    raise ConfigError(f"the session {record.id!r} has {what}: there is nothing to fork")
 
 
-async def _history(
-    store: Store, record: Record, driver: Driver, turn: PastTurn, last: PastTurn
-) -> str:
-    """The program's own file of the conversation, if it can go back to the turn; else empty.
+async def find_origin(
+    store: Store, record: Record, driver: Driver, turn: PastTurn
+) -> Origin | None:
+    """What the program makes its own copy of, as it was after a turn; None if it cannot.
 
     Looked at is what has all that was said before the last turn's end, be it written late.
     """
-    pattern = driver.history(glob.escape(store.private), record.conversation)
-    if "fork at turn" not in driver.abilities or not (turn.marker and record.resume and pattern):
-        return ""
-    if await trio.to_thread.run_sync(_was_summed_up, store, turn):
-        return ""
+    conversation = turn.conversation or record.conversation
+    pattern = driver.history(glob.escape(store.private), conversation)
+    if "fork at turn" not in driver.abilities or not (turn.marker and pattern):
+        return None
+    if not record.resume and conversation == record.conversation:
+        return None
+    ended = ended_turns(store)
+    same = [each for each in ended if (each.conversation or record.conversation) == conversation]
+    others = {each.number for each in ended} - {each.number for each in same}
+    if await trio.to_thread.run_sync(_was_summed_up, store, turn, others):
+        return None
+    last = same[-1]
     with trio.move_on_after(SETTLE):
         while True:  # nobody says when it is
             if await trio.to_thread.run_sync(_find, pattern, last.marker or turn.marker):
                 break
             await trio.sleep(0.02)
-    return await trio.to_thread.run_sync(_find, pattern, turn.marker) or ""
+    found = await trio.to_thread.run_sync(_find, pattern, turn.marker)
+    if not found:
+        return None
+    return Origin(conversation=conversation, history=found, marker=turn.marker)
 
 
-def _was_summed_up(store: Store, turn: PastTurn) -> bool:
-    """Whether the program has said so since a turn; it may not stand in its own file yet."""
+def _was_summed_up(store: Store, turn: PastTurn, others: Container[int]) -> bool:
+    """Whether the program has said so since a turn; it may not stand in its own file yet.
+
+    What was said in other conversations does not count.
+    """
     lines = read_lines(store.transcript.path, having=[SUMMED_UP.encode()])
     return any(
         each.turn > turn.number
+        and each.turn not in others
         and isinstance(data := each.value.get("data"), dict)
         and data.get("kind") == SUMMED_UP
         for each in lines
@@ -153,7 +188,9 @@ def _write_context(store: Store, turn: PastTurn, private: str) -> bool:
 
 def _earlier(store: Store, until: int) -> str:
     """The turns up to one as text, those that the session itself began with too."""
-    before, own = _read_context(store.private), context_of(store.transcript.path, until)
+    only = lineage(store.ledger.turns(store.session), until)
+    before = _read_context(store.private)
+    own = context_of(store.transcript.path, until, only=only)
     text = "\n\n".join(filter(None, (before, own)))
     if own and len(text) > CONTEXT_LIMIT:
         text = f"[{len(text) - CONTEXT_LIMIT} characters are left out]\n\n{text[-CONTEXT_LIMIT:]}"
@@ -180,8 +217,11 @@ def origin_of(record: Record) -> Origin | None:
     if not record.origin or record.resume:
         return None
     if not os.path.exists(record.history):
-        what = f"turn {record.parent_turn} of the session {record.parent!r}"
-        raise AgentError(f"the session {record.id!r} is a fork of {what}, which is gone")
+        if record.rewound:
+            what = f"was set back to its turn {record.rewound}"
+        else:
+            what = f"is a fork of turn {record.parent_turn} of the session {record.parent!r}"
+        raise AgentError(f"the session {record.id!r} {what}, which is gone")
     return Origin(conversation=record.origin, history=record.history, marker=record.marker)
 
 
@@ -214,5 +254,5 @@ def lose(record: Record, reason: str, *, is_kept: bool) -> BegunAnew:
 def lost_nothing(record: Record) -> None:
     """Begin another conversation in the place of one in which nothing good was yet."""
     record.resume = False
-    # A fork whose program makes the copy does so again.
-    record.context = bool(record.parent) and not record.origin
+    # One that is a copy, or was set back: its program makes the copy again, or is told again.
+    record.context = bool(record.parent or record.rewound) and not record.origin

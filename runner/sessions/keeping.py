@@ -102,9 +102,8 @@ class Keeper:
             AgentUnavailable: it cannot be.
         """
         starter = self.starter
-        self._is_nested = await check_confinement(
-            starter.agent, options, starter.isolation, starter.means.host
-        )
+        host = self.state.host or starter.means.host
+        self._is_nested = await check_confinement(starter.agent, options, starter.isolation, host)
 
     async def check(self, turn: int, prompt: str, options: TurnOptions = PLAIN) -> None:
         """See whether a turn can be begun, before anything is done about it.
@@ -120,7 +119,7 @@ class Keeper:
 
     def _check_directory(self) -> None:
         directory = self.state.directory
-        if not os.path.isdir(directory):
+        if not os.path.isdir(self.state.reached or directory):
             reason = "the session's directory is gone"
             raise NotFound("send", directory, reason, hint="make it again, and go on")
 

@@ -3,6 +3,7 @@
     sessions     one row each: its directory, its agent, its conversation, how far it is
     turns        begun → ok | an error's class | cut; with the prompt as long as it did not end well
     processes    begun before a program is started, ended when nothing of it is left
+    rewinds      begun before files and conversation are set back, ended when both were
 
 Rules:
 
@@ -13,8 +14,9 @@ Rules:
 3. No credentials: what an agent's record has of them was taken out before (opening.py).
 4. What fails is a `LedgerError` that names the file, and changes nothing.
 
-All SQL of sessions stands here. It decides nothing about what a session does. A statement is made
-in the caller's thread; the file is opened in another one (store.py), which may have to wait.
+All SQL of sessions stands here and in tables.py. It decides nothing about what a session does. A
+statement is made in the caller's thread; the file is opened in another one (store.py), which may
+have to wait.
 
 What is not here: how the file is opened (runner/database.py), and rows as records (rows.py).
 """
@@ -27,48 +29,11 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from runner.database import PATIENCE, Connection, Database, Schema, failed
-from runner.errors import LedgerError
+from runner.database import PATIENCE, Connection, Database, failed
 from runner.sessions import rows
-from runner.sessions.record import PastProcess, PastTurn, Record
+from runner.sessions.record import PastProcess, PastRewind, PastTurn, Record
 from runner.sessions.rows import RecordT
-
-VERSION = 2
-
-TABLES = """
-CREATE TABLE sessions (
-    id TEXT PRIMARY KEY, agent TEXT NOT NULL, setup TEXT NOT NULL, program TEXT NOT NULL,
-    program_version TEXT NOT NULL, program_sha256 TEXT NOT NULL DEFAULT '',
-    directory TEXT NOT NULL, private TEXT NOT NULL,
-    conversation TEXT NOT NULL, resume INTEGER NOT NULL, turns INTEGER NOT NULL,
-    last_good INTEGER NOT NULL, in_flight INTEGER NOT NULL, cut INTEGER NOT NULL,
-    standing TEXT NOT NULL, parent TEXT NOT NULL, parent_turn INTEGER NOT NULL,
-    origin TEXT NOT NULL, history TEXT NOT NULL, marker TEXT NOT NULL, context INTEGER NOT NULL,
-    created TEXT NOT NULL, updated TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX by_directory ON sessions (directory);
-CREATE TABLE turns (
-    session TEXT NOT NULL, number INTEGER NOT NULL, state TEXT NOT NULL, prompt TEXT,
-    began TEXT NOT NULL, ended TEXT, error_text TEXT NOT NULL DEFAULT '',
-    marker TEXT NOT NULL DEFAULT '', tokens INTEGER NOT NULL DEFAULT 0, cost_usd REAL,
-    cursor INTEGER NOT NULL,
-    PRIMARY KEY (session, number)
-);
-CREATE TABLE processes (
-    session TEXT NOT NULL, run TEXT NOT NULL, pid INTEGER NOT NULL DEFAULT 0,
-    began TEXT NOT NULL,
-    PRIMARY KEY (session, run)
-) WITHOUT ROWID;
-"""
-
-
-def _failure(path: str, what: str, _: Exception | None) -> LedgerError:
-    return LedgerError(f"the sessions' ledger {path!r} {what}")
-
-
-# By the older version that each makes a newer one of.
-UPGRADES = {1: "ALTER TABLE sessions ADD COLUMN program_sha256 TEXT NOT NULL DEFAULT ''"}
-SCHEMA = Schema(statements=TABLES, version=VERSION, failure=_failure, upgrades=UPGRADES)
+from runner.sessions.tables import SCHEMA
 
 _FIXED = ("id", "directory", "created")  # what has an index is not to be written again and again
 _UPSERT = (
@@ -136,6 +101,15 @@ class SessionLedger:
         sql = f"SELECT {', '.join(rows.TURN)} FROM turns WHERE session = ? ORDER BY number"  # noqa: S608
         return self._records(PastTurn, rows.TURN, sql, session)
 
+    def rewinds(self, session: str) -> list[PastRewind]:
+        """When a session was set back, or was about to be, the oldest first.
+
+        Raises:
+            LedgerError: as above.
+        """
+        sql = f"SELECT {', '.join(rows.REWIND)} FROM rewinds WHERE session = ? ORDER BY id"  # noqa: S608
+        return self._records(PastRewind, rows.REWIND, sql, session)
+
     def processes(self, session: str) -> list[PastProcess]:
         """The runs that may have left a program of a session.
 
@@ -180,8 +154,8 @@ class SessionLedger:
         with self.file.writing() as connection:
             _upsert(connection, record)
 
-    def begin_turn(self, record: Record, prompt: str, cursor: int) -> None:
-        """A turn is about to begin: the one that the record says is in flight.
+    def begin_turn(self, record: Record, prompt: str, cursor: int, follows: int = 0) -> None:
+        """A turn is about to begin: the one that the record says is in flight; after which one.
 
         Raises:
             LedgerError: as above.
@@ -189,9 +163,9 @@ class SessionLedger:
         with self.file.writing() as connection:
             _upsert(connection, record)
             connection.execute(
-                "INSERT OR REPLACE INTO turns (session, number, state, prompt, began, cursor)"
-                " VALUES (?, ?, 'begun', ?, ?, ?)",
-                (record.id, record.in_flight, rows.text(prompt), record.updated, cursor),
+                "INSERT OR REPLACE INTO turns (session, number, state, prompt, began, cursor,"
+                " follows) VALUES (?, ?, 'begun', ?, ?, ?, ?)",
+                (record.id, record.in_flight, rows.text(prompt), record.updated, cursor, follows),
             )
 
     def end_turn(
@@ -219,10 +193,57 @@ class SessionLedger:
             how = (rows.text(error_text), marker, tokens, cost_usd)
             connection.execute(
                 "UPDATE turns SET state = ?, ended = ?, error_text = ?, marker = ?, tokens = ?,"
-                " cost_usd = ?, prompt = CASE ? WHEN 'ok' THEN NULL ELSE prompt END"
+                " cost_usd = ?, conversation = ?,"
+                " prompt = CASE ? WHEN 'ok' THEN NULL ELSE prompt END"
                 " WHERE session = ? AND number = ?",
-                (state, record.updated, *how, state, record.id, number),
+                (state, record.updated, *how, record.conversation, state, record.id, number),
             )
+
+    def keep_turn(self, session: str, number: int, snapshot: str, note: str) -> None:
+        """The files at the end of a turn are in a snapshot; or are not, and why.
+
+        Raises:
+            LedgerError: as above.
+        """
+        sql = "UPDATE turns SET snapshot = ?, snapshot_note = ? WHERE session = ? AND number = ?"
+        with self.file.writing() as connection:
+            connection.execute(sql, (rows.text(snapshot), rows.text(note), session, number))
+
+    def begin_rewind(self, record: Record, turn: int, *, files: bool, conversation: bool) -> int:
+        """A session is about to be set back; the answer is by which number that is known.
+
+        Raises:
+            LedgerError: as above.
+        """
+        sql = (
+            "INSERT INTO rewinds (session, turn, files, conversation, head, began)"
+            " VALUES (?, ?, ?, ?, ?, ?)"
+        )
+        with self.file.writing() as connection:
+            made = connection.execute(
+                sql, (record.id, turn, files, conversation, record.head, _now())
+            )
+            return made.lastrowid or 0
+
+    def end_rewind(self, record: Record, rewind: int, undo: str = "") -> None:
+        """It was set back, and is now what the record says.
+
+        Raises:
+            LedgerError: as above.
+        """
+        with self.file.writing() as connection:
+            _upsert(connection, record)
+            sql = "UPDATE rewinds SET ended = ?, undo = ? WHERE id = ?"
+            connection.execute(sql, (record.updated, rows.text(undo), rewind))
+
+    def drop_rewind(self, rewind: int) -> None:
+        """It was not set back.
+
+        Raises:
+            LedgerError: as above.
+        """
+        with self.file.writing() as connection:
+            connection.execute("DELETE FROM rewinds WHERE id = ?", (rewind,))
 
     def begin_process(self, session: str, run: str) -> None:
         """A run is about to start a program.
@@ -265,6 +286,7 @@ class SessionLedger:
                 ("sessions", "id"),
                 ("turns", "session"),
                 ("processes", "session"),
+                ("rewinds", "session"),
             ):
                 connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (session,))  # noqa: S608
 

@@ -32,6 +32,7 @@ from runner.sessions.giving import (
     make_recording,
     make_servers,
 )
+from runner.sessions.history import History
 from runner.sessions.keeping import READY
 from runner.sessions.ledger import SessionLedger, ledger_of
 from runner.sessions.means import Means
@@ -46,7 +47,7 @@ from runner.sessions.state import OnLost, SessionState
 from runner.sessions.store import PROMPT, Store
 from runner.watching.patterns import DEFAULT_IGNORE
 
-OWN = ("self", "directory", "id", "recording")  # what a fork does not get
+OWN = ("self", "directory", "id", "recording", "history", "grants")  # what a fork has of its own
 
 
 @attrs.define(eq=False)
@@ -111,6 +112,7 @@ class Sessions:
         servers: Iterable[McpServer] = (),
         recording: str | os.PathLike[str] | None = None,
         on_lost: OnLost = "error",
+        history: History | None = None,
     ) -> Session:
         """Make a session; nothing happens before its first use.
 
@@ -142,6 +144,7 @@ class Sessions:
                 to its end, `Turn.unrecorded` says why.
             on_lost: what is done where its program does not have the conversation any more: "error"
                 (`ConversationLost`), or a "fresh" one is begun, which is told the turns so far.
+            history: of the directory; None = it has none.
 
         Raises:
             ConfigError: the agent, the id, the timeout, a server or the recording cannot be used;
@@ -159,6 +162,8 @@ class Sessions:
         used = make_driver(record) if driver is None else driver
         name = str(uuid.uuid4()) if id is None else check_id(id)
         check_flags(durable=durable, watch=watch)
+        if history is not None and history.keeps and not durable:
+            raise ConfigError("a session that is not kept has no snapshots of its turns")
         approver = make_approver(record, used, approvals, grants, directory)
         starter = Starter(
             agent=record,
@@ -194,6 +199,7 @@ class Sessions:
                     ignore=scanner.ignore,
                     watch=watch,
                     has_permissions=bool(grants),
+                    workspace=None if history is None else history.said,
                 )
             state = self._make_state(name, used, directory, setup, durable=durable)
             state.approver, state.is_guarded = approver, not allows_programs(grants)
@@ -204,7 +210,7 @@ class Sessions:
         else:
             actor = self._passing_actor(name, starter, scanner)
             pass_on = partial(self._pass_on, actor)
-        actor.state.recording = recorded
+        actor.state.recording, actor.state.history = recorded, history
         session = Session(
             self.supervisor,
             actor.spec,
@@ -215,7 +221,12 @@ class Sessions:
             pass_on=pass_on,
         )
         if pass_on is None:
-            session.fork_with(used, lambda where, name: self.make_session(where, id=name, **given))
+
+            def make(where: str, name: str | None, its: History | None) -> Session:
+                moved = [_moved(each, directory, where) for each in grants] if its else grants
+                return self.make_session(where, id=name, history=its, grants=moved, **given)
+
+            session.fork_with(used, make)
         return session
 
     def _make_state(
@@ -273,3 +284,11 @@ class Sessions:
         actor.forget_files()
         self._spare.append(actor)
         return True
+
+
+def _moved(grant: Grant, there: str, here: str) -> Grant:
+    """A permission for a directory, as one for another that has the same files."""
+    base = grant.base
+    if base is not None and (base == there or base.startswith(there.rstrip("/") + "/")):
+        return attrs.evolve(grant, base=here + base.removeprefix(there))
+    return grant

@@ -43,13 +43,14 @@ class Notes:
             LedgerError: it must not, as that could not be written.
         """
         record, store = self.state.record, self.state.store
-        record.turns = record.in_flight = flight.number
+        flight.follows = record.head
+        record.turns = record.in_flight = record.head = flight.number
         record.standing = "open"
         try:
             if store is not None:
-                store.begin_turn(record, prompt)
+                store.begin_turn(record, prompt, flight.follows)
         except LedgerError:
-            record.turns, record.in_flight = flight.number - 1, 0
+            record.turns, record.in_flight, record.head = flight.number - 1, 0, flight.follows
             raise
         if store is not None:
             store.note(turn=flight.number, prompt=prompt)
@@ -89,7 +90,7 @@ class Notes:
         record.in_flight = 0
         record.standing = "open"
         if flight.never_began:
-            record.turns = flight.number - 1
+            record.turns, record.head = flight.number - 1, flight.follows
             if self.state.store is not None:
                 self.state.store.note(turn=flight.number, never_began=True)
         elif not flight.was_taken and not record.last_good:
@@ -123,8 +124,9 @@ class Notes:
                 self.state.save()
 
     def _has_been_told(self) -> None:
-        if self.state.record.context:
-            self.state.record.context = False
+        record = self.state.record
+        if record.context or record.note:
+            record.context, record.note = False, ""
             with suppress(LedgerError):  # it would be told once more
                 self.state.save()
 

@@ -52,6 +52,8 @@ class Opening:
         servers: of tools, that it was given.
         ignore: which files' changes do not count.
         watch: whether its directory may be watched for changes.
+        workspace: by what the workspace is found in whose live tree it works, and whether its turns
+            are in snapshots; None = it works in none.
         withheld: what was left out: `env.NAME`, `agent.env.NAME`, `agent.FIELD`, `agent`,
             `servers`, `permissions`.
     """
@@ -63,6 +65,7 @@ class Opening:
     ignore: tuple[str, ...]
     watch: bool
     withheld: tuple[str, ...]
+    workspace: Mapping[str, Any] | None = None
 
 
 def make_setup(
@@ -74,6 +77,7 @@ def make_setup(
     ignore: Sequence[str] = DEFAULT_IGNORE,
     watch: bool = True,
     has_permissions: bool = False,
+    workspace: Mapping[str, object] | None = None,
 ) -> str:
     """The setup of a session, as JSON.
 
@@ -85,6 +89,7 @@ def make_setup(
         ignore: which files' changes do not count.
         watch: whether its directory may be watched for changes.
         has_permissions: whether its scope has some, which may ask functions.
+        workspace: by what the workspace is found again that it works in; None = in none.
     """
     withheld = ["permissions"] if has_permissions else []
     setup: dict[str, object] = {"env": _variables(env, "env", withheld)}
@@ -110,6 +115,7 @@ def make_setup(
         setup["ignore"] = [*ignore]
     if not watch:
         setup["watch"] = False
+    setup |= {} if workspace is None else {"workspace": dict(workspace)}
     setup["withheld"] = withheld
     return json.dumps(setup)
 
@@ -149,6 +155,7 @@ def read_setup(
             ignore=structure_value(known.get("ignore", [*DEFAULT_IGNORE]), tuple[str, ...]),
             watch=structure_value(known.get("watch", True), bool),
             withheld=tuple(withheld),
+            workspace=known.get("workspace"),
         )
     except Mistakes as exc:
         what = "; ".join(f"{'.'.join(map(str, key))}: {text}" for key, text in exc.mistakes)

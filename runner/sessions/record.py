@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
 import attrs
@@ -36,6 +37,9 @@ class Record:
         marker: after which turn of that; empty = its end.
         context: whether the first prompt is to have the earlier turns before it (forking.py).
         created: when it was first written, ISO 8601, UTC; `updated` is the last time.
+        head: the turn at whose end the conversation stands: the last one, until it is set back.
+        rewound: the turn to which it was set back last; 0 = to its beginning, or never.
+        note: what its program is still to be told about that, before the next prompt.
     """
 
     id: str
@@ -61,6 +65,9 @@ class Record:
     context: bool = False
     created: str = ""
     updated: str = ""
+    head: int = 0
+    rewound: int = 0
+    note: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -71,6 +78,10 @@ class PastTurn:
         state: `begun`, `ok`, `cut`, or the class of its error.
         prompt: only of a turn that has not come to a good end.
         cursor: where the transcript has its prompt.
+        conversation: the id that the program had for the conversation in which it was.
+        follows: the turn before it in that conversation; 0 = there is none.
+        snapshot: of the files at its end, its name in the workspace; empty if there is none.
+        snapshot_note: why there is none, or that it was taken later.
     """
 
     number: int
@@ -83,6 +94,10 @@ class PastTurn:
     tokens: int
     cost_usd: float | None
     cursor: int
+    conversation: str = ""
+    follows: int = 0
+    snapshot: str = ""
+    snapshot_note: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -97,3 +112,37 @@ class PastProcess:
     run: str
     pid: int
     began: str
+
+
+@attrs.frozen(kw_only=True)
+class PastRewind:
+    """A session was set back to the end of a turn, or was about to be.
+
+    Attributes:
+        id: its number.
+        turn: that turn; 0 = the beginning.
+        files: whether the files were, and `conversation` that.
+        head: the turn at whose end the conversation stood before.
+        undo: the snapshot of the files as they were before; empty if there is none.
+        began: when.
+        ended: when it was done; None = it is about to be.
+    """
+
+    id: int
+    turn: int
+    files: bool
+    conversation: bool
+    head: int
+    undo: str
+    began: str
+    ended: str | None
+
+
+def lineage(turns: Iterable[PastTurn], head: int) -> frozenset[int]:
+    """The turns that a conversation has which stands at the end of one: those it follows, too."""
+    follows = {each.number: each.follows for each in turns}
+    found: set[int] = set()
+    while head > 0:
+        found.add(head)
+        head = follows.get(head, head - 1)
+    return frozenset(found)

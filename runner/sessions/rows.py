@@ -12,13 +12,14 @@ from typing import TypeVar
 import attrs
 import msgspec
 
-from runner.sessions.record import PastProcess, PastTurn, Record
+from runner.sessions.record import PastProcess, PastRewind, PastTurn, Record
 
 RecordT = TypeVar("RecordT")
 
 SESSION = tuple(each.name for each in attrs.fields(Record))
 TURN = tuple(each.name for each in attrs.fields(PastTurn))
 PROCESS = tuple(each.name for each in attrs.fields(PastProcess))
+REWIND = tuple(each.name for each in attrs.fields(PastRewind))
 
 
 def values_of(record: Record) -> list[object]:

@@ -24,15 +24,17 @@ import trio
 from runner.actors.child_spec import ChildSpec
 from runner.actors.supervisor import Supervisor
 from runner.agents.driver import Access, Driver
-from runner.agents.events import ApprovalAsked, Decision
+from runner.agents.events import ApprovalAsked, Decision, Rewound
 from runner.errors import ConfigError, SessionBusy
 from runner.sessions.approving import REFUSED
+from runner.sessions.branching import branch_for
 from runner.sessions.followers import FOLLOWER_BUFFER, Follower
 from runner.sessions.following import follow
-from runner.sessions.forking import prepare_fork
+from runner.sessions.forking import find_forked, prepare_fork
+from runner.sessions.history import History
 from runner.sessions.sending import check_seconds, make_options, make_send
 from runner.sessions.state import SessionState, SessionStatistics
-from runner.sessions.turn import Interrupt, Steer, Turn, Warm, WhenBusy
+from runner.sessions.turn import Interrupt, Rewind, Steer, Turn, Warm, WhenBusy
 from runner.sessions.way import Way
 
 
@@ -73,7 +75,7 @@ class Session:
         self._max_park = check_seconds("a max_park", max_park)
         self._sending = 0  # turns that have no answer yet
         self._driver: Driver | None = None
-        self._make: Callable[[str, str | None], Session] | None = None
+        self._make: Callable[[str, str | None, History | None], Session] | None = None
 
     async def send(
         self,
@@ -223,9 +225,43 @@ class Session:
         finally:
             self._state.followers.remove(follower)
 
-    def fork_with(self, driver: Driver, make: Callable[[str, str | None], Session]) -> None:
-        """Be told how a session is made that is like this one, by directory and id."""
+    def fork_with(
+        self, driver: Driver, make: Callable[[str, str | None, History | None], Session]
+    ) -> None:
+        """Be told how a session is made that is like this one, by directory, id and history."""
         self._driver, self._make = driver, make
+
+    async def rewind(
+        self, turn: int, files: bool = True, conversation: bool = True, *, force: bool = False
+    ) -> Rewound:
+        """Set the session back to the end of a turn: its files, its conversation, or both.
+
+        Its program is ended, and goes on with the next prompt. The conversation goes on as that of
+        a fork would, under this session's id; the later turns stay, and one can go back to them
+        likewise. If only one of the two is set back, the program is told so before that prompt.
+        Whoever is killed meanwhile finds both as they were, or as they were to be.
+
+        Args:
+            turn: its number; 0 = before the first.
+            files: whether the files are restored from the snapshot of that turn's end: of a session
+                in a workspace, made with `snapshots="turn"`. What they were is in a snapshot, too.
+            conversation: whether the conversation is set back.
+            force: whether changes may be replaced that are in no snapshot and no commit.
+
+        Raises:
+            ConfigError: there is no such turn, or it has not ended; there are no snapshots of the
+                files; or the session is not kept.
+            SessionBusy: a turn is in flight, or waits.
+            SnapshotNotFound: there is none of that turn's end.
+            UncommittedChanges: the files have changes since the last turn that are in no snapshot.
+            RunnerError: as for `send`. Nothing was done, in any of these cases.
+        """
+        if self._sending:
+            await trio.lowlevel.checkpoint()
+            what = f"the session {self.id!r} has a turn in flight, or one that waits"
+            raise SessionBusy(f"{what}: interrupt it, or wait for its end, and then set it back")
+        message = Rewind(turn=turn, files=files, conversation=conversation, force=force)
+        return await self._way.ask(message)
 
     async def fork(
         self,
@@ -233,21 +269,27 @@ class Session:
         directory: str | os.PathLike[str] | None = None,
         *,
         id: str | None = None,  # noqa: A002 - the session's own word
+        workspace: str | None = None,
     ) -> Session:
         """Make a session that goes on from where this one was after a turn; this one stays.
 
         Where the program can, it makes the copy, when the fork's first turn is sent; else the turns
         so far stand as text before that turn's prompt. The fork has files, options and turns of its
-        own; closing it is the caller's.
+        own; closing it is the caller's. If this session's turns are in snapshots of its workspace,
+        it works in a new workspace, with the files as they were at the end of that turn.
 
         Args:
             at: the number of the last turn that it is to have; None = the last one that has ended.
-            directory: where it works; None = in the same directory, whose files are as they are.
+            directory: where it works instead; None = in that workspace, or, where there are no
+                snapshots, in the same directory, whose files are as they are.
             id: its id; None = a new one.
+            workspace: the name of that workspace; None = one that says what it is from.
 
         Raises:
-            ConfigError: there is no such turn, or it has not ended; the id is taken; or the
-                session is not kept.
+            ConfigError: there is no such turn, or it has not ended; the id is taken; the session is
+                not kept; or a workspace is named, and there are no snapshots.
+            SnapshotNotFound: there is none of that turn's end.
+            WorkspaceExists, InvalidName: of the workspace's name.
             RunnerError: as for `send`.
         """
         await trio.lowlevel.checkpoint()
@@ -256,16 +298,22 @@ class Session:
             raise ConfigError("a session that is not kept cannot be forked")
         self._way.require_open()
         record = await self._state.load()
-        where = self._state.directory if directory is None else os.path.abspath(directory)  # noqa: ASYNC240
-        fork = self._make(where, id)
-        kept = fork._state.store  # noqa: SLF001 - one of us
-        assert kept is not None
-        try:
-            await prepare_fork(store, record, self._driver, at=at, fork=kept, directory=where)
-        except BaseException:
-            await fork.aclose()
-            raise
+        turn = find_forked(store, record, at)
+        async with branch_for(self._state, turn.number, directory, workspace) as (where, history):
+            fork = self._make(where, id, history)
+            kept = fork._state.store  # noqa: SLF001 - one of us
+            assert kept is not None
+            try:
+                await prepare_fork(store, record, self._driver, turn, fork=kept, directory=where)
+            except BaseException:
+                await fork.aclose()
+                raise
         return fork
+
+    @property
+    def directory(self) -> str:
+        """Where its program works, absolute."""
+        return self._state.directory
 
     async def aclose(self) -> None:
         """End the turn in flight and the program, and give the session up. May be called again.

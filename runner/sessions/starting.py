@@ -136,10 +136,10 @@ class Starter:
             state.record.program = launch.argv[0]
             store.begin_process()
         return Program(
-            host=self.means.host,
+            host=state.host or self.means.host,
             launch=launch,
             ladder=self.driver.ladder,
-            cwd=state.directory,
+            cwd=state.reached or state.directory,
             env=env,
             billing=getattr(self.agent, "billing", "any"),
             hidden=secret_values({name: str(env.get(name, "")) for name in launch.pass_env}),

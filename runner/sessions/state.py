@@ -17,11 +17,13 @@ import trio
 from runner.agents.driver import MAX_PROMPT, Ability
 from runner.agents.events import Event, Raw, Usage
 from runner.errors import AgentError, LedgerError, SessionClosed
+from runner.processes.host import ProcessHost
 from runner.processes.usage import tree_memory
 from runner.sessions import phases
 from runner.sessions.approving import Approver
 from runner.sessions.arrivals import Arrivals
 from runner.sessions.followers import Followers
+from runner.sessions.history import History
 from runner.sessions.phases import Do, Input, Phase
 from runner.sessions.record import Record
 from runner.sessions.recording_file import RecordingFile
@@ -92,6 +94,9 @@ class SessionState:
             error, or a fresh one is begun.
         recording: where all that passes between it and its programs goes; None = nowhere.
         phase: what it is about.
+        history: of its directory; None = that has none, or it does not matter.
+        reached: where files in it are reached by us; empty = where it stands.
+        host: of its programs; None = as of all others'.
     """
 
     id: str
@@ -109,6 +114,9 @@ class SessionState:
     on_lost: OnLost = "error"
     recording: RecordingFile | None = None
     phase: Phase = Phase.ABSENT
+    history: History | None = None
+    reached: str = ""
+    host: ProcessHost | None = None
     pid: int | None = None
     starts: int = 0
     events: int = 0

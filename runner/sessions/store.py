@@ -190,13 +190,13 @@ class Store:
         """
         self.ledger.save(record)
 
-    def begin_turn(self, record: Record, prompt: str) -> None:
-        """The turn that the record says is in flight is about to begin.
+    def begin_turn(self, record: Record, prompt: str, follows: int) -> None:
+        """The turn that the record says is in flight is about to begin, after another.
 
         Raises:
             LedgerError: it must not, as that cannot be written.
         """
-        self.ledger.begin_turn(record, prompt, self.transcript.cursor)
+        self.ledger.begin_turn(record, prompt, self.transcript.cursor, follows)
 
     def had_company(self, record: Record, number: int) -> bool:
         """Whether another session was at work in its directory, or in one inside the other.

@@ -19,6 +19,7 @@ from runner.agents.events import (
     CostSource,
     ErrorClass,
     Event,
+    Rewound,
     SilenceRung,
     Usage,
 )
@@ -60,6 +61,10 @@ class Turn:
         structured: the answer as its schema has it; None if it had none.
         marker: what the program needs to go back to the end of this turn; empty if it cannot.
         unrecorded: why the session's recording ends before it; empty if it does not.
+        snapshot: the name, in the workspace, of the snapshot of the files at its end; empty if
+            there is none.
+        snapshot_note: why there is none, though there should be; or what is to be said of the one
+            of the turn before.
     """
 
     number: int
@@ -94,6 +99,8 @@ class Turn:
     structured: object = None
     marker: str = ""
     unrecorded: str = ""
+    snapshot: str = ""
+    snapshot_note: str = ""
 
 
 WhenBusy: TypeAlias = Literal["queue", "steer", "interrupt", "refuse"]
@@ -143,6 +150,23 @@ class Interrupt(Message[bool]):
 @attrs.frozen(kw_only=True)
 class Close(Message[None]):
     """End the turn in flight and the program; nothing can be sent afterwards."""
+
+
+@attrs.frozen(kw_only=True)
+class Rewind(Message[Rewound]):
+    """Set the session back to the end of a turn.
+
+    Attributes:
+        turn: that turn; 0 = the beginning.
+        files: whether the files are set back.
+        conversation: whether the conversation is.
+        force: whether changes of files may go that are in no snapshot.
+    """
+
+    turn: int
+    files: bool = True
+    conversation: bool = True
+    force: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -139,13 +139,13 @@ class Turner:
         record, store = self.state.record, self.state.store
         if record.context and store is not None:
             # a transcript may be long
-            look = partial(told_before, record, store, flight.number - 1)
+            look = partial(told_before, record, store, flight.follows)
             flight.earlier = await trio.to_thread.run_sync(look)
 
     def _note(self, flight: Flight) -> str:
         """What stands before the prompt."""
         record = self.state.record
-        forgotten, self.keeper.forgotten = self.keeper.forgotten, ""
+        forgotten, self.keeper.forgotten = record.note + self.keeper.forgotten, ""
         is_known = bool(record.resume or record.origin) and not self.keeper.is_per_turn
         earlier = flight.earlier if record.context else ""
         if flight.again and (is_known or earlier):

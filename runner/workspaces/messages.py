@@ -3,7 +3,8 @@
 lane         messages
 EFFECT       Restore, Delete: alone in the live tree, after all that was asked for before
 EXEC         Snap, Offer: after all that was asked for before; who only looks need not wait for it
-OBSERVATION  Look: after the effects on files before it; it does not wait for a running program
+OBSERVATION  Look, the Snap of a turn: after the effects on files before it; it does not wait for a
+             running program
 CONTROL      Attach, AskBase, Rebased: at once
 """
 
@@ -127,4 +128,6 @@ _LANES: dict[type[Message[Any]], Lane] = {
 
 def lane_of(message: Message[Any]) -> Lane:
     """How a message takes part in the order of the live tree."""
+    if isinstance(message, Snap) and message.kind == "turn":
+        return Lane.OBSERVATION
     return _LANES[type(message)]

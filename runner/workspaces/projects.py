@@ -52,6 +52,10 @@ class Projects:
             found = self._open[directory] = Shared(base, directory, self.means)
         return found
 
+    def having(self, workspace: str) -> Shared | None:
+        """The project in which the workspace of an id is, if it was used in this process."""
+        return next((each for each in self._open.values() if each.has(workspace)), None)
+
     def close(self) -> None:
         """Close all of them; takes long, in a thread."""
         for each in self._open.values():

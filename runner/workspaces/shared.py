@@ -234,6 +234,10 @@ class Shared:
             )
         return found
 
+    def has(self, id_: str) -> bool:
+        """Whether the workspace of an id is one of its, and was used here."""
+        return id_ in self._actors
+
     async def capture_new(self, record: WorkspaceRecord) -> ObjectId:
         """The root of a live tree that nobody has changed yet; what is known of it is kept."""
         assert self._bases is not None

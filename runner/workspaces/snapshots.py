@@ -1,7 +1,8 @@
 """The snapshots of a workspace: the caller's handle. Nothing happens before it is used.
 
 A snapshot is what the live tree had, exactly, when it was taken: after all effects and programs
-that were asked for before. It stays when the workspace goes.
+that were asked for before. (That of a session's turn, which is over, does not wait for programs of
+others.) It stays when the workspace goes.
 """
 
 from __future__ import annotations

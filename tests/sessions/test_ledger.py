@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from runner.errors import LedgerError, RunnerError
-from runner.sessions.ledger import VERSION, SessionLedger, ledger_of
+from runner.sessions.ledger import SessionLedger, ledger_of
 from runner.sessions.making import Sessions
 from runner.sessions.record import Record
+from runner.sessions.tables import VERSION
 
 
 @pytest.fixture

@@ -91,6 +91,11 @@ class WorkspaceConfig:
         watch: whether large live trees may be watched for changes, which takes the kernel's
             watches (inotify); if not, they are walked through.
         audit: whether it is written down what is done in workspaces.
+        keep_undo: how many snapshots from before a restore are kept of each workspace, when what
+            nobody needs any more is collected; what a person has made always is.
+        keep_undo_for: how long each of these is kept in any case.
+        keep_deleted_for: how long the snapshots of a deleted workspace are kept, its rescue among
+            them, but for those that a person has made, which stay.
     """
 
     place: str = ""
@@ -98,6 +103,9 @@ class WorkspaceConfig:
     ignore: tuple[str, ...] = (".git/**",)
     watch: bool = True
     audit: bool = True
+    keep_undo: Annotated[int, AtLeast(0)] = 20
+    keep_undo_for: Seconds = 604800.0
+    keep_deleted_for: Seconds = 2592000.0
 
 
 @attrs.frozen(kw_only=True)

@@ -69,6 +69,7 @@ from runner.sessions.store import PROMPT
 from runner.watching.patterns import Rules, make_rules
 from runner.workspaces.project import Project
 from runner.workspaces.projects import Projects
+from runner.workspaces.retaining import Retention
 from runner.workspaces.shared import Means
 from runner.workspaces.tenant import Tenant
 from runner.workspaces.workspace import Workspace
@@ -440,6 +441,11 @@ async def open_runner(
                 rules=rules,
                 watch=options.workspace.watch,
                 audit=options.workspace.audit,
+                retention=Retention(
+                    undo=options.workspace.keep_undo,
+                    undo_for=options.workspace.keep_undo_for,
+                    deleted_for=options.workspace.keep_deleted_for,
+                ),
             )
             projects = Projects(place, means)
             yield Runner(options, home, host, workers, sessions, workspaces, making, projects)

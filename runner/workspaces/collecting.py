@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
@@ -24,6 +24,7 @@ from runner.errors import ObjectMissing, StoreDamaged, StoreError
 from runner.workspaces import columns, statements
 from runner.workspaces.listing import Entry, EntryType, decode
 from runner.workspaces.objects import CHUNK, NO_ID, Kind, ObjectId, decode_chunks
+from runner.workspaces.retaining import Expired
 
 if TYPE_CHECKING:
     from runner.workspaces.store import Store
@@ -44,10 +45,12 @@ class Collected:
     Attributes:
         objects: how many.
         bytes: that they take in the store.
+        snapshots: of ours that went before that, or would, each with the reason (retaining.py).
     """
 
     objects: int
     bytes: int
+    snapshots: tuple[Expired, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -90,12 +93,12 @@ class Sizes:
 # ---------------------------------------------------------------- collecting
 
 
-def collect(store: Store, *, dry_run: bool) -> Collected:
+def collect(store: Store, *, dry_run: bool, without: Collection[str] = ()) -> Collected:
     """See `Store.collect`."""
     until = int(time.time() - GRACE)
     reached: set[ObjectId] = set()
     with store.file.reading() as connection:
-        named = _named(connection, store.path)
+        named = _named(connection, store.path, without)
     _mark(store, named, reached)
     with store.file.reading() as connection:
         old = connection.execute(statements.OLD_OBJECTS, (until,))
@@ -130,11 +133,14 @@ def _remove(connection: Connection, id_: ObjectId, number: int, until: int) -> b
     return is_gone
 
 
-def _named(connection: Connection, where: str) -> set[Name]:
-    """What rows name."""
+def _named(connection: Connection, where: str, without: Collection[str] = ()) -> set[Name]:
+    """What rows name, but for some snapshots."""
     named: set[Name] = {
         (ObjectId(root), Kind.LISTING) for (root,) in connection.execute(statements.ROOTS)
     }
+    for id_, root in connection.execute(statements.SNAPSHOT_ROOTS):
+        if id_ not in without:
+            named.add((ObjectId(root), Kind.LISTING))
     for (details,) in connection.execute(statements.NAMED_BY_ACTS):
         try:
             objects = json.loads(details).get("objects", ())

@@ -93,7 +93,12 @@ class Status:
         kept: dict[str, list[Change]] = {each: [] for each in _LETTERS}
         for change in changes:
             kept[change.type].append(change)
-        return cls(**{name: tuple(each) for name, each in kept.items()})
+        return cls(
+            added=tuple(kept["added"]),
+            modified=tuple(kept["modified"]),
+            deleted=tuple(kept["deleted"]),
+            renamed=tuple(kept["renamed"]),
+        )
 
     @property
     def has_changes(self) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,8 +20,10 @@ from runner.errors import SnapshotExists, SnapshotNotFound, WorkspaceExists, Wor
 from runner.scopes.who import Who
 from runner.workspaces.audit_rows import append, row
 from runner.workspaces.capturing import Captured
+from runner.workspaces.collecting import Collected
 from runner.workspaces.names import LONGEST, near, split_snapshot
 from runner.workspaces.records import Json, SnapshotKind, SnapshotRecord, WorkspaceRecord
+from runner.workspaces.retaining import Retention, expired
 from runner.workspaces.store import Store
 
 
@@ -145,16 +148,32 @@ def add_snapshot(
     return snapshot
 
 
-def remove_snapshot(store: Store, snapshot: SnapshotRecord, who: Who | None) -> None:
-    """Remove a snapshot.
+def remove_snapshot(
+    store: Store, snapshot: SnapshotRecord, who: Who | None, *, why: str = ""
+) -> None:
+    """Remove a snapshot; `why` is for the audit, if nobody asked for it.
 
     Raises:
         SnapshotNotFound: it is gone.
     """
     with store.transaction():
         store.snapshots.remove(snapshot.id)
-        about = {"name": snapshot.name, "root": snapshot.root.hex()}
+        about: dict[str, Json] = {"name": snapshot.name, "root": snapshot.root.hex()}
+        if why:
+            about["why"] = why
         tell(store, snapshot.workspace, "snapshot_delete", who, **about)
+
+
+def collect(store: Store, rule: Retention, who: Who | None, *, dry_run: bool) -> Collected:
+    """Remove the snapshots that are kept no longer, and then what nothing names any more."""
+    with nullcontext() if dry_run else store.transaction():
+        ids = {each.id for each in store.workspaces.list()}
+        found = expired(store.snapshots.list(), ids, rule, time.time_ns())
+        if not dry_run:
+            for each in found:
+                remove_snapshot(store, each.snapshot, who, why=each.why)
+    collected = store.collect(dry_run=dry_run, without={each.snapshot.id for each in found})
+    return attrs.evolve(collected, snapshots=found)
 
 
 def find_snapshot(

@@ -28,7 +28,7 @@ from runner.watching.walking import CHUNK, Walk
 from runner.workspaces.comparing import compare
 from runner.workspaces.listing import Entry
 from runner.workspaces.objects import ObjectId
-from runner.workspaces.records import Ref
+from runner.workspaces.records import Json, Ref
 from runner.workspaces.rounds import FOREIGN_TICK
 from runner.workspaces.store import Store
 from runner.workspaces.sync.placing import place
@@ -143,7 +143,9 @@ def find(
 def keep(store: Store, workspace: str, origin: Origin) -> None:
     """Write down what is unsure, in the caller's transaction."""
     if origin.unsure:
-        said = [os.fsencode(each).decode(errors="replace") for each in origin.unsure[:MOST]]
+        said: list[Json] = [
+            os.fsencode(each).decode(errors="replace") for each in origin.unsure[:MOST]
+        ]
         details = {"unsure": said}
         now = time.time_ns()
         ref = Ref(workspace=workspace, name=NAME, root=origin.root, details=details, changed_ns=now)

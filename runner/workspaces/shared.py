@@ -44,6 +44,7 @@ from runner.workspaces.making import Attached
 from runner.workspaces.messages import Attach
 from runner.workspaces.objects import ObjectId
 from runner.workspaces.records import Json, WayName, WorkspaceRecord
+from runner.workspaces.retaining import Retention
 from runner.workspaces.store import Store
 from runner.workspaces.sync.actor import SyncActor, read_settings
 from runner.workspaces.sync.messages import Wake
@@ -71,6 +72,7 @@ class Means:
         watch: whether live trees may be watched for changes.
         allowance: how many watches there may be.
         audit: whether it is written down what is done in workspaces.
+        retention: how long snapshots are kept that no person made.
     """
 
     supervisor: Supervisor
@@ -83,6 +85,7 @@ class Means:
     watch: bool = True
     allowance: Allowance = attrs.field(factory=Allowance)
     audit: bool = True
+    retention: Retention = attrs.field(factory=Retention)
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Carry out what takes long, or waits for the disk; leaves when it has ended."""

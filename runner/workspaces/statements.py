@@ -104,13 +104,14 @@ STRAYS = "SELECT COUNT(*) FROM contents WHERE number NOT IN (SELECT number FROM 
 ROOTS = (
     "SELECT base_root FROM workspaces WHERE base_root IS NOT NULL"
     " UNION SELECT root FROM workspaces WHERE root IS NOT NULL"
-    " UNION SELECT root FROM snapshots"
     " UNION SELECT base_before FROM commits"
     " UNION SELECT base_after FROM commits"
     " UNION SELECT before FROM journal WHERE before IS NOT NULL"
     " UNION SELECT after FROM journal WHERE after IS NOT NULL"
     " UNION SELECT root FROM refs"
 )
+# And these, but for the snapshots that are to go.
+SNAPSHOT_ROOTS = "SELECT id, root FROM snapshots"
 # And objects that no tree has, which an act names by itself.
 NAMED_BY_ACTS = "SELECT details FROM journal"
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TypeVar
 
 from runner.database import PATIENCE
@@ -233,16 +233,17 @@ class Store:
 
     # ------------------------------------------------------------ the whole of it
 
-    def collect(self, *, dry_run: bool = False) -> Collected:
+    def collect(self, *, dry_run: bool = False, without: Collection[str] = ()) -> Collected:
         """Drop the objects that nothing names, and give their room back to the disk.
 
         Args:
             dry_run: only say what it would be.
+            without: ids of snapshots that count as if they were gone.
 
         Raises:
             ObjectMissing, StoreDamaged: something named cannot be read: nothing was dropped.
         """
-        return collecting.collect(self, dry_run=dry_run)
+        return collecting.collect(self, dry_run=dry_run, without=without)
 
     def check(self) -> Checked:
         """Look at everything: is each object what it was, and is there whatever is named?"""

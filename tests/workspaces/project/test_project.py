@@ -8,6 +8,7 @@ import pytest
 import trio
 
 import runner
+from runner.config import WorkspaceConfig
 from runner.errors import (
     ConfigError,
     Destroyed,
@@ -278,3 +279,32 @@ async def test_a_store_is_checked_measured_and_collected(project):
     assert () == checked.problems
     assert sizes.objects == checked.objects > 0
     assert 0 == (await project.collect(dry_run=True)).objects
+
+
+async def test_what_no_person_made_is_kept_for_a_time_and_said_to_go(tmp_path, base):
+    options = WorkspaceConfig(keep_undo=1, keep_undo_for=0.0, keep_deleted_for=0.0)
+    config = runner.RunnerConfig(workspace=options)
+    async with runner.open_runner(config, state=tmp_path / "state") as r:
+        project = r.project(base)
+        ws, other = await project.create("one"), await project.create("two")
+        for name in ("s", "t", "u"):
+            await ws.write("x", name)
+            await ws.snapshots.create(name)
+        undone = [(await ws.snapshots.restore(name)).name for name in ("s", "t", "s")]
+        await other.write("x", "1")
+        await other.snapshots.create("by-a-person")
+        await other.write("x", "2")
+        rescue = await project.delete("two", force=True)
+        said = await project.collect(dry_run=True)
+        before = [each.name for each in await project.snapshots()]
+        done = await project.collect()
+        left = [each.name for each in await project.snapshots()]
+        (row, *_) = await project.audit.logs(operation="snapshot_delete")
+
+    assert [*undone[:2], rescue.name] == [each.snapshot.name for each in said.snapshots]
+    assert "1 of its workspace are newer" in said.snapshots[0].why
+    assert "was deleted" in said.snapshots[-1].why
+    assert said.snapshots == done.snapshots
+    assert {*left, *undone[:2], rescue.name} == set(before)
+    assert ["s", "t", "u", undone[2], "by-a-person"] == left
+    assert row.details["why"] == said.snapshots[0].why

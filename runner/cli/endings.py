@@ -53,17 +53,24 @@ def _message(exc: errors.RunnerError) -> str:
 
 def exit_code(exc: errors.RunnerError) -> Exit:
     """The exit code that an error ends a command with."""
-    match exc:
-        case errors.ConfigError() | errors.AgentUnavailable():
-            return Exit.USAGE
-        case errors.NotFound():
-            return Exit.NOT_FOUND
-        case errors.LedgerBusy() | errors.SessionOwned() | errors.SessionBusy():
-            return Exit.TRY_LATER
-        case errors.LedgerError() | errors.ActorError() | errors.NoSpace():
-            return Exit.INFRA
-        case _:
-            return Exit.FAILED
+    if isinstance(exc, errors.SnapshotNotFound) and exc.candidates:
+        return Exit.USAGE  # it has to be said which of them is meant
+    if isinstance(exc, errors.CommitError | errors.SyncError) and exc.conflicts:
+        return Exit.CONFLICT
+    return next((code for code, kinds in _CODES if isinstance(exc, kinds)), Exit.FAILED)
+
+
+_CODES: tuple[tuple[Exit, tuple[type[errors.RunnerError], ...]], ...] = (
+    (Exit.USAGE, (errors.ConfigError, errors.AgentUnavailable, errors.InvalidName)),
+    (Exit.USAGE, (errors.WorkspaceExists, errors.SnapshotExists)),
+    (Exit.NOT_FOUND, (errors.NotFound, errors.WorkspaceNotFound, errors.SnapshotNotFound)),
+    (Exit.APPROVAL, (errors.HookVeto, errors.RemoteRefused)),
+    (Exit.UNCOMMITTED, (errors.UncommittedChanges,)),
+    (Exit.TRY_LATER, (errors.LedgerBusy, errors.SessionOwned, errors.SessionBusy)),
+    (Exit.TRY_LATER, (errors.WorkspaceBusy, errors.WorkspaceChanged, errors.RemoteUnreachable)),
+    (Exit.INFRA, (errors.LedgerError, errors.ActorError, errors.NoSpace)),
+    (Exit.INFRA, (errors.StoreError, errors.RemoteDamaged)),
+)
 
 
 def ended_by(number: int) -> Exit:

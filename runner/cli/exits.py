@@ -22,6 +22,8 @@ class Exit(enum.IntEnum):
     PARKED = 7
     INFRA = 8
     UNVERIFIED = 9
+    CONFLICT = 10
+    UNCOMMITTED = 11
     TRY_LATER = 75
     HANGUP = 129
     INTERRUPTED = 130
@@ -31,15 +33,17 @@ class Exit(enum.IntEnum):
 
 TABLE: tuple[tuple[str, str], ...] = (
     ("0", "all is good"),
-    ("1", "a job failed, or runner itself did"),
+    ("1", "a job failed, or runner itself did; with --exit-code: there are differences"),
     ("2", "usage, or a file or value that cannot be used; nothing was done"),
     ("3", "timeout"),
     ("4", "not found"),
-    ("5", "something that the agent asked for was refused"),
+    ("5", "something was refused: what the agent asked for; by a hook, or a remote"),
     ("6", "a budget is spent"),
     ("7", "a provider's limit lasts longer than we may wait"),
     ("8", "trouble with the infrastructure, also after retries"),
     ("9", "finished, but not verified"),
+    ("10", "both sides changed the same; nothing was applied"),
+    ("11", "it would lose changes that are in no commit and no snapshot; nothing was done"),
     ("75", "not now: try again later"),
     ("129, 130, 143", "ended by SIGHUP, Ctrl-C, SIGTERM; the same command resumes"),
     ("141", "the reader of the output has gone"),

@@ -34,6 +34,17 @@ def mebibytes(count: int | None) -> str:
     return "" if count is None else f"{max(1, round(count / (1 << 20)))} MiB"
 
 
+def size(count: int) -> str:
+    """`0 B`, `950 B`, `12.3 KiB`, `4.5 GiB`."""
+    if count < 1024:
+        return f"{count} B"
+    amount, units = float(count), iter(("KiB", "MiB", "GiB", "TiB"))
+    unit = ""
+    while amount >= 1024 and unit != "TiB":
+        amount, unit = amount / 1024, next(units)
+    return f"{amount:.1f} {unit}"
+
+
 def dollars(cost: float | None) -> str:
     """`$0.0123`, `$12.34`; nothing if nobody says what it costs."""
     if cost is None:
@@ -57,6 +68,20 @@ def one_line(text: str, limit: int = 160) -> str:
 def plural(count: int, word: str) -> str:
     """`1 job`, `2 jobs`."""
     return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+def printable(text: str) -> str:
+    r"""A text on one line; what could control a terminal, or is no text, is escaped.
+
+    As in Python: `\x1b`, `\n`, and `\xff` for a byte that is not UTF-8.
+    """
+    return "".join(each if each.isprintable() else _escaped(each) for each in text)
+
+
+def _escaped(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def place(path: str) -> str:

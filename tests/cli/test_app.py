@@ -58,7 +58,7 @@ def test_without_a_command_there_is_help_and_exit_code_2(runner) -> None:
     [
         (("btach",), "did you mean 'batch'?"),
         (("chek", "x.toml"), "did you mean 'check'"),
-        (("xyzzy",), "there are batch, run, session, check, doctor, schema"),
+        (("xyzzy",), "there are batch, run, session, workspace, snapshot, audit, sync, gc, check,"),
         (("batch", "rnu"), "did you mean 'run'?"),
         (("check", "x.toml", "--shwo"), "--show"),
         (("--traceb",), "--traceback"),

@@ -10,6 +10,7 @@ from runner import errors
 from runner.cli.endings import ended_by, exit_code, explain
 from runner.cli.exits import Exit
 from runner.errors import ConfigError, Problem
+from runner.workspaces.comparing import Change
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,19 @@ from runner.errors import ConfigError, Problem
         (errors.ActorCrashed("x"), Exit.INFRA),
         (errors.NoSpace("write", "a"), Exit.INFRA),
         (errors.SessionClosed("x"), Exit.FAILED),
+        (errors.InvalidName("x", "y", "z"), Exit.USAGE),
+        (errors.WorkspaceExists("x"), Exit.USAGE),
+        (errors.WorkspaceNotFound("x"), Exit.NOT_FOUND),
+        (errors.SnapshotNotFound("x"), Exit.NOT_FOUND),
+        (errors.SnapshotNotFound("x", candidates=["a/x", "b/x"]), Exit.USAGE),
+        (errors.HookVeto("x"), Exit.APPROVAL),
+        (errors.UncommittedChanges("x"), Exit.UNCOMMITTED),
+        (errors.CommitError("x"), Exit.FAILED),
+        (errors.CommitError("x", [Change(type="added", path="a")]), Exit.CONFLICT),
+        (errors.WorkspaceBusy("x"), Exit.TRY_LATER),
+        (errors.RemoteUnreachable("x"), Exit.TRY_LATER),
+        (errors.RemoteDamaged("x"), Exit.INFRA),
+        (errors.StoreDamaged("x"), Exit.INFRA),
         (errors.RunnerError("x"), Exit.FAILED),
     ],
 )

@@ -17,6 +17,7 @@ from runner.messages import Isolation
 from runner.processes.host import ProcessHost
 
 VICTIMS = 100
+AT_ONCE = 4
 BOUND = 5.0
 
 
@@ -49,14 +50,23 @@ async def test_a_hundred_supervisors_are_killed_and_leave_nothing(
     template, tmp_path, alive, until
 ) -> None:
     seen = []
-    with trio.fail_after(110):
-        for number in range(VICTIMS):
-            pid, token = await begin(template, tmp_path, number)
+    numbers, turn = iter(range(VICTIMS)), trio.Lock()
+
+    async def kill_many() -> None:
+        for number in numbers:
+            async with turn:
+                pid, token = await begin(template, tmp_path, number)
             await trio.sleep(random.uniform(0, 0.2))  # the random moment is the point
             os.kill(pid, signal.SIGKILL)
             seen.append(len(alive(token)))
             await until(lambda: not alive(token), BOUND)  # noqa: B023 - it is waited for here
 
+    with trio.fail_after(110):
+        async with trio.open_nursery() as nursery:
+            for _ in range(AT_ONCE):
+                nursery.start_soon(kill_many)
+
+    assert len(seen) == VICTIMS
     assert sum(there > 4 for there in seen) > VICTIMS / 5  # it was worth it: they had jobs
 
 

@@ -22,7 +22,7 @@ from trio._core import _thread_cache
 from runner.processes.host import ProcessHost
 
 VICTIMS = 200
-AT_ONCE = 2
+AT_ONCE = 4
 BOUND = 5.0
 
 

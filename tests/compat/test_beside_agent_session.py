@@ -140,14 +140,14 @@ def test_the_same_turns(place, monkeypatch, request, model_server, backend):
             ("!write a.txt: one\n!run mkdir d; echo x > d/b\n!say made it", None),
             ("!run echo two >> a.txt; rm d/b; touch .hidden\n!say changed it", None),
             ("!recall 1", None),
-            ("!sleep 60", 5.0),
+            ("!sleep 60", 1.0),
         ):
             if timeout is not None and (module, backend) == (theirs, "codex"):
                 with pytest.raises(TypeError):  # its codex cannot put its note after what is bytes
                     session.send(prompt, timeout_sec=timeout)
                 continue
             r = session.send(prompt, timeout_sec=timeout)
-            note = "timed out after 5." in r.stderr
+            note = "timed out after 1." in r.stderr
             said = r.final_message.count("mkdir d"), r.final_message.count("changed it")
             if not prompt.startswith("!recall"):
                 said = r.final_message

@@ -20,6 +20,7 @@ import attrs
 import trio
 
 from runner.errors import ConfigError, RunnerError, WorkspaceError
+from runner.messages.isolation import Isolation
 from runner.scopes.who import Who
 from runner.workspaces.base_locks import hold_base
 from runner.workspaces.directory_base import place_of
@@ -35,7 +36,7 @@ from runner.workspaces.lookups import (
     require_free,
     tell,
 )
-from runner.workspaces.making import make, remove
+from runner.workspaces.making import is_in_live_tree, make, remove
 from runner.workspaces.messages import Look
 from runner.workspaces.names import check_name
 from runner.workspaces.objects import ObjectId
@@ -66,6 +67,7 @@ class Wanted:
     way: WayName | None
     read_only: bool
     agent_id: str
+    is_held: bool = False
     root: ObjectId | None = None
 
 
@@ -98,6 +100,7 @@ def check(
     way: str | None = None,
     read_only: bool = False,
     agent_id: str = "",
+    isolation: Isolation | None = None,
 ) -> Wanted:
     """What is wanted, if it can be.
 
@@ -128,6 +131,7 @@ def check(
         way=way,
         read_only=read_only,
         agent_id=_text("agent_id", agent_id),
+        is_held=isolation is not None and isolation.mode != "none",
     )
 
 
@@ -207,7 +211,9 @@ async def create(shared: Shared, wanted: Wanted, who: Who) -> WorkspaceRecord:
         async with _held(shared, source):
             if source.revision is None:
                 settled = partial(shared.settled, record)
-                make_it = partial(_make, store, place, way, source, settled)
+                make_it = partial(
+                    _make, store, place, way, source, settled=settled, is_held=wanted.is_held
+                )
                 made = await shared.means.in_thread(make_it)
             else:
                 made = await make_of_git(shared.means.host, source.revision, place)
@@ -274,9 +280,16 @@ def _settle(shared: Shared, name: str) -> tuple[str, str, Lock]:
 
 
 def _make(
-    store: Store, place: str, way: WayName, source: Source, settled: Callable[[], None]
+    store: Store,
+    place: str,
+    way: WayName,
+    source: Source,
+    *,
+    settled: Callable[[], None],
+    is_held: bool,
 ) -> Made:
-    made = make(source.directory, place, way=way)
+    is_live = source.directory is not None and is_in_live_tree(source.directory)
+    made = make(source.directory, place, way=way, is_held=is_held, is_live=is_live)
     if source.directory is not None and made.way is not Way.OVERLAY:
         settled()
     if source.root is not None and source.root != EMPTY.id:

@@ -27,7 +27,7 @@ from runner.workspaces.probing import BY_ROOT, chosen, probe
 from runner.workspaces.removing import clear, remove, tidy
 from runner.workspaces.ways import Made, Place, Probe, Skipped, Way
 
-__all__ = ["Attached", "attach", "check_apart", "make", "remove", "tidy"]
+__all__ = ["Attached", "attach", "check_apart", "is_in_live_tree", "make", "remove", "tidy"]
 NOTHING = "there is nothing to begin with"
 
 
@@ -133,6 +133,17 @@ def _make(source: str | None, place: Place, way: Way, ignore: Ignore | None) -> 
     os.rename(making.tree, place.tree)  # from here on it is whole
     os.rmdir(place.making)
     return skipped
+
+
+def is_in_live_tree(path: str) -> bool:
+    """Whether a directory is the live tree of a workspace, of whichever project, or lies in one."""
+    here = os.path.realpath(path)
+    while here != "/":
+        above = os.path.dirname(here)
+        if os.path.basename(here) == "tree" and os.path.lexists(os.path.join(above, "lock")):
+            return os.path.exists(os.path.join(above, "..", "..", "store.db"))
+        here = above
+    return False
 
 
 def check_apart(source: str, path: str) -> None:

@@ -100,6 +100,7 @@ class Project:
             read_only: whether nothing is to be changed or run in it.
             agent_id: on whose behalf, in your own terms.
             options: of the scope on its tree, as for `Runner.scope`: `permissions`, `isolation`, …
+                With an isolation, a way is taken in which programs that are held can use its files.
 
         Raises:
             InvalidName: no workspace can have that name.
@@ -110,6 +111,7 @@ class Project:
             WorkspaceError: it cannot be made, and why. Nothing is left of it, in any case.
         """
         await trio.lowlevel.checkpoint()
+        require_options(options)
         wanted = creating.check(
             name,
             description=description,
@@ -121,8 +123,8 @@ class Project:
             way=way,
             read_only=read_only,
             agent_id=agent_id,
+            isolation=options.get("isolation"),
         )
-        require_options(options)
         return await self._create(wanted, options)
 
     async def import_agentfs(

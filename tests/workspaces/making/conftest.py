@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import ctypes
+import encodings.ascii  # what is loaded late cannot be, by somebody who may not read it
+import encodings.idna
+import json
 import os
+import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+import traceback
+import warnings
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
+import trio
 
+from runner.processes import guardian
+from runner.processes.guardian_link import GuardianLink
 from runner.workspaces import attaching, mounts, probing
 from runner.workspaces.attaching import attach
 from runner.workspaces.making import make
 from runner.workspaces.probing import probe
 
+assert encodings.ascii, encodings.idna
 T = TypeVar("T")
 SETGROUPS, SETRESUID, SETRESGID = 116, 117, 119  # on x86-64
 PYTHON = "/usr/bin/python3"
@@ -106,5 +116,64 @@ def somebody(
             if errors:
                 raise errors[0]
             return answers[0]
+
+        yield act
+
+
+Seen = dict[str, Any]
+Work = Callable[[str, Seen, Callable[[], None]], Awaitable[None]]
+
+
+@pytest.fixture
+def top() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="runner-namespace-") as path:
+        os.chmod(path, 0o755)
+        base = Path(path, "base")
+        (base / "d" / "e").mkdir(parents=True)
+        (base / "d" / "e" / "file").write_text("old")
+        yield Path(path)
+        assert not mounts.mounted_in(os.path.realpath(path))
+
+
+@pytest.fixture
+def as_somebody(top: Path, as_ordinary) -> Iterator[Callable[[Work], Seen]]:
+    """Carries something out as an ordinary user; what it has seen."""
+    with as_ordinary() as uid, pytest.MonkeyPatch.context() as patch:  # undone before the other
+        patch.setattr(sys, "executable", PYTHON)
+        words = [PYTHON, "-I", "-S", "-c", guardian.BOOT]
+        patch.setattr(GuardianLink, "command", staticmethod(lambda: words))
+        for path in (top, *top.rglob("*")):
+            os.chown(path, uid, uid)
+
+        def act(work: Work) -> Seen:
+            near, far = os.pipe()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of threads that the child has not
+                child = os.fork()
+            if child == 0:  # pragma: no cover - somebody else, who writes no report
+                seen: Seen = {}
+
+                def tell() -> None:
+                    os.write(far, json.dumps(seen).encode())
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+                try:
+                    if os.geteuid() == 0:
+                        os.setgroups([])
+                        os.setresgid(uid, uid, uid)
+                        os.setresuid(uid, uid, uid)
+                    trio.run(work, str(top), seen, tell)
+                except BaseException:  # noqa: BLE001 - told, and then nothing goes on
+                    seen["error"] = traceback.format_exc()
+                finally:
+                    tell()
+            os.close(far)
+            with open(near) as said:
+                seen = json.load(said)
+            os.waitpid(child, 0)
+            assert "error" not in seen, seen["error"]
+            if "skip" in seen:
+                pytest.skip(seen["skip"])
+            return seen
 
         yield act

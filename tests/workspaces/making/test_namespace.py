@@ -7,25 +7,15 @@ from __future__ import annotations
 
 import encodings.ascii  # what is loaded late cannot be, by somebody who may not read it
 import encodings.idna
-import json
 import os
-import signal
-import sys
-import tempfile
-import traceback
-import warnings
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 import trio
 
 from runner.backends.local import LocalBackend
 from runner.messages import Isolation
-from runner.processes import guardian
-from runner.processes.guardian_link import GuardianLink
-from runner.workspaces import mounts
 from runner.workspaces.attaching import attach
 from runner.workspaces.making import make, remove
 from runner.workspaces.probing import IN_NAMESPACE, probe
@@ -36,61 +26,6 @@ ENV = {"PATH": os.defpath}
 Seen = dict[str, Any]
 Tell = Callable[[], None]
 Work = Callable[[str, Seen, Tell], Awaitable[None]]
-
-
-@pytest.fixture
-def top() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="runner-namespace-") as path:
-        os.chmod(path, 0o755)
-        base = Path(path, "base")
-        (base / "d" / "e").mkdir(parents=True)
-        (base / "d" / "e" / "file").write_text("old")
-        yield Path(path)
-        assert not mounts.mounted_in(os.path.realpath(path))
-
-
-@pytest.fixture
-def as_somebody(top: Path, as_ordinary) -> Iterator[Callable[[Work], Seen]]:
-    """Carries something out as an ordinary user; what it has seen."""
-    with as_ordinary() as uid, pytest.MonkeyPatch.context() as patch:  # undone before the other
-        patch.setattr(sys, "executable", PYTHON)
-        words = [PYTHON, "-I", "-S", "-c", guardian.BOOT]
-        patch.setattr(GuardianLink, "command", staticmethod(lambda: words))
-        for path in (top, *top.rglob("*")):
-            os.chown(path, uid, uid)
-
-        def act(work: Work) -> Seen:
-            near, far = os.pipe()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of threads that the child has not
-                child = os.fork()
-            if child == 0:  # pragma: no cover - somebody else, who writes no report
-                seen: Seen = {}
-
-                def tell() -> None:
-                    os.write(far, json.dumps(seen).encode())
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-                try:
-                    if os.geteuid() == 0:
-                        os.setgroups([])
-                        os.setresgid(uid, uid, uid)
-                        os.setresuid(uid, uid, uid)
-                    trio.run(work, str(top), seen, tell)
-                except BaseException:  # noqa: BLE001 - told, and then nothing goes on
-                    seen["error"] = traceback.format_exc()
-                finally:
-                    tell()
-            os.close(far)
-            with open(near) as said:
-                seen = json.load(said)
-            os.waitpid(child, 0)
-            assert "error" not in seen, seen["error"]
-            if "skip" in seen:
-                pytest.skip(seen["skip"])
-            return seen
-
-        yield act
 
 
 async def use(top: str, seen: Seen, _: Tell) -> None:  # pragma: no cover - see above

@@ -308,3 +308,23 @@ async def test_what_no_person_made_is_kept_for_a_time_and_said_to_go(tmp_path, b
     assert {*left, *undone[:2], rescue.name} == set(before)
     assert ["s", "t", "u", undone[2], "by-a-person"] == left
     assert row.details["why"] == said.snapshots[0].why
+
+
+async def test_a_workspace_whose_programs_are_held_is_made_so_that_they_can_be(project):
+    isolation = runner.Isolation(mode="bwrap", required=True)
+    ws = await project.create("held", isolation=isolation)
+    done = await ws.exec("cat src/a.py; echo 2 > src/a.py")
+
+    assert (0, "bwrap", "one\n") == (done.exit_code, done.isolation.mode, done.stdout)
+    assert "2\n" == await ws.read("src/a.py")
+
+
+async def test_the_live_tree_of_another_workspace_is_copied_as_it_changes(r, project, said):
+    ws = await project.create("one", way="overlay")
+    for path in (ws.path, f"{ws.path}/src"):
+        inner = await r.project(path).create("inner")
+        assert "copy" == inner.way
+    await ws.write("src/a.py", "2")
+
+    assert "one\n" == await inner.read("a.py")
+    assert [] == said((await inner.status()).changes)

@@ -33,7 +33,10 @@ class Exit(enum.IntEnum):
 
 TABLE: tuple[tuple[str, str], ...] = (
     ("0", "all is good"),
-    ("1", "a job failed, or runner itself did; with --exit-code: there are differences"),
+    (
+        "1",
+        "a job failed, or runner itself did; it differs (--exit-code); it was changed (--verify)",
+    ),
     ("2", "usage, or a file or value that cannot be used; nothing was done"),
     ("3", "timeout"),
     ("4", "not found"),

@@ -13,7 +13,7 @@ from runner.cli.colours import has_colours
 from runner.cli.exits import Exit
 from runner.cli.projects import Given, about, on_project, workspace_name
 from runner.cli.streams import complain, put
-from runner.cli.workspace_records import as_changes, base_text, change_text
+from runner.cli.workspace_records import as_changes, base_text, change_text, path_text
 from runner.errors import ConfigError, SnapshotNotFound
 from runner.workspaces.comparing import Status
 from runner.workspaces.names import near
@@ -57,7 +57,8 @@ def status(
     changed = found.status.has_changes
     if given["as_json"]:
         record = {"schema": STATUS, "workspace": found.name, "has_changes": changed}
-        put(json.dumps({**record, **as_changes(found.status)}))
+        unsure = [path_text(each) for each in found.status.unsure]
+        put(json.dumps({**record, **as_changes(found.status), "unsure": unsure}))
     elif porcelain:
         for each in found.status.changes:
             put(f"{diffs.letter(each, is_coloured=False)}  {change_text(each)}")
@@ -73,6 +74,8 @@ def _tell(found: Found) -> None:
     is_coloured = has_colours()
     for each in changes:
         put(f"{diffs.letter(each, is_coloured=is_coloured)}  {change_text(each)}")
+    for path in found.status.unsure:
+        complain(f"changed in the base as it was made, so that may be more: {path_text(path)}")
 
 
 @click.command(epilog=options.CODES)

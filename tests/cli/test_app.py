@@ -30,7 +30,9 @@ def test_the_table_of_exit_codes_is_that_of_the_code() -> None:
     assert sorted(codes) == sorted(Exit)
 
 
-@pytest.mark.parametrize("args", [("--help",), ("--version",), ("batch", "--help"), ("btach",)])
+@pytest.mark.parametrize(
+    "args", [("--help",), ("--version",), ("batch", "--help"), ("workspace",), ("btach",)]
+)
 def test_help_imports_nothing_that_is_slow(runner, args: tuple[str, ...]) -> None:
     ended = runner(*args, program=("-X", "importtime", "-m", "runner"))
     imported = {line.rpartition("|")[2].strip() for line in ended.err.splitlines()}

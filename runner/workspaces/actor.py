@@ -301,14 +301,7 @@ class WorkspaceActor:
         record = self.live.record()
         if record.base_root is not None:
             return record.base_root
-        found = self.find_base(record)
-        with self.live.store.transaction():  # a commit to it may have been quicker
-            now = self.live.record()
-            if now.base_root is not None:
-                return now.base_root
-            change_workspace(self.live.store, self.live.id, base_root=found.root)
-            origins.keep(self.live.store, self.live.id, found)
-        return found.root
+        return origins.settle(self.live.store, record, self.find_base(record))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await trio.to_thread.run_sync(work, limiter=self.limiter)

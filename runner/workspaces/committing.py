@@ -29,6 +29,7 @@ import attrs
 import trio
 
 from runner.errors import CommitError, WorkspaceNotFound
+from runner.workspaces.ancestors import ancestor, forget_unsure
 from runner.workspaces.base_locks import hold_base
 from runner.workspaces.comparing import Change, compare
 from runner.workspaces.diff import Diff
@@ -150,6 +151,9 @@ class _Committing:
         done = self._record()
 
         def work() -> None:
+            before = self._ancestor()
+            if not dry_run:
+                shared.know_bases(base)
             if record.way == Way.OVERLAY and not dry_run:
                 upper = Place.at(os.path.dirname(record.tree)).upper
                 seal(upper, self.store.listing, self.before, self.after)
@@ -157,7 +161,7 @@ class _Committing:
                 self.store,
                 record.id,
                 base,
-                self.before,
+                before,
                 self.after,
                 look=partial(shared.look_at_base, record),
                 place=place_of(shared.directory, base),
@@ -173,6 +177,7 @@ class _Committing:
     async def to_git(self) -> CommitRecord:
         """To a branch."""
         shared, order, record = self.shared, self.order, self.record
+        await shared.means.in_thread(self._ancestor)
         earlier = await shared.do(lambda store: store.commits.list(record.id))
         last = next((each.git_commit for each in reversed(earlier) if each.git_commit), "")
         repository = Repository(host=shared.means.host, base=record.base)
@@ -260,6 +265,9 @@ class _Committing:
 
     # ------------------------------------------------------------ what is written down
 
+    def _ancestor(self) -> ObjectId:
+        return ancestor(self.store, self.record, self.before, self.changes, self.order.strategy)
+
     def _record(self) -> CommitRecord:
         return CommitRecord(
             id=new_id(),
@@ -276,6 +284,7 @@ class _Committing:
         """From here on it is committed."""
         with self.store.transaction():
             self.store.commits.add(done)
+            forget_unsure(self.store, self.record.id, done)
             change_workspace(self.store, self.record.id, base_root=done.base_after)
             tell(
                 self.store,

@@ -28,7 +28,6 @@ from runner.workspaces.base_locks import lock_base
 from runner.workspaces.comparing import Listing, is_same
 from runner.workspaces.journal import roll_forward_base
 from runner.workspaces.listing import EMPTY, Entry, EntryType
-from runner.workspaces.lookups import change_workspace
 from runner.workspaces.merging import Favour, Merged, merge
 from runner.workspaces.merging_texts import LARGEST
 from runner.workspaces.objects import ObjectId
@@ -114,22 +113,12 @@ def apply_to(
         with Answers("commit", ".", base), opened(base) as top:
             sweep(top, place, kept)
     now = look()
-    if not dry_run:
-        _tell_others(store, base, now)
     what = f"the base {base!r} has changed meanwhile, and so has the workspace; nothing was applied"
     to_be = merged(store, before, after, now, texts=texts, favour=favour, what=what)
     if not dry_run:
         wanted = list(differences(store.listing, now, to_be.root))
         os.makedirs(place, mode=0o700, exist_ok=True)
         apply(store, workspace, base, wanted, place=place, also=also)
-
-
-def _tell_others(store: Store, base: str, root: ObjectId) -> None:
-    """Those who have not looked yet at what they were made from cannot do so later."""
-    with store.transaction():
-        for each in store.workspaces.list():
-            if each.base.path == base and each.base_root is None and each.state == "ready":
-                change_workspace(store, each.id, base_root=root)
 
 
 def differences(listing: Listing, before: ObjectId, after: ObjectId) -> Iterator[Application]:

@@ -27,8 +27,9 @@ from runner.watching.patterns import Rules
 from runner.watching.walking import CHUNK, Walk
 from runner.workspaces.comparing import compare
 from runner.workspaces.listing import Entry
+from runner.workspaces.lookups import change_workspace
 from runner.workspaces.objects import ObjectId
-from runner.workspaces.records import Json, Ref
+from runner.workspaces.records import Json, Ref, WorkspaceRecord
 from runner.workspaces.rounds import FOREIGN_TICK
 from runner.workspaces.store import Store
 from runner.workspaces.sync.placing import place
@@ -150,6 +151,17 @@ def keep(store: Store, workspace: str, origin: Origin) -> None:
         now = time.time_ns()
         ref = Ref(workspace=workspace, name=NAME, root=origin.root, details=details, changed_ns=now)
         store.refs.set(ref)
+
+
+def settle(store: Store, record: WorkspaceRecord, found: Origin) -> ObjectId:
+    """Write down what was found out, unless somebody else has: the root that counts."""
+    with store.transaction():  # a commit to it may have been quicker
+        now = store.workspaces.get(record.id)
+        if now.base_root is not None:
+            return now.base_root
+        change_workspace(store, record.id, base_root=found.root)
+        keep(store, record.id, found)
+    return found.root
 
 
 def unsure_of(store: Store, id_: str) -> tuple[str, ...]:

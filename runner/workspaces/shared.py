@@ -43,6 +43,7 @@ from runner.workspaces.live import Live
 from runner.workspaces.making import Attached
 from runner.workspaces.messages import Attach
 from runner.workspaces.objects import ObjectId
+from runner.workspaces.origins import settle
 from runner.workspaces.records import Json, WayName, WorkspaceRecord
 from runner.workspaces.retaining import Retention
 from runner.workspaces.store import Store
@@ -250,6 +251,14 @@ class Shared:
         """The root of a workspace's base, as it is now; for a thread."""
         assert self._bases is not None
         return self._bases.look(record)
+
+    def know_bases(self, path: str) -> None:
+        """Find out what workspaces were made of before that is changed; for a thread."""
+        assert self._bases is not None
+        for each in self.store.workspaces.list():
+            if each.base.path == path and each.base_root is None and each.state == "ready":
+                with suppress(RunnerError, OSError):  # whoever asks for it is told why
+                    settle(self.store, each, self._bases.find(each))
 
     def settled(self, record: WorkspaceRecord) -> None:
         """A live tree that is a copy was made; for a thread."""

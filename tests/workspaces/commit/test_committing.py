@@ -10,6 +10,8 @@ import trio
 import runner
 from runner.errors import CommitError, ConfigError, HookVeto, WorkspaceError
 from runner.workspaces.base_locks import hold_base, lock_base
+from runner.workspaces.lookups import change_workspace
+from runner.workspaces.origins import Origin, keep
 
 
 async def test_a_commit_applies_the_changes_to_the_base_and_status_is_clean_then(
@@ -372,3 +374,46 @@ async def test_what_git_has_in_the_base_is_no_part_of_a_commit_to_its_files(
     assert index == untouched(repository)["index"]
     assert "1" == git(repository, "rev-list", "--count", "HEAD")
     assert " M src/a.py" == git(repository, "status", "--porcelain")
+
+
+async def test_what_the_user_changes_before_the_base_was_looked_at_is_not_undone(
+    tmp_path, base, files
+):
+    async with runner.open_runner(state=tmp_path / "state") as opened:
+        ws = await opened.project(base).create("one", way="copy")
+        await ws.write("src/a.py", "two\n")
+        (base / "b.txt").write_text("by the user\n")
+        (base / "new").write_text("by the user\n")
+        (base / "docs/a.md").unlink()
+        await ws.commit("x")
+
+    assert {"src/a.py": "two\n", "b.txt": "by the user\n", "new": "by the user\n"} == files(base)
+
+
+@pytest.mark.parametrize("strategy", ["manual", "ours", "theirs"])
+async def test_what_nobody_knows_of_the_base_is_a_conflict_unless_it_is_said_whose_it_is(
+    project, base, strategy
+):
+    ws = await project.create("one", way="copy")
+    await ws.status()
+    store = ws._shared.store
+    await ws.write("src/a.py", "two\n")
+    await ws.write("fine", "x")
+    (base / "src/a.py").write_text("by the user\n")
+    root = ws._shared.look_at_base(store.workspaces.get(ws.id))
+    change_workspace(store, ws.id, base_root=root)
+    keep(store, ws.id, Origin(root=root, unsure=("src/a.py",)))
+
+    assert ("src/a.py",) == (await ws.status()).unsure
+    await ws.commit("what is known", include=["fine"])
+    assert ("src/a.py",) == (await ws.status()).unsure
+    if strategy == "manual":
+        with pytest.raises(CommitError) as caught:
+            await ws.commit("x")
+        assert ["src/a.py"] == [each.path for each in caught.value.conflicts]
+        return
+    await ws.commit("x", strategy=strategy)
+    text = "two\n" if strategy == "ours" else "by the user\n"
+    assert text == (base / "src/a.py").read_text()
+    assert () == (await ws.status()).unsure
+    assert not (await ws.status()).has_changes

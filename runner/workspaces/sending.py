@@ -18,9 +18,9 @@ from runner.workspaces.records import WorkspaceRecord
 if TYPE_CHECKING:
     from runner.workspaces.shared import Shared
 
-Format: TypeAlias = Literal["patch", "tar", "bundle", "agentfs"]
-FORMATS: tuple[Format, ...] = get_args(Format)
-_ENDS: dict[str, Format] = {
+ExportFormat: TypeAlias = Literal["patch", "tar", "bundle", "agentfs"]
+FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
+_ENDS: dict[str, ExportFormat] = {
     ".patch": "patch",
     ".diff": "patch",
     ".tar": "tar",
@@ -31,7 +31,7 @@ _ENDS: dict[str, Format] = {
 }
 
 
-def format_of(path: str | os.PathLike[str], wanted: str | None) -> Format:
+def format_of(path: str | os.PathLike[str], wanted: str | None) -> ExportFormat:
     """The format that is meant.
 
     Raises:
@@ -52,7 +52,7 @@ def format_of(path: str | os.PathLike[str], wanted: str | None) -> Format:
 async def export(
     shared: Shared,
     record: WorkspaceRecord,
-    wanted: Format,
+    wanted: ExportFormat,
     path: str | os.PathLike[str],
     *,
     before: ObjectId,

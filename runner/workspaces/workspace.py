@@ -36,7 +36,7 @@ from runner.workspaces.ordering import check_strategy
 from runner.workspaces.origins import unsure_of
 from runner.workspaces.processing import Processed, process
 from runner.workspaces.records import CommitRecord
-from runner.workspaces.sending import Format, export, format_of
+from runner.workspaces.sending import ExportFormat, export, format_of
 from runner.workspaces.snapshots import Snapshots
 from runner.workspaces.sync.sync import Sync
 
@@ -309,7 +309,7 @@ class Workspace(Operations):
         self,
         path: str | os.PathLike[str],
         *,
-        format: Format | None = None,  # noqa: A002 - the word of the page
+        format: ExportFormat | None = None,  # noqa: A002 - the word of the page
         against: str | Workspace | None = None,
         overwrite: bool = False,
     ) -> Exported:

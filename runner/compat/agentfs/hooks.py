@@ -39,12 +39,15 @@ class Hooks:
         """
         object.__setattr__(self, "_give", give)
         object.__setattr__(self, "_own", OurHooks())  # says what cannot be
-        object.__setattr__(self, "_todo", [])
+        object.__setattr__(self, "_all", [])
+        object.__setattr__(self, "_there", None)
 
     def put_on(self, project: Project) -> None:
-        """Have the project know what was set since this was called last."""
-        while self._todo:
-            self._todo.pop(0)(project.hooks)
+        """Have a project know them, once; from now on also of those that are set later."""
+        if project.hooks is not self._there:
+            object.__setattr__(self, "_there", project.hooks)
+            for work in self._all:
+                work(project.hooks)
 
     def __setattr__(self, name: str, hook: object) -> None:
         if not name.startswith("on_"):
@@ -69,7 +72,9 @@ class Hooks:
 
     def _do(self, work: Callable[[OurHooks], None]) -> None:
         work(self._own)
-        self._todo.append(work)
+        self._all.append(work)
+        if self._there is not None:
+            work(self._there)
 
 
 class Placed:

@@ -20,7 +20,7 @@ from runner.workspaces.diff import Diff
 from runner.workspaces.exporting import Exported
 from runner.workspaces.git_index import Strategy
 from runner.workspaces.records import CommitRecord
-from runner.workspaces.sending import Format
+from runner.workspaces.sending import ExportFormat
 from runner.workspaces.workspace import Workspace as OurWorkspace
 
 
@@ -150,7 +150,7 @@ class Workspace(Files, Programs):
         self,
         path: str | os.PathLike[str],
         *,
-        format: Format | None = None,  # noqa: A002 - our word
+        format: ExportFormat | None = None,  # noqa: A002 - our word
         overwrite: bool = False,
     ) -> Exported:
         """Write it to a file of this machine: "patch", "tar", "bundle", "agentfs"; by its name."""

@@ -19,6 +19,7 @@ from runner.cli.pager import page
 from runner.cli.projects import Given, about, on_project
 from runner.cli.snapshot_finding import names_of
 from runner.cli.streams import complain, put
+from runner.cli.workspace_records import path_text
 from runner.errors import ConfigError, WorkspaceNotFound
 from runner.workspaces.audit import Audit
 from runner.workspaces.audit_export import FORMATS, Format, plain
@@ -192,9 +193,13 @@ def _export(given: Given, workspace: str | None, file: str, form: Format, rows: 
 
     count = on_project(given, work)
     if given["as_json"]:
-        put(json.dumps({"schema": "runner.audit_exported/1", "file": file, "rows": count}))
+        put(
+            json.dumps(
+                {"schema": "runner.audit_exported/1", "file": path_text(file), "rows": count}
+            )
+        )
     else:
-        complain(f"{words.plural(count, 'row')} in {words.printable(file)}")
+        complain(f"{words.plural(count, 'row')} in {path_text(file)}")
     return Exit.OK
 
 

@@ -120,7 +120,12 @@ def find_project(config: RunnerConfig, given: str | None, *, makes: bool) -> str
         ConfigError: the directory that is given is none.
         NotFound: there is no project, and none is to be made.
     """
-    where = os.path.realpath(given if given is not None else os.curdir)
+    try:
+        where = os.path.realpath(given if given is not None else os.getcwd())
+    except FileNotFoundError:
+        raise ConfigError(
+            "the current directory is gone: name the project's, with -C DIR"
+        ) from None
     place = projects_of(config, config.state)
     if given is not None and not os.path.isdir(where) and not _is_project(place, where):
         raise ConfigError(Problem(given, None, "", "there is no such directory"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from typing import TypeVar, Unpack
+from typing import Literal, TypeVar, Unpack
 
 import click
 
@@ -21,7 +21,7 @@ from runner.workspaces.git_index import Strategy
 from runner.workspaces.ordering import STRATEGIES
 from runner.workspaces.project import Project
 from runner.workspaces.records import CommitRecord
-from runner.workspaces.sending import FORMATS, Format
+from runner.workspaces.sending import FORMATS
 
 T = TypeVar("T")
 STRATEGY = click.option(
@@ -154,7 +154,7 @@ def export(
     *,
     name: str,
     file: str,
-    form: Format | None,
+    form: Literal["patch", "tar", "bundle", "agentfs"] | None,
     against: str | None,
     force: bool,
     **given: Unpack[Given],

@@ -120,6 +120,19 @@ def test_what_nothing_needs_is_given_back(taken) -> None:
     assert "objects dropped" in taken("gc").out
 
 
+def test_what_no_person_made_goes_by_the_rules_of_the_configuration(taken) -> None:
+    taken("workspace", "exec", "one", "echo new > new")
+    undo = taken("snapshot", "restore", "one/first", "--force").err.split("/")[-1].strip()
+    config = taken.cwd / "runner.toml"
+    config.write_text('workspace = { keep_undo = 0, keep_undo_for = "0s" }')
+
+    (record,) = taken.json("gc", "--dry-run", "--config", str(config))
+    assert [undo] == [each["name"] for each in record["snapshots"]]
+    dropped = taken("gc", "--config", str(config))
+    assert f"the snapshot {undo} dropped: " in dropped.out
+    assert ["first", "first"] == [each["name"] for each in taken.json("snapshot", "ls")]
+
+
 def test_a_store_that_is_not_whole_drops_nothing(taken) -> None:
     state = os.environ["XDG_STATE_HOME"]
     (project,) = os.scandir(os.path.join(state, "runner", "projects"))

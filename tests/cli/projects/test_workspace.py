@@ -178,6 +178,12 @@ def test_a_project_is_found_from_below_and_named_from_elsewhere(project, monkeyp
     assert (4, "") == (nothing.code, nothing.out)
     assert "there is no project here or above" in nothing.err
     assert "one " in project("workspace", "ls", "-C", str(app)).out
+    (app.parent / "short").mkdir()
+    monkeypatch.chdir(app.parent / "short")
+    (app.parent / "short").rmdir()
+    gone = project("workspace", "ls")
+    assert (2, True) == (gone.code, "the current directory is gone" in gone.err)
+    monkeypatch.chdir(app.parent)
     gone = project("workspace", "create", "x", "-C", "nowhere")
     assert (2, "nowhere: there is no such directory\n") == (gone.code, gone.err)
 

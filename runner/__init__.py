@@ -149,6 +149,7 @@ if TYPE_CHECKING:
     from runner.workspaces.processing import Processed as Processed
     from runner.workspaces.project import Project as Project
     from runner.workspaces.records import AuditRecord as AuditRecord
+    from runner.workspaces.records import CommitRecord as CommitRecord
     from runner.workspaces.records import SnapshotRecord as SnapshotRecord
     from runner.workspaces.records import WorkspaceRecord as WorkspaceRecord
     from runner.workspaces.snapshots import Snapshots as Snapshots
@@ -236,7 +237,12 @@ _HOMES = {
     "runner.workspaces.diff": ("Diff",),
     "runner.workspaces.comparing": ("Change",),
     "runner.workspaces.hooks": ("Hooks",),
-    "runner.workspaces.records": ("AuditRecord", "SnapshotRecord", "WorkspaceRecord"),
+    "runner.workspaces.records": (
+        "AuditRecord",
+        "CommitRecord",
+        "SnapshotRecord",
+        "WorkspaceRecord",
+    ),
     # batches
     "runner.jobs.spec": ("Batch",),
     "runner.jobs.progress": ("Control", "Report"),

@@ -20,7 +20,7 @@ ReadOnlyBackend ReadingStream ReplayAgent Replacement Report Rule Rules Ruleset 
 Scope Secret Session SessionBusy SessionClosed SessionConfig SessionOwned ShellAgent Status StatusChange Stored SupervisorClosed Turn Usage
 Who WritingStream WrongType asking_as create_ruleset find_danger line_hash make_session open_runner
 pick_agent with_hashes
-Audit AuditRecord Change CommitError Diff HookVeto Hooks InvalidName ObjectMissing Processed Project SnapshotExists
+Audit AuditRecord Change CommitError CommitRecord Diff HookVeto Hooks InvalidName ObjectMissing Processed Project SnapshotExists
 SnapshotNotFound SnapshotRecord Snapshots StoreDamaged StoreError SyncError UncommittedChanges Workspace WorkspaceBusy
 WorkspaceError WorkspaceExists WorkspaceNotFound WorkspaceRecord
 """.split()

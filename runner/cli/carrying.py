@@ -15,6 +15,7 @@ from runner.agents.events import ErrorClass
 from runner.cli.endings import ended_by
 from runner.cli.exits import Exit
 from runner.cli.order import Order
+from runner.cli.session_where import keeps, open_place
 from runner.cli.signals import Ladder, Step
 from runner.cli.streams import STDERR, STDOUT, discard_output
 from runner.cli.turns import code_of, report
@@ -50,7 +51,9 @@ async def _carry_out(config: RunnerConfig, order: Order, out: Writer, err: Write
     code: int = Exit.INTERRUPTED
     work, verifying = trio.CancelScope(), trio.CancelScope()
     async with trio.open_nursery() as nursery, open_runner(config) as runner:
-        scope = runner.scope(order.directory, env=order.env, isolation=order.isolation)
+        scope = await open_place(
+            runner, order.directory, order.workspace, env=order.env, isolation=order.isolation
+        )
         session = runner.session(
             scope,
             order.agent,
@@ -65,6 +68,7 @@ async def _carry_out(config: RunnerConfig, order: Order, out: Writer, err: Write
             servers=order.servers,
             recording=order.recording or None,
             on_lost=order.on_lost,
+            snapshots=keeps(order.workspace),
         )
 
         async def interrupt() -> None:

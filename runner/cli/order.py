@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import attrs
 
@@ -35,6 +35,7 @@ class Order:
         servers: of tools (MCP), for its agent.
         recording: the path of the recording that is to be made; empty = none.
         on_lost: what comes of a conversation that its program does not have any more.
+        workspace: by what the workspace is found in which it works; None = a directory.
     """
 
     prompts: tuple[str, ...]
@@ -53,6 +54,7 @@ class Order:
     servers: Sequence[McpServer] = ()
     recording: str = ""
     on_lost: OnLost = "error"
+    workspace: Mapping[str, Any] | None = None
 
 
 class Given(TypedDict):

@@ -13,6 +13,10 @@ session = LazyGroup(
         "send": ("runner.cli.session_send:send", "Go on with a session: one more turn."),
         "log": ("runner.cli.session_log:log", "Print what happened in a session, or follow it."),
         "fork": ("runner.cli.session_send:fork", "Make a session that goes on from a turn."),
+        "rewind": (
+            "runner.cli.session_rewind:rewind",
+            "Set a session back to the end of a turn: files, conversation.",
+        ),
         "record": ("runner.cli.session_record:record", "Record a session, for tests of your own."),
         "close": ("runner.cli.session_show:close", "Close sessions for good, or remove them."),
     },

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import attrs
 import click
@@ -26,12 +28,15 @@ from runner.cli.session_finding import (
     refuse_owned,
     session_id,
 )
-from runner.cli.streams import put
+from runner.cli.session_where import keeps, name_of, open_place, project_of
+from runner.cli.streams import complain, put
 from runner.config import RunnerConfig
 from runner.errors import ConfigError
-from runner.runtime import open_runner
+from runner.runtime import Runner, open_runner
+from runner.sessions.ledger import SessionLedger
 from runner.sessions.opening import Opening, read_setup
 from runner.sessions.record import Record
+from runner.sessions.session import Session
 
 AGENT_FILE = click.option(
     "-a", "--agent", "agent", metavar="FILE", help="The agent's TOML file.  [as it was made]"
@@ -70,10 +75,11 @@ def send(
     seconds = read_seconds("--timeout", timeout)
     quiet = read_seconds("--silence", silence)
     park = read_seconds("--max-park", max_park)
-    config, record, opening, chosen = _open(name, agent, config_file)
+    found = reopen(name, agent, config_file)
+    record, opening = found.record, found.opening
     order = Order(
         prompts=(text,),
-        agent=chosen,
+        agent=found.agent,
         directory=record.directory,
         verify=(),
         timeout=seconds,
@@ -87,14 +93,16 @@ def send(
         isolation=opening.isolation,
         servers=opening.servers,
         on_lost="fresh" if fresh else "error",
+        workspace=opening.workspace,
     )
-    return trio.run(main, config, order)
+    return trio.run(main, found.config, order)
 
 
 @click.command(epilog=options.CODES)
 @session_id
 @click.option("--at", metavar="N", type=int, help="The last turn that it has.  [the last one]")
 @click.option("-w", "--workspace", "directory", metavar="DIR", help="Where it works.  [the same]")
+@click.option("--in", "workspace", metavar="NAME", help="What its new workspace is called.")
 @click.option("--id", "new", metavar="ID", help="Its id.  [a new one]")
 @AGENT_FILE
 @options.config
@@ -104,43 +112,78 @@ def fork(
     name: str,
     at: int | None,
     directory: str | None,
+    workspace: str | None,
     new: str | None,
     agent: str | None,
     config_file: str | None,
     as_json: bool,
 ) -> int:
-    """Make a session that goes on from a turn of another, and print its id."""
+    """Make a session that goes on from a turn of another, and print its id.
+
+    If that has snapshots of its turns, it works in a new workspace, with the files of that turn.
+    """
     if directory is not None and not os.path.isdir(directory):
         raise ConfigError(f"{directory}: there is no such directory")
-    config, record, opening, chosen = _open(name, agent, config_file)
+    found = reopen(name, agent, config_file)
 
-    async def carry_out() -> str:
-        async with open_runner(config) as runner:
-            scope = runner.scope(record.directory, env=opening.env, isolation=opening.isolation)
-            async with runner.session(
-                scope,
-                chosen,
-                id=record.id,
-                ignore=opening.ignore,
-                watch=opening.watch,
-                isolation=opening.isolation,
-                servers=opening.servers,
-            ) as session:
-                made = await session.fork(at, directory, id=new)
-                await made.aclose()
-                return made.id
+    async def carry_out() -> tuple[str, str]:
+        async with open_runner(found.config) as runner, opened(runner, found) as session:
+            made = await session.fork(at, directory, id=new, workspace=workspace)
+            await made.aclose()
+            return made.id, await _workspace_of(runner, ledger, made.id)
 
-    found = trio.run(carry_out)
-    ledger = open_ledger(config)
-    made = ledger.load(found)
-    assert made is not None
-    put(json.dumps(as_record(made, ledger)) if as_json else found)
+    ledger = open_ledger(found.config)
+    made, where = trio.run(carry_out)
+    record = ledger.load(made)
+    assert record is not None
+    if where:
+        complain(f"workspace: {where} ({record.directory})")
+    put(json.dumps({**as_record(record, ledger), "workspace": where}) if as_json else made)
     return Exit.OK
 
 
-def _open(
-    name: str, agent: str | None, config_file: str | None
-) -> tuple[RunnerConfig, Record, Opening, Agent]:
+async def _workspace_of(runner: Runner, ledger: SessionLedger, session: str) -> str:
+    """What the workspace is called in which a session works; empty if it works in none."""
+    record = ledger.load(session)
+    found = None if record is None else json.loads(record.setup).get("workspace")
+    return "" if found is None else await name_of(project_of(runner, found), found["id"])
+
+
+@attrs.frozen(kw_only=True)
+class Reopened:
+    """A session that nobody has open, and how it is opened again."""
+
+    config: RunnerConfig
+    record: Record
+    opening: Opening
+    agent: Agent
+
+
+@asynccontextmanager
+async def opened(runner: Runner, found: Reopened) -> AsyncIterator[Session]:
+    """The session, as it was made."""
+    opening = found.opening
+    scope = await open_place(
+        runner,
+        found.record.directory,
+        opening.workspace,
+        env=opening.env,
+        isolation=opening.isolation,
+    )
+    async with runner.session(
+        scope,
+        found.agent,
+        id=found.record.id,
+        ignore=opening.ignore,
+        watch=opening.watch,
+        isolation=opening.isolation,
+        servers=opening.servers,
+        snapshots=keeps(opening.workspace),
+    ) as session:
+        yield session
+
+
+def reopen(name: str, agent: str | None, config_file: str | None) -> Reopened:
     """What is known of a session, and its agent.
 
     Raises:
@@ -167,4 +210,4 @@ def _open(
         raise ConfigError(
             f"the agent of the session {record.id!r} is not kept ({what}): name its file with -a"
         )
-    return attrs.evolve(config), record, opening, chosen
+    return Reopened(config=config, record=record, opening=opening, agent=chosen)

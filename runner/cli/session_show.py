@@ -108,6 +108,8 @@ def _described(record: Record, ledger: SessionLedger) -> list[str]:
         "kept in": record.private,
         "conversation": record.conversation if record.resume else "",
         "fork of": f"{record.parent}, turn {record.parent_turn}" if record.parent else "",
+        "set back to": f"turn {record.rewound}" if record.rewound else "",
+        "stands after": f"turn {record.head}" if record.head != record.turns else "",
         "begun": _when(record.created),
         "used": _when(record.updated),
         "program": ", ".join(
@@ -147,7 +149,8 @@ def _turns(turns: Sequence[PastTurn]) -> list[str]:
             "begun": _when(turn.began),
             "tokens": words.tokens(turn.tokens) if turn.tokens else "",
             "cost": words.dollars(turn.cost_usd),
-            "what": words.one_line(turn.error_text or turn.prompt or ""),
+            "snapshot": "yes" if turn.snapshot else "",
+            "what": words.one_line(turn.error_text or turn.prompt or turn.snapshot_note or ""),
         }
         for turn in turns
     ]

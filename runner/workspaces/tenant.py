@@ -70,6 +70,7 @@ class Tenant:
             "base": shared.base,
             "store": shared.directory,
             "id": self.workspace,
+            "inner": self.inner,
             "keeps": self.keeps,
         }
 

@@ -42,7 +42,7 @@ class House:
     """A runner for programs that are not trio's.
 
     Attributes:
-        key: its options and its state directory; an empty one is the platform's.
+        key: its options and its state directory.
         home: keeps trio's thread.
         thread: that.
     """
@@ -78,7 +78,7 @@ class House:
                 self.before = None
             if self._runner is None:
                 config, state = self.key
-                stay = Stay(self.thread, open_runner(config, state=state or None))
+                stay = Stay(self.thread, open_runner(config, state=state))
                 self._runner = await stay.enter()  # type: ignore[assignment]  # what it gives
                 self._stay = stay
             assert self._runner is not None

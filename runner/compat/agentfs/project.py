@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+import platformdirs
+
 from runner.compat.agentfs.config import Config
 from runner.compat.agentfs.hooks import Hooks
 from runner.compat.agentfs.houses import Place
@@ -189,7 +191,7 @@ class AgentFS(Twinned):
         store = setting("storage.database_path")
         is_audited = setting("audit_enabled", "core.audit_enabled") is not False
         options = RunnerConfig(workspace=WorkspaceConfig(audit=is_audited))
-        where = "" if state is None else os.path.abspath(state)
+        where = os.path.abspath(state or platformdirs.user_state_path("runner"))
         kept = os.path.abspath(Path(store).expanduser()) if store else None
         self._place = Place(self.path, kept, (options, where))
         self.hooks = Hooks(partial(_given, weakref.ref(self._place), self.config))

@@ -165,7 +165,7 @@ def seal(upper: str, listing: Listing, before: ObjectId, after: ObjectId) -> Non
         at = Descent(top)
         try:
             for names in made:
-                with suppress(FileNotFoundError, NotADirectoryError):  # it is gone by now
+                with suppress(OSError):  # it is gone by now, or shut, or is on no such file system
                     fd = at.open(names, os.O_RDONLY)
                     try:
                         os.setxattr(fd, _OPAQUE, b"y")

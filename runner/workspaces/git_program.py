@@ -27,7 +27,10 @@ _PASSED = {
 }
 _QUIET = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_EDITOR": ":", "LC_ALL": "C"}
 # Nothing of it goes on after its end.
-_PLAIN = ("-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "i18n.commitEncoding=UTF-8")
+_PLAIN = (
+    *("-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "core.fsmonitor=false"),
+    *("-c", "i18n.commitEncoding=UTF-8"),
+)
 
 
 @attrs.frozen(kw_only=True)

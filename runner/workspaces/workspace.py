@@ -247,7 +247,8 @@ class Workspace(Operations):
             dry_run: only say what would be committed, and whether it can be.
             branch: of the git repository that the base is, or lies in; it is made if there is none.
                 None = the one that the workspace was made from, or else the one that is checked
-                out; of a directory: none, the files are changed.
+                out; of a directory: none, the files are changed. What was committed to a branch
+                comes into a directory's files as all that is on branches does: by git.
             strategy: what becomes of a path that was changed there, too: "manual" = `CommitError`;
                 "ours" = it is as in the workspace; "theirs" = it stays; "merge" = texts are merged
                 by their lines. The workspace is as it was in any case.

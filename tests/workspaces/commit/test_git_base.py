@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import pathlib
 import subprocess
+from functools import partial
 
 import pytest
+import trio
 
 from runner.errors import CommitError
+from runner.workspaces.directory_base import place_of
 
 
 def hook(repository, name, script):
@@ -399,3 +402,85 @@ async def test_git_s_configuration_decides_where_hooks_are_and_a_dry_run_runs_no
         await ws.commit("x")
     git(repository, "config", "--unset", "core.hooksPath")
     await ws.commit("x")
+
+
+async def test_a_branch_that_moves_while_a_commit_is_made_keeps_what_it_got(
+    project, repository, git
+):
+    git(repository, "checkout", "-q", "-b", "other")
+    (repository / "by-the-user").write_text("x")
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", "by the user")
+    git(repository, "checkout", "-q", "main")
+    moved = git(repository, "rev-parse", "other")
+    (repository / ".git/info/attributes").write_text("*.py filter=slow\n")
+    git(repository, "config", "filter.slow.clean", f"git update-ref refs/heads/main {moved}; cat")
+    ws = await project.create("one", ref="main")
+    await ws.write("src/a.py", "two\n")
+    with pytest.raises(CommitError, match="moved meanwhile: try again"):
+        await ws.commit("x")
+
+    assert moved == git(repository, "rev-parse", "main")
+    assert [] == await ws.commits()
+    await ws.commit("x")
+    assert "x\nby the user\nfirst" == git(repository, "log", "--format=%s", "main")
+    assert "x" == git(repository, "show", "main:by-the-user")
+
+
+async def test_a_commit_that_is_cancelled_in_a_hook_leaves_nothing_behind(
+    project, repository, git, untouched, tmp_path
+):
+    hook(repository, "pre-commit", f"echo $$ > {tmp_path}/started; sleep 1000")
+    ws = await project.create("one", ref="main")
+    await ws.write("src/a.py", "two\n")
+    before, tip = untouched(repository), git(repository, "rev-parse", "main")
+    started = tmp_path / "started"
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(ws.commit, "x", branch="new"))
+            while not (started.exists() and started.read_text()):
+                await trio.sleep(0.01)
+            nursery.cancel_scope.cancel()
+
+    assert (before, tip) == (untouched(repository), git(repository, "rev-parse", "main"))
+    assert "main" == git(repository, "branch", "--format=%(refname:short)")
+    assert not os.path.exists(f"/proc/{started.read_text().strip()}")
+    assert [] == os.listdir(place_of(project.directory, str(repository)))
+    (repository / ".git/hooks/pre-commit").unlink()
+    await ws.commit("x", branch="new")
+
+
+async def test_a_work_tree_s_own_branch_is_brought_along_with_its_files(
+    project, repository, git, said
+):
+    ws = await project.create("one", way="copy")
+    await ws.write("src/a.py", "two\n")
+    record = await ws.commit("x", branch="main", update=True)
+
+    assert ("main", ()) == (record.branch, record.behind)
+    assert "two\n" == (repository / "src/a.py").read_text()
+    assert "" == git(repository, "status", "--porcelain")
+    assert [] == said((await ws.status()).changes)
+
+
+async def test_links_and_modes_come_from_and_go_to_a_branch_both_ways(project, repository, git):
+    (repository / "link").symlink_to("b.txt")
+    (repository / "tool").write_text("#!/bin/sh\n")
+    (repository / "tool").chmod(0o755)
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", "more")
+    ws = await project.create("one", ref="main")
+    await ws.exec("rm link && cp tool link && chmod 644 tool && rm b.txt && ln -s tool b.txt")
+    await ws.exec("rm docs/a.md && rmdir docs && echo x > docs && rm src/a.py && mkdir src/a.py")
+    await ws.write("src/a.py/in", "x")
+    await ws.commit("x")
+    listed = git(repository, "ls-tree", "-r", "main").splitlines()
+
+    assert {
+        "b.txt": "120000",
+        "docs": "100644",
+        "link": "100755",
+        "src/a.py/in": "100644",
+        "tool": "100644",
+    } == {each.split("\t")[1]: each.split()[0] for each in listed}
+    assert not (await ws.status()).has_changes

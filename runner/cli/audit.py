@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from typing import Unpack
 
 import attrs
@@ -156,30 +155,25 @@ def _follow(given: Given, workspace: str | None, rows: Which, limit: int | None)
     async def work(project: Project) -> None:
         names: dict[str, str] = {}
         audit = await _audit(project, workspace)
-        async with aclosing(_going_on(audit, rows, limit)) as found:
-            async for each in found:
-                if each.workspace not in names:
-                    names |= await names_of(project)
-                is_coloured = has_colours()
-                text = row_text(each, names, is_coloured=is_coloured)
-                put(_row(each, names) if given["as_json"] else text)
+
+        async def tell(each: AuditRecord) -> None:
+            if each.workspace not in names:
+                names.update(await names_of(project))
+            is_coloured = has_colours()
+            text = row_text(each, names, is_coloured=is_coloured)
+            put(_row(each, names) if given["as_json"] else text)
+
+        async with audit.stream(**rows) as coming:  # before the rest is read: none falls in between
+            last = 0
+            for each in await _last(audit, rows, limit):
+                last = each.seq
+                await tell(each)
+            async for each in coming:
+                if each.seq > last:
+                    await tell(each)
 
     on_project(given, work, is_quiet=True)
     return Exit.OK  # pragma: no cover - it goes on until a signal ends it
-
-
-async def _going_on(
-    audit: Audit, rows: Which, limit: int | None
-) -> AsyncGenerator[AuditRecord, None]:
-    """The rows that are there, then those that come: each once."""
-    async with audit.stream(**rows) as coming:  # before the rest is read: none falls in between
-        last = 0
-        for each in await _last(audit, rows, limit):
-            last = each.seq
-            yield each
-        async for each in coming:
-            if each.seq > last:
-                yield each
 
 
 # ---------------------------------------------------------------- exported, verified

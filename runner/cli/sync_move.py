@@ -82,9 +82,11 @@ def _move(name: str, done: str, act: Callable[[Workspace], Awaitable[Came]], giv
         try:
             return await act(workspace)
         except SyncError as exc:
-            if exc.conflicts:
-                complain(lines(await workspace.sync.conflicts()))
-            raise
+            if not exc.conflicts:
+                raise
+            failure = exc
+        complain(lines(await workspace.sync.conflicts()))
+        raise failure
 
     came = on_project(given, work)
     if given["as_json"]:

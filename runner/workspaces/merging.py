@@ -23,7 +23,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 import attrs
 
-from runner.workspaces.comparing import Listing, is_same
+from runner.workspaces.comparing import Listing, is_same, is_same_tree
 from runner.workspaces.listing import EMPTY, Entry, EntryType, encode
 from runner.workspaces.merging_texts import LARGEST, OURS, THEIRS, merge_texts
 from runner.workspaces.objects import CHUNK, Object, ObjectId, chunk, chunks, content
@@ -162,6 +162,10 @@ class _Merger:
             return self._directories(path, base, ours, theirs)
         if ours is not None and theirs is not None:
             if any(are_directories):
+                if self._is_unchanged(base, theirs):
+                    return ours
+                if self._is_unchanged(base, ours):
+                    return theirs
                 return self._conflict(path, "a file here, a directory there", base, ours, theirs)
             return self._both(path, base, ours, theirs)
         if base is not None and are_directories != [_is_directory(base)]:
@@ -172,6 +176,15 @@ class _Merger:
             "deleted by us, modified by them" if ours is None else "modified by us, deleted by them"
         )
         return self._conflict(path, kind, base, ours, theirs)
+
+    def _is_unchanged(self, base: Entry | None, side: Entry) -> bool:
+        """Whether a directory is what it was, though inodes in it may have other numbers."""
+        return (
+            base is not None
+            and base.type is side.type is EntryType.DIRECTORY
+            and base.mode == side.mode
+            and is_same_tree(self._listing, base.id, side.id)
+        )
 
     def _directories(
         self, path: str, base: Entry | None, ours: Entry | None, theirs: Entry | None

@@ -417,3 +417,17 @@ async def test_what_nobody_knows_of_the_base_is_a_conflict_unless_it_is_said_who
     assert text == (base / "src/a.py").read_text()
     assert () == (await ws.status()).unsure
     assert not (await ws.status()).has_changes
+
+
+async def test_a_directory_with_hard_links_becomes_a_file_in_the_base_as_well(project, base, way):
+    os.link(base / "src/a.py", base / "src/b.py")
+    ws = await project.create("one", way=way)
+    await ws.exec("chmod 700 docs; echo more >> src/a.py")
+    await ws.commit("modes and contents")
+    assert 0o700 == (base / "docs").stat().st_mode & 0o777
+    await ws.exec("rm -r src; echo now a file > src; rm b.txt; mkdir b.txt; echo x > b.txt/in")
+    await ws.commit("other types")
+
+    assert "now a file\n" == (base / "src").read_text()
+    assert "x\n" == (base / "b.txt/in").read_text()
+    assert not (await ws.status(verify=True)).has_changes

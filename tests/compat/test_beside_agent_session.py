@@ -7,7 +7,9 @@ import importlib.metadata
 import inspect
 import random
 import re
+import runpy
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -88,33 +90,12 @@ def test_a_session_without_a_word_about_it_is_with_one_at_random(place, monkeypa
     assert picked(theirs) == picked(ours)
 
 
-@pytest.mark.real_agents
-def test_each_block_of_the_readme_that_it_comes_with_runs_with_another_import_line(
-    place, monkeypatch, request, model_server
-):
-    (place / "bin").mkdir()
-    for name in ours.ALL_BACKENDS:
-        (place / "bin" / name).symlink_to(request.getfixturevalue(f"{name}_program"))
-    monkeypatch.setenv("PATH", str(place / "bin"), prepend=":")
-    for name, value in (model_server.claude_env() | model_server.codex_env()).items():
-        monkeypatch.setenv(name, value)
-    for name, said in (("AUTOR_BACKEND", "CODEX"), ("AKER_BACKEND", "claude")):
-        monkeypatch.setenv(name, said)
+def test_the_blocks_of_the_readme_that_it_comes_with_are_those_that_are_run():
+    run = runpy.run_path(str(Path(__file__).with_name("test_agent_session.py")))
     readme = importlib.metadata.metadata("agent-session").get_payload()
     blocks = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    found: dict = {}
-    for block in blocks:
-        code = block.replace("from agent_session import", "from runner.compat.agent_session import")
-        # The two places that it leaves to its reader.
-        code = code.replace('"/tmp/scratch"', repr(str(place / "scratch")))
-        exec(code.replace("cwd=...", f"cwd={str(place / 'other')!r}"), found)
-        if "r2" in found and found["sess"].turn_count:
-            found["sess"].close()
 
-    assert 2 == len(blocks)
-    assert (True, True) == (found["r"].ok, found["r2"].ok)
-    assert found["r"].session_id == found["r2"].session_id
-    assert "claude" == found["sess"].backend
+    assert [run["FIRST"].strip(), run["SECOND"].strip()] == [each.strip() for each in blocks]
 
 
 @pytest.mark.real_agents

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,6 +20,7 @@ from runner.config import load_record
 from runner.processes import guardian, guardian_link
 from runner.processes.isolation import limiting, probe, users
 from runner.testing.model_server import Served
+from runner.workspaces import mounts
 
 # Not that of another worker's tests: the kernel counts the processes of a user, wherever they run.
 ORDINARY = 1_800_000_000 + os.getpid() if os.geteuid() == 0 else os.geteuid()
@@ -33,6 +35,29 @@ def find_program(name: str, variable: str, package: str) -> str:
     if found is None:
         pytest.skip(f"no {name} program: npm install -g {package}, or let {variable} name it")
     return found
+
+
+@pytest.fixture
+def killing() -> None:
+    """A process of this test is killed: what it has mounted stays behind."""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays_mounted(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Unmount what a test leaves mounted below its directory: pytest could not remove that.
+
+    Only who kills a process (`killing`) may leave something.
+    """
+    if "tmp_path" not in request.fixturenames:
+        yield
+        return
+    place = os.path.realpath(request.getfixturevalue("tmp_path"))
+    yield
+    left = mounts.mounted_in(place)
+    for each in reversed(left):  # also from under those who still use it
+        subprocess.run(["umount", "--lazy", each.point], check=False)
+    if left and "killing" not in request.fixturenames:
+        pytest.fail(f"left mounted: {', '.join(each.point for each in left)}")
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Hashable
 
 import trio
@@ -29,9 +28,8 @@ def ended(key: Hashable, cause: Exception | None) -> ActorCrashed:
 
 def one_more(error: RunnerError) -> RunnerError:
     """An error for one asker of many: each adds its own traceback, cause and notes to it."""
-    try:
-        another = copy.copy(error)
-    except TypeError:  # made with other arguments than it shows
-        return error
+    # Not by its constructor, as `copy` would: what that was called with is not what it shows.
+    another = type(error).__new__(type(error), *error.args)
+    another.__dict__.update(error.__dict__)
     another.__cause__ = error.__cause__
     return another

@@ -10,6 +10,8 @@ import trio
 import trio.testing
 
 from runner.actors import open_supervisor
+from runner.actors.verdicts import one_more
+from runner.errors import NotFound, RunnerError, SnapshotNotFound, WorkspaceBusy
 
 repeated = pytest.mark.parametrize("attempt", range(30))
 request_id = contextvars.ContextVar("request_id", default="none")
@@ -104,3 +106,15 @@ async def test_an_actor_may_be_closed_while_it_is_being_opened(autojump_clock, a
         assert await supervisor.ask(it.spec, do(lambda: "the next one")) == "the next one"
         assert trio.current_time() == 20
         assert (it.opened, it.closed) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "error", [WorkspaceBusy("one", 7), SnapshotNotFound("a", "one", ["b"]), NotFound("read", "a")]
+)
+def test_an_error_for_many_askers_says_the_same_to_each(error: RunnerError) -> None:
+    error.__cause__ = cause = ValueError()
+    another = one_more(error)
+
+    assert another is not error
+    assert (str(error), type(error), vars(error)) == (str(another), type(another), vars(another))
+    assert cause is another.__cause__

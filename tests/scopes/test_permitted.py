@@ -888,7 +888,7 @@ async def test_no_link_that_is_swapped_in_leads_to_what_is_denied(swapping, tmp_
     done = denied = 0
     await backend.write("moved", "x")
     mode = os.stat(tmp_path / "scope/secrets/key").st_mode
-    for number in range(600):
+    for number in range(200):
         name = ("swap", "turn")[number % 2]
         for operation in (
             lambda name=name: backend.read(f"{name}/key"),
@@ -931,7 +931,7 @@ async def test_no_link_that_is_swapped_in_shows_what_is_denied(swapping, tmp_pat
     os.chmod(tmp_path / "scope/secrets/key", 0o640)
     backend = under(swapping)
     seen = denied = 0
-    for number in range(100):
+    for number in range(60):
         name = ("swap", "turn")[number % 2]
         for operation in (
             lambda name=name: backend.ls(name),
@@ -974,7 +974,7 @@ async def test_no_link_that_is_swapped_in_leads_around_rules_on_a_composite(
     )
     backend = under(composite, ruleset)
     done = 0
-    for number in range(100):
+    for number in range(60):
         name = prefix + ("swap", "turn")[number % 2]
         for operation in (
             lambda name=name: backend.read(f"{name}/key"),

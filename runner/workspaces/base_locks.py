@@ -49,10 +49,11 @@ def lock_base(base: str, place: str, *, shared: bool = False) -> int | None:
             os.close(fd)
             fd = os.open(os.path.join(place, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(fd, how)
-    except BaseException as error:
+    except BlockingIOError:
         os.close(fd)
-        if isinstance(error, BlockingIOError):
-            return None
+        return None
+    except BaseException:
+        os.close(fd)
         raise
     return fd
 

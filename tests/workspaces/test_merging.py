@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from runner.workspaces import merging_texts
 from runner.workspaces.comparing import compare
-from runner.workspaces.listing import EMPTY, EntryType
+from runner.workspaces.listing import EMPTY, Entry, EntryType, decode, encode
 from runner.workspaces.merging import merge
 from runner.workspaces.merging_texts import MergedText, merge_texts
+from runner.workspaces.objects import content
 from runner.workspaces.quoting import quoted
 
 LINES = b"1\n2\n3\n4\n5\n6\n7\n8\n9\n"
@@ -408,3 +409,27 @@ def test_it_is_the_same_from_both_sides(base, one, other):
     assert found.conflicts == turned.conflicts
     if not found.conflicts:
         assert found == turned
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_directory_whose_inodes_have_other_numbers_only_is_unchanged(turned):
+    known = {}
+
+    def directory(group, mode=0o755):
+        made = encode([Entry(b"x", EntryType.FILE, 0o644, content(b"1").id, 1, group=group)])
+        known[made.id] = made
+        top = encode([Entry(b"d", EntryType.DIRECTORY, mode, made.id)])
+        known[top.id] = top
+        return top.id
+
+    def listing(id_):
+        return decode(known[id_].data)
+
+    file = encode([Entry(b"d", EntryType.FILE, 0o644, content(b"2").id, 1)])
+    known[file.id] = file
+    sides = [file.id, directory(7)]
+    found = merge(listing, directory(5), *(reversed(sides) if turned else sides))
+    other = merge(listing, directory(5), file.id, directory(7, mode=0o700))
+
+    assert (file.id, ()) == (found.root, found.conflicts)
+    assert ["d"] == [each.path for each in other.conflicts]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import json
 import os
 import pathlib
+import stat
 import subprocess
 import sys
 import tempfile
@@ -15,10 +18,10 @@ import pytest
 import runner
 from runner.errors import OperationError
 from runner.workspaces.base_locks import lock_base
-from runner.workspaces.directory_base import merged
+from runner.workspaces.directory_base import finish_commits, merged
 from runner.workspaces.listing import EMPTY, Entry, EntryType, encode
 from runner.workspaces.objects import content
-from runner.workspaces.records import Base, WorkspaceRecord
+from runner.workspaces.records import Act, Base, WorkspaceRecord
 from runner.workspaces.store import Store
 
 PROGRAM = pathlib.Path(__file__).with_name("killing.py")
@@ -122,3 +125,58 @@ def test_the_lock_of_a_base_is_given_back_by_whoever_is_killed(base, tmp_path):
     assert lock_base(str(base), place) is None
     os.close(mine)
     os.close(again)
+
+
+def test_where_directories_cannot_be_locked_a_file_of_the_project_is(base, tmp_path, monkeypatch):
+    real, place = fcntl.flock, str(tmp_path / "place")
+
+    def flock(fd, how):
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(errno.ENOLCK, "No locks available")
+        real(fd, how)
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    mine = lock_base(str(base), place)
+
+    assert mine is not None
+    assert lock_base(str(base), place) is None
+    os.close(mine)
+    with pytest.raises(FileNotFoundError):
+        lock_base(str(tmp_path / "none"), place)
+    monkeypatch.setattr("fcntl.flock", _fails)
+    with pytest.raises(PermissionError):
+        lock_base(str(base), place)
+
+
+def _fails(_fd, _how):
+    raise PermissionError(errno.EPERM, "not permitted")
+
+
+def test_a_commit_that_cannot_be_finished_yet_waits_for_the_base_to_be_there(tmp_path, caplog):
+    with contextlib.closing(Store.open(str(tmp_path / "store.db"))) as store:
+        base = str(tmp_path / "gone")
+        os.mkdir(base)
+        store.put([EMPTY])
+        details = {"place": str(tmp_path / "place"), "name": "x", "inside": False, "durable": False}
+        act = Act(
+            workspace="w",
+            kind="commit",
+            tree=base,
+            before=EMPTY.id,
+            after=put(store, {"new": "1"}),
+            details=details,
+        )
+        store.begin(act)
+        os.rename(base, base + "-away")
+        finish_commits(store, str(tmp_path))
+        assert "cannot be finished yet" in caplog.text
+        os.rename(base + "-away", base)
+        fd = lock_base(base, "")
+        assert fd is not None
+        finish_commits(store, str(tmp_path))  # somebody is at it
+        assert 1 == len(store.acts())
+        os.close(fd)
+        finish_commits(store, str(tmp_path))
+
+        assert [] == store.acts()
+        assert ["new"] == os.listdir(base)

@@ -484,3 +484,30 @@ async def test_links_and_modes_come_from_and_go_to_a_branch_both_ways(project, r
         "tool": "100644",
     } == {each.split("\t")[1]: each.split()[0] for each in listed}
     assert not (await ws.status()).has_changes
+
+
+async def test_without_git_or_its_repository_it_is_said(
+    project, repository, git, monkeypatch, tmp_path
+):
+    ws = await project.create("one", ref="main")
+    await ws.write("src/a.py", "two\n")
+    os.rename(repository / ".git", tmp_path / "away")
+    with pytest.raises(CommitError, match="git finds no repository"):
+        await ws.commit("x")
+    os.rename(tmp_path / "away", repository / ".git")
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path))
+        with pytest.raises(CommitError, match="needs the program git"):
+            await ws.commit("x")
+    await ws.commit("x")
+
+
+async def test_a_hook_that_does_not_end_is_ended(project, repository, git, monkeypatch):
+    hook(repository, "pre-commit", "sleep 1000")
+    monkeypatch.setattr("runner.workspaces.git_program.PATIENCE", 2.0)
+    ws = await project.create("one", ref="main")
+    await ws.write("src/a.py", "two\n")
+    with pytest.raises(CommitError, match="git commit was ended after 2 seconds"):
+        await ws.commit("x")
+
+    assert "first" == git(repository, "log", "--format=%s", "main")

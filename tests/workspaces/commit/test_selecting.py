@@ -204,7 +204,9 @@ def test_globs_take_what_their_readers_expect(globs, yes, no):
     assert make_wanted(["x"], ["x"])("x") is False
 
 
-@pytest.mark.parametrize("globs", ["*.md", ["/"], ["../a"], ["a//b"], [""], [7], ["a\0"], None, 7])
+@pytest.mark.parametrize(
+    "globs", ["*.md", ["{1..2000}"], ["/"], ["../a"], ["a//b"], [""], [7], ["a\0"], None, 7]
+)
 def test_what_is_no_glob_is_refused(globs):
     with pytest.raises(ConfigError, match="include"):
         make_wanted(globs)
@@ -237,3 +239,22 @@ def test_differences_are_all_paths_and_no_linked_names(store):
     store.put([one, two])
 
     assert [] == list(differences(store.listing, one.id, two.id))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "glob", "taken"),
+    [
+        ({"x": "1"}, {"x/a": "2", "x/b": "2"}, "x", {"x/a": "2", "x/b": "2"}),
+        ({"x": "1"}, {"x/a": "2", "x/b": "2"}, "a", {"x": "1"}),
+        ({"x/a": "1", "x/b": "1"}, {"x": "2"}, "x", {"x": "2"}),
+        ({"x/a": "1", "x/b": "1"}, {"x": "2"}, "x/a", {"x/a": "1", "x/b": "1"}),
+        ({"x/a": "1", "x/b": "1"}, {"x": "2"}, "y", {"x/a": "1", "x/b": "1"}),
+    ],
+)
+def test_what_became_of_another_type_is_taken_by_its_own_path(store, before, after, glob, taken):
+    root, objects = select(
+        store.listing, put(store, before), put(store, after), make_wanted([glob])
+    )
+    store.put(objects)
+
+    assert taken == files_of(store, root)

@@ -123,7 +123,10 @@ class AuditedBackend(Backend):
     def answer_now(self, message: Message[AnswerT], /) -> AnswerT | Later:
         """Carry out a message whose work is short, and audit it."""
         kind = type(message)
-        if kind in LOOKING or kind is m.OpenWriter:
+        if kind in LOOKING:
+            looked: AnswerT | Later = self._inner.answer_now(message)
+            return looked
+        if kind is m.OpenWriter:
             answer: AnswerT | Later = self._inner.answer_now(message)
             return self._noted(message, answer)
         if kind not in NOW or not is_short(message):

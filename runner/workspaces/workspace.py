@@ -11,9 +11,9 @@ workspace that another process has is `WorkspaceBusy`, with its pid.
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 import attrs
 
@@ -117,11 +117,14 @@ class Workspace(Operations):
         """All that is written down of it."""
         return self._record
 
-    async def ask(self, message: Message[AnswerT], /) -> AnswerT:
+    def ask(self, message: Message[AnswerT], /) -> Coroutine[Any, Any, AnswerT]:
         """Have an operation carried out in the live tree."""
         command = getattr(message, "command", None)
         if command is None or not self._shared.hooks.has("command"):
-            return await self._scope.ask(message)
+            return self._scope.ask(message)
+        return self._ask_with_hooks(message, command)
+
+    async def _ask_with_hooks(self, message: Message[AnswerT], command: object) -> AnswerT:
         await self._shared.before("command", self._record, self, command)
         answer = await self._scope.ask(message)
         await self._shared.after("command", self._record, self, command)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from runner.agents.driver import ShellAgent as ShellAgent
     from runner.agents.events import ApprovalAsked as ApprovalAsked
     from runner.agents.events import ErrorClass as ErrorClass
+    from runner.agents.events import Rewound as Rewound
     from runner.agents.events import Usage as Usage
     from runner.agents.secret import Secret as Secret
     from runner.agents.servers import McpServer as McpServer
@@ -256,7 +257,7 @@ _HOMES = {
         "ReplayAgent",
         "ShellAgent",
     ),
-    "runner.agents.events": ("ApprovalAsked", "ErrorClass", "Usage"),
+    "runner.agents.events": ("ApprovalAsked", "ErrorClass", "Rewound", "Usage"),
     "runner.agents.secret": ("Secret",),
     "runner.agents.servers": ("McpServer",),
     # errors

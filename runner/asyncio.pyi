@@ -22,6 +22,7 @@ from runner import ClaudeAgent as ClaudeAgent
 from runner import CodexAgent as CodexAgent
 from runner import CommandAgent as CommandAgent
 from runner import CommitError as CommitError
+from runner import CommitRecord as CommitRecord
 from runner import CompositeBackend as CompositeBackend
 from runner import ConfigError as ConfigError
 from runner import Console as Console
@@ -100,6 +101,7 @@ from runner import ReadingStream as ReadingStream
 from runner import Replacement as Replacement
 from runner import ReplayAgent as ReplayAgent
 from runner import Report as Report
+from runner import Rewound as Rewound
 from runner import Rule as Rule
 from runner import Rules as Rules
 from runner import Ruleset as Ruleset

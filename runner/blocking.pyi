@@ -30,6 +30,7 @@ from runner import ClaudeAgent as ClaudeAgent
 from runner import CodexAgent as CodexAgent
 from runner import CommandAgent as CommandAgent
 from runner import CommitError as CommitError
+from runner import CommitRecord as CommitRecord
 from runner import ConfigError as ConfigError
 from runner import Console as Console
 from runner import Control as Control
@@ -99,6 +100,7 @@ from runner import ReadOnly as ReadOnly
 from runner import Replacement as Replacement
 from runner import ReplayAgent as ReplayAgent
 from runner import Report as Report
+from runner import Rewound as Rewound
 from runner import Rule as Rule
 from runner import Rules as Rules
 from runner import Ruleset as Ruleset
@@ -142,7 +144,6 @@ from runner.actors.supervisor import Supervisor
 from runner.agents.billing import Billing
 from runner.agents.driver import Access
 from runner.agents.driver import Driver
-from runner.agents.events import Rewound
 from runner.agents.secret import Value
 from runner.backends.base import Backend as _Backend
 from runner.backends.base import Later
@@ -195,7 +196,6 @@ from runner.workspaces.hooks import Event
 from runner.workspaces.hooks import Hook
 from runner.workspaces.hooks import HookFailure
 from runner.workspaces.records import Base
-from runner.workspaces.records import CommitRecord
 from runner.workspaces.records import WayName
 from runner.workspaces.sending import ExportFormat
 from runner.workspaces.shared import Shared

@@ -16,7 +16,7 @@ LineChange Lines
 Lint Listing LocalBackend LogEntry Match Matches McpServer MemoryBackend MemoryLimits NetworkDecision NoSpace NotEmpty
 NotFound OperationError OperationLog Outcome PRESETS PathEscapes PermissionDenied Permissions
 PermittedBackend PluginAgent PoolClosed PoolError PoolFull Problem ProcessInfo Question ReadOnly
-ReadOnlyBackend ReadingStream ReplayAgent Replacement Report Rule Rules Ruleset Runner RunnerConfig RunnerError
+ReadOnlyBackend ReadingStream ReplayAgent Replacement Report Rewound Rule Rules Ruleset Runner RunnerConfig RunnerError
 Scope Secret Session SessionBusy SessionClosed SessionConfig SessionOwned ShellAgent Status StatusChange Stored SupervisorClosed Turn Usage
 Who WritingStream WrongType asking_as create_ruleset find_danger line_hash make_session open_runner
 pick_agent with_hashes

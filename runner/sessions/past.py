@@ -174,11 +174,13 @@ class Past:
         try:
             await self.enter()
             await self.catch_up()
+            if message.files and history is not None:
+                await history.require(state.id, message.turn)
             with trio.CancelScope(shield=True):  # bounded by the end of a program, and the files
                 await keeper.end_shielded()  # it knows what is about not to be so any more
                 done = await rewind(state, keeper.starter.driver, message, history)
                 state.step(Input.FRESH)  # it may have lost what it does not go on with
                 self.tell(done)
         finally:
-            await self.leave()
+            await self.leave()  # noqa: ASYNC102 - shielded there, and bounded
         return done

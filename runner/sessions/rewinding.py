@@ -24,10 +24,10 @@ import attrs
 
 from runner.agents.driver import Driver, Origin
 from runner.agents.events import Rewound
-from runner.errors import ConfigError, RunnerError
+from runner.errors import ConfigError, RunnerError, SnapshotNotFound
 from runner.sessions.forking import CONTEXT, ended_turns, find_origin
 from runner.sessions.history import History
-from runner.sessions.record import PastTurn, Record
+from runner.sessions.record import PastRewind, PastTurn, Record
 from runner.sessions.state import SessionState
 from runner.sessions.store import Store
 from runner.sessions.turn import Rewind
@@ -96,31 +96,30 @@ async def rewind(
         state: of the session.
         driver: of its program.
         message: where to.
-        history: of its files; needed if they are set back.
+        history: of its files; needed if they are set back, and has a snapshot of that.
 
     Raises:
         ConfigError: there is no such turn.
-        SnapshotNotFound: its end is in no snapshot.
         UncommittedChanges: changes would go that are in no snapshot; nothing was done.
         RunnerError: it cannot be done, or not be written.
     """
     store, record = state.store, state.record
     assert store is not None
     turn = find_turn(store, message.turn)
-    if message.files and history is not None:
-        await history.require(state.id, message.turn)
     changes = await _changes(state, driver, message, turn)
     await state.ready()
-    ledger, undo = store.ledger, ""
+    ledger, undo, failure = store.ledger, "", None
     begun = ledger.begin_rewind(
         record, message.turn, files=message.files, conversation=message.conversation
     )
     if message.files and history is not None:
         try:
             undo = await history.restore(state.id, message.turn, force=message.force)
-        except RunnerError:
+        except RunnerError as exc:
+            failure = exc
+        if failure is not None:
             await _drop_unless_done(state, history, begun, message.turn)
-            raise
+            raise failure
     await state.ready()
     ledger.end_rewind(attrs.evolve(record, **changes), begun, undo)
     _apply(record, changes)
@@ -153,13 +152,21 @@ async def finish_rewinds(state: SessionState, history: History, driver: Driver) 
     for each in store.ledger.rewinds(state.id):
         if each.ended is not None:
             continue
-        if not (each.files and await history.is_at(state.id, each.turn)):
+        if not (each.head == state.record.head and await _is_at(state, history, each)):
             store.ledger.drop_rewind(each.id)
             continue
         message = Rewind(turn=each.turn, files=each.files, conversation=each.conversation)
         changes = await _changes(state, driver, message, find_turn(store, each.turn))
         store.ledger.end_rewind(attrs.evolve(state.record, **changes), each.id, each.undo)
         _apply(state.record, changes)
+
+
+async def _is_at(state: SessionState, history: History, begun: PastRewind) -> bool:
+    """Whether the files were set back, before it was cut off."""
+    try:
+        return begun.files and await history.is_at(state.id, begun.turn)
+    except SnapshotNotFound:
+        return False
 
 
 async def _changes(

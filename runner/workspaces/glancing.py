@@ -142,13 +142,13 @@ class Glancer:
                 if was is not None or not _was_hidden(path, before, glimpse.opaque)
             }
         )
-        hidden = dict(self._hidden(before, after, pairs, olds))
+        hidden = dict(self._hidden(glimpse, after, olds, pairs))
         count = len(pairs.keys() | hidden.keys())
         if count > MOST:
             return Found(count)
         found: dict[str, Path] = {}
         for path, each in hidden.items():
-            found[path] = path, self._seen_before(each), None
+            found[path] = path, self._seen_before(each), self._seen_after(path)
         for path, old, new in self._compared(pairs, olds, directories, glimpse.told):
             found[path] = path, old, new
         return Found(len(found), tuple(found[path] for path in sorted(found)))
@@ -196,16 +196,23 @@ class Glancer:
     # ------------------------------------------------------------ what an overlay hides
 
     def _hidden(
-        self, before: Tree, after: Tree, pairs: Pairs, olds: Mapping[str, Entry]
+        self, glimpse: Glimpse, after: Tree, olds: Mapping[str, Entry], pairs: Pairs
     ) -> Iterator[tuple[str, Entry]]:
         """What was in directories of the base that went, or were made anew."""
         for path in [path for path in pairs if _is_directory(olds.get(path))]:
             if not os.path.isdir(f"{self.live.root}/{path}"):
                 yield from self._below(path, olds[path])
-        come = after.folders.keys() - before.folders.keys()
-        tops = self.live.known({each[:-1]: None for each in come})
-        for path, entry in tops.items():
-            if not _is_directory(entry):
+        before = glimpse.tree
+        assert before is not None
+        shown = [
+            each[:-1]
+            for each in after.folders.keys() - before.folders.keys()
+            if pairs.get(each[:-1], (None, None))[0] is None
+            and not _was_hidden(each[:-1], before, glimpse.opaque)
+        ]
+        for path, entry in self.live.known(dict.fromkeys(shown)).items():
+            if not _is_directory(entry):  # it is a directory now
+                yield path, entry
                 continue
             for each in self.live.store.listing(entry.id):
                 name = f"{path}/{os.fsdecode(each.name)}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import builtins
 from typing import Any, cast
+from weakref import WeakSet
 
 import attrs
 
@@ -38,6 +39,7 @@ class CallRow:
     started_ns: int
 
 
+_MADE: WeakSet[File] = WeakSet()  # where the tables are
 _COLUMNS = tuple(each.name for each in attrs.fields(CallRow))
 
 
@@ -47,8 +49,10 @@ class AgentRows:
     def __init__(self, file: File) -> None:
         """Make them if they are not there."""
         self._file = file
-        for each in statements.AGENT_TABLES:
-            file.change(each)
+        if file not in _MADE:
+            for each in statements.AGENT_TABLES:
+                file.change(each)
+            _MADE.add(file)
 
     def set(self, key: str, value: str, now: int) -> None:
         """Keep a value."""

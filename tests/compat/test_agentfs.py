@@ -15,7 +15,11 @@ from datetime import datetime, timedelta
 import pytest
 
 import runner.compat.agentfs as ours
-from runner.compat.agentfs import AgentFS, Config
+from runner.agents.secret import Secret
+from runner.compat.agentfs import AgentFS, Config, syncing
+from runner.compat.agentfs.snapshots import Snapshots
+from runner.compat.agentfs.streams import Batch, Stream
+from runner.compat.agentfs.syncing import Sync
 from runner.compat.agentfs.testing import TemporaryWorkspace
 
 
@@ -67,7 +71,11 @@ def is_gone(workspace, word):
 # ---------------------------------------------------------------- each method twice
 
 
-@pytest.mark.parametrize("cls", [ours.Workspaces, ours.Workspace, ours.Audit, AgentFS])
+@pytest.mark.parametrize(
+    "cls",
+    [AgentFS, ours.Workspaces, ours.Workspace, ours.Audit, Snapshots, Sync, Stream, Batch],
+    ids=lambda cls: cls.__name__,
+)
 def test_every_method_that_waits_has_a_twin_for_asyncio(cls):
     blocks = {"temp", "batch", "open_stream", "open"}
     names = [n for n in dir(cls) if n[0] != "_" and inspect.isfunction(getattr(cls, n))]
@@ -448,6 +456,18 @@ def test_conflicts_of_a_sync_are_said_and_decided(afs, workspace, tmp_path):
     assert "manual" == other.sync.status().mode
 
 
+def test_a_database_is_named_in_an_organisation_and_tokens_by_where_they_are(monkeypatch, tmp_path):
+    monkeypatch.setenv("TURSO_ORG", "org")
+    assert "libsql://mydb-org.turso.io" == syncing._url("mydb")
+    assert "" == syncing._token(None, None)
+    monkeypatch.setenv("TURSO_TOKEN", "secret")
+
+    assert Secret(env="TURSO_TOKEN") == syncing._token(None, None)
+    assert Secret(env="OTHER") == syncing._token("env:OTHER", None)
+    assert Secret(file=str(tmp_path / "t")) == syncing._token("", tmp_path / "t")
+    assert "text" == syncing._token("text", None)
+
+
 def two_places(base, tmp_path):
     """A workspace in two places, which have changed the same file."""
     for number in (1, 2):
@@ -569,7 +589,6 @@ def test_hooks_are_called_where_the_caller_is_and_may_use_agentfs(afs):
         told.append((4, await workspace.exists_async("/b.txt"), asyncio.get_running_loop()))
 
     told.clear()
-    # A plain hook that waits would wait for the event loop it is called in: it has the twins.
     afs.hooks.on_snapshot = None
     assert afs.hooks.on_snapshot is None
     with AgentFS(afs.path) as other:
@@ -716,7 +735,7 @@ def test_several_of_one_project_share_its_workspaces(base):
     one.close()
 
 
-@pytest.mark.parametrize("attempt", range(3))
+@pytest.mark.parametrize("attempt", range(2))
 def test_one_that_is_forgotten_lets_go_of_its_workspaces(base, attempt):
     workspace = AgentFS(base).workspace.create("w")
     workspace.write_file("/x", "1")

@@ -6,13 +6,13 @@
     await workspace.write_file_async("/file.txt", "content")     # under asyncio
 
 Every method waits, and has a twin whose name ends in `_async`, for asyncio; blocks are for `with`
-and `async with`. What AgentFS's page leaves open is so:
+and `async with`. (Programs of trio's have runner itself.) What AgentFS's page leaves open is so:
 
 | | here |
 |---|---|
 | paths | begin at the workspace's root, with or without "/"; what leads out is an error. `FileInfo` and `AuditEntry` give them with "/", changes without, as git does |
 | files | real ones, in `workspace.path`; text is UTF-8, `encoding=None` gives bytes |
-| `run` | no shell variables but an allow-list and `env`; `timeout` raises `CommandTimeoutError`, whose `result` has the output so far |
+| `run` | no shell variables but an allow-list and `env`; `timeout` raises `CommandTimeoutError`, whose `result` has the output so far; lines such as `rm -rf /` are refused |
 | `run_stream` | lines of both outputs; leaving it early ends the program |
 | `copy`, `move` | replace what is there, unless `overwrite=False` |
 | `snapshot.restore` | replaces changes that are in no snapshot, after it took one of them, and gives that; `force=False` refuses instead |

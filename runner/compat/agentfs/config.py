@@ -28,7 +28,7 @@ from runner.errors import ConfigError
 FILE = ".agentfs/config.toml"
 _NOT_FROM_A_PROJECT = {
     "": {"audit_enabled", "profile"},
-    "core": {"audit_enabled"},
+    "core": {"audit_enabled", "default_base"},
     "storage": {"database_path"},
     "sync": {"turso_db", "url", "token", "token_file"},
 }

@@ -6,7 +6,7 @@ import os
 import weakref
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -215,7 +215,7 @@ class AgentFS(Twinned):
         await made._default_async()  # noqa: SLF001 - of the same class
         return made
 
-    @property
+    @cached_property
     def fs(self) -> Filesystem:
         """The files of the workspace "default", or AGENTFS_WORKSPACE; it is made if need be."""
         return Filesystem(self._place, partial(_default, self._place, self._base))
@@ -248,7 +248,7 @@ class AgentFS(Twinned):
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self.close()
+        self._place.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from runner.compat.agentfs.houses import Place
+from runner.compat.agentfs.houses import House, Place
 from runner.compat.agentfs.sdk import ErrnoException, FsErrorCode, FsSyscall, Stats
 from runner.errors import AlreadyExists, NotEmpty, NotFound, OperationError, WrongType
 from runner.messages import FileStat
@@ -55,7 +55,7 @@ class Filesystem:
     def __init__(self, place: Place, workspace: Callable[[], Awaitable[Workspace]]) -> None:
         """Nothing happens yet."""
         self._place, self._get = place, workspace
-        self._workspace: Workspace | None = None
+        self._found: tuple[House, Workspace] | None = None
 
     def get_chunk_size(self) -> int:
         """What agentfs-sdk's is; files have no chunks here."""
@@ -192,9 +192,10 @@ class Filesystem:
     # ------------------------------------------------------------ what there is
 
     async def _files(self) -> Workspace:
-        if self._workspace is None:
-            self._workspace = await self._get()
-        return self._workspace
+        house = self._place.house  # another one after it was closed
+        if self._found is None or self._found[0] is not house:
+            self._found = house, await self._get()
+        return self._found[1]
 
     async def _see(self, path: str) -> tuple[str, FileStat | None]:
         here = _normal(path)

@@ -307,11 +307,19 @@ class AuditedBackend(Backend):
                 await in_thread(partial(trail.note, "start", self._who, details=details))
         else:
             await self._say(begun, True, about_end(answer), glimpse)
+            if answer.kept:  # it left something running: that has an end of its own
+                with trio.CancelScope(shield=True):
+                    kept = attrs.evolve(doing, operation="start")
+                    begin = partial(self._begin_program, kept)
+                    self._running[answer.kept] = await in_thread(begin)
         return answer
 
     def _begin_program(self, doing: Doing) -> tuple[Begun, Glimpse | None]:
         begun = self._trail.begin(doing, self._who, {})
-        glimpse = None if self._glancer is None else self._glancer.begin()
+        glimpse = None
+        if self._glancer is not None:
+            with suppress(RunnerError, OSError):
+                glimpse = self._glancer.begin()
         if glimpse is not None:
             self._trail.follow(glimpse)
         return begun, glimpse
@@ -334,7 +342,9 @@ class AuditedBackend(Backend):
         if self._glancer is None or glimpse is None:
             return [], {}
         self._trail.unfollow(glimpse)
-        found = self._glancer.end(glimpse)
+        found = None
+        with suppress(RunnerError, OSError):  # what cannot be looked at, nobody knows
+            found = self._glancer.end(glimpse)
         if found is None:
             return [], {}
         by: dict[str, Json] = {"by": begun.doing.operation, "began": begun.at}

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from runner.errors import StoreError
 from runner.watching import walking
 from runner.workspaces import glancing
 
@@ -179,3 +180,29 @@ async def test_what_became_of_another_type_is_said(ws):
     assert ("write", 2) == (rows["old"].operation, rows["old"].size_after)
     assert (2, None) == (rows["b.txt"].size_before, rows["b.txt"].size_after)
     assert {"type": "other"}.items() <= rows["pipe"].details.items()
+
+
+async def test_what_a_command_leaves_running_has_an_end_of_its_own(ws):
+    scope = ws.scope(".")
+    await scope.exec("mkfifo fifo; (read line; echo 1 > late) <fifo &", leftover="keep")
+    await scope.exec("echo go > fifo; until test -s late; do :; done")
+    await scope.exec("true")
+    await scope.destroy()
+    (end,) = await ws.audit.logs(operation="exit")
+
+    assert "late" in {each.path for each in await changes(ws)}
+    assert "changes" in end.details
+
+
+async def test_what_cannot_be_looked_at_is_not_said_and_ends_nothing(ws, monkeypatch):
+    def fail(*_about):
+        raise StoreError("an object is gone")
+
+    monkeypatch.setattr(glancing.Glancer, "end", fail)
+    await ws.exec("touch x")
+    monkeypatch.setattr(glancing.Glancer, "begin", fail)
+    await ws.exec("touch y")
+    rows = await ws.audit.logs(operation="exec")
+
+    assert [0, 0] == [each.details["exit_code"] for each in rows]
+    assert [] == [each for each in rows if "changes" in each.details]

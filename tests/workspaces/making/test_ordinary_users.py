@@ -18,7 +18,7 @@ from runner.messages import Isolation
 ENV = {"PATH": os.defpath}
 
 
-async def holder_of(ws):
+def holder_of(ws):
     attached = ws._shared.actor(ws.record).live.attached
     return int(attached.enter[-1])
 
@@ -41,7 +41,7 @@ async def use(top, seen, _):  # pragma: no cover - by somebody else, who writes 
     async with runner.open_runner(config, state=f"{top}/state") as r:
         project = r.project(f"{top}/base")
         ws = await project.create("one", env=ENV)
-        seen["way"], seen["holder"] = ws.way, await holder_of(ws)
+        seen["way"], seen["holder"] = ws.way, holder_of(ws)
         await ws.write("new", "n")
         await ws.move("d", "moved")  # of the base
         seen["exec"] = (await ws.exec("pwd; cat moved/e/file; echo p > program")).stdout
@@ -93,7 +93,7 @@ async def killed(top, seen, tell):  # pragma: no cover - see above
         await ws.snapshots.create("s")
         await ws.write("later", "l")
         program = await ws.start(["sleep", "600"])
-        seen["pids"] = [await holder_of(ws), program.pid]
+        seen["pids"] = [holder_of(ws), program.pid]
         tell()
 
 

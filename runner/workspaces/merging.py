@@ -162,11 +162,7 @@ class _Merger:
             return self._directories(path, base, ours, theirs)
         if ours is not None and theirs is not None:
             if any(are_directories):
-                if self._is_unchanged(base, theirs):
-                    return ours
-                if self._is_unchanged(base, ours):
-                    return theirs
-                return self._conflict(path, "a file here, a directory there", base, ours, theirs)
+                return self._file_and_directory(path, base, ours, theirs)
             return self._both(path, base, ours, theirs)
         if base is not None and are_directories != [_is_directory(base)]:
             return (
@@ -176,6 +172,15 @@ class _Merger:
             "deleted by us, modified by them" if ours is None else "modified by us, deleted by them"
         )
         return self._conflict(path, kind, base, ours, theirs)
+
+    def _file_and_directory(
+        self, path: str, base: Entry | None, ours: Entry, theirs: Entry
+    ) -> Entry | None:
+        if self._is_unchanged(base, theirs):
+            return ours
+        if self._is_unchanged(base, ours):
+            return theirs
+        return self._conflict(path, "a file here, a directory there", base, ours, theirs)
 
     def _is_unchanged(self, base: Entry | None, side: Entry) -> bool:
         """Whether a directory is what it was, though inodes in it may have other numbers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -12,8 +13,9 @@ import time
 
 import pytest
 
+# Everything is imported once, and a process forked for each line: one that is to be killed is at work.
 MAIN = """
-import sys, trio
+import json, os, sys, trio
 from runner.jobs.batch import run_plan
 from runner.jobs.prepare import prepare
 from runner.runtime import open_runner
@@ -21,10 +23,16 @@ from runner.runtime import open_runner
 async def main(file, output, state):
     plan = prepare(file, output=output)
     async with open_runner(state=state) as runner:
-        report = await run_plan(plan, runner, output)
-    print(dict(report.counts))
+        await run_plan(plan, runner, output)
 
-trio.run(main, *sys.argv[1:])
+for line in sys.stdin:
+    pid = os.fork()
+    if pid == 0:
+        os.chdir(sys.argv[1])
+        trio.run(main, *json.loads(line))
+        sys.exit()
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
 
 BATCH = """\
@@ -79,37 +87,43 @@ def processes_in(directory):
     return found
 
 
+@pytest.fixture
+def template(tmp_path):
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "bufsize": 0}
+    with subprocess.Popen([sys.executable, "-c", MAIN, tmp_path], **pipes) as process:
+        yield process
+        process.stdin.close()
+
+
 @pytest.mark.timeout(400)
-def test_a_batch_killed_at_random_moments_ends_with_the_results_of_an_undisturbed_run(tmp_path):
+def test_a_batch_killed_at_random_moments_ends_with_the_results_of_an_undisturbed_run(
+    tmp_path, template
+):
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "file").write_text("content\n")
     rows = "".join(f'[[data.rows]]\nname = "j{n:02}"\n' for n in range(1, 31))
     (tmp_path / "b.toml").write_text(BATCH + rows)
 
-    def run(out):
-        argv = [sys.executable, "-c", MAIN, "b.toml", str(out), str(tmp_path / "state")]
-        return subprocess.Popen(argv, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    def run(out, kill_within=None):
+        """Run it, and kill it after so many seconds; how it ended."""
+        asked = ["b.toml", str(out), str(tmp_path / "state")]
+        template.stdin.write(json.dumps(asked).encode() + b"\n")
+        pid = int(template.stdout.readline())
+        if not select.select([template.stdout], [], [], kill_within)[0]:
+            os.kill(pid, signal.SIGKILL)
+        return int(template.stdout.readline())
 
-    began = time.monotonic()
-    with run(tmp_path / "calm") as process:
-        assert process.wait() == 0
-    calm = time.monotonic() - began
     chance = random.Random(2)
     kills = rounds = 0
+    began = time.monotonic()
+    assert run(tmp_path / "calm") == 0
+    calm = time.monotonic() - began
     while kills < 20:  # a batch that is done is begun anew: every kill meets one at work
         rounds += 1
         out = tmp_path / f"out-{rounds}"
-        while True:
-            with run(out) as process:
-                try:
-                    process.wait(chance.uniform(0.2, 0.3 + calm / 3) if kills < 20 else None)
-                except subprocess.TimeoutExpired:
-                    process.send_signal(signal.SIGKILL)
-                    kills += 1
-                process.wait()
-                assert process.returncode in (0, -signal.SIGKILL)
-            if process.returncode == 0:
-                break
+        while code := run(out, chance.uniform(0.02, calm / 6) if kills < 20 else None):
+            assert code == -signal.SIGKILL
+            kills += 1
 
         assert comparable(out) == comparable(tmp_path / "calm")
         assert contents(out / "patches") == contents(tmp_path / "calm" / "patches")

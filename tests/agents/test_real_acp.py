@@ -20,6 +20,9 @@ pytestmark = pytest.mark.real_agents
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs" / "agents"
 
+# opencode shows the same in sessions/real, and takes seconds of processor time for each start.
+only_gemini = pytest.mark.parametrize("kind", ["gemini"], indirect=True)
+
 
 @pytest.fixture(params=["gemini", "opencode"])
 def kind(request):
@@ -49,6 +52,7 @@ def running(mark):
     return found.stdout.split()
 
 
+@only_gemini
 def test_turns_with_tools_and_what_is_asked_for_is_done_or_not_as_it_is_decided(
     kind, make, start, tmp_path
 ):
@@ -104,6 +108,7 @@ def test_a_prompt_reaches_the_model_also_if_it_looks_like_a_command(kind, make, 
     assert all(prompt.strip() in said for prompt in prompts)
 
 
+@only_gemini
 def test_an_interrupt_at_any_moment_ends_the_turn(kind, make, start):
     program = start(make())
     for attempt in range(2):

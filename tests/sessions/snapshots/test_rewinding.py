@@ -118,6 +118,10 @@ async def test_of_files_without_history_the_conversation_alone_is_set_back(
             await session.rewind(1)
         await session.rewind(1, files=False)
         assert "!say two" not in await known(session)
+    async with sessions.make_session(str(work), driver=ScriptedAgent(), durable=False) as passing:
+        await passing.send("!say one")
+        with pytest.raises(ConfigError, match="not kept has no turn to go back to"):
+            await passing.rewind(1, files=False)
 
 
 async def turns_without_files(session: Session, *words: str) -> None:

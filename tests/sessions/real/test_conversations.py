@@ -205,7 +205,7 @@ async def test_a_provider_that_never_answers_is_a_silence_which_ends(
 ) -> None:
     async with make() as session:
         first = await session.send("!say one")
-        turn = await session.send("!hang", silence=2.0)
+        turn = await session.send("!hang", silence=1.0)
         after = await session.send("!say on")
 
     assert first.ok

@@ -12,6 +12,7 @@ from pathlib import Path
 import trio
 
 import runner
+import runner.agents.shell  # what is loaded late cannot be, by somebody who may not read it
 import runner.runtime
 from runner.messages import Isolation
 

@@ -99,12 +99,12 @@ async def test_it_is_held_as_long_as_a_program_of_the_session_lives(
     prompt = "true" if agent.kind == "shell" else "!say one"
     async with open_runner(config, state=state) as r:
         ws = await r.project(base).create("ws", way="copy")
-        live = r._projects.having(ws.id)._actors[ws.id].live
+        actor = r._projects.having(ws.id)._actors[ws.id]
+        live = actor.live
         async with r.session(ws, agent, snapshots="turn") as session:
             await session.send(prompt)
             if agent.kind == "scripted":
-                await trio.sleep(0.3)  # so long that it would have been reaped
-                assert live.attached is not None
+                assert actor.spec.holds(actor)  # and so it is not reaped
                 async with open_runner(config, state=state) as other:
                     there = await other.project(base).get("ws")
                     with pytest.raises(WorkspaceBusy):

@@ -19,8 +19,8 @@ from runner.sessions.making import Sessions
 from runner.sessions.phases import Phase
 from runner.sessions.session import Session
 
-# Each fifth has a turn: 11 s of processor time. With a turn of each it comes to the same, in 48 s.
-OPEN, EACH, ALIVE, ASKING = 5000, 5, 8, 16
+# Each twentieth has a turn. With a turn of each it comes to the same, in 48 s of processor time.
+OPEN, EACH, ALIVE, ASKING = 5000, 20, 8, 16
 FILES = 1024  # what a login shell has, on most machines
 
 # As conftest's program, but started in a millisecond. It only counts the turns of a conversation.
@@ -100,7 +100,7 @@ async def test_5000_sessions_are_open_at_once_with_8_processes_alive(
 
     def looked_at(opened: list[Session]) -> Iterator[Session]:
         for number, session in enumerate(opened):
-            if number % 100 == 50:
+            if number % 25 == 12:
                 alive.append(len(commands("count.sh")))
             yield session
 

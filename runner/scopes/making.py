@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from types import MappingProxyType
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from runner.messages import AnswerT, Isolation, Message
 from runner.messages.isolation import Decided
@@ -89,7 +89,7 @@ def make_scope(
 def require_options(options: ScopeOptions) -> None:
     """Raise ConfigError if a scope cannot be made with these."""
 
-    async def nobody(_message: Message[AnswerT], /) -> AnswerT:
+    def nobody(_message: Message[AnswerT], /) -> Coroutine[Any, Any, AnswerT]:
         raise NotImplementedError
 
     make_scope("", "/", lambda _ground: nobody, **options)

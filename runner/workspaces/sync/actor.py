@@ -225,7 +225,7 @@ class SyncActor:
             return await work(sync)
         except SyncError as exc:
             if not exc.conflicts:
-                await self._disconnect()  # whatever is wrong with it, it is made anew
+                await self._disconnect()  # noqa: ASYNC120 - cancelled, nobody asks why
             raise
         finally:
             self._settings = sync.settings

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import attrs
-import httpx
+import httpx  # noqa: ASYNC127 - what the extra "turso" installs
 
 from runner.errors import RemoteDamaged, RemoteRefused, RemoteUnreachable
 from runner.workspaces.objects import NO_ID, Object, ObjectId

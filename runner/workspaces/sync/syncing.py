@@ -190,7 +190,7 @@ class Syncing:
             try:
                 root = await self.in_thread(partial(self._merged, common, ours, version, newest))
             except SyncError as exc:
-                await self._keep_conflicts(exc, newest)
+                await self._keep_conflicts(exc, newest)  # noqa: ASYNC120 - cancelled, nobody asks
                 raise
             if not await self._is_same(ours, root):
                 try:

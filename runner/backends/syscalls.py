@@ -1,4 +1,4 @@
-"""The two Linux calls that Python lacks: openat2(2) and renameat2(2), through ctypes.
+"""The Linux calls that Python lacks: openat2(2), renameat2(2) and syncfs(2), through ctypes.
 
 Each raises OSError as `os` does; a kernel, libc or seccomp profile without the call gives ENOSYS or
 EPERM, and the callers have another way. Interrupted calls are made again (PEP 475 does not reach
@@ -28,6 +28,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
 _renameat2 = getattr(_libc, "renameat2", None)  # glibc >= 2.28, musl >= 1.2.4
+_syncfs = getattr(_libc, "syncfs", None)  # not on macOS
 
 
 class _OpenHow(ctypes.Structure):
@@ -66,5 +67,17 @@ def renameat2(source: int, old: str, target: int, new: str, flags: int) -> None:
     if _renameat2 is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     if _renameat2(source, os.fsencode(old), target, os.fsencode(new), flags) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def syncfs(descriptor: int) -> None:
+    """Wait until all that was written to a file system is on its disk; of all, where that is all.
+
+    Source: sync(2); since Linux 5.8 it tells of errors.
+    """
+    if _syncfs is None:
+        os.sync()
+    elif _syncfs(descriptor) != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))

@@ -5,7 +5,10 @@
     refs/<name>         the id of a workspace's newest version, hexadecimal
     lock                held while a ref is swapped
 
-Files are written under another name and renamed, and are on the disk before a ref leads to them.
+Files are written under another name and renamed, and all of them are on the disk before a ref leads
+to them: each is waited for where they are few, else the file system as a whole, as it would take
+minutes for each of a large tree.
+
 Where locks do not work between machines (some shares), two that swap one ref at the same moment
 could both be told that they were first; that the lock works at all is tried when it is opened.
 """
@@ -21,6 +24,7 @@ from typing import TypeVar
 
 import attrs
 
+from runner.backends.syscalls import syncfs
 from runner.backends.threads import in_thread
 from runner.errors import RemoteDamaged, RemoteRefused, RemoteUnreachable
 from runner.workspaces.objects import NO_ID, Object, ObjectId
@@ -29,6 +33,7 @@ from runner.workspaces.sync.wire import pack, unpack
 
 FORMAT = b"runner remote 1\n"
 
+FEW = 100  # files
 _OURS = frozenset({"FORMAT", "objects", "refs", "lock"})
 
 T = TypeVar("T")
@@ -43,6 +48,7 @@ class FileRemote:
     """
 
     path: str
+    _written: list[str] = attrs.field(factory=list, init=False, repr=False)
 
     async def open(self) -> None:
         """Make the directory, or see that it is one of ours."""
@@ -59,7 +65,9 @@ class FileRemote:
             with self._locked():
                 if self._read_ref(name) != before:
                     return False
+                self._sync()
                 self._write(self._at("refs", file_name_of(name)), after.hex().encode() + b"\n")
+                self._sync()
                 return True
 
         return await self._do(swap)
@@ -79,14 +87,10 @@ class FileRemote:
         """Keep them."""
 
         def put() -> None:
-            directories = set()
             for each in objects:
                 path = self._object(each.id)
                 if not os.path.exists(path):
-                    directories.add(os.path.dirname(path))
                     self._write(path, pack(each))
-            for path in directories:
-                _sync(path)
 
         await self._do(put)
 
@@ -161,6 +165,15 @@ class FileRemote:
         finally:
             os.close(fd)
 
+    def _sync(self) -> None:
+        """See to it that all that was written is on the disk."""
+        written, self._written = self._written, []
+        if len(written) > FEW:
+            _synced(self.path, syncfs)
+            return
+        for path in dict.fromkeys([*written, *map(os.path.dirname, written)]):
+            _synced(path, os.fsync)
+
     def _write(self, path: str, data: bytes) -> None:
         directory = os.path.dirname(path)
         os.makedirs(directory, exist_ok=True)
@@ -168,9 +181,8 @@ class FileRemote:
         try:
             with open(fd, "wb") as file:
                 file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
             os.rename(temporary, path)
+            self._written.append(path)
         except BaseException:
             with suppress(OSError):
                 os.unlink(temporary)
@@ -192,10 +204,9 @@ class FileRemote:
         return os.path.join(self.path, *names)
 
 
-def _sync(directory: str) -> None:
-    """See to it that the names of a directory are on the disk."""
-    fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+def _synced(path: str, sync: Callable[[int], None]) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(fd)
+        sync(fd)
     finally:
         os.close(fd)

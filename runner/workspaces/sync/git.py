@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import os
+import shutil
 import tempfile
 import time
 import uuid
@@ -62,13 +63,15 @@ class GitRemote:
     cache: str
     host: ProcessHost = attrs.field(repr=False)
     token: str = attrs.field(default="", repr=False)
-    _put: dict[ObjectId, bytes] = attrs.field(factory=dict, init=False, repr=False)
+    _put: set[ObjectId] = attrs.field(factory=set, init=False, repr=False)
+    _spool: str = attrs.field(default="", init=False, repr=False)
     _known: dict[str, frozenset[str]] = attrs.field(factory=dict, init=False, repr=False)
 
     async def open(self) -> None:
         """Reach it, and get what it has."""
         await in_thread(partial(os.makedirs, self.cache, mode=0o700, exist_ok=True))
         await self._git("init", "--quiet", "--bare", self.cache)
+        self._forget()
         await self._fetch()
 
     async def get_ref(self, name: str) -> ObjectId | None:
@@ -93,7 +96,7 @@ class GitRemote:
         if done.exit_code and any(each in said for each in _LOST):
             return False
         self._require(done, said)
-        self._put.clear()
+        self._forget()
         await self._fetch()
         return True
 
@@ -110,8 +113,16 @@ class GitRemote:
 
     async def put(self, objects: Sequence[Object]) -> None:
         """Keep them until the next swap of a ref, which takes them along."""
-        await trio.lowlevel.checkpoint()
-        self._put.update({each.id: pack(each) for each in objects})
+
+        def spool() -> None:
+            if not self._spool:
+                fd, self._spool = tempfile.mkstemp(dir=self.cache, prefix="stream-")
+                os.close(fd)
+            with open(self._spool, "ab") as file:
+                file.writelines(_file(_path(each.id), pack(each)) for each in objects)
+
+        await in_thread(spool)
+        self._put.update(each.id for each in objects)
 
     async def get(self, ids: Sequence[ObjectId]) -> list[Object]:
         """Those objects."""
@@ -133,8 +144,15 @@ class GitRemote:
         return found
 
     async def aclose(self) -> None:
-        """Nothing is held."""
+        """Forget what was put and not taken along."""
+        self._forget()
         await trio.lowlevel.checkpoint()
+
+    def _forget(self) -> None:
+        spool, self._spool = self._spool, ""
+        self._put.clear()
+        if spool:
+            os.unlink(spool)
 
     async def _fetch(self) -> None:
         await self._git("fetch", "--quiet", "--no-tags", "--prune", self.url, _SPEC)
@@ -170,8 +188,6 @@ class GitRemote:
         mark = uuid.uuid4().hex  # else two of the same would be one commit, and both were first
         branch = f"refs/made/{mark}"
         head = f"commit {branch}\ncommitter runner <runner@localhost> {int(time.time())} +0000\n"
-        blobs = {_path(each): data for each, data in self._put.items()}
-        blobs |= {_FORM: _FORMAT, "version": after.hex().encode() + b"\n"}
 
         def write() -> str:
             fd, path = tempfile.mkstemp(dir=self.cache, prefix="stream-")
@@ -179,9 +195,11 @@ class GitRemote:
                 file.write(f"{head}data {len(mark)}\n{mark}\n".encode())
                 if parent is not None:
                     file.write(f"from {parent}\n".encode())
-                for name, data in blobs.items():
-                    file.write(f"M 100644 inline {name}\ndata {len(data)}\n".encode() + data)
-                    file.write(b"\n")
+                file.write(_file(_FORM, _FORMAT))
+                file.write(_file("version", after.hex().encode() + b"\n"))
+                if self._spool:
+                    with open(self._spool, "rb") as spool:
+                        shutil.copyfileobj(spool, file, 1 << 20)
                 file.write(b"done\n")
             return path
 
@@ -238,3 +256,8 @@ class GitRemote:
 def _path(each: ObjectId) -> str:
     name = each.hex()
     return f"objects/{name[:2]}/{name[2:]}"
+
+
+def _file(name: str, data: bytes) -> bytes:
+    """A file of a commit, as git-fast-import(1) has it."""
+    return f"M 100644 inline {name}\ndata {len(data)}\n".encode() + data + b"\n"

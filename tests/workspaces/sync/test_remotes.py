@@ -14,6 +14,7 @@ from runner.errors import RemoteDamaged, RemoteRefused, RemoteUnreachable, SyncE
 from runner.processes.host import ProcessHost
 from runner.workspaces.listing import EMPTY
 from runner.workspaces.objects import CHUNK, chunks, content
+from runner.workspaces.sync import files
 from runner.workspaces.sync.files import FileRemote
 from runner.workspaces.sync.git import GitRemote
 from runner.workspaces.sync.remote import Remote
@@ -125,6 +126,23 @@ async def test_of_many_swaps_at_once_none_is_lost(make: Make, kind: str) -> None
     await last.open()
     assert numbers[each_adds * places - 1].id == await last.get_ref("w")
     await last.aclose()
+
+
+async def test_a_large_push_waits_for_the_disk_once(tmp_path: Path, monkeypatch) -> None:
+    waits = []
+    for module, name in ((os, "fsync"), (files, "syncfs")):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda fd, n=name, r=real: (waits.append(n), r(fd)))
+    remote = FileRemote(str(tmp_path / "share"))
+    await remote.open()
+    many = [content(b"%d" % number) for number in range(300)]
+    await remote.put(many)
+    assert await remote.swap_ref("w", None, many[0].id)
+    assert ["syncfs", "fsync", "fsync"] == waits
+
+    await remote.put([content(b"one more")])
+    assert await remote.swap_ref("w", many[0].id, many[1].id)
+    assert ["fsync"] * 4 == waits[3:]
 
 
 async def test_a_directory_that_is_something_else_is_refused(tmp_path: Path) -> None:

@@ -45,11 +45,14 @@ def exec_(
     """Run a program in a workspace; its exit code is ours.
 
     Options stand before WORKSPACE. COMMAND of one word is a line for `sh -c`; of several it is a
-    program and its arguments. All that it starts ends with it, and with Ctrl-C. With --json its
-    outputs go to standard error, and what became of it is a record.
+    program and its arguments; a `--` before it is no part of it. All that it starts ends with it,
+    and with Ctrl-C. With --json its outputs go to standard error, and what became of it is a
+    record.
     """
     seconds = read_seconds("--timeout", timeout)
     stdin = sys.stdin.buffer.read() if reads else b""
+    if command[0] == "--" and len(command) > 1:  # as it is written for other programs' exec
+        command = command[1:]
     line = command[0] if len(command) == 1 else command
 
     async def work(project: Project) -> Done[str] | None:

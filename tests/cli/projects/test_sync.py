@@ -31,7 +31,7 @@ def test_what_one_has_changed_the_other_gets(synced) -> None:
     assert "M  b.txt\n" == synced("sync", "pull", "two").out
     back = synced("sync", "pull", "two", "--version", "good", "--force")
     assert back.err.startswith("pulled; what it was is two/undo-")
-    assert "b\n" == synced("workspace", "exec", "two", "cat b.txt").out
+    assert "b\n" == synced("workspace", "exec", "two", "--", "cat", "b.txt").out
     assert "two is that already\n" == synced("sync", "pull", "two", "--version", "good").err
     (record,) = synced.json("sync", "pull", "two", "--version", "good")
     assert None is record["undo"]

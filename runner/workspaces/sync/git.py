@@ -17,7 +17,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Sequence
-from functools import partial
+from contextlib import suppress
 
 import attrs
 import trio
@@ -33,6 +33,7 @@ from runner.workspaces.sync.wire import pack, unpack
 
 REFS = "refs/runner/"
 _FORM = "format"
+_STREAM = "stream-"  # begins the names of files in which a push is gathered
 _FORMAT = b"runner remote 1\n"
 _SPEC = f"+{REFS}*:{REFS}*"
 _LARGE = 1 << 30  # bytes of git's output that are kept: `GROUP` objects, or the names of millions
@@ -54,7 +55,8 @@ class GitRemote:
 
     Attributes:
         url: as git takes it, without `git+`.
-        cache: our own bare repository, absolute; it may be removed at any time.
+        cache: our own bare repository, absolute, of nobody else at the same time; it may be removed
+            when it is not open.
         host: runs git.
         token: for HTTP; empty = as git is set up. It is in no argument of a program.
     """
@@ -69,9 +71,8 @@ class GitRemote:
 
     async def open(self) -> None:
         """Reach it, and get what it has."""
-        await in_thread(partial(os.makedirs, self.cache, mode=0o700, exist_ok=True))
+        await in_thread(self._begin)
         await self._git("init", "--quiet", "--bare", self.cache)
-        self._forget()
         await self._fetch()
 
     async def get_ref(self, name: str) -> ObjectId | None:
@@ -116,7 +117,7 @@ class GitRemote:
 
         def spool() -> None:
             if not self._spool:
-                fd, self._spool = tempfile.mkstemp(dir=self.cache, prefix="stream-")
+                fd, self._spool = tempfile.mkstemp(dir=self.cache, prefix=_STREAM)
                 os.close(fd)
             with open(self._spool, "ab") as file:
                 file.writelines(_file(_path(each.id), pack(each)) for each in objects)
@@ -148,11 +149,19 @@ class GitRemote:
         self._forget()
         await trio.lowlevel.checkpoint()
 
+    def _begin(self) -> None:
+        self._forget()
+        os.makedirs(self.cache, mode=0o700, exist_ok=True)
+        for name in os.listdir(self.cache):
+            if name.startswith(_STREAM):  # of a push that was killed
+                os.unlink(os.path.join(self.cache, name))
+
     def _forget(self) -> None:
         spool, self._spool = self._spool, ""
         self._put.clear()
         if spool:
-            os.unlink(spool)
+            with suppress(FileNotFoundError):
+                os.unlink(spool)
 
     async def _fetch(self) -> None:
         await self._git("fetch", "--quiet", "--no-tags", "--prune", self.url, _SPEC)
@@ -190,7 +199,7 @@ class GitRemote:
         head = f"commit {branch}\ncommitter runner <runner@localhost> {int(time.time())} +0000\n"
 
         def write() -> str:
-            fd, path = tempfile.mkstemp(dir=self.cache, prefix="stream-")
+            fd, path = tempfile.mkstemp(dir=self.cache, prefix=_STREAM)
             with open(fd, "wb") as file:
                 file.write(f"{head}data {len(mark)}\n{mark}\n".encode())
                 if parent is not None:

@@ -20,7 +20,7 @@ def make_remote(url: str, *, token: str, host: ProcessHost, caches: str) -> Remo
         url: checked (`check_settings`).
         token: empty = none.
         host: runs git.
-        caches: a directory of ours for what may be fetched again.
+        caches: a directory of the workspace for what may be fetched again.
 
     Raises:
         ConfigError: what it takes is not installed, or the URL cannot be one.

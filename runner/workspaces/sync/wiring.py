@@ -38,7 +38,7 @@ def make_sync_actor(shared: Shared, record: WorkspaceRecord) -> SyncActor:
                 token = (await look_up({name: settings.token}, shared.means.host))[name]
             except AgentUnavailable as exc:
                 raise RemoteRefused(f"{settings.url}: {exc}") from None
-        caches = os.path.join(shared.directory, CACHES)
+        caches = os.path.join(shared.directory, CACHES, record.id)
         return make_remote(settings.url, token=token, host=shared.means.host, caches=caches)
 
     return SyncActor(

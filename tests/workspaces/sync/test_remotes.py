@@ -195,6 +195,19 @@ async def test_a_git_remote_leaves_branches_and_clones_alone(
     assert [] == [name for name in os.listdir(tmp_path / "cache") if name.startswith("stream-")]
 
 
+async def test_what_a_killed_push_to_git_had_gathered_is_taken_away(
+    tmp_path: Path, repository: str, host: ProcessHost
+) -> None:
+    killed = GitRemote(repository, str(tmp_path / "cache"), host)
+    await killed.open()
+    await killed.put(OBJECTS)
+
+    remote = GitRemote(repository, str(tmp_path / "cache"), host)
+    await remote.open()
+    assert [] == [*(tmp_path / "cache").glob("stream-*")]
+    await killed.aclose()  # which has nothing to take away any more
+
+
 async def test_a_server_that_is_not_there_is_unreachable() -> None:
     from runner.workspaces.sync.hrana import HranaRemote
 

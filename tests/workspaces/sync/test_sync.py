@@ -291,3 +291,22 @@ async def test_a_token_as_text_is_kept_nowhere(place, tmp_path: Path, turso, mon
     for path in (tmp_path / "one").rglob("*"):
         if path.is_file():
             assert b"t0k3n" not in path.read_bytes(), path
+
+
+async def test_two_workspaces_of_a_project_use_one_repository_at_once(
+    place, repository: str
+) -> None:
+    async with place("one") as here:
+        made = [await here.create(f"w{number}", base="empty") for number in range(3)]
+        for each in made:
+            await each.sync.enable(f"git+file://{repository}")
+
+        async def push(workspace: Workspace) -> None:
+            for number in range(3):
+                await workspace.write("a", f"{workspace.name} {number}")
+                await workspace.sync.push()
+
+        async with trio.open_nursery() as nursery:
+            for each in made:
+                nursery.start_soon(push, each)
+        assert {"synced"} == {(await each.sync.status()).state for each in made}

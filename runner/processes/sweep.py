@@ -178,11 +178,12 @@ def sweep_stale_runs(state_dir: str | os.PathLike[str]) -> dict[str, int]:
     ended: dict[str, int] = {}
     for name in names:
         path = os.path.join(directory, name)
-        with suppress(OSError):  # another sweep was quicker, or it is not ours
+        with suppress(OSError):  # it is alive, or not ours
             fd = _locked(path, os.O_NOFOLLOW)
             try:
-                ended[name] = sweep_run(name)
-                os.unlink(path)
+                if os.fstat(fd).st_nlink:  # else the run, or another sweep, has just removed it
+                    ended[name] = sweep_run(name)
+                    os.unlink(path)
             finally:
                 os.close(fd)
     return ended

@@ -67,10 +67,10 @@ from runner.sessions.session import Session
 from runner.sessions.state import OnLost
 from runner.sessions.store import PROMPT
 from runner.watching.patterns import Rules, make_rules
+from runner.workspaces.means import Means
 from runner.workspaces.project import Project
 from runner.workspaces.projects import Projects
 from runner.workspaces.retaining import Retention
-from runner.workspaces.shared import Means
 from runner.workspaces.tenant import Tenant
 from runner.workspaces.workspace import Workspace
 

@@ -16,7 +16,8 @@ import os
 import attrs
 
 from runner.errors import ConfigError
-from runner.workspaces.shared import Means, Shared
+from runner.workspaces.means import Means
+from runner.workspaces.shared import Shared
 
 
 @attrs.define(eq=False)

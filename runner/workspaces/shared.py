@@ -16,36 +16,22 @@ from typing import TypeVar
 import attrs
 import trio
 
-from runner.actors.supervisor import Supervisor
-from runner.backends.base import Backend
-from runner.backends.local import LocalBackend
-from runner.backends.read_only import ReadOnlyBackend
 from runner.errors import ConfigError, RunnerError, StoreError
 from runner.messages import AnswerT, Message
-from runner.processes.host import ProcessHost
-from runner.scopes.making import ScopeOptions, make_scope
-from runner.scopes.permitted import PermittedBackend
-from runner.scopes.scope import Asker, Ground, Scope
+from runner.scopes.making import ScopeOptions
+from runner.scopes.scope import Scope
 from runner.scopes.who import Who
-from runner.scopes.worker import WorkerAsker
-from runner.watching.allowance import Allowance
-from runner.watching.patterns import DEFAULT_IGNORE, Rules, make_rules
 from runner.workspaces.actor import WorkspaceActor
-from runner.workspaces.auditing import AuditedBackend
-from runner.workspaces.backend import LiveBackend
 from runner.workspaces.basing import Bases
 from runner.workspaces.directory_base import finish_commits
-from runner.workspaces.glancing import Glancer
 from runner.workspaces.hook_files import HookFiles, Occasion
 from runner.workspaces.hooks import Event, HookFailure, Hooks
-from runner.workspaces.journaled import JournaledBackend
 from runner.workspaces.live import Live
-from runner.workspaces.making import Attached
-from runner.workspaces.messages import Attach
+from runner.workspaces.means import Means
 from runner.workspaces.objects import ObjectId
 from runner.workspaces.origins import settle
-from runner.workspaces.records import Json, WayName, WorkspaceRecord
-from runner.workspaces.retaining import Retention
+from runner.workspaces.records import Json, WorkspaceRecord
+from runner.workspaces.scoping import scope_on
 from runner.workspaces.store import Store
 from runner.workspaces.sync.actor import SyncActor, read_settings
 from runner.workspaces.sync.messages import Wake
@@ -56,41 +42,6 @@ T = TypeVar("T")
 STORE = "store.db"
 WORKSPACES = "workspaces"
 HOOKS = "hooks"
-
-
-@attrs.frozen(kw_only=True)
-class Means:
-    """What the projects of a runner share.
-
-    Attributes:
-        supervisor: of the workspaces' actors.
-        workers: of the scopes' workers; both have one order.
-        host: runs programs.
-        limiter: of threads that look at trees and stores.
-        idle_after: seconds without an operation until an actor or a worker frees what it owns.
-        way: how a live tree is made, if its maker does not say.
-        rules: which files are in no snapshot.
-        watch: whether live trees may be watched for changes.
-        allowance: how many watches there may be.
-        audit: whether it is written down what is done in workspaces.
-        retention: how long snapshots are kept that no person made.
-    """
-
-    supervisor: Supervisor
-    workers: Supervisor
-    host: ProcessHost
-    limiter: trio.CapacityLimiter
-    idle_after: float = 60.0
-    way: WayName = "auto"
-    rules: Rules = attrs.field(factory=lambda: make_rules(DEFAULT_IGNORE))
-    watch: bool = True
-    allowance: Allowance = attrs.field(factory=Allowance)
-    audit: bool = True
-    retention: Retention = attrs.field(factory=Retention)
-
-    async def in_thread(self, work: Callable[[], T]) -> T:
-        """Carry out what takes long, or waits for the disk; leaves when it has ended."""
-        return await trio.to_thread.run_sync(work, limiter=self.limiter)
 
 
 @attrs.define(eq=False)
@@ -306,44 +257,4 @@ class Shared:
 
     def scope(self, record: WorkspaceRecord, options: ScopeOptions) -> Scope:
         """A scope on the live tree of a workspace."""
-        actor, means = self.actor(record), self.means
-
-        def make_backend(ground: Ground) -> Backend:
-            enter = partial(means.supervisor.ask, actor.spec, Attach())
-            make_inner = partial(self._inner, ground, record)
-            made: Backend = LiveBackend(actor.live, enter, make_inner, means.host)
-            if record.read_only:
-                made = ReadOnlyBackend(made)
-            if ground.permissions:
-                made = PermittedBackend(made, ground.permissions)
-            return made.straight() if ground.is_straight else made
-
-        def asker_of(ground: Ground) -> Asker:
-            return WorkerAsker(means.workers, ground, make_backend, means.idle_after)
-
-        tree = actor.live.tree
-        return make_scope(record.name, tree, asker_of, workspace=record.id, **options)
-
-    def _inner(
-        self, ground: Ground, record: WorkspaceRecord, attached: Attached, host: ProcessHost
-    ) -> Backend:
-        """The backend of a live tree that is there; it is not made anew if it is gone."""
-        live, here = self.actor(record).live, attrs.evolve(ground, root=attached.root)
-        is_top = here.inner == "."
-        made: Backend = LocalBackend(
-            here.directory,
-            host=host,
-            isolation=here.isolation,
-            decided=here.reaching,
-            beneath=None if is_top else here.root,
-            create=not is_top,
-        )
-        if is_top:
-            made = JournaledBackend(made, live)
-        if live.witness is None or not self.means.audit:
-            return made
-        who = ground.who.within(Who(agent=record.agent_id))
-        glancer = Glancer(live, live.witness)
-        return AuditedBackend(
-            made, live.trail, who, live.witness, inside=here.inner, glancer=glancer
-        )
+        return scope_on(self.actor(record), record, self.means, options)

@@ -7,12 +7,7 @@ Short work on small files is done at once, in trio's thread, as it is without th
 
     one path          a row
     many, or a tree   a row for each path; for a directory of more than 1,000 entries, one for all
-    exec, start       the command without secrets; the exit code and the duration, of what was
-                      started as a row "exit" once it has ended and somebody knows; how many
-                      files it changed (`changes`), and before it a row for each: "write", "remove",
-                      "chmod", "mkdir", with `by` and when that began; if they are more than 1,000,
-                      one row "changes" has their number. What would take long to be known is not
-                      said (glancing.py)
+    exec, start       its command and its end, and what it has changed (audit_programs.py)
 
 `ok` is False for what failed, and unknown for what was cancelled; the sizes and digests then say
 what is there. What only looks is not audited.
@@ -23,9 +18,7 @@ Permissions go around it, so what they deny never comes here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import partial
-from os.path import normpath
 from typing import Any, cast
 
 import attrs
@@ -36,19 +29,19 @@ from runner.backends.base import LATER, Backend, Later
 from runner.backends.files import SMALL
 from runner.backends.straight import Resolved
 from runner.backends.threads import in_thread
-from runner.errors import OperationError, RunnerError
-from runner.messages import AnswerT, Completed, Message
-from runner.operations.op_names import op_name, subject_of
+from runner.errors import RunnerError
+from runner.messages import AnswerT, Message
+from runner.operations.op_names import op_name
 from runner.scopes.operation_log import LOOKING
 from runner.scopes.who import Who
-from runner.workspaces.audit_acts import Begun, Doing, Sight, changed, rows_of
-from runner.workspaces.audit_facts import NOW, SPOTS, about_end, details_of, is_short
-from runner.workspaces.glancing import Glancer, Glimpse
+from runner.workspaces.audit_acts import Begun, Doing, Sight, rows_of
+from runner.workspaces.audit_facts import NOW, SPOTS, details_of, is_short
+from runner.workspaces.audit_programs import Programs
+from runner.workspaces.audit_runs import Runs
+from runner.workspaces.glancing import Glancer
 from runner.workspaces.records import AuditRecord, Json
 from runner.workspaces.trail import Trail
 from runner.workspaces.witness import Seen, Spot, TooLarge, Witness, digest_of
-
-_ENDING = 5.0  # seconds to see how something ended
 
 
 class AuditedBackend(Backend):
@@ -79,7 +72,7 @@ class AuditedBackend(Backend):
         self._witness = witness
         self._prefix = "" if inside == "." else f"{inside}/"
         self._writers: dict[str, str] = {}  # paths of files that are being written, by stream
-        self._running: dict[str, tuple[Begun, Glimpse | None]] = {}  # programs that were started
+        self._programs = Programs(self._ask, Runs(trail, who, glancer), self._prefix)
 
     def __repr__(self) -> str:
         return f"<AuditedBackend on {self._inner!r}>"
@@ -111,10 +104,7 @@ class AuditedBackend(Backend):
     async def aclose(self) -> None:
         """Let go of what the inner backend holds, and write down that its programs have ended."""
         try:
-            for id_ in tuple(self._running):
-                with suppress(RunnerError):  # it has ended already
-                    await self._ask(m.Kill(id=id_))
-                await self._end(id_)
+            await self._programs.aclose()
         finally:
             await self._inner.aclose()
 
@@ -152,7 +142,7 @@ class AuditedBackend(Backend):
                     rows = self._rows(message, begun, True, {})
             except RunnerError as error:
                 failure = error
-                rows = self._rows(message, begun, False, self._why(error))
+                rows = self._rows(message, begun, False, self._trail.why(error))
         except BaseException:
             self._trail.drop()
             raise
@@ -179,19 +169,15 @@ class AuditedBackend(Backend):
             return {path: Seen("file", len(message.content), digest_of(message.content), mode)}
         return self._witness.look(begun.doing.spots)
 
-    def _why(self, error: Exception) -> dict[str, Json]:
-        reason = error.reason if isinstance(error, OperationError) else str(error)
-        return {"error": type(error).__name__, "reason": self._trail.redacted(reason)}
-
     # ------------------------------------------------------------ what takes longer
 
     async def carry_out(self, message: Message[AnswerT], /) -> AnswerT:
         """Carry out a message, and audit it."""
         match message:
             case m.Exec() | m.Start():
-                return cast("AnswerT", await self._run(message))
+                return cast("AnswerT", await self._programs.run(message))
             case m.Kill() | m.Wait() | m.Poll():
-                return cast("AnswerT", await self._guide(message))
+                return cast("AnswerT", await self._programs.guide(message))
             case m.CommitStream():
                 return cast("AnswerT", await self._commit(message))
             case m.CloseStream():
@@ -212,7 +198,7 @@ class AuditedBackend(Backend):
             answer = await self._ask(message)
         except RunnerError as error:
             with trio.CancelScope(shield=True):
-                why = self._why(error)
+                why = self._trail.why(error)
                 await in_thread(partial(self._finish, message, begun, False, why))
             raise
         except BaseException:
@@ -275,117 +261,3 @@ class AuditedBackend(Backend):
             return await self._ask(message)
         spot = self._from_top(Spot(path)) if self._prefix else Spot(path)
         return await self._change(message, Doing(operation="write", spots=(spot,)))
-
-    # ------------------------------------------------------------ programs
-
-    def _command(self, message: m.Exec | m.Start) -> Doing:
-        command = self._trail.redacted(subject_of(message) or "", dict(message.env))
-        details: dict[str, Json] = {
-            "command": command,
-            "cwd": normpath(self._prefix + message.cwd),
-        }
-        return Doing(operation=op_name(type(message)), details=details)
-
-    async def _run(self, message: m.Exec | m.Start) -> Any:
-        trail, doing = self._trail, self._command(message)
-        begun, glimpse = await in_thread(partial(self._begin_program, doing))
-        try:
-            answer: Completed | m.Started = await self._ask(cast("Message[Any]", message))
-        except Exception as error:
-            with trio.CancelScope(shield=True):
-                await self._say(begun, False, self._why(error), glimpse)
-            raise
-        except BaseException:
-            with trio.CancelScope(shield=True):
-                await self._say(begun, None, {"cancelled": True}, glimpse)
-            raise
-        if isinstance(answer, m.Started):
-            self._running[answer.id] = begun, glimpse
-            more: dict[str, Json] = {"id": answer.id, "pid": answer.pid}
-            details = {**doing.details, **more}
-            with trio.CancelScope(shield=True):
-                await in_thread(partial(trail.note, "start", self._who, details=details))
-        else:
-            await self._say(begun, True, about_end(answer), glimpse)
-            if answer.kept:  # it left something running: that has an end of its own
-                with trio.CancelScope(shield=True):
-                    kept = attrs.evolve(doing, operation="start")
-                    begin = partial(self._begin_program, kept)
-                    self._running[answer.kept] = await in_thread(begin)
-        return answer
-
-    def _begin_program(self, doing: Doing) -> tuple[Begun, Glimpse | None]:
-        begun = self._trail.begin(doing, self._who, {})
-        glimpse = None
-        if self._glancer is not None:
-            with suppress(RunnerError, OSError):
-                glimpse = self._glancer.begin()
-        if glimpse is not None:
-            self._trail.follow(glimpse)
-        return begun, glimpse
-
-    async def _say(
-        self, begun: Begun, ok: bool | None, more: Mapping[str, Json], glimpse: Glimpse | None
-    ) -> None:
-        def end() -> None:
-            changes, count = self._changes(begun, glimpse)
-            rows = rows_of(self._trail.row, begun, {}, ok, {**more, **count})
-            self._trail.end(begun, [*changes, *rows])
-
-        with trio.CancelScope(shield=True):
-            await in_thread(end)
-
-    def _changes(
-        self, begun: Begun, glimpse: Glimpse | None
-    ) -> tuple[list[AuditRecord], dict[str, Json]]:
-        """The rows of what a program has changed, and how many paths that are, if it is known."""
-        if self._glancer is None or glimpse is None:
-            return [], {}
-        self._trail.unfollow(glimpse)
-        found = None
-        with suppress(RunnerError, OSError):  # what cannot be looked at, nobody knows
-            found = self._glancer.end(glimpse)
-        if found is None:
-            return [], {}
-        by: dict[str, Json] = {"by": begun.doing.operation, "began": begun.at}
-        rows = [changed(self._trail.row, begun.who, each, by) for each in found.paths]
-        count: dict[str, Json] = {"changes": found.count}
-        if found.count > len(rows):
-            rows = [self._trail.row("changes", begun.who, path=".", details={**by, **count})]
-        return rows, count
-
-    async def _guide(self, message: m.Kill | m.Wait | m.Poll) -> object:
-        """Look after a program that was started; if it has ended, write that down."""
-        if isinstance(message, m.Kill) and message.id in self._running:
-            was_running = await self._ask(m.Kill(id=message.id))
-            await self._end(message.id)
-            if message.forget:
-                await self._ask(message)
-            return was_running
-        answer: object = await self._ask(cast("Message[Any]", message))
-        if isinstance(answer, Completed) or (isinstance(answer, m.News) and answer.is_last):
-            await self._end(message.id)
-        return answer
-
-    async def _end(self, id_: str) -> None:
-        """Write down how a program that was started has ended."""
-        begun, glimpse = self._running.pop(id_, (None, None))
-        if begun is None:
-            return
-        completed: Completed | None = None
-        with trio.CancelScope(shield=True):
-            try:
-                completed = await self._ask(m.Wait(id=id_, timeout=_ENDING))
-            except RunnerError:
-                completed = None  # nobody knows any more
-            ok = None if completed is None else True
-            more: dict[str, Json] = {"id": id_, **about_end(completed)}
-            await in_thread(partial(self._end_program, begun, glimpse, ok, more))
-
-    def _end_program(
-        self, begun: Begun, glimpse: Glimpse | None, ok: bool | None, more: Mapping[str, Json]
-    ) -> None:
-        changes, count = self._changes(begun, glimpse)
-        details = {**begun.doing.details, **more, **count}
-        row = self._trail.row("exit", begun.who, ok=ok, details=details)
-        self._trail.end(begun, [*changes, row])

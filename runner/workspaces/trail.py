@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from runner.database import SqlError, connect, failed
-from runner.errors import StoreError
+from runner.errors import OperationError, StoreError
 from runner.scopes.redaction import Redactor, secret_values
 from runner.scopes.who import Who
 from runner.workspaces.audit_acts import (
@@ -247,6 +247,11 @@ class Trail:
             found = self._redactors[values] = Redactor(values)
         clean = found.redact(text)
         return clean if len(clean) <= LONGEST else f"{clean[:LONGEST]}… {len(clean) - LONGEST} more"
+
+    def why(self, error: Exception) -> dict[str, Json]:
+        """What a row says of an error."""
+        reason = error.reason if isinstance(error, OperationError) else str(error)
+        return {"error": type(error).__name__, "reason": self.redacted(reason)}
 
     # ------------------------------------------------------------ the store
 

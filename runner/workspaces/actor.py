@@ -141,7 +141,7 @@ class WorkspaceActor:
     async def _look(self, *, verify: bool = False) -> Captured:
         async with self._looking:
             await self._here()
-            if self.live.is_overlay:  # what was changed is what is not as in the base
+            if self.live.looking.is_overlay:  # what was changed is what is not as in the base
                 await self._base()
             return await self._in_thread(partial(self.live.capture, verify=verify))
 
@@ -152,8 +152,8 @@ class WorkspaceActor:
 
     async def _rebased(self) -> None:
         async with self._looking:
-            if self.live.is_overlay:
-                await self._in_thread(self.live.look_anew)
+            if self.live.looking.is_overlay:
+                await self._in_thread(self.live.looking.look_anew)
 
     async def _snap(self, message: Snap) -> SnapshotRecord:
         captured = await self._look(verify=message.verify)

@@ -19,7 +19,7 @@ from runner.watching.allowance import Allowance
 from runner.watching.patterns import Rules
 from runner.workspaces import origins
 from runner.workspaces.capturing import Capture
-from runner.workspaces.live import Looker
+from runner.workspaces.looking import Looker
 from runner.workspaces.objects import ObjectId
 from runner.workspaces.origins import Origin
 from runner.workspaces.records import WorkspaceRecord

@@ -22,15 +22,13 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
 import attrs
 
-from runner.backends.threads import breathe
 from runner.errors import (
-    ObjectMissing,
     RunnerError,
     StoreError,
     WorkspaceBusy,
@@ -38,20 +36,17 @@ from runner.errors import (
     WorkspaceNotFound,
 )
 from runner.scopes.who import NOBODY, Who
-from runner.watching.files import State, Tree
 from runner.watching.patterns import Rules, make_rules
 from runner.workspaces.capturing import Captured
-from runner.workspaces.glancing import short_walk
 from runner.workspaces.journal import roll_forward
-from runner.workspaces.listing import Entry
 from runner.workspaces.locking import Lock, is_gone
+from runner.workspaces.looking import Looker, Looking
 from runner.workspaces.lookups import change_workspace, tell
 from runner.workspaces.making import Attached, attach, remove
 from runner.workspaces.records import WorkspaceRecord
 from runner.workspaces.store import Store
 from runner.workspaces.trail import Trail
-from runner.workspaces.uppers import opaque
-from runner.workspaces.ways import Place, Way
+from runner.workspaces.ways import Way
 from runner.workspaces.witness import Witness
 
 HANDOVER = 2.0  # seconds in which the lock of a process that has just ended is free
@@ -63,26 +58,6 @@ class Holder(Protocol):
 
     async def aclose(self) -> None:
         """Let go of them."""
-        ...
-
-
-class Looker(Protocol):
-    """Looks at a live tree: whatever way that was made."""
-
-    def take(self, *, verify: bool = False, check: Callable[[], object] = ...) -> Captured:
-        """The tree as it is now."""
-        ...
-
-    def glance(self) -> Tree | None:
-        """Its files as hints have them; None where there are none."""
-        ...
-
-    def known(self, states: Mapping[str, State | None]) -> dict[str, Entry]:
-        """What was captured of files that are still in these states."""
-        ...
-
-    def close(self) -> None:
-        """Save what is known."""
         ...
 
 
@@ -105,7 +80,7 @@ class Live:
         is_deleted: rule 3; also while it is being deleted, which may fail until it is
         is_gone: said to be deleted in the store.
         attached: where its files are reached; None while it is away.
-        is_overlay: whether what was not changed is the base's own; known when it is here.
+        looking: what is seen of its files.
         trail: where it is written down what is done in it.
         witness: looks at files for that; None while the tree is away.
     """
@@ -121,15 +96,15 @@ class Live:
     is_deleted: bool = False
     is_gone: bool = False
     attached: Attached | None = None
-    is_overlay: bool = False
+    looking: Looking = attrs.field(init=False)
     trail: Trail = attrs.field(init=False)
     witness: Witness | None = None
     _lock: Lock | None = None
-    _capture: Looker | None = None
     _mounted: Attached | None = None
 
     def __attrs_post_init__(self) -> None:
         self.trail = Trail(self.store, self.id)
+        self.looking = Looking(self.store, self.rules, self.place, self.tree, self.name)
 
     @property
     def tree(self) -> str:
@@ -159,7 +134,8 @@ class Live:
             roll_forward(self.store, self.id, attached.root, self.place)
             self.witness = self.witness or Witness(attached.root)
             self.trail.settle(self.witness)
-            self.attached, self.is_overlay = attached, record.way == Way.OVERLAY
+            self.looking.root, self.looking.is_overlay = attached.root, record.way == Way.OVERLAY
+            self.attached = attached
         except BaseException:
             if had is None:
                 self._lock.release()
@@ -189,7 +165,7 @@ class Live:
             raise WorkspaceNotFound(self.name) from None  # by the name, not by the id
         if record.state != "ready":
             raise WorkspaceNotFound(self.name)
-        self.name = record.name
+        self.name = self.looking.name = record.name
         return record
 
     def whose(self, who: Who, record: WorkspaceRecord | None = None) -> Who | None:
@@ -221,50 +197,9 @@ class Live:
             StoreError: the store cannot keep it.
         """
         assert self.attached is not None
-        if self._capture is None:
-            self._capture = self.make_capture(self.record(), self.attached.root)
-        try:
-            return self._take_root(verify=verify)
-        except ObjectMissing:  # another process has dropped what nobody named any more
-            return self._take_root(verify=True)
-
-    def _take_root(self, *, verify: bool) -> Captured:
-        assert self._capture is not None
-        try:
-            return self._capture.take(verify=verify, check=breathe)
-        except OSError as exc:
-            what = f"the workspace {self.name!r} cannot be read: {exc.strerror}"
-            raise WorkspaceError(f"{what} ({self.tree!r})") from exc
-
-    def look_anew(self) -> None:
-        """What is looked at is the same; what it is compared with is not."""
-        capture, self._capture = self._capture, None
-        if capture is not None:
-            capture.close()
-
-    @property
-    def root(self) -> str:
-        """Where its files are reached."""
-        return self.tree if self.attached is None else self.attached.root
-
-    def glance(self) -> Tree | None:
-        """Its files, of an overlay those of its upper directory; None = that would take long."""
-        if self.is_overlay:
-            return short_walk(Place.at(self.place).upper, self.rules)
-        capture = self._capture
-        hinted = None if capture is None else capture.glance()
-        return short_walk(self.root, self.rules) if hinted is None else hinted
-
-    def opaque(self, tree: Tree) -> frozenset[str]:
-        """Of an overlay: the directories of a glance through which the base does not shine."""
-        if not self.is_overlay:
-            return frozenset()
-        return opaque(Place.at(self.place).upper, tree.folders)
-
-    def known(self, states: Mapping[str, State | None]) -> dict[str, Entry]:
-        """What was captured of files that are still in these states."""
-        capture = self._capture
-        return {} if capture is None else capture.known(states)
+        if self.looking.looker is None:
+            self.looking.looker = self.make_capture(self.record(), self.attached.root)
+        return self.looking.take(verify=verify)
 
     def leave(self) -> None:
         """Be away; what is known of the tree is kept for the next time."""
@@ -349,10 +284,8 @@ class Live:
         witness, self.witness = self.witness, None
         if witness is not None:
             witness.close()
-        capture, self._capture = self._capture, None
-        if capture is not None:
-            with suppress(StoreError):  # the next one looks at each file once more
-                capture.close()
+        with suppress(StoreError):  # the next one looks at each file once more
+            self.looking.look_anew()
 
     def _unlock(self) -> None:
         lock, self._lock = self._lock, None

@@ -80,5 +80,5 @@ def _inner(  # noqa: PLR0917 - the last two are what is known when the tree is t
     if live.witness is None or not means.audit:
         return made
     who = ground.who.within(Who(agent=record.agent_id))
-    glancer = Glancer(live, live.witness)
+    glancer = Glancer(live.looking, live.witness)
     return AuditedBackend(made, live.trail, who, live.witness, inside=here.inner, glancer=glancer)

@@ -1,8 +1,7 @@
 """A workspace: the caller's handle on a live tree with a history.
 
-It has every operation of a scope, under its names: they are carried out by the scope that it has on
-its live tree, in the same order and with the same promises (scopes/scope.py). What it has besides
-is asked of its actor: what changed, snapshots, restoring.
+It has every operation of a scope, and says what changed (live_tree.py). Besides, it has snapshots,
+and what was changed in it goes elsewhere: to its base, another workspace, a file, another machine.
 
 What was deleted stays deleted: each operation says `WorkspaceNotFound`, here and in its scopes. A
 workspace that another process has is `WorkspaceBusy`, with its pid.
@@ -11,29 +10,23 @@ workspace that another process has is `WorkspaceBusy`, with its pid.
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
-
-import attrs
+from typing import TYPE_CHECKING, Literal, TypeVar, overload
 
 from runner.errors import ConfigError
-from runner.messages import AnswerT, Message
-from runner.operations import Operations
 from runner.scopes.making import ScopeOptions
-from runner.workspaces.audit import Audit
 from runner.workspaces.committing import changes_of, commit
-from runner.workspaces.comparing import Change, Status
+from runner.workspaces.comparing import Change
 from runner.workspaces.diff import Diff
 from runner.workspaces.exporting import Exported
 from runner.workspaces.git_index import Strategy
 from runner.workspaces.joining import merge_into
-from runner.workspaces.lookups import find_snapshot, rename_workspace
-from runner.workspaces.messages import AskBase, Look
+from runner.workspaces.live_tree import LiveTree
+from runner.workspaces.lookups import rename_workspace
 from runner.workspaces.names import check_name
 from runner.workspaces.ordering import check as check_commit
 from runner.workspaces.ordering import check_strategy
-from runner.workspaces.origins import unsure_of
 from runner.workspaces.processing import Processed, process
 from runner.workspaces.records import CommitRecord
 from runner.workspaces.sending import ExportFormat, export, format_of
@@ -41,18 +34,14 @@ from runner.workspaces.snapshots import Snapshots
 from runner.workspaces.sync.sync import Sync
 
 if TYPE_CHECKING:
-    from runner.scopes.scope import Scope
-    from runner.scopes.who import Who
-    from runner.workspaces.capturing import Captured
-    from runner.workspaces.objects import ObjectId
-    from runner.workspaces.records import Base, WorkspaceRecord
+    from runner.workspaces.records import WorkspaceRecord
     from runner.workspaces.shared import Shared
 
 ItemT = TypeVar("ItemT")
 ValueT = TypeVar("ValueT")
 
 
-class Workspace(Operations):
+class Workspace(LiveTree):
     """A named tree with a history; made by `Project`.
 
     Attributes:
@@ -68,131 +57,9 @@ class Workspace(Operations):
             record: the workspace.
             options: of the scope on its live tree.
         """
+        super().__init__(shared, record, options)
         self.sync: Sync = Sync(shared, record, self)
-        self._shared, self._record = shared, record
-        self._scope = shared.scope(record, options)
         self.snapshots: Snapshots = Snapshots(shared, record, self, self._who)
-
-    @property
-    def _who(self) -> Who:
-        return self._scope.ground.who
-
-    @property
-    def id(self) -> str:
-        """Its own, for good."""
-        return self._record.id
-
-    @property
-    def name(self) -> str:
-        """What it is called, as far as this handle knows."""
-        return self._record.name
-
-    @property
-    def description(self) -> str:
-        """For people."""
-        return self._record.description
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """For people and programs."""
-        return self._record.tags
-
-    @property
-    def base(self) -> Base:
-        """What it was made from."""
-        return self._record.base
-
-    @property
-    def way(self) -> str:
-        """How its live tree was made: "overlay", "reflink" or "copy"."""
-        return self._record.way
-
-    @property
-    def path(self) -> str:
-        """Its live tree, as programs see it: an absolute path."""
-        return self._record.tree
-
-    @property
-    def record(self) -> WorkspaceRecord:
-        """All that is written down of it."""
-        return self._record
-
-    def ask(self, message: Message[AnswerT], /) -> Coroutine[Any, Any, AnswerT]:
-        """Have an operation carried out in the live tree."""
-        command = getattr(message, "command", None)
-        if command is None or not self._shared.hooks.has("command"):
-            return self._scope.ask(message)
-        return self._ask_with_hooks(message, command)
-
-    async def _ask_with_hooks(self, message: Message[AnswerT], command: object) -> AnswerT:
-        await self._shared.before("command", self._record, self, command)
-        answer = await self._scope.ask(message)
-        await self._shared.after("command", self._record, self, command)
-        return answer
-
-    @property
-    def audit(self) -> Audit:
-        """What was done in it, by whom, and when."""
-        return Audit(self._shared.do, self.id)
-
-    def scope(self, path: str = ".", **options: Unpack[ScopeOptions]) -> Scope:
-        """A scope in it, such as for a session; it can only narrow. See `Scope.scope`.
-
-        Raises:
-            InvalidPath: the path is absolute, or leads out by its names.
-            ConfigError: there is no preset of that name.
-        """
-        return self._scope.scope(path, **options)
-
-    async def exists(self, path: str | None = None) -> bool:
-        """Whether something stands at a path; without one: whether the workspace is there."""
-        if path is not None:
-            return await super().exists(path)
-        here = await self._shared.do(lambda store: store.workspaces.list())
-        return any(each.id == self.id and each.state == "ready" for each in here)
-
-    # ------------------------------------------------------------ what changed
-
-    async def status(self, *, verify: bool = False) -> Status:
-        """What is not as it was in what the workspace was made from.
-
-        Args:
-            verify: whether every file is looked at, whatever hints there are.
-        """
-        found = (await self._diff(await self._base_root(), verify=verify)).status
-        unsure = await self._shared.do(partial(unsure_of, id_=self.id))
-        return attrs.evolve(found, unsure=unsure) if unsure else found
-
-    async def diff(self, against: str | Workspace | None = None, *, verify: bool = False) -> Diff:
-        """What differs between something and the live tree as it is now.
-
-        Args:
-            against: a snapshot of this workspace, or "workspace/snapshot"; another workspace of the
-                project, as it is now; None = what this one was made from.
-            verify: whether every file is looked at, whatever hints there are.
-
-        Raises:
-            SnapshotNotFound: there is no such snapshot.
-        """
-        return await self._diff(await self._root_of(against), verify=verify)
-
-    async def _root_of(self, against: str | Workspace | None) -> ObjectId:
-        if against is None:
-            return await self._base_root()
-        if isinstance(against, Workspace):
-            return (await against._look()).root  # noqa: SLF001 - of the same class
-        find = partial(find_snapshot, reference=against, workspace=self._record)
-        return (await self._shared.do(find)).root
-
-    async def _base_root(self) -> ObjectId:
-        return await self._shared.ask(self._record, AskBase())
-
-    async def _diff(self, before: ObjectId, *, verify: bool) -> Diff:
-        captured = await self._look(verify=verify)
-        return await self._shared.do(lambda store: Diff(store, before, captured.root))
-
-    async def _look(self, *, verify: bool = False) -> Captured:
-        return await self._shared.ask(self._record, Look(verify=verify))
 
     # ------------------------------------------------------------ where it goes
 

@@ -17,7 +17,7 @@ from runner.processes import protocol
 from runner.processes.isolation.inside import Inside
 from runner.processes.launch import Launch, set_pipe_size
 from runner.processes.link import KeeperLink, LinkLost
-from runner.processes.tree import children_of
+from runner.processes.tree import children_of, is_dying
 from runner.processes.usage import TreeUsage, tree_usage
 
 
@@ -66,6 +66,11 @@ class Process:
             return None
         # A keeper is lost by SIGKILL, and then the guardian ends what it had, by SIGKILL.
         return -signals.SIGKILL if self._command.end is None else self._command.end.exit_code
+
+    @property
+    def is_dying(self) -> bool:
+        """Whether its leader is dead or being killed, as the kernel says before its keeper does."""
+        return self._command.over or is_dying(self.pid)
 
     @property
     def isolation(self) -> InForce | None:

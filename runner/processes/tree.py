@@ -20,6 +20,7 @@ from contextlib import suppress
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+PF_EXITING = 4
 PROC = "/proc"
 DEATHS = (signal.SIGCHLD,)  # blocked but in long waits: most commands end in a short one
 CHILDREN = "/proc/thread-self/children"
@@ -59,6 +60,22 @@ def read_stat(pid: int | str) -> tuple[int, int, int] | None:
             return parse_stat(file.read())
     except OSError:
         return None
+
+
+def is_dying(pid: int) -> bool:
+    """Whether a process is dead or has SIGKILL on its way, which nobody may have been told yet.
+
+    A thread that has the signal runs no more of its program, but it may be long until it has ended:
+    its pending signals (proc(5)) say it at once, its flags (PF_EXITING) from when it has begun to.
+    """
+    try:
+        with open(f"{PROC}/{pid}/stat", "rb", buffering=0) as file:
+            stat = file.read()
+    except OSError:
+        return True
+    fields = stat[stat.rindex(b")") + 2 :].split(None, 29)
+    state, flags, pending = fields[0], int(fields[6]), int(fields[28])
+    return state in b"ZX" or bool(flags & PF_EXITING) or bool(pending >> (signal.SIGKILL - 1) & 1)
 
 
 def own_children() -> list[int]:

@@ -76,8 +76,7 @@ class Climber:
     async def _interrupt(self, program: Program) -> bool:
         """Interrupt the turn; whether that was all that it took."""
         flight = self.flight
-        # Not asked again later: claude says that a tool has ended before its processes have.
-        has_tools = bool(flight.open_tools)
+        flight.interrupt()
         program.conversation.interrupt()
         program.flush()
         with trio.move_on_after(program.interrupt_patience):
@@ -86,7 +85,7 @@ class Climber:
             return False
         if not flight.was_cut_off:
             return True  # it has come to an end of its own at last
-        if has_tools or self.keeper.living() is None:
+        if flight.open_tools or self.keeper.living() is None:
             return False
         # one synchronous block: whoever interrupts finds a turn in flight
         flight.begin_again(INTERRUPTED)

@@ -118,6 +118,7 @@ class Flight:
     clock: Clock = attrs.field(init=False)
     _ids: set[str] = attrs.field(factory=set)
     _tools: dict[str, str] = attrs.field(factory=dict)
+    _is_interrupted: bool = False
     _was_taken: bool = False
     _was_cut: bool = False
     _spent: Spent = attrs.field(factory=Spent)
@@ -159,7 +160,7 @@ class Flight:
             case ToolCall():
                 self._retries.end_row()
                 self._tools[event.id] = event.name
-            case ToolResult():
+            case ToolResult() if not self._is_interrupted:
                 self._tools.pop(event.id, None)
             case UsageChanged():
                 self._spent.usage = event.usage
@@ -172,6 +173,14 @@ class Flight:
                 self.over.set()
             case _:
                 pass
+
+    def interrupt(self) -> None:
+        """The program is told to end it: from now on no tool ends because the program says so.
+
+        claude says that one has ended before its processes have; and one whose call crosses the
+        interrupt has begun as well.
+        """
+        self._is_interrupted = True
 
     def process_ended(self) -> None:
         """The program's process is gone: what it has not said about the prompt, it never will."""
@@ -209,7 +218,7 @@ class Flight:
         self._tools.clear()
         self.id = str(uuid.uuid4())  # what is still said about the other does not count
         self.over = trio.Event()
-        self.is_sent = self.is_taken = False
+        self.is_sent = self.is_taken = self._is_interrupted = False
         self.messages = 0
         self.again = why
 

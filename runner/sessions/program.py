@@ -45,11 +45,7 @@ QUIET = 128 << 20
 KILLED = -int(signal.SIGKILL)
 
 
-def ignore_pid(pid: int) -> None:
-    """Nobody wants to know."""
-
-
-def ignore_end() -> None:
+def ignore(*_: object) -> None:
     """Nobody wants to know."""
 
 
@@ -86,8 +82,8 @@ class Program:
     env: Mapping[str, Value]
     conversation: Conversation
     on_event: Callable[[Program, Event], None]
-    on_started: Callable[[int], None] = ignore_pid
-    on_gone: Callable[[], None] = ignore_end
+    on_started: Callable[[int], None] = ignore
+    on_gone: Callable[[], None] = ignore
     isolation: Isolation | None = None
     decided: Decided | None = None
     billing: Billing = "any"
@@ -243,6 +239,11 @@ class Program:
     def pid(self) -> int | None:
         """The leader's process id while it lives."""
         return None if self._process is None or self.ended.is_set() else self._process.pid
+
+    @property
+    def is_dying(self) -> bool:
+        """Whether it is about to end, or has: what is sent to it now is lost."""
+        return self.ended.is_set() or (self._process is not None and self._process.is_dying)
 
     def flush(self) -> None:
         """Let the writer send what the conversation has to say."""

@@ -28,7 +28,7 @@ from runner.sessions.forking import origin_of
 from runner.sessions.linking import make_links
 from runner.sessions.means import Means
 from runner.sessions.private import age_files, copy_files, make_private, seed, write_files
-from runner.sessions.program import Program, ignore_end, ignore_pid
+from runner.sessions.program import Program, ignore
 from runner.sessions.state import SessionState
 from runner.sessions.traffic import Traffic
 from runner.sessions.versions import find_program
@@ -149,8 +149,8 @@ class Starter:
             pace=self.means.pace,
             together=nullcontext() if store is None else store.transcript,
             on_event=on_event,
-            on_started=ignore_pid if store is None else store.set_pid,
-            on_gone=ignore_end if store is None else store.end_process,
+            on_started=ignore if store is None else store.set_pid,
+            on_gone=ignore if store is None else store.end_process,
             isolation=self._isolation(state.private, setting.origin),
             decided=self.decided,
         )

@@ -102,7 +102,12 @@ class Turner:
     async def _usable(self, flight: Flight) -> Program | None:
         """The program that there is, if it can carry out the turn; else it is ended."""
         program = self.keeper.living()
-        if program is not None and not program.conversation.takes(self._options(flight)):
+        if program is None:
+            return None
+        if program.is_dying:  # killed from outside; what it has started may read on for a moment
+            await program.ended.wait()
+            return None
+        if not program.conversation.takes(self._options(flight)):
             await self.keeper.end_shielded()  # it holds to what it was started with
             return None
         return program
@@ -241,14 +246,13 @@ class Turner:
         """Nothing of the turn goes on after this; the caller shields it."""
         program = self.keeper.living()
         self.state.step(Input.INTERRUPT)
-        # Not asked again later: claude says that a tool has ended before its processes have.
-        has_tools = bool(flight.open_tools)
         if program is not None and flight.is_sent and not flight.over.is_set():
+            flight.interrupt()
             program.conversation.interrupt()
             program.flush()
             with trio.move_on_after(program.interrupt_patience):
                 await flight.over.wait()
-        if not flight.over.is_set() or has_tools or self.keeper.is_per_turn:
+        if not flight.over.is_set() or flight.open_tools or self.keeper.is_per_turn:
             await self.keeper.end()
         elif program is not None:
             await program.sweep()

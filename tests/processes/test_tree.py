@@ -40,6 +40,25 @@ def test_a_stat_line_is_read_whatever_the_name_is() -> None:
     assert tree.parse_stat(line) == (7, 8, 9)
 
 
+@pytest.mark.parametrize("attempt", range(30))
+def test_a_killed_process_is_dying_from_the_moment_of_its_signal(child: int, attempt: int) -> None:
+    if attempt % 3 == 0:
+        os.kill(child, signal.SIGSTOP)
+    assert not tree.is_dying(child)
+    os.kill(child, signal.SIGKILL)
+
+    assert tree.is_dying(child)
+
+
+def test_what_has_ended_is_dying_and_what_gets_another_signal_is_not(child: int) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    os.kill(child, signal.SIGCONT)
+
+    assert tree.is_dying(ended.pid)
+    assert not tree.is_dying(child)
+
+
 def test_children_are_found_by_the_kernels_list_and_without_it(
     child: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -168,6 +168,14 @@ while line := sys.stdin.readline():
                 sys.exit(0)
             end(False, error="interrupted")
             done = True
+        elif word == "cross":
+            wait_for_interrupt()
+            tell(is_="tool", id="t3", name="Bash")
+            subprocess.Popen(["sleep", "300"])
+            tell(is_="tooled", id="t3")
+            end(False, error="interrupted")
+            done = True
+            break
         elif word == "hush" and rest == "once":
             if "was sent before" not in prompt:
                 wait_for_interrupt()

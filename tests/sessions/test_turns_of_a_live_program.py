@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
+import attrs
 import pytest
 import trio
 
@@ -191,6 +192,52 @@ async def test_an_interrupted_turn_with_a_tool_at_work_takes_the_program_with_it
 
     assert (True, "tool\nwait") == (turn.ok, turn.final_message)
     assert 2 == session.statistics().starts
+
+
+async def test_a_tool_whose_call_crosses_the_interrupt_is_ended_with_the_turn(
+    make: Make, commands: Commands, until: Until
+) -> None:
+    turns: list[Turn] = []
+    async with make() as session:
+        async with trio.open_nursery() as nursery:
+
+            async def send() -> None:
+                turns.append(await session.send("say one\ncross"))
+
+            nursery.start_soon(send)
+            await until(lambda: session.statistics().phase == "in turn")
+            await session.interrupt()
+
+        assert [] == commands("sleep 300")
+        assert ErrorClass.INTERRUPTED is turns[0].error
+        assert (await session.send("recall")).ok
+
+
+@pytest.mark.parametrize("attempt", range(5))
+async def test_what_a_killed_program_has_handed_its_input_to_gets_no_prompt(
+    sessions: Sessions,
+    work: Path,
+    fake: Callable[..., object],
+    monkeypatch: pytest.MonkeyPatch,
+    attempt: int,
+) -> None:
+    plain = fake()
+    wrapper = work.parent / "wrapper"
+    wrapper.write_text(f'#!/bin/sh\n{plain.program} "$@"\nexit $?\n')
+    wrapper.chmod(0o755)
+    driver = attrs.evolve(plain, program=str(wrapper))
+    async with sessions.make_session(str(work), driver=driver) as session:
+        await session.send("say one")
+        usable = turning.Turner._usable
+
+        async def kill_before(*args: object) -> object:
+            kill(session)  # the program itself lives on, until somebody notices: not yet
+            return await usable(*args)
+
+        monkeypatch.setattr(turning.Turner, "_usable", kill_before)
+        turn = await session.send("recall")
+
+    assert (True, "say one", 2) == (turn.ok, turn.final_message, turn.number)
 
 
 async def test_waiting_for_an_interrupted_turn_takes_no_time_from_ending_its_program(

@@ -23,6 +23,7 @@ import signal
 import sys
 import zlib
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -316,7 +317,10 @@ class Life:
     def _kill(self) -> None:
         pid = self.session.statistics().pid
         if pid is not None:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(
+                ProcessLookupError
+            ):  # it is ending, and its keeper has just waited for it
+                os.kill(pid, signal.SIGKILL)
 
     async def _interrupt(self) -> None:
         await self.session.interrupt()

@@ -38,7 +38,7 @@ _spec.loader.exec_module(life)
 SEED = int(os.environ.get("RUNNER_CHAOS_SEED") or random.SystemRandom().randrange(1 << 32))
 ROUNDS = int(os.environ.get("RUNNER_CHAOS_ROUNDS") or 3)
 # How many lives there are, and how many turns each has in a round, about.
-LIVES = {"claude": (3, 6), "codex": (3, 6), "scripted": (9, 9)}
+LIVES = {"claude": (3, 6), "codex": (3, 6), "scripted": (9, 11)}
 # Of each kind, how many are in the hands of the supervisor that is killed.
 KILLED = {"claude": 1, "codex": 1, "scripted": 3}
 KILLED_WITHIN = (1.5, 8.0)

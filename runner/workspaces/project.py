@@ -16,17 +16,12 @@ from typing import TYPE_CHECKING, Unpack
 import attrs
 import trio
 
-from runner.errors import (
-    RunnerError,
-    UncommittedChanges,
-    WorkspaceBusy,
-    WorkspaceError,
-    WorkspaceNotFound,
-)
+from runner.errors import RunnerError, WorkspaceBusy
 from runner.scopes.making import ScopeOptions, require_options
 from runner.scopes.who import Who, require_who
 from runner.workspaces import creating
 from runner.workspaces.audit import Audit
+from runner.workspaces.deleting import delete
 from runner.workspaces.hooks import Hooks
 from runner.workspaces.importing_agentfs import import_agentfs
 from runner.workspaces.lookups import collect, find_workspace, require_free, stamped, workspaces
@@ -222,25 +217,8 @@ class Project:
             WorkspaceBusy: another process has it.
         """
         message = Delete(force=force, who=require_who(who))
-        return await self._delete(await self._find(name), message)
-
-    async def _delete(self, record: WorkspaceRecord, message: Delete) -> SnapshotRecord | None:
-        shared = self._shared
-        handle = Workspace(shared, record, {})
-        await shared.before("delete", record, handle)
-        try:
-            rescue = await shared.ask(record, message)
-        except (UncommittedChanges, WorkspaceBusy, WorkspaceNotFound):
-            raise
-        except WorkspaceError:
-            if not message.force:
-                raise
-            await shared.discard(record, message.who)
-            rescue = None
-        await shared.end(record)
-        await shared.after("delete", record, handle)
-        shared.forget(record)
-        return rescue
+        record = await self._find(name)
+        return await delete(self._shared, record, Workspace(self._shared, record, {}), message)
 
     @asynccontextmanager
     async def temp(
@@ -285,7 +263,8 @@ class Project:
         finally:
             with trio.move_on_after(LEAVING, shield=True), suppress(RunnerError):
                 who = require_who(options.get("who"))
-                await self._delete(made.record, Delete(force=True, rescue=False, who=who))
+                message = Delete(force=True, rescue=False, who=who)
+                await delete(self._shared, made.record, made, message)
 
     # ------------------------------------------------------------ its store
 

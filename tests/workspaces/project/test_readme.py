@@ -28,8 +28,6 @@ def block(name: str) -> str:
 
 
 def test_the_first_example_runs_by_itself(tmp_path):
-    (tmp_path / "work/shop").mkdir(parents=True)
-    (tmp_path / "work/shop/old.txt").write_text("old\n")
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", block("workspaces")],
         cwd=tmp_path,
@@ -41,7 +39,7 @@ def test_the_first_example_runs_by_itself(tmp_path):
     )
 
     assert (0, "") == (done.returncode, done.stderr)
-    assert "['A b.txt', 'A notes/a.txt', 'D old.txt']" in done.stdout
+    assert "['A b.txt', 'A plan/a.txt', 'D old.txt']" in done.stdout
 
 
 async def test_the_example_of_sync_runs(project, tmp_path, capsys):

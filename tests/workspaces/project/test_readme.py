@@ -39,7 +39,7 @@ def test_the_first_example_runs_by_itself(tmp_path):
     )
 
     assert (0, "") == (done.returncode, done.stderr)
-    assert "['A b.txt', 'A plan/a.txt', 'D old.txt']" in done.stdout
+    assert "['A b.txt', 'D old.txt', 'A plan/a.txt']" in done.stdout
 
 
 async def test_the_example_of_sync_runs(project, tmp_path, capsys):

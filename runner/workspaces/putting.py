@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from runner.database import Connection
 from runner.workspaces import statements
 from runner.workspaces.database import File
-from runner.workspaces.objects import Object, ObjectId
+from runner.workspaces.objects import Kind, Object, ObjectId
 from runner.workspaces.packing import pack
 
 # Of one batch, and so of one transaction: whichever comes first.
@@ -62,6 +62,18 @@ def missing(file: File, ids: Iterable[ObjectId]) -> set[ObjectId]:
         for at in range(0, len(wanted), COUNT):
             found.update(_known(connection, wanted[at : at + COUNT]))
     return set(wanted) - found
+
+
+def kinds(file: File, ids: Iterable[ObjectId]) -> dict[ObjectId, tuple[Kind, int]]:
+    """What those of the ids are that there are, and how many bytes each has."""
+    wanted = list(set(ids))
+    found: dict[ObjectId, tuple[Kind, int]] = {}
+    with file.reading() as connection:
+        for at in range(0, len(wanted), COUNT):
+            some = wanted[at : at + COUNT]
+            for id_, kind, size in connection.execute(statements.kinds(len(some)), some):
+                found[ObjectId(id_)] = (Kind(kind), size)
+    return found
 
 
 def _known(connection: Connection, ids: Sequence[ObjectId]) -> dict[ObjectId, int]:

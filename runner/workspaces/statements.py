@@ -121,6 +121,11 @@ def known(count: int) -> str:
     return f"SELECT id, put FROM objects WHERE id IN ({', '.join('?' * count)})"  # noqa: S608
 
 
+def kinds(count: int) -> str:
+    """What those of that many ids are that there are."""
+    return f"SELECT id, kind, size FROM objects WHERE id IN ({', '.join('?' * count)})"  # noqa: S608
+
+
 # ---------------------------------------------------------------- rows of a record each
 
 

@@ -130,6 +130,10 @@ class Store:
         """Those of the ids that the store has no object of."""
         return putting.missing(self.file, ids)
 
+    def kinds(self, ids: Iterable[ObjectId]) -> dict[ObjectId, tuple[Kind, int]]:
+        """What the objects of ids are, and how many bytes each has; without those it has not."""
+        return putting.kinds(self.file, ids)
+
     def get(self, id_: ObjectId) -> Object:
         """An object.
 

@@ -43,7 +43,7 @@ from runner.workspaces.sync.messages import (
 )
 from runner.workspaces.sync.remote import Remote
 from runner.workspaces.sync.settings import ORIGIN, REF, Settings, check_settings
-from runner.workspaces.sync.syncing import THEIRS, Syncing
+from runner.workspaces.sync.syncing import SENT, THEIRS, Syncing
 from runner.workspaces.sync.transfer import InThread
 
 logger = logging.getLogger("runner.workspaces.sync")
@@ -154,7 +154,13 @@ class SyncActor:
         await self._disconnect()
         old = self._settings
         if old is not None and (old.url, old.under) == (settings.url, settings.under):
-            settings = attrs.evolve(settings, version=old.version, last_sync_ns=old.last_sync_ns)
+            settings = attrs.evolve(
+                settings,
+                version=old.version,
+                number=old.number,
+                sent=old.sent,
+                last_sync_ns=old.last_sync_ns,
+            )
         await self._save(settings)
         self._remote, self._token = remote, message.token
 
@@ -180,7 +186,7 @@ class SyncActor:
         def forget() -> None:
             with self.store.transaction():
                 self.store.remotes.remove(self.record.id, ORIGIN)
-                for name in (REF, THEIRS):
+                for name in (REF, THEIRS, SENT):
                     self.store.refs.remove(name, self.record.id)
 
         await self.in_thread(forget)

@@ -47,6 +47,9 @@ class Settings:
             rest is as for "manual").
         device: what this place is called in versions.
         version: the version that both sides had in common last; None = none yet.
+        number: of that.
+        sent: the version that was put there last, and of which it is not known whether it became
+            the newest one; None = there is none.
         last_sync_ns: when that was.
         trouble: why the last try was none; empty = it was fine.
         conflicts: paths that both sides changed, and how, when that was tried last.
@@ -63,6 +66,8 @@ class Settings:
     strategy: Strategy = "manual"
     device: str = ""
     version: ObjectId | None = None
+    number: int = 0
+    sent: ObjectId | None = None
     last_sync_ns: int = 0
     trouble: str = ""
     conflicts: tuple[tuple[str, str], ...] = ()
@@ -82,6 +87,8 @@ class Settings:
             "strategy": self.strategy,
             "device": self.device,
             "version": _hex(self.version),
+            "number": self.number,
+            "sent": _hex(self.sent),
             "last_sync_ns": self.last_sync_ns,
             "trouble": self.trouble,
             "conflicts": [[*each] for each in self.conflicts],
@@ -113,6 +120,8 @@ class Settings:
             strategy=cast("Strategy", said["strategy"]),
             device=cast("str", said["device"]),
             version=_id(said["version"]),
+            number=cast("int", said["number"]),
+            sent=_id(said["sent"]),
             last_sync_ns=cast("int", said["last_sync_ns"]),
             trouble=cast("str", said["trouble"]),
             conflicts=tuple((path, kind) for path, kind in conflicts),

@@ -21,7 +21,6 @@ from runner.agents.secret import Secret
 from runner.errors import ConfigError
 from runner.messages import AnswerT, Message
 from runner.workspaces.comparing import compare
-from runner.workspaces.listing import EMPTY
 from runner.workspaces.messages import Look, Restore
 from runner.workspaces.names import check_name
 from runner.workspaces.sync.actor import read_settings
@@ -36,7 +35,6 @@ from runner.workspaces.sync.messages import (
 )
 from runner.workspaces.sync.settings import (
     INTERVAL,
-    REF,
     SIDES,
     Mode,
     Settings,
@@ -44,6 +42,7 @@ from runner.workspaces.sync.settings import (
     Strategy,
     check_settings,
 )
+from runner.workspaces.sync.syncing import common_root
 
 if TYPE_CHECKING:
     from runner.workspaces.objects import ObjectId
@@ -219,7 +218,9 @@ class Sync:
         if settings is None:
             return SyncStatus()
         root = (await self._shared.ask(self._record, Look())).root
-        pending = await self._shared.do(partial(_pending, id_=self._record.id, root=root))
+        pending = await self._shared.do(
+            partial(_pending, id_=self._record.id, root=root, known=settings)
+        )
         last = settings.last_sync_ns
         return SyncStatus(
             url=settings.url,
@@ -272,9 +273,8 @@ class Sync:
         return await self._shared.ask_sync(self._record, message)
 
 
-def _pending(store: Store, id_: str, root: ObjectId) -> int:
-    common = store.refs.get(REF, id_)
-    return len(compare(store.listing, EMPTY.id if common is None else common.root, root))
+def _pending(store: Store, id_: str, root: ObjectId, known: Settings) -> int:
+    return len(compare(store.listing, common_root(store, id_, known), root))
 
 
 def _conflicts(settings: Settings) -> tuple[SyncConflict, ...]:

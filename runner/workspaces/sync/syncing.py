@@ -8,45 +8,39 @@
 A path that both sides changed is a conflict, and is settled by somebody's choice for it, or by the
 strategy; if neither does, nothing at all is applied, on either side.
 
-Rules: objects are there before anything names them; a version is swapped in by comparison; what is
-written down (`Settings`) is what is so. So whatever is cut off, wherever, can be tried again, and a
-remote that cannot be reached costs nothing but time.
+Rules: objects are there before anything names them; a version is swapped in by comparison, and is
+written down before it is; what is written down (`Settings`) is what is so. So whatever is cut off,
+wherever, can be tried again; a version of ours that arrived though nobody told us is found to be
+ours; and a remote that cannot be reached costs nothing but time.
 
 Everything that changes what is in common lives here. When it is done is said elsewhere (actor.py).
 """
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
 import attrs
 
-from runner.errors import (
-    RemoteDamaged,
-    SnapshotNotFound,
-    SyncError,
-    WorkspaceChanged,
-)
+from runner.errors import RemoteDamaged, SyncError, WorkspaceChanged
 from runner.workspaces.comparing import Change, compare, is_same_tree
-from runner.workspaces.listing import EMPTY, Entry
-from runner.workspaces.merging import Conflict, Favour, merge
-from runner.workspaces.names import near
+from runner.workspaces.listing import EMPTY
 from runner.workspaces.objects import ObjectId
 from runner.workspaces.records import Ref, WorkspaceRecord
 from runner.workspaces.store import Store
-from runner.workspaces.sync.placing import place
+from runner.workspaces.sync.deciding import Decision
+from runner.workspaces.sync.lineage import Lineage
 from runner.workspaces.sync.remote import Remote
-from runner.workspaces.sync.settings import REF, Settings, Side
+from runner.workspaces.sync.settings import REF, Settings
 from runner.workspaces.sync.transfer import InThread, download, upload
-from runner.workspaces.sync.versions import Named, Version, decode, encode
+from runner.workspaces.sync.versions import Named, Version, encode
 
 TRIES = 8  # of a push while others push, and of a pull while files are written
-LARGEST_TEXT = 1 << 20
 THEIRS = "sync theirs"  # under which the store keeps what was fetched last
+SENT = "sync sent"  # and what was pushed last
 
 
 @attrs.frozen(kw_only=True)
@@ -88,6 +82,10 @@ class Syncing:
     look: Callable[[], Awaitable[ObjectId]]
     apply: Callable[[ObjectId, ObjectId], Awaitable[object]]
     in_thread: InThread
+    _past: Lineage = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._past = Lineage(self.remote, self.settings.url, self.settings.under)
 
     async def push(self, *, force: bool = False) -> Synced:
         """Make the live tree the remote's newest version.
@@ -99,11 +97,11 @@ class Syncing:
             SyncError: there are conflicts; nothing was changed, here or there.
         """
         for _ in range(TRIES):
-            newest = await self.remote.get_ref(self.settings.under)
+            newest = await self._newest(is_known=not force)
             if newest not in {None, self.settings.version} and not force:
                 await self._merge(newest)
             root = await self.look()
-            before = None if newest is None else await self._version(newest)
+            before = None if newest is None else await self._past.version(newest)
             snapshots = await self.in_thread(self._snapshots)
             is_ours = newest == self.settings.version  # then its objects are here
             if (
@@ -111,27 +109,15 @@ class Syncing:
                 and before.snapshots == snapshots
                 and (before.root == root or (is_ours and await self._is_same(before.root, root)))
             ):
-                await self._keep(newest, before.root)
+                await self._keep(newest, before)
                 return Synced(version=before.number)
             common = [before.root] if before and is_ours else []
             sent = await self._send([root, *(each.root for each in snapshots)], common)
-            version = encode(
-                Version(
-                    workspace=self.settings.under,
-                    root=root,
-                    previous=newest,
-                    number=version_number(before),
-                    device=self.settings.device,
-                    created_ns=time.time_ns(),
-                    snapshots=snapshots,
-                )
-            )
-            await self.remote.put([version])
-            if await self.remote.swap_ref(self.settings.under, newest, version.id):
+            version = self._next(newest, before, root, snapshots)
+            if await self._swap(newest, version):
                 old = before.root if before else EMPTY.id
                 changes = await self.in_thread(partial(self._changes, old, root, known=before))
-                await self._keep(version.id, root)
-                return Synced(changes=changes, objects=sent, version=version_number(before))
+                return Synced(changes=changes, objects=sent, version=version.number)
         raise SyncError(f"{self.settings.url}: others push all the time; try again later")
 
     async def pull(self) -> Synced:
@@ -140,9 +126,9 @@ class Syncing:
         Raises:
             SyncError: there are conflicts; nothing was changed.
         """
-        newest = await self.remote.get_ref(self.settings.under)
+        newest = await self._newest()
         if newest is None or newest == self.settings.version:
-            await self._keep(self.settings.version, None)
+            await self._keep(self.settings.version)
             return Synced()
         return await self._merge(newest)
 
@@ -157,38 +143,90 @@ class Syncing:
             SnapshotNotFound: it has none of that name.
             SyncError: it has no version that old.
         """
-        id_ = await self.remote.get_ref(self.settings.under)
-        if id_ is None:
-            raise SyncError(f"{self.settings.url} has no workspace {self.settings.under!r}")
-        version = await self._version(id_)
-        if snapshot is not None:
-            root = self._named(version, snapshot)
-        else:
-            root = (await self._as_of(version, at)).root if at is not None else version.root
+        root = await self._past.root_of(at=at, snapshot=snapshot)
         await download(self.store, self.remote, root, (), self.in_thread)
         await self.in_thread(partial(self._ref, THEIRS, root))
         return root
 
     async def pending(self) -> int:
         """How many paths are not as they were when both sides had the same."""
-        return len(await self.in_thread(partial(self._changes, self._common(), await self.look())))
+        common = common_root(self.store, self.record.id, self.settings)
+        return len(await self.in_thread(partial(self._changes, common, await self.look())))
 
     async def _is_same(self, one: ObjectId, other: ObjectId) -> bool:
         """Whether two roots are the same tree: machines number hard links each in its own way."""
         return await self.in_thread(partial(is_same_tree, self.store.listing, one, other))
 
+    # ------------------------------------------------------------ what is there
+
+    async def _newest(self, *, is_known: bool = True) -> ObjectId | None:
+        """The remote's newest version; one of ours whose arrival we never heard of is known now.
+
+        Args:
+            is_known: whether it must have come of what we had in common.
+
+        Raises:
+            RemoteDamaged: it has not: the remote was set back.
+        """
+        newest, known = await self._past.newest(), self.settings
+        ours = [each for each in (known.version, known.sent) if each is not None]
+        if newest is None or newest == known.version or not ours:
+            return newest
+        found = None
+        if is_known or newest == known.sent:
+            found = await self._past.find(newest, ours, known.number)
+        if found is not None and found == known.sent:
+            await self._keep(found, await self._past.version(found))
+        elif found is None and is_known and known.version is not None:
+            there = (await self._past.version(newest)).number
+            raise RemoteDamaged(
+                f"{known.url}: its newest version of {known.under!r} is number {there}, and does"
+                f" not come of number {known.number}, which was there: it was set back, or is"
+                " another one. A push by force makes what is here its newest version; to have what"
+                " is there, disable the sync and enable it again"
+            )
+        return newest
+
+    def _next(
+        self,
+        newest: ObjectId | None,
+        before: Version | None,
+        root: ObjectId,
+        snapshots: tuple[Named, ...],
+    ) -> Version:
+        return Version(
+            workspace=self.settings.under,
+            root=root,
+            previous=newest,
+            number=1 if before is None else before.number + 1,
+            device=self.settings.device,
+            created_ns=time.time_ns(),
+            snapshots=snapshots,
+        )
+
+    async def _swap(self, newest: ObjectId | None, version: Version) -> bool:
+        """Make a version the newest one; what is to be is written down before it can be so."""
+        made = encode(version)
+        await self.remote.put([made])
+        await self._write(attrs.evolve(self.settings, sent=made.id), {SENT: version.root})
+        done = await self.remote.swap_ref(self.settings.under, newest, made.id)
+        if done:
+            await self._keep(made.id, version)
+        return done
+
     # ------------------------------------------------------------ merging
 
     async def _merge(self, newest: ObjectId | None) -> Synced:
         assert newest is not None
-        version = await self._version(newest)
-        common = self._common()
+        version = await self._past.version(newest)
+        common = common_root(self.store, self.record.id, self.settings)
         got = await download(self.store, self.remote, version.root, [common], self.in_thread)
         await self.in_thread(partial(self._ref, THEIRS, version.root))
+        decide = Decision(self.store, self.record, self.settings, common, newest, version).root
         for _ in range(TRIES):
             ours = await self.look()
             try:
-                root = await self.in_thread(partial(self._merged, common, ours, version, newest))
+                root = await self.in_thread(partial(decide, ours))
             except SyncError as exc:
                 await self._keep_conflicts(exc, newest)  # noqa: ASYNC120 - cancelled, nobody asks
                 raise
@@ -198,48 +236,9 @@ class Syncing:
                 except WorkspaceChanged:
                     continue
             changes = await self.in_thread(partial(self._changes, ours, root))
-            await self._keep(newest, version.root)
+            await self._keep(newest, version)
             return Synced(changes=changes, objects=got, version=version.number)
         raise SyncError(f"the workspace {self.record.name!r} is written to all the time")
-
-    def _merged(
-        self, common: ObjectId, ours: ObjectId, version: Version, newest: ObjectId
-    ) -> ObjectId:
-        """The root that comes of both sides; its objects are in the store."""
-        strategy = self.settings.strategy
-        favour: Favour | None = {"local": "ours", "remote": "theirs"}.get(strategy)  # type: ignore[assignment]
-        read = partial(self.store.read, limit=LARGEST_TEXT) if strategy == "merge" else None
-        found = merge(self.store.listing, common, ours, version.root, read=read, favour=favour)
-        settled: dict[str, Entry | None] = {}
-        left = []
-        for each in found.conflicts:
-            side = self._side(each, version, newest)
-            if side is None:
-                left.append(each)
-            else:
-                settled[each.path] = each.ours if side == "local" else each.theirs
-        if left:
-            what = f"{self.settings.url} and the workspace {self.record.name!r} both changed"
-            raise SyncError(what, left)
-        self.store.put(found.objects)
-        root, objects = place(self.store.listing, found.root, settled)
-        self.store.put(objects)
-        return root
-
-    def _side(self, conflict: Conflict, version: Version, newest: ObjectId) -> Side | None:
-        choice = self.settings.choices.get(conflict.path)
-        if choice is not None and self.settings.against == newest:
-            return choice
-        if self.settings.strategy != "last-write-wins":
-            return None
-        if conflict.ours is None or conflict.theirs is None:
-            return "local" if conflict.theirs is None else "remote"  # nobody's work is deleted
-        path = os.path.join(self.record.tree, conflict.path)
-        try:
-            ours_ns = os.lstat(path).st_mtime_ns
-        except OSError:
-            return None
-        return "local" if ours_ns > version.created_ns else "remote"
 
     # ------------------------------------------------------------ parts of it
 
@@ -249,27 +248,6 @@ class Syncing:
             known = [*common, *roots[:at]]
             sent += await upload(self.store, self.remote, root, known, self.in_thread)
         return sent
-
-    async def _version(self, id_: ObjectId) -> Version:
-        (found,) = await self.remote.get([id_])
-        return decode(id_, found.data)
-
-    async def _as_of(self, version: Version, at: datetime) -> Version:
-        wanted = int(at.timestamp() * 1_000_000_000)
-        while version.created_ns > wanted:
-            if version.previous is None:
-                raise SyncError(f"{self.settings.url} has no version as old as {at.isoformat()}")
-            before = await self._version(version.previous)
-            if before.number >= version.number:
-                raise RemoteDamaged(f"{self.settings.url}: its versions lead nowhere")
-            version = before
-        return version
-
-    def _named(self, version: Version, name: str) -> ObjectId:
-        known = {each.name: each.root for each in version.snapshots}
-        if name not in known:
-            raise SnapshotNotFound(name, self.settings.under, near(name, [*known]))
-        return known[name]
 
     def _snapshots(self) -> tuple[Named, ...]:
         return tuple(
@@ -283,11 +261,6 @@ class Syncing:
             if each.kind == "user"
         )
 
-    def _common(self) -> ObjectId:
-        """The tree that both sides had in common last."""
-        found = self.store.refs.get(REF, self.record.id)
-        return EMPTY.id if found is None or self.settings.version is None else found.root
-
     def _changes(
         self, before: ObjectId, after: ObjectId, known: object = True
     ) -> tuple[Change, ...]:
@@ -296,26 +269,21 @@ class Syncing:
             before = EMPTY.id
         return tuple(compare(self.store.listing, before, after))
 
-    async def _keep(self, version: ObjectId | None, root: ObjectId | None) -> None:
-        """Write down what is in common now."""
+    async def _keep(self, id_: ObjectId | None, version: Version | None = None) -> None:
+        """Write down what is in common now; without a version it is what it was."""
+        old = self.settings
         settings = attrs.evolve(
-            self.settings,
-            version=version,
+            old,
+            version=id_,
+            number=old.number if version is None else version.number,
+            sent=old.sent if id_ == old.version else None,  # it may arrive yet
             last_sync_ns=time.time_ns(),
             trouble="",
             conflicts=(),
             against=None,
             choices={},
         )
-
-        def keep() -> None:
-            with self.store.transaction():
-                if root is not None:
-                    self._ref(REF, root)
-                self.save(settings)
-
-        await self.in_thread(keep)
-        self.settings = settings
+        await self._write(settings, {} if version is None else {REF: version.root})
 
     async def _keep_conflicts(self, error: SyncError, newest: ObjectId) -> None:
         """Write down what is to be decided; what was decided before for the same stays so."""
@@ -326,7 +294,16 @@ class Syncing:
             against=newest,
             choices=old.choices if old.against == newest else {},
         )
-        await self.in_thread(partial(self.save, settings))
+        await self._write(settings, {})
+
+    async def _write(self, settings: Settings, refs: Mapping[str, ObjectId]) -> None:
+        def write() -> None:
+            with self.store.transaction():
+                for name, root in refs.items():
+                    self._ref(name, root)
+                self.save(settings)
+
+        await self.in_thread(write)
         self.settings = settings
 
     def _ref(self, name: str, root: ObjectId) -> None:
@@ -334,6 +311,7 @@ class Syncing:
         self.store.refs.set(Ref(workspace=self.record.id, name=name, root=root, changed_ns=now))
 
 
-def version_number(before: Version | None) -> int:
-    """Of the version that comes after another."""
-    return 1 if before is None else before.number + 1
+def common_root(store: Store, workspace: str, settings: Settings) -> ObjectId:
+    """The tree that both sides had in common last."""
+    found = store.refs.get(REF, workspace)
+    return EMPTY.id if found is None or settings.version is None else found.root

@@ -12,12 +12,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
-from runner.workspaces.listing import Entry, EntryType, decode
+import attrs
+
+from runner.errors import RemoteDamaged
+from runner.workspaces.listing import Entry, EntryType
 from runner.workspaces.objects import CHUNK, Kind, Object, ObjectId, decode_chunks
 from runner.workspaces.store import Store
+from runner.workspaces.sync.proving import entries_of, is_large, lengths_of, require
 from runner.workspaces.sync.remote import GROUP, Remote
 
 GROUP_BYTES = 8 << 20
+DEEPEST = 2048  # directories: a path of the kernel's has 4096 bytes
 _ASKED = 1000  # ids of one question
 
 T = TypeVar("T")
@@ -76,43 +81,42 @@ async def download(
         How many objects the store did not have.
 
     Raises:
-        RemoteDamaged: the remote does not have it whole.
+        RemoteDamaged: the remote does not have it whole, or it is no tree: nothing names it here.
     """
-    known = await in_thread(lambda: set(_all(store, common)))
+    known = await in_thread(partial(_directories, store, common))
     listings: list[Object] = []
-    files: dict[ObjectId, Entry] = {}
-    level, got = {root} - known, 0
+    files: set[Entry] = set()
+    level, got, depth = {root} - known, 0, 0
     while level:
+        if depth > DEEPEST:
+            raise RemoteDamaged(f"the remote has a tree of more than {DEEPEST} directories deep")
         found, fetched = await _have(store, remote, level, in_thread)
         got += fetched
+        depth += 1
         listings += found
         known |= level
         level = set()
-        for entry in (entry for each in found for entry in decode(each.data)):
-            if entry.id in known or entry.type is EntryType.FIFO:
-                continue
+        for entry in (entry for each in found for entry in entries_of(each)):
             if entry.type is EntryType.DIRECTORY:
                 level.add(entry.id)
-            else:
-                files[entry.id] = entry
+            elif entry.type is not EntryType.FIFO:
+                files.add(attrs.evolve(entry, name=b"", mode=0, group=0))
+        level -= known
     got += await _get_files(store, remote, files, in_thread)
     await in_thread(lambda: store.put(reversed(listings)))
     return got
 
 
-async def _get_files(
-    store: Store, remote: Remote, files: dict[ObjectId, Entry], in_thread: InThread
-) -> int:
+async def _get_files(store: Store, remote: Remote, files: set[Entry], in_thread: InThread) -> int:
     """The contents of files; of a large one its chunks, and then the list of them."""
-    large = {id_ for id_, entry in files.items() if entry.size > CHUNK}
+    large = {each.id for each in files if is_large(each)}
     lists, got = await _have(store, remote, large, in_thread)
-    wanted = {*files} - large
-    for each in lists:
-        wanted.update(id_ for id_ in decode_chunks(each.data).ids if id_ is not None)
-    missing = list(await in_thread(partial(store.missing, wanted)))
+    lengths = lengths_of(files, lists)
+    missing = list(await in_thread(partial(store.missing, {id_ for id_, _ in lengths})))
     for at in range(0, len(missing), GROUP):
         group = await remote.get(missing[at : at + GROUP])
         await in_thread(partial(store.put, group))
+    await in_thread(partial(require, store, lengths))
     await in_thread(partial(store.put, lists))
     return got + len(missing)
 
@@ -150,6 +154,17 @@ def _all(store: Store, roots: Iterable[ObjectId]) -> Iterator[ObjectId]:
     known: set[ObjectId] = set()
     for root in roots:
         yield from _walk(store, root, known)
+
+
+def _directories(store: Store, roots: Iterable[ObjectId]) -> set[ObjectId]:
+    known: set[ObjectId] = set()
+    todo = [*roots]
+    while todo:
+        if (id_ := todo.pop()) not in known:
+            known.add(id_)
+            entries = store.listing(id_)
+            todo += (each.id for each in entries if each.type is EntryType.DIRECTORY)
+    return known
 
 
 def _walk(store: Store, root: ObjectId, known: set[ObjectId]) -> Iterator[ObjectId]:

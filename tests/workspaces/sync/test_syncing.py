@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import random
 import signal
 import sys
@@ -16,15 +17,23 @@ import attrs
 import pytest
 import trio
 
-from runner.errors import SnapshotNotFound, SyncError, WorkspaceChanged
-from runner.workspaces.listing import EMPTY, Entry, EntryType
-from runner.workspaces.objects import CHUNK, ObjectId, chunk, chunks, content
+from runner.errors import (
+    RemoteDamaged,
+    RemoteUnreachable,
+    SnapshotNotFound,
+    SyncError,
+    WorkspaceChanged,
+)
+from runner.workspaces.listing import EMPTY, Entry, EntryType, encode
+from runner.workspaces.objects import CHUNK, Object, ObjectId, chunk, chunks, content
 from runner.workspaces.records import SnapshotRecord, WorkspaceRecord
 from runner.workspaces.store import Store
 from runner.workspaces.sync.files import FileRemote
 from runner.workspaces.sync.placing import place
 from runner.workspaces.sync.settings import Settings
 from runner.workspaces.sync.syncing import Syncing
+from runner.workspaces.sync.versions import Version
+from runner.workspaces.sync.versions import encode as encode_version
 
 FILE = EntryType.FILE
 Files = Mapping[str, bytes]
@@ -397,6 +406,166 @@ async def test_a_push_that_was_cut_off_goes_on_where_it_stopped(make, tmp_path: 
     assert ours.files() == theirs.files()
 
 
+class Deaf:
+    """A remote whose answer to a swap never arrives."""
+
+    def __init__(self, remote: FileRemote) -> None:
+        self.remote = remote
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.remote, name)
+
+    async def swap_ref(self, *what: object) -> bool:
+        assert await self.remote.swap_ref(*what)  # type: ignore[arg-type]
+        raise RemoteUnreachable("no answer")
+
+
+async def test_a_push_whose_answer_was_lost_is_no_conflict_with_oneself(make) -> None:
+    ours, theirs = make(), make()
+    for number in range(3):  # the first of all, and later ones
+        ours.write({"a": b"%d sent" % number})
+        real, ours.sync.remote = ours.sync.remote, Deaf(ours.sync.remote)
+        with pytest.raises(RemoteUnreachable):
+            await ours.sync.push()
+        ours.sync.remote = real
+        ours.write({"a": b"%d and on" % number})
+        await ours.sync.push()
+        assert number * 2 + 2 == ours.sync.settings.number
+    await theirs.sync.pull()
+    assert {"a": b"2 and on"} == theirs.files()
+
+
+async def test_others_may_have_built_on_a_push_whose_answer_was_lost(make) -> None:
+    ours, theirs = make(), make()
+    ours.write({"a": b"1", "b": b"1"})
+    real, ours.sync.remote = ours.sync.remote, Deaf(ours.sync.remote)
+    with pytest.raises(RemoteUnreachable):
+        await ours.sync.push()
+    ours.sync.remote = real
+    for number in range(3):
+        await theirs.sync.pull()
+        theirs.write({"b": b"theirs %d" % number})
+        await theirs.sync.push()
+    ours.write({"a": b"2"})
+    await ours.sync.pull()
+    assert {"a": b"2", "b": b"theirs 2"} == ours.files()
+    assert ours.sync.settings.sent is None
+
+
+async def test_a_push_by_force_after_one_whose_answer_was_lost_is_the_next_version(make) -> None:
+    ours = make()
+    ours.write({"a": b"1"})
+    real, ours.sync.remote = ours.sync.remote, Deaf(ours.sync.remote)
+    with pytest.raises(RemoteUnreachable):
+        await ours.sync.push()
+    ours.sync.remote = real
+    ours.write({"a": b"2"})
+    assert 2 == (await ours.sync.push(force=True)).version
+
+
+async def test_a_remote_that_was_set_back_changes_nothing_here(make, tmp_path: Path) -> None:
+    ours, theirs = make(), make()
+    ref = tmp_path / "share" / "refs" / "w"
+    kept = []
+    for number in range(4):
+        ours.write({"a": b"%d" % number})
+        await ours.sync.push()
+        kept.append(ref.read_bytes())
+    ref.write_bytes(kept[1])
+    theirs.write({"b": b"theirs"})
+    await theirs.sync.push()
+    for newest in (kept[1], ref.read_bytes()):  # the older one, and one that was built on that
+        ref.write_bytes(newest)
+        for act in (ours.sync.pull, ours.sync.push):
+            with pytest.raises(RemoteDamaged, match="does not come of number 4.*was set back"):
+                await act()
+        assert {"a": b"3"} == ours.files()
+    await ours.sync.push(force=True)
+    assert 4 == ours.sync.settings.number
+    await ours.sync.pull()
+    assert {"a": b"3"} == ours.files()
+
+
+async def test_a_remote_without_end_is_not_looked_through_for_ever(make, monkeypatch) -> None:
+    monkeypatch.setattr("runner.workspaces.sync.lineage.FAR", 3)
+    ours, theirs = make(), make()
+    ours.write({"a": b"1"})
+    await ours.sync.push()
+    await theirs.sync.pull()
+    for number in range(5):
+        theirs.write({"a": b"theirs %d" % number})
+        await theirs.sync.push()
+    with pytest.raises(SyncError, match="more than 3 versions.*enable it again"):
+        await ours.sync.pull()
+    assert {"a": b"1"} == ours.files()
+
+
+ONE = content(b"x" * 10)
+FULL = content(b"y" * CHUNK)
+SHORT = content(b"short")
+TWICE = chunks(2 * CHUNK, [FULL.id, FULL.id])
+
+
+def file(id_: ObjectId, size: int, type_: EntryType = FILE) -> Object:
+    return encode([Entry(b"f", type_, 0o644 if type_ is FILE else 0, id_, size)])
+
+
+@pytest.mark.parametrize(
+    ("objects", "said"),
+    [
+        ([ONE], "no directory"),
+        ([ONE, encode([Entry(b"d", EntryType.DIRECTORY, 0o755, ONE.id)])], "no directory"),
+        ([ONE, file(ONE.id, 7)], "it has 10 bytes, and not 7"),
+        ([ONE, file(ONE.id, 5 * CHUNK)], "no list of chunks"),
+        ([FULL, TWICE, file(TWICE.id, 10)], "it is no content, but a chunks"),
+        ([FULL, TWICE, file(TWICE.id, 3 * CHUNK)], "a file has 3145728 bytes of its 2097152"),
+        ([FULL, TWICE, ONE, file(TWICE.id, CHUNK + 1)], "a file has"),
+        (
+            [
+                FULL,
+                SHORT,
+                (odd := chunks(2 * CHUNK, [FULL.id, SHORT.id])),
+                file(odd.id, 2 * CHUNK),
+            ],
+            "it has 5 bytes, and not 1048576",
+        ),
+        ([EMPTY, file(EMPTY.id, 7)], "it is no content, but a listing"),
+        ([EMPTY, file(EMPTY.id, 0, EntryType.LINK)], "it is no content, but a listing"),
+        ([FULL, file(FULL.id, 0, EntryType.LINK)], "no link can lead there"),
+        (
+            [(nul := content(b"x\0y")), file(nul.id, 0, EntryType.LINK)],
+            "no link can lead there",
+        ),
+        ([FULL, TWICE, EMPTY, file(TWICE.id, 0, EntryType.LINK)], "it is no content"),
+    ],
+)
+async def test_a_tree_that_is_none_is_not_taken_over(make, objects: list[Object], said) -> None:
+    ours = make()
+    ours.write({"a": b"mine", "b": b"x" * 10})
+    version = encode_version(Version(workspace="w", root=objects[-1].id, number=1, created_ns=1))
+    await ours.sync.remote.put([*objects, version])
+    await ours.sync.remote.swap_ref("w", None, version.id)
+    for act in (ours.sync.pull, ours.sync.push, ours.sync.fetch):
+        with pytest.raises(RemoteDamaged, match=said):
+            await act()
+    assert {"a": b"mine", "b": b"x" * 10} == ours.files()
+    assert not ours.store.check().problems
+
+
+async def test_a_tree_that_is_too_deep_is_not_taken_over(make, monkeypatch) -> None:
+    monkeypatch.setattr("runner.workspaces.sync.transfer.DEEPEST", 8)
+    ours = make()
+    objects = [encode([])]
+    for _ in range(10):
+        directory = Entry(b"d", EntryType.DIRECTORY, 0o755, objects[-1].id)
+        objects.append(encode([directory]))
+    version = encode_version(Version(workspace="w", root=objects[-1].id, number=1, created_ns=1))
+    await ours.sync.remote.put([*objects, version])
+    await ours.sync.remote.swap_ref("w", None, version.id)
+    with pytest.raises(RemoteDamaged, match="8 directories deep"):
+        await ours.sync.pull()
+
+
 async def test_three_places_that_do_anything_have_the_same_in_the_end(make) -> None:
     chosen = random.Random(5)
     places = [make(strategy="remote"), make(strategy="remote"), make(strategy="remote")]
@@ -438,6 +607,33 @@ def fork(work: Callable[[], object], kill_at: int) -> bool:
         finally:
             os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+
+
+def test_after_a_push_that_is_killed_at_any_call_nothing_is_a_conflict(tmp_path: Path) -> None:
+    async def push(value: bytes) -> None:
+        ours = make_place(tmp_path, "ours")
+        kept = tmp_path / "settings"
+        if kept.exists():  # as the store keeps them
+            row, ours.root = pickle.loads(kept.read_bytes())
+            ours.sync.settings = Settings.of(row)
+
+        def save(settings: Settings) -> None:
+            row = settings.row("id", 1)
+            (tmp_path / "new").write_bytes(pickle.dumps((row, ours.root)))
+            os.rename(tmp_path / "new", kept)
+
+        ours.sync.save = save
+        ours.write({"a": value})
+        await ours.sync.remote.open()
+        await ours.sync.push()
+        ours.store.close()
+
+    trio.run(push, b"0")
+    kills = 0
+    for point in range(2, 24, 2):
+        kills += fork(partial(trio.run, push, b"%d killed" % point), point)
+        trio.run(push, b"%d" % point)  # another one here than what may have arrived there
+    assert kills > 5
 
 
 def test_a_push_that_is_killed_at_any_call_leaves_the_old_version_or_the_new(tmp_path) -> None:

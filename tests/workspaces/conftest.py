@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TypeAlias
 
 import attrs
 import pytest
 
+import runner
 from runner.workspaces.listing import EMPTY, Entry, EntryType, decode, encode
 from runner.workspaces.objects import (
     CHUNK,
@@ -221,3 +223,36 @@ def trees() -> Trees:
 @pytest.fixture
 def chance() -> type[Chance]:
     return Chance
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A project's directory with a few files."""
+    path = tmp_path / "app"
+    (path / "src").mkdir(parents=True)
+    (path / "src/a.py").write_text("one\n")
+    (path / "b.txt").write_text("b\n")
+    return path
+
+
+@pytest.fixture
+async def r(tmp_path: Path) -> AsyncIterator[runner.Runner]:
+    async with runner.open_runner(state=tmp_path / "state") as opened:
+        yield opened
+
+
+@pytest.fixture
+def project(r: runner.Runner, base: Path) -> runner.Project:
+    return r.project(base)
+
+
+@pytest.fixture(params=["overlay", "copy"])
+def way(request: pytest.FixtureRequest) -> str:
+    """How a workspace's live tree is made."""
+    return request.param
+
+
+@pytest.fixture
+def said() -> Callable[[Iterable[object]], list[str]]:
+    """Changes as texts."""
+    return lambda changes: [str(each) for each in changes]

@@ -1,4 +1,4 @@
-"""What the tests of commits share: a project, git repositories, the ways to make a workspace."""
+"""What the tests of commits share: git, and what of a repository is the user's."""
 
 from __future__ import annotations
 
@@ -8,40 +8,13 @@ from pathlib import Path
 
 import pytest
 
-import runner
-
 
 @pytest.fixture
-def base(tmp_path):
-    """A project's directory with a few files."""
-    path = tmp_path / "app"
-    (path / "src").mkdir(parents=True)
-    (path / "docs").mkdir()
-    (path / "src/a.py").write_text("one\n")
-    (path / "docs/a.md").write_text("# a\n")
-    (path / "b.txt").write_text("b\n")
-    return path
-
-
-@pytest.fixture
-async def r(tmp_path):
-    async with runner.open_runner(state=tmp_path / "state") as opened:
-        yield opened
-
-
-@pytest.fixture
-def project(r, base):
-    return r.project(base)
-
-
-@pytest.fixture(params=["overlay", "copy"])
-def way(request):
-    return request.param
-
-
-@pytest.fixture
-def said():
-    return lambda changes: [str(each) for each in changes]
+def base(base: Path) -> Path:
+    """The project's directory, with documents."""
+    (base / "docs").mkdir()
+    (base / "docs/a.md").write_text("# a\n")
+    return base
 
 
 @pytest.fixture

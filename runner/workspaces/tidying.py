@@ -2,7 +2,9 @@
 
 Whoever makes or deletes a workspace has its lock from before the first change to after the last. So
 what is not whole, and can be locked, is nobody's: its tree goes first, then its row. A directory
-without a row was made just before its maker was killed.
+without a row was made just before its maker was killed, so it has no tree yet. One that has is of
+a store that was lost, or moved away because it was damaged: it is all that is left of somebody's
+work, and stays.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ def tidy(store: Store, directory: str) -> None:
         if record.state != "ready":
             _take_away(store, os.path.join(directory, record.id), record.id)
     for id_ in os.listdir(directory):
-        if id_ not in known:
+        if id_ not in known and not os.path.lexists(os.path.join(directory, id_, "tree")):
             _take_away(store, os.path.join(directory, id_), id_)
 
 

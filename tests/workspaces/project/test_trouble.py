@@ -76,6 +76,24 @@ async def test_a_workspace_whose_base_is_gone_can_be_deleted_with_force(tmp_path
             await project.get("one")
 
 
+@pytest.mark.parametrize("how", ["moved away", "emptied"])
+async def test_the_files_of_a_workspace_outlive_the_loss_of_their_store(tmp_path, base, way, how):
+    async with runner.open_runner(state=tmp_path / "state") as r:
+        ws = await r.project(base).create("one", way=way)
+        await ws.write("x", "an afternoon's work")
+        store = r.project(base)._shared.store.path
+    os.rename(store, tmp_path / "damaged.db")
+    if how == "emptied":
+        open(store, "w").close()
+    async with runner.open_runner(state=tmp_path / "state") as r:
+        assert [] == await r.project(base).list()
+        await r.project(base).create("two", way=way)
+    os.replace(tmp_path / "damaged.db", store)  # as it is: mended, or an older copy
+    async with runner.open_runner(state=tmp_path / "state") as r:
+        ws = await r.project(base).get("one")
+        assert "an afternoon's work" == await ws.read("x")
+
+
 async def test_a_tree_that_cannot_be_read_is_an_error_and_no_crash(project, r):
     ws = await project.create("one", way="copy")
     shutil.rmtree(ws.path)

@@ -19,7 +19,7 @@ from runner.config import RunnerConfig, load_record
 from runner.jobs.batch import find_isolation
 from runner.jobs.plan import Plan, PlannedJob, Rendered
 from runner.jobs.prepare import prepare
-from runner.jobs.workspace import find_revision
+from runner.jobs.revisions import find_revision
 from runner.messages import InForce
 from runner.runtime import open_runner
 

@@ -27,19 +27,19 @@ from runner.errors import (
     OperationError,
     RunnerError,
     SupervisorClosed,
+    WorkspaceError,
 )
 from runner.jobs.bench import Bench
 from runner.jobs.outcome import JOB_TIMEOUT, UNAVAILABLE, Check, Outcome, of_turns, touched
-from runner.jobs.patch import EMPTY_TREE, Patches
+from runner.jobs.patch import Patches
 from runner.jobs.plan import Plan, PlannedJob, Rendered
 from runner.jobs.programs import Programs
 from runner.jobs.progress import Phase
-from runner.jobs.workspace import Workspaces
+from runner.jobs.workplace import Workplace, Workplaces
 from runner.messages import NetworkDecision
 from runner.scopes.scope import Scope
 from runner.sessions.session import Session
 from runner.sessions.turn import Turn
-from runner.watching.files import Tree
 
 PartT = TypeVar("PartT")
 
@@ -74,7 +74,7 @@ class Tools:
 
     plan: Plan
     bench: Bench
-    workspaces: Workspaces
+    workplaces: Workplaces
     patches: Patches
     programs: Programs
 
@@ -101,7 +101,6 @@ class Attempt:
     _durations: dict[str, float] = attrs.field(factory=dict)
     _turns: list[Turn] = attrs.field(factory=list)
     _checks: list[Check] = attrs.field(factory=list)
-    _baseline: str | None = None  # the tree that the patch is made against; None = no patch
     _has_patch: bool = False
     _patch_error: str = ""
     _reached: dict[NetworkDecision, None] = attrs.field(factory=dict)
@@ -169,30 +168,24 @@ class Attempt:
             self._durations["total"] = trio.current_time() - began
 
     async def _phases(self, texts: Rendered) -> Outcome:
-        tools = self.tools
-        workspace = tools.workspaces.shared
-        if workspace is None:
-            workspace = await self._in("workspace", self._make_workspace)
-        scope = self._scope(workspace)
+        workplaces = self.tools.workplaces
+        if workplaces.is_shared:
+            place = await self._make_workplace()
+        else:
+            place = await self._in("workspace", self._make_workplace)
         if texts.setup:
-            failed = await self._in("setup", lambda: self._set_up(scope, workspace, texts.setup))
+            failed = await self._in("setup", lambda: self._set_up(place, texts.setup))
             if failed is not None:
                 return failed
-        decided = await self._in("turns", lambda: self._take_turns(scope, texts.prompts))
-        if self._baseline is not None:
-            await self._make_patch(workspace)
+        decided = await self._in("turns", lambda: self._take_turns(place, texts.prompts))
+        if place.is_compared:
+            await self._make_patch(place)
         if decided is not None or not texts.verify:
             return decided or Outcome(state="ok")
-        return await self._in("verify", lambda: self._verify(scope, texts.verify))
+        return await self._in("verify", lambda: self._verify(place.scope, texts.verify))
 
-    def _scope(self, workspace: str) -> Scope:
-        """Where setup, agent and verify commands are held, if they are to be."""
-        plan, isolation = self.tools.plan, self.tools.plan.isolation
-        if isolation is not None:
-            readable = (*isolation.readable, *self.tools.workspaces.readable)
-            isolation = attrs.evolve(isolation, readable=readable)
-        env, bench = plan.batch.env, self.tools.bench
-        return bench.scope(workspace, env=env, isolation=isolation, decided=self._note)
+    async def _make_workplace(self) -> Workplace:
+        return await self.tools.workplaces.make(self.job.id, self.number, self._note)
 
     def _note(self, decision: NetworkDecision) -> None:
         if len(self._reached) < MOST_REACHED:
@@ -207,39 +200,22 @@ class Attempt:
         finally:
             self._durations[phase] = trio.current_time() - began
 
-    async def _make_workspace(self) -> str:
-        tools = self.tools
-        workspace = await tools.workspaces.make(self.job.id, self.number)
-        if tools.plan.source.kind == "empty":
-            self._baseline = EMPTY_TREE
-        else:
-            self._baseline = await tools.patches.common_baseline(workspace)
-        return workspace
-
-    async def _set_up(
-        self, scope: Scope, workspace: str, commands: Sequence[str]
-    ) -> Outcome | None:
+    async def _set_up(self, place: Workplace, commands: Sequence[str]) -> Outcome | None:
         """Run the setup commands; the outcome if one fails."""
-        patches = self.tools.patches
-        scanner = patches.scanner(workspace)
-        before = Tree() if self._baseline is None else await scanner.scan()
+        await place.before_setup()
         for command in commands:
-            check = await self._run(scope, command)
+            check = await self._run(place.scope, command)
             if not check.ok:
                 self._checks.append(check)
                 return Outcome(state="infra", error="setup", error_text=check.failure)
-        if self._baseline is not None:
-            changes = await scanner.compare(before, await scanner.scan())
-            self._baseline = await patches.baseline_after(
-                self._baseline, workspace, self.job.id, changes
-            )
+        await place.after_setup()
         return None
 
-    async def _take_turns(self, scope: Scope, prompts: Sequence[str]) -> Outcome | None:
+    async def _take_turns(self, place: Workplace, prompts: Sequence[str]) -> Outcome | None:
         """Take the turns, up to the first that is not good; the outcome if it decides."""
         bench, agent, batch = self.tools.bench, self.tools.plan.agent, self.tools.plan.batch
         made = bench.session(
-            scope,
+            place.scope,
             agent,
             id=self.session_id,
             timeout=batch.limits.turn_timeout or None,
@@ -249,6 +225,7 @@ class Attempt:
             watch=batch.workspace.watch,
             servers=batch.servers,
             durable=False,
+            snapshots=place.snapshots,
         )
         async with made as session:
             self.session = session
@@ -265,18 +242,15 @@ class Attempt:
                     break
         return of_turns(self._turns)
 
-    async def _make_patch(self, workspace: str) -> None:
+    async def _make_patch(self, place: Workplace) -> None:
         """A patch that cannot be made is said, and decides nothing."""
-        patches, job, baseline = self.tools.patches, self.job.id, self._baseline
-        paths = touched(self._turns)
-        if baseline is None or not paths:
+        patches, job = self.tools.patches, self.job.id
+        if not touched(self._turns):
             patches.forget(job)
             return
         try:
-            self._has_patch = await self._in(
-                "patch", lambda: patches.write(baseline, workspace, job, paths)
-            )
-        except (OperationError, OSError) as exc:
+            self._has_patch = await self._in("patch", lambda: place.write_patch(self._turns))
+        except (OperationError, WorkspaceError, OSError) as exc:
             patches.forget(job)
             self._patch_error = _sentence(exc)
 

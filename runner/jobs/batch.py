@@ -14,13 +14,14 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import trio
 
 from runner.errors import ConfigError, ExecFailed, LedgerError, Problem
 from runner.jobs.attempt import Tools
 from runner.jobs.bench import Bench
+from runner.jobs.directories import Directories
 from runner.jobs.ledger import Ledger, PastJob, open_ledger
 from runner.jobs.output import Output, write_file
 from runner.jobs.patch import Patches
@@ -37,10 +38,11 @@ from runner.jobs.results import (
     worst,
     write_results,
 )
+from runner.jobs.revisions import find_revision
 from runner.jobs.scheduler import Scheduler
 from runner.jobs.statements import FINAL
 from runner.jobs.telling import Pending, wall_clock
-from runner.jobs.workspace import Workspaces, find_revision
+from runner.jobs.workplace import Stays
 from runner.messages import InForce
 
 REFRESH = 1.0  # seconds between two refreshes of results.jsonl, at least
@@ -85,15 +87,15 @@ async def run_plan(
         revision = ledger.revision or revision or await find_revision(plan, bench)
         if revision is not None and ledger.revision is None:
             await ledger.set_revision(revision)
-        workspaces = Workspaces(plan, place, bench, revision)
+        patches = Patches(place, bench)
         programs = Programs(plan, bench, place.root)
         programs.remember(parse_build(each) for each in ledger.programs())
         await programs.look()
         tools = Tools(
             plan=plan,
             bench=bench,
-            workspaces=workspaces,
-            patches=Patches(place, bench),
+            workplaces=Directories(plan, place, bench, patches, revision),
+            patches=patches,
             programs=programs,
         )
         run = _Run(plan, place, ledger, control or Control(), observer)
@@ -151,7 +153,7 @@ class _Run:
         past = {job.number: job for job in self._ledger.past}
         selected = [job for job in self._plan.jobs if job.id in self._plan.selected]
         pending = [_pending(job, past[job.number]) for job in selected if not _is_over(past, job)]
-        await self._sweep(tools, [job for job in self._plan.jobs if _is_over(past, job)])
+        await tools.workplaces.sweep(self._stays(past))
         scheduler = Scheduler(
             tools, self._place, self._ledger, self._control, self._observer, follows=follow
         )
@@ -169,7 +171,7 @@ class _Run:
             refresh = functools.partial(self._refresh, scheduler)
             await scheduler.run(pending, self._plan.concurrency, refresh)
         finally:
-            tools.workspaces.close()
+            tools.workplaces.close()
             with trio.move_on_after(LAST_WRITE, shield=True):
                 totals = await self._write_results()
         if totals is None:
@@ -183,18 +185,19 @@ class _Run:
         if self._observer is not None:
             self._observer(told)
 
-    async def _sweep(self, tools: Tools, finished: Sequence[PlannedJob]) -> None:
-        """Remove the workspaces that a run was killed before it could remove."""
-        try:
-            left = os.listdir(os.path.join(self._place.root, "work"))
-        except FileNotFoundError:
-            return
+    def _stays(self, past: Mapping[int, PastJob]) -> Stays:
+        """Which attempts' files stay that a run before this one has left."""
         kept = {result["id"]: result["workspace"] for result in map(json.loads, self._results())}
-        over = {job.id for job in finished}
-        for name in left:
-            job, _, attempt = name.removesuffix(".part").rpartition(".")
-            if job in over and kept[job] is None and attempt.isdecimal():
-                await tools.workspaces.drop(job, int(attempt))
+        jobs = {job.id: past[job.number] for job in self._plan.jobs}
+
+        def stays(job: str, attempt: int) -> bool:
+            known = jobs.get(job)
+            if known is None or known.state in FINAL:
+                return known is None or kept[job] is not None
+            ended = [each.attempt for each in known.attempts]
+            return self._plan.batch.keep == "always" and attempt in ended
+
+        return stays
 
     def _results(self) -> Iterator[str]:
         return self._ledger.results()

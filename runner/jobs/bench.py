@@ -1,9 +1,9 @@
-"""What jobs need of the layers below: scopes and sessions. `runner.runtime.Runner` is one."""
+"""What jobs need of the layers below: scopes, sessions, projects. `runtime.Runner` is one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from runner.agents.driver import Agent, McpServer
 from runner.messages import InForce, Isolation
@@ -11,6 +11,7 @@ from runner.messages.isolation import Decided
 from runner.scopes.scope import Scope
 from runner.sessions.builds import Build
 from runner.sessions.session import Session
+from runner.workspaces.project import Project
 
 
 class Bench(Protocol):
@@ -25,6 +26,14 @@ class Bench(Protocol):
         decided: Decided | None = None,
     ) -> Scope:
         """A scope on a directory; nothing happens before its first operation."""
+        ...
+
+    def project(self, path: str) -> Project:
+        """The project on a directory; nothing happens before its first use.
+
+        Raises:
+            ConfigError: its store would lie inside it.
+        """
         ...
 
     async def try_isolation(self, isolation: Isolation) -> InForce:
@@ -55,6 +64,7 @@ class Bench(Protocol):
         watch: bool = True,
         servers: Sequence[McpServer] = (),
         durable: bool = True,
+        snapshots: Literal["turn"] | None = None,
     ) -> Session:
         """A session with an agent in the directory of a scope."""
         ...

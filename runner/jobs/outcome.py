@@ -21,7 +21,7 @@ from typing import Literal, TypeAlias
 import attrs
 
 from runner.agents.events import ErrorClass, Usage
-from runner.jobs.spec import Retry
+from runner.jobs.spec import Keep, Retry
 from runner.messages import InForce, Limit, NetworkDecision
 from runner.sessions.turn import Turn
 
@@ -188,6 +188,19 @@ def delay_before_next(
         delay = max(delay, until)
     # Later only, so that those whom a provider sent away together do not come back together.
     return delay * random.uniform(1.0, 1.25)  # noqa: S311  # no secret
+
+
+def is_kept(keep: Keep, outcome: Outcome) -> bool:
+    """Whether the files of a job's last attempt are kept, by the batch's rule.
+
+    They are in any case where a patch of them could not be made: nobody else has them then.
+    """
+    return {
+        "always": True,
+        "changed": bool(touched(outcome.turns)),
+        "failed": outcome.state != "ok",
+        "never": False,
+    }[keep] or bool(outcome.patch_error)
 
 
 def files_of(turns: Sequence[Turn]) -> Files:

@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import trio
 
 from runner.jobs.bench import Bench
 from runner.jobs.output import Output
-from runner.jobs.workspace import NO_QUESTIONS, PLAIN_GIT
+from runner.jobs.revisions import NO_QUESTIONS, PLAIN_GIT
 from runner.scopes.scope import Scope
 from runner.sessions.changes import Changes, Scanner
 
@@ -124,6 +124,26 @@ class Patches:
             await git.run(*_DIFF, f"--output={part}", baseline)
         finally:
             git.close()
+        return await self._put(part, target)
+
+    async def keep(self, job: str, pieces: Iterator[bytes]) -> bool:
+        """Write what is a patch already, in pieces that are made in a thread; whether it is one.
+
+        Raises:
+            WorkspaceError, OSError: it could not be made.
+        """
+        target = self._output.patch(job)
+        part = f"{target}.part"
+
+        def write() -> None:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            with open(part, "wb") as file:
+                file.writelines(pieces)
+
+        await trio.to_thread.run_sync(write, limiter=self._scans)
+        return await self._put(part, target)
+
+    async def _put(self, part: str, target: str) -> bool:
         if await trio.to_thread.run_sync(_put, part, target, limiter=self._scans):
             return True
         _forget(target)

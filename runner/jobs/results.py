@@ -21,6 +21,7 @@ from runner.agents.events import Usage
 from runner.jobs.outcome import Check, Outcome, State, files_of
 from runner.jobs.output import Output, write_file
 from runner.jobs.plan import Plan, PlannedJob
+from runner.jobs.workplace import Kept
 from runner.messages import InForce, NetworkDecision
 from runner.sessions.builds import Build
 from runner.sessions.turn import Turn
@@ -136,14 +137,14 @@ def make_result(
     outcome: Outcome,
     attempts: Sequence[AttemptRecord],
     *,
-    workspace: str | None,
+    kept: Kept | None,
     started: datetime,
     ended: datetime,
 ) -> dict[str, object]:
     """A finished job's line.
 
     `outcome` and `started` are of its last attempt, `attempts` all of them, the last included;
-    `workspace` is where the last one's is kept, if it is.
+    `kept` is where the last one's files stay, if they do.
     """
     last = outcome.turns[-1] if outcome.turns else None
     costs = [each.cost_usd for each in attempts if each.cost_usd is not None]
@@ -172,7 +173,9 @@ def make_result(
         "patch": output.relative(output.patch(job.id)) if outcome.has_patch else None,
         "patch_error": outcome.patch_error,
         "transcript": output.relative(output.transcript(job.id)),
-        "workspace": output.relative(workspace) if workspace else None,
+        "workspace": None if kept is None else kept.path,
+        "workspace_name": None if kept is None else kept.name,
+        "project": None if kept is None else kept.project,
         "usage": sum((each.usage for each in attempts), Usage()),
         "cost_usd": sum(costs) if costs else None,
         "cost_source": last.cost_source if last else "none",
@@ -209,6 +212,7 @@ def _turn(turn: Turn) -> dict[str, object]:
         "usage": turn.usage,
         "cost_usd": turn.cost_usd,
         "limit_exceeded": turn.limit_exceeded,
+        "snapshot": turn.snapshot or None,
     }
 
 

@@ -27,11 +27,11 @@ from contextlib import suppress
 
 import trio
 
-from runner.errors import ConfigError
+from runner.errors import ConfigError, WorkspaceError
 from runner.jobs import statements as changes
 from runner.jobs.attempt import Attempt, Cut, Tools
 from runner.jobs.ledger import Ledger
-from runner.jobs.outcome import Outcome, delay_before_next
+from runner.jobs.outcome import Outcome, delay_before_next, is_kept
 from runner.jobs.output import Output
 from runner.jobs.plan import PlannedJob
 from runner.jobs.progress import AgentSaid, Control, JobCut, Observer
@@ -268,28 +268,24 @@ class Scheduler:
             self._wake()
 
     async def _drop(self, job: PlannedJob, attempt: int) -> None:
-        if self._tools.workspaces.shared is None:
-            with suppress(OSError):  # what cannot be removed is in nobody's way
-                await self._tools.workspaces.drop(job.id, attempt)
+        with suppress(OSError, WorkspaceError):  # what cannot be removed is in nobody's way
+            await self._tools.workplaces.drop(job.id, attempt)
 
     async def _ended(self, pending: Pending, outcome: Outcome, told: Told) -> None:
         """An attempt has an outcome: another attempt, or the job's final state."""
-        batch, job = self._plan.batch, pending.job
+        batch, job, workplaces = self._plan.batch, pending.job, self._tools.workplaces
         record = record_of(outcome, pending.program)
         written = self._telling.ended(pending, record, told.said)
         states = [each.state for each in pending.earlier]
         delay = delay_before_next(batch.retry, outcome, states, wall_clock())
         attempts = (*pending.earlier, record)
-        keeps = batch.keep == "always"
+        keeps = batch.keep == "always" or (delay is None and is_kept(batch.keep, outcome))
+        kept = await workplaces.keep(job.id, pending.number) if keeps else None
         if delay is not None:
             self._telling.tries_again(pending, outcome, delay, written)
             following = Pending(job, pending.number + 1, attempts, pending.deadline)
             heapq.heappush(self._waiting, (trio.current_time() + delay, job.number, following))
         else:
-            keeps = keeps or (batch.keep == "failed" and outcome.state != "ok")
-            keeps = keeps or bool(outcome.patch_error)
-            is_own = self._tools.workspaces.shared is None
-            kept = self._output.workspace(job.id, pending.number) if keeps and is_own else None
-            self._telling.finish(pending, attempts, outcome, written, workspace=kept)
+            self._telling.finish(pending, attempts, outcome, written, kept=kept)
         if not keeps:
             await self._drop(job, pending.number)

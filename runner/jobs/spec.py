@@ -19,7 +19,7 @@ from runner.holding import AtLeastOne, AtLeastZero, Holding, holding_of
 from runner.strict import Seconds
 from runner.watching.patterns import DEFAULT_IGNORE, make_rules
 
-Keep: TypeAlias = Literal["always", "failed", "never"]
+Keep: TypeAlias = Literal["always", "changed", "failed", "never"]
 
 
 def one_of(**choices: object) -> None:
@@ -166,7 +166,8 @@ class Batch:
         servers: of tools (MCP), which the agent's program is handed besides those of its record.
         limits: timeouts and concurrency.
         retry: how often to try again.
-        keep: which attempts' workspaces are kept: all, those of jobs that are not ok, none.
+        keep: which attempts' workspaces are kept: all, those of jobs in which the last attempt's
+            turns changed files, those of jobs that are not ok, none.
         mixed_versions: whether attempts may go on with another build of the agent's program, should
             it have changed.
     """

@@ -37,6 +37,7 @@ from runner.jobs.progress import (
 )
 from runner.jobs.results import AttemptRecord, make_result, to_json, write_transcript
 from runner.jobs.statements import Change
+from runner.jobs.workplace import Kept
 from runner.sessions.builds import Build
 from runner.sessions.session import Session
 from runner.sessions.turn import Turn
@@ -146,9 +147,9 @@ class Telling:
         outcome: Outcome,
         written: list[Change],
         *,
-        workspace: str | None,
+        kept: Kept | None,
     ) -> None:
-        """An attempt has ended, and with it its job; `workspace` is where it is kept, if it is."""
+        """An attempt has ended, and with it its job; `kept` is where its files stay, if they do."""
         job, now = pending.job, wall_clock()
         result = make_result(
             self.plan,
@@ -156,7 +157,7 @@ class Telling:
             job,
             outcome,
             attempts,
-            workspace=workspace,
+            kept=kept,
             started=pending.started,
             ended=now,
         )

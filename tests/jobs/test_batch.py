@@ -350,15 +350,23 @@ async def test_a_resumed_batch_stays_at_the_commit_it_began_at(shop, repository)
 
 
 @pytest.mark.parametrize(
-    ("keep", "kept"), [("always", ["bad", "good"]), ("failed", ["bad"]), ("never", [])]
+    ("keep", "kept"),
+    [
+        ("always", ["bad", "good", "idle"]),
+        ("changed", ["good"]),
+        ("failed", ["bad"]),
+        ("never", []),
+    ],
 )
 async def test_workspaces_are_kept_by_rule(shop, keep, kept):
-    prompt = "touch a; {% if row.name == 'bad' %}exit 1{% endif %}"
-    await shop.run(batch(prompt, "good", "bad", keep=f'"{keep}"'))
+    prompt = "{% if row.name == 'bad' %}exit 1{% elif row.name == 'good' %}touch a{% else %}true{% endif %}"
+    await shop.run(batch(prompt, "good", "bad", "idle", keep=f'"{keep}"'))
 
     assert shop.work() == [f"{job}.1" for job in kept]
     found = {job: result["workspace"] for job, result in shop.results().items()}
-    assert found == {job: f"work/{job}.1" if job in kept else None for job in ("good", "bad")}
+    assert found == {
+        job: f"work/{job}.1" if job in kept else None for job in ("good", "bad", "idle")
+    }
 
 
 async def test_a_directory_that_nobody_may_write_is_removed_too(shop):
@@ -696,6 +704,26 @@ async def test_what_a_killed_run_could_not_remove_is_removed_by_the_next(shop):
 
     assert report.counts == {"ok": 2}
     assert shop.work() == []
+
+
+async def test_an_earlier_attempt_stays_where_all_are_kept(shop):
+    keys = {"retry": "{agent = 1}", "keep": '"always"'}
+    prompt = "touch {{ attempt }}; {% if attempt == 1 %}exit 1{% endif %}"
+    control = Control()
+    await shop.run(batch(prompt, **keys), control=control, observer=_draining_after_one(control))
+    assert shop.work() == ["one.1"]
+    report = await shop.run(batch(prompt, **keys))
+
+    assert report.counts == {"ok": 1}
+    assert shop.work() == ["one.1", "one.2"]
+
+
+def _draining_after_one(control):
+    def see(told):
+        if isinstance(told, AttemptEnded):
+            control.drain()
+
+    return see
 
 
 async def test_names_that_are_no_utf8_reach_results_and_patches(shop):

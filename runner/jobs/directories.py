@@ -1,4 +1,4 @@
-"""Workspaces: a directory for each attempt, made fresh from the batch's source.
+"""A directory for each attempt, made fresh from the batch's source.
 
     empty      an empty directory
     copy       a copy, with links as links, modes and times; without the output directory
@@ -6,7 +6,7 @@
                clone that the batch keeps under OUT/.runner/repo.git, and has no remote
     in_place   the source itself: nothing is made, nothing is removed
 
-A workspace is made under a name of its own and renamed when it is complete, so that what stands at
+A directory is made under a name of its own and renamed when it is complete, so that what stands at
 its place is whole. What an attempt that was cut has left there is removed first. Programs (git) run
 through scopes; the clone's scope keeps its programs in order.
 """
@@ -15,93 +15,129 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import attrs
 import trio
 
-from runner.errors import ConfigError
 from runner.jobs.bench import Bench
+from runner.jobs.outcome import touched
 from runner.jobs.output import Output
+from runner.jobs.patch import EMPTY_TREE, Patches
 from runner.jobs.plan import Plan
+from runner.jobs.revisions import NO_QUESTIONS, PLAIN_GIT
+from runner.jobs.workplace import Kept, Stays
+from runner.messages.isolation import Decided
+from runner.scopes.scope import Scope
+from runner.sessions.turn import Turn
+from runner.watching.files import Tree
 
-# What is made does not depend on how the user has set up git.
-PLAIN_GIT = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
-NO_QUESTIONS = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-
-_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _CHECK_OUT = """
 git init -q "$1" && printf '%s\\n' "$2" > "$1/.git/objects/info/alternates" &&
 git -C "$1" -c advice.detachedHead=false checkout -q --detach "$3"
 """
 
-
-async def find_revision(plan: Plan, bench: Bench) -> str | None:
-    """The commit that the batch's ref means; None without a repository. Creates nothing.
-
-    Raises:
-        ConfigError: there is no such ref, or the repository cannot be reached.
-    """
-    source = plan.source
-    if source.kind != "repo":
-        return None
-    scope = bench.scope(plan.base, env=NO_QUESTIONS)
-    if source.is_url:
-        argv = ["git", "ls-remote", "--exit-code", source.path, source.ref, f"{source.ref}^{{}}"]
-        if _COMMIT.fullmatch(source.ref):
-            return source.ref
-    else:
-        ref = f"{source.ref}^{{commit}}"
-        argv = ["git", "-C", source.path, "rev-parse", "--verify", "--end-of-options", ref]
-    done = await scope.exec(argv, timeout=60.0)
-    if done.ok:
-        lines = [line for line in done.stdout.splitlines() if _COMMIT.match(line)]
-        if lines:
-            return _COMMIT.match(lines[-1])[0]  # type: ignore[index]  # a tag's own comes first
-    said = done.stderr.strip().splitlines()
-    what = f"git finds no {source.ref!r} in {source.path!r}{f': {said[-1]}' if said else ''}"
-    key = "ref" if source.ref != "HEAD" else "repo"
-    raise ConfigError(plan.document.problem(("workspace", key), what))
-
-
 SPARES = 64
 
 
-class Workspaces:
-    """Makes and removes the workspaces of one batch."""
+@attrs.define(eq=False, kw_only=True)
+class Directory:
+    """Where one attempt works: a directory; a `Workplace`.
 
-    def __init__(self, plan: Plan, output: Output, bench: Bench, revision: str | None) -> None:
-        self._source = plan.source
+    Attributes:
+        path: absolute.
+        job: whose.
+        patches: of the batch.
+        baseline: the tree that the patch is made against; None = there is no patch.
+    """
+
+    scope: Scope
+    path: str
+    job: str
+    patches: Patches
+    baseline: str | None
+    snapshots: None = None
+    _before: Tree = attrs.field(factory=Tree)
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether a patch can be made of what is changed here."""
+        return self.baseline is not None
+
+    async def before_setup(self) -> None:
+        """The setup commands are about to run."""
+        if self.baseline is not None:
+            self._before = await self.patches.scanner(self.path).scan()
+
+    async def after_setup(self) -> None:
+        """The setup commands have run."""
+        if self.baseline is not None:
+            scanner = self.patches.scanner(self.path)
+            changes = await scanner.compare(self._before, await scanner.scan())
+            made = await self.patches.baseline_after(self.baseline, self.path, self.job, changes)
+            self.baseline = made
+
+    async def write_patch(self, turns: Sequence[Turn]) -> bool:
+        """Write the job's patch; whether there is one.
+
+        Raises:
+            OperationError, OSError: it could not be made.
+        """
+        assert self.baseline is not None
+        return await self.patches.write(self.baseline, self.path, self.job, touched(turns))
+
+
+class Directories:
+    """Makes and removes the directories of one batch; its `Workplaces`."""
+
+    def __init__(
+        self, plan: Plan, output: Output, bench: Bench, patches: Patches, revision: str | None
+    ) -> None:
+        self._plan, self._source = plan, plan.source
         self._output = output
         self._bench = bench
+        self._patches = patches
         self._revision = revision
         self._threads = trio.CapacityLimiter(2)  # copies compete for one disk
         self._cloning = trio.Lock()
         self._is_cloned = False
-        self._mode = 0  # of a workspace as it is made
-        self._spares = 0  # empty workspaces that can be used again
+        self._mode = 0  # of a directory as it is made
+        self._spares = 0  # empty directories that can be used again
         self._parent = os.path.join(output.root, "work")
 
     @property
-    def shared(self) -> str | None:
-        """The one directory of all attempts; None if each has a workspace of its own."""
-        return self._source.path if self._source.kind == "in_place" else None
+    def is_shared(self) -> bool:
+        """Whether all attempts work in the source itself."""
+        return self._source.kind == "in_place"
 
-    @property
-    def readable(self) -> tuple[str, ...]:
-        """What a workspace needs to see beside itself: the objects that it shares."""
-        if self._source.kind == "repo":
-            return (os.path.join(self._mirror, "objects"),)
-        return ()
-
-    async def make(self, job: str, attempt: int) -> str:
-        """Make an attempt's workspace; its absolute path.
+    async def make(self, job: str, attempt: int, decided: Decided) -> Directory:
+        """Make an attempt's directory.
 
         Raises:
-            OSError, ExecFailed: it could not be made.
+            OSError, OperationError: it could not be made.
         """
+        if self.is_shared:
+            return self._directory(self._source.path, job, None, decided)
+        path = await self._make(job, attempt)
+        if self._source.kind == "empty":
+            baseline = EMPTY_TREE
+        else:
+            baseline = await self._patches.common_baseline(path)
+        return self._directory(path, job, baseline, decided)
+
+    def _directory(self, path: str, job: str, baseline: str | None, decided: Decided) -> Directory:
+        isolation = self._plan.isolation
+        if isolation is not None and self._source.kind == "repo":  # it shares the clone's objects
+            objects = os.path.join(self._mirror, "objects")
+            isolation = attrs.evolve(isolation, readable=(*isolation.readable, objects))
+        scope = self._bench.scope(
+            path, env=self._plan.batch.env, isolation=isolation, decided=decided
+        )
+        return Directory(scope=scope, path=path, job=job, patches=self._patches, baseline=baseline)
+
+    async def _make(self, job: str, attempt: int) -> str:
         path = self._output.workspace(job, attempt)
         part = f"{path}.part"
         if self._source.kind == "empty" and self._use_spare(path):
@@ -119,13 +155,32 @@ class Workspaces:
         os.rename(part, path)
         return path
 
+    async def keep(self, job: str, attempt: int) -> Kept | None:
+        """Where an attempt's directory stays."""
+        if self.is_shared:
+            return None
+        return Kept(path=self._output.relative(self._output.workspace(job, attempt)))
+
     async def drop(self, job: str, attempt: int) -> None:
-        """Remove an attempt's own workspace."""
+        """Remove an attempt's own directory."""
+        if self.is_shared:
+            return
         path = self._output.workspace(job, attempt)
         if self._source.kind == "empty" and self._spare(path):
             return
         await self._remove(path)
         await self._remove(f"{path}.part")
+
+    async def sweep(self, stays: Stays) -> None:
+        """Remove the directories that a run was killed before it could remove."""
+        try:
+            left = os.listdir(self._parent)
+        except FileNotFoundError:
+            return
+        for name in left:
+            job, _, attempt = name.removesuffix(".part").rpartition(".")
+            if attempt.isdecimal() and not stays(job, int(attempt)):
+                await self._remove(os.path.join(self._parent, name))
 
     async def _remove(self, path: str) -> None:
         try:

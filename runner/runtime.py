@@ -293,7 +293,8 @@ class Runner:
                 what = f"{scope.path!r} is in no workspace"
                 raise ConfigError(f"snapshots={snapshots!r}: {what}, so its files have no history")
             return None
-        return Tenant(shared, ground.workspace, ground.inner, keeps=snapshots == "turn")
+        keeps = snapshots == "turn"
+        return Tenant(shared, ground.workspace, ground.inner, keeps, ground.who)
 
     async def run_batch(
         self,

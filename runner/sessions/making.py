@@ -132,7 +132,7 @@ class Sessions:
             idle_after: seconds without a turn until its program is ended.
             ready: seconds that its program may take until a turn can be sent.
             durable: whether it is kept: record, transcript, and the right to be its only owner.
-                Without, nothing of it is left when it is closed.
+                Without, nothing of it is left when it is closed, but for snapshots of its turns.
             isolation: what is to hold its program inside the directory; None = nothing.
             decided: told what the network's proxy decides, if the isolation lists hosts.
             approvals: who decides what the agent asks for, where the grants do not; None = nobody:
@@ -162,8 +162,6 @@ class Sessions:
         used = make_driver(record) if driver is None else driver
         name = str(uuid.uuid4()) if id is None else check_id(id)
         check_flags(durable=durable, watch=watch)
-        if history is not None and history.keeps and not durable:
-            raise ConfigError("a session that is not kept has no snapshots of its turns")
         approver = make_approver(record, used, approvals, grants, directory)
         starter = Starter(
             agent=record,

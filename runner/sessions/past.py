@@ -98,14 +98,14 @@ class Past:
         if not (self._is_behind and self.keeps):
             return ""
         store, record, history = self.state.store, self.state.record, self.require()
-        assert store is not None
+        said = ""
         try:
             await self.state.ready()
-            await finish_rewinds(self.state, history, self.keeper.starter.driver)
+            if store is not None:
+                await finish_rewinds(self.state, history, self.keeper.starter.driver)
             if not record.turns:
                 await self._take(history, 0, anew=True)
-                said = ""
-            else:
+            elif store is not None:  # one that is not kept was not killed and gone on with
                 last = next(
                     (each for each in store.ledger.turns(self.state.id)[::-1] if each.ended), None
                 )

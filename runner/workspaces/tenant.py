@@ -23,7 +23,7 @@ from runner.errors import (
     WorkspaceNotFound,
 )
 from runner.processes.host import ProcessHost
-from runner.scopes.who import Who
+from runner.scopes.who import NOBODY, Who
 from runner.workspaces.comparing import is_same_tree
 from runner.workspaces.lookups import stamped
 from runner.workspaces.messages import Attach, Look, Snap
@@ -51,12 +51,14 @@ class Tenant:
         workspace: the id of the workspace.
         inner: the session's directory in it.
         keeps: whether each turn's end is to be a snapshot.
+        who: on whose behalf the session works, besides its own.
     """
 
     shared: Shared
     workspace: str
     inner: str = "."
     keeps: bool = False
+    who: Who = NOBODY
     _record: WorkspaceRecord | None = None
     _let_go: LetGo | None = None
     _root: str = ""
@@ -109,6 +111,10 @@ class Tenant:
     def _inside(self, root: str) -> str:
         return os.path.normpath(os.path.join(root, self.inner))
 
+    def holds(self) -> bool:
+        """Whether something runs in it: a session is at work, or may be."""
+        return True
+
     async def leave(self) -> None:
         """Hold it no more."""
         if self._record is not None:
@@ -148,7 +154,7 @@ class Tenant:
             kind="turn",
             session=session,
             turn=turn,
-            who=Who(session=session),
+            who=self._whose(session),
         )
         snapshots = self._snapshots(record, session)
         if anew:
@@ -188,7 +194,7 @@ class Tenant:
 
     def again(self) -> Tenant:
         """The same live tree, for another session in it."""
-        return Tenant(self.shared, self.workspace, self.inner, self.keeps)
+        return Tenant(self.shared, self.workspace, self.inner, self.keeps, self.who)
 
     async def branch(self, session: str, turn: int, name: str | None) -> Branch:
         """Make a workspace of a turn's snapshot.
@@ -206,7 +212,7 @@ class Tenant:
             description=what,
             snapshot=f"{record.name}/{found.name}",
         )
-        tenant = Tenant(self.shared, made.id, self.inner, self.keeps)
+        tenant = Tenant(self.shared, made.id, self.inner, self.keeps, self.who)
         return Branch(project, made, tenant)
 
     async def _find(self, session: str, turn: int) -> SnapshotRecord:
@@ -221,7 +227,10 @@ class Tenant:
 
     def _snapshots(self, record: WorkspaceRecord, session: str) -> Snapshots:
         handle = Workspace(self.shared, record, {})
-        return Snapshots(self.shared, record, handle, Who(session=session))
+        return Snapshots(self.shared, record, handle, self._whose(session))
+
+    def _whose(self, session: str) -> Who:
+        return Who(session=session).within(self.who)
 
     def __repr__(self) -> str:
         return f"<Tenant of {self.workspace} at {self.inner!r}>"

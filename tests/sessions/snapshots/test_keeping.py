@@ -13,6 +13,7 @@ from runner.agents.events import ErrorClass, SnapshotTaken
 from runner.config import RunnerConfig
 from runner.errors import ConfigError, HookVeto, WorkspaceBusy, WorkspaceNotFound
 from runner.runtime import Runner, open_runner
+from runner.scopes.who import Who
 from runner.sessions.session import Session
 from runner.testing.scripted import ScriptedAgent
 from runner.workspaces.project import Project
@@ -66,6 +67,28 @@ async def test_each_end_of_a_turn_is_a_snapshot_however_it_ended(
             line[1:] for line in diff.text.splitlines() if line.startswith("-") and line[1] != "-"
         ]
     assert "mine" in {each.session for each in await ws.audit.logs(operation="snapshot")}
+
+
+@pytest.mark.parametrize("agent", [ShellAgent(), ScriptedAgent()], ids=["shell", "scripted"])
+async def test_a_session_that_is_not_kept_has_snapshots_too_on_behalf_of_its_scope(
+    project: Project, make: Make, agent: Agent
+) -> None:
+    ws = await project.create("for-a-job", who=Who(job="j-1"), agent_id="shell")
+    run = "" if isinstance(agent, ShellAgent) else "!run "
+    for name in ("one", "two"):  # the second has the actor of the first, where that is passed on
+        async with make(ws, agent=agent, id=name, durable=False) as session:
+            turns = [await session.send(f"{run}echo {name} {n} > src/a.txt") for n in (1, 2)]
+            with pytest.raises(ConfigError, match="a session that is not kept has no turn"):
+                await session.rewind(1)
+        assert [f"turn-{n}-{name}" for n in (1, 2)] == [each.snapshot for each in turns]
+
+    assert [(n, f"turn-{n}-one") for n in range(3)] == await turns_of(ws, "one")
+    diff = await ws.snapshots.diff("turn-0-two", "turn-1-two")
+    assert ["M src/a.txt"] == [str(each) for each in diff]
+    rows = await ws.audit.logs(operation="snapshot")
+    assert {("one", "j-1", "shell"), ("two", "j-1", "shell")} == {
+        (each.session, each.job, each.agent) for each in rows
+    }
 
 
 async def test_a_shell_and_a_directory_inside_are_no_exception(
@@ -148,8 +171,6 @@ async def test_what_cannot_be_is_refused_before_anything(
         make(r.scope(base))
     with pytest.raises(ConfigError, match="'turn', or None"):
         make(snapshots="always")
-    with pytest.raises(ConfigError, match="not kept"):
-        make(durable=False)
     kept = await project.create("kept", read_only=True)
     async with make(kept) as session:
         with pytest.raises(ConfigError, match="read-only"):

@@ -52,6 +52,7 @@ from runner.workspaces.origins import Origin
 from runner.workspaces.planning import plan
 from runner.workspaces.records import SnapshotKind, SnapshotRecord, WorkspaceRecord
 from runner.workspaces.restoring import restore
+from runner.workspaces.writing_down import keep_writing_down
 
 T = TypeVar("T")
 LEAVING = 10.0  # seconds for what is known of the tree to be written down
@@ -100,6 +101,7 @@ class WorkspaceActor:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._find_base_soon)
                 nursery.start_soon(self.beside)
+                nursery.start_soon(keep_writing_down, live.trail, self._in_thread)
                 yield self._handle
                 nursery.cancel_scope.cancel(reason="the workspace's actor has ended")
         finally:

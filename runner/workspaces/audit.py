@@ -154,14 +154,14 @@ class Audit:
         def work(store: Store) -> list[AuditRecord]:
             return list(islice(selected(store, filters, newest_first=newest_first), limit))
 
-        return await self._do(work)
+        return await self._read(work)
 
     @contextlib.asynccontextmanager
     async def stream(self, **filters: Any) -> AsyncIterator[Following]:
         """Follow what is done from now on, also by other processes; filters as for `logs`."""
         which = self._filters(**filters)
-        after = await self._do(last_number)
-        yield Following(self._do, which, after)
+        after = await self._read(last_number)
+        yield Following(self._read, which, after)
 
     async def export(
         self,
@@ -187,7 +187,7 @@ class Audit:
         if format not in FORMATS:
             raise ConfigError(f"format={format!r}: an audit is exported as {', '.join(FORMATS)}")
         which = self._filters(**filters)
-        return await self._do(partial(export, file, format, which))
+        return await self._read(partial(export, file, format, which))
 
     async def verify(self, *, noted: str = "") -> Verified:
         """Look at every row of the project: whether one was edited, taken away, or put in.
@@ -196,7 +196,7 @@ class Audit:
             noted: a `Verified.head.mark` of before, kept elsewhere: then one also knows that the
                 chain was not made anew.
         """
-        return await self._do(partial(verify, noted=noted))
+        return await self._read(partial(verify, noted=noted))
 
     async def retain(self, since: datetime | timedelta, *, who: Who | None = None) -> int:
         """Keep what is not older than that, of all workspaces; how many rows were taken away.
@@ -205,7 +205,16 @@ class Audit:
         """
         if isinstance(since, timedelta):
             since = datetime.now(UTC) - since
-        return await self._do(partial(retain, nanoseconds(since), who or Who()))
+        return await self._read(partial(retain, nanoseconds(since), who or Who()))
+
+    async def _read(self, work: Callable[[Store], T]) -> T:
+        """Carry out work on all that was done until now."""
+
+        def read(store: Store) -> T:
+            store.audit.catch_up()
+            return work(store)
+
+        return await self._do(read)
 
     def _filters(
         self,

@@ -6,7 +6,6 @@ one for each path that it was about.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import attrs
 
 from runner.scopes.who import Who
-from runner.workspaces.chain import dumps
 from runner.workspaces.records import AuditRecord, Json
 from runner.workspaces.witness import Seen, Spot, Witness
 
@@ -41,7 +39,7 @@ class Begun:
     """What was begun.
 
     Attributes:
-        intent: its number; None = it is in the slot.
+        intent: its number; None = it is in the log of what is done at once.
         doing: what it is.
         who: on whose behalf.
         before: what stood there before.
@@ -131,41 +129,26 @@ def intent_details(doing: Doing, before: Sight) -> dict[str, Json]:
     }
 
 
-def slot_text(at: int, doing: Doing, who: Who, before: Sight) -> bytes:
-    """An intent for the slot."""
-    about = intent_details(doing, before)
-    whose = (who.session, who.job, who.agent)
-    return dumps([at, doing.operation, *whose, about]).encode()
-
-
-def slot_record(text: bytes, workspace: str) -> AuditRecord:
-    """The intent of a workspace that was in the slot."""
-    at, operation, session, job, agent, about = json.loads(text)
-    return AuditRecord(
-        time_ns=at,
-        workspace=workspace,
-        operation=operation,
-        session=session,
-        job=job,
-        agent=agent,
-        details=about,
-    )
-
-
-def settled(intent: AuditRecord, witness: Witness) -> Iterator[AuditRecord]:
-    """The rows of an act that was cut off."""
+def begun_of(intent: AuditRecord) -> Begun:
+    """What an intent says."""
     about: dict[str, Any] = dict(intent.details)
-    spots = [Spot(*each) for each in about.get("spots", ())]
+    doing = Doing(
+        operation=intent.operation,
+        spots=tuple(Spot(*each) for each in about.get("spots", ())),
+        details=about.get("details", {}),
+    )
     before = {path: _seen(said) for path, said in about.get("before", {}).items()}
-    after = witness.look(spots)
-    details = {**about.get("details", {}), "cut_off": True}
-    if before or after:
-        details["found"] = "as before" if before == after else "changed"
+    who = Who(session=intent.session, job=intent.job, agent=intent.agent)
+    return Begun(intent=intent.seq, doing=doing, who=who, before=before, at=intent.time_ns)
 
-    def make(**fields: Any) -> AuditRecord:
-        return attrs.evolve(intent, seq=0, ok=None, **{"path": "", **fields})
 
-    yield from compared(before, after, make, details)
+def settled(row: Callable[..., AuditRecord], begun: Begun, witness: Witness) -> list[AuditRecord]:
+    """The rows of an act that was cut off."""
+    after = witness.look(begun.doing.spots)
+    more: dict[str, Json] = {"cut_off": True}
+    if begun.before or after:
+        more["found"] = "as before" if begun.before == after else "changed"
+    return rows_of(row, begun, after, None, more)
 
 
 def _said(seen: Seen | None) -> Json:

@@ -60,7 +60,7 @@ class Programs:
         try:
             answer: Completed | m.Started = await self.ask(message)
         except Exception as error:
-            await self._say(run, False, trail.why(error))
+            await self._say(run, False, trail.secrets.why(error))
             raise
         except BaseException:
             await self._say(run, None, {"cancelled": True})  # noqa: ASYNC102 - shielded there
@@ -93,7 +93,7 @@ class Programs:
         return answer
 
     def _doing(self, message: m.Exec | m.Start) -> Doing:
-        command = self.runs.trail.redacted(subject_of(message) or "", dict(message.env))
+        command = self.runs.trail.secrets.redacted(subject_of(message) or "", dict(message.env))
         cwd = normpath(self.prefix + message.cwd)
         return Doing(operation=op_name(type(message)), details={"command": command, "cwd": cwd})
 

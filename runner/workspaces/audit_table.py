@@ -6,7 +6,9 @@ It decides nothing: rows are chained, and taken away, by who writes them (chain.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
+from runner.database import PATIENCE
 from runner.workspaces import statements
 from runner.workspaces.columns import Table, to_bytes
 from runner.workspaces.database import File
@@ -17,12 +19,24 @@ from runner.workspaces.tables import Rows
 _AT_ONCE = 1000
 
 
+class Behind(Protocol):
+    """Whoever does something before its rows are in the store."""
+
+    def write_down(self, patience: float) -> bool:
+        """Have them there."""
+
+
 class AuditRows(Rows[AuditRecord]):
-    """What was done, in the order of its numbers; and what is being done (`Store.intents`)."""
+    """What was done, in the order of its numbers; and what is being done (`Store.intents`).
+
+    Attributes:
+        behind: those in this process who have rows that may not be here yet.
+    """
 
     def __init__(self, file: File, table: Table[AuditRecord]) -> None:
         """Nothing happens yet."""
         super().__init__(file, table)
+        self.behind: set[Behind] = set()
         self._new = statements.insert(table.name, table.names)
 
     def append(self, record: AuditRecord) -> int:
@@ -36,6 +50,14 @@ class AuditRows(Rows[AuditRecord]):
         number = self._file.change(self._new, values).lastrowid
         assert number is not None
         return number
+
+    def catch_up(self, patience: float = PATIENCE) -> None:
+        """Have here what was done in this process until now; not within a transaction.
+
+        Where others write all that time, it comes later.
+        """
+        for each in tuple(self.behind):
+            each.write_down(patience)
 
     def last(self) -> AuditRecord | None:
         """The row with the highest number; None if there is none."""

@@ -39,7 +39,7 @@ from runner.workspaces.audit_facts import NOW, SPOTS, details_of, is_short
 from runner.workspaces.audit_programs import Programs
 from runner.workspaces.audit_runs import Runs
 from runner.workspaces.glancing import Glancer
-from runner.workspaces.records import AuditRecord, Json
+from runner.workspaces.records import NOTHING, AuditRecord, Json
 from runner.workspaces.trail import Trail
 from runner.workspaces.witness import Seen, Spot, TooLarge, Witness, digest_of
 
@@ -134,19 +134,23 @@ class AuditedBackend(Backend):
             return LATER
         failure: RunnerError | None = None
         answer: AnswerT | Later = LATER
-        rows: list[AuditRecord] = []
+        ok, more = True, NOTHING
         try:
             try:
                 answer = self._inner.answer_now(message)
-                if not isinstance(answer, Later):
-                    rows = self._rows(message, begun, True, {})
             except RunnerError as error:
-                failure = error
-                rows = self._rows(message, begun, False, self._trail.why(error))
+                failure, ok, more = error, False, self._trail.secrets.why(error)
+            if isinstance(answer, Later) and ok:
+                after = None
+            else:
+                after = self._after(message, begun) if ok else self._witness.look(doing.spots)
         except BaseException:
             self._trail.drop()
             raise
-        self._trail.end(begun, rows)
+        if after is None:
+            self._trail.take_back()
+            return LATER
+        self._trail.end_now(begun, after, ok, more)
         if failure is not None:
             raise failure
         return answer
@@ -198,7 +202,7 @@ class AuditedBackend(Backend):
             answer = await self._ask(message)
         except RunnerError as error:
             with trio.CancelScope(shield=True):
-                why = self._trail.why(error)
+                why = self._trail.secrets.why(error)
                 await in_thread(partial(self._finish, message, begun, False, why))
             raise
         except BaseException:
@@ -243,7 +247,7 @@ class AuditedBackend(Backend):
         for path, error in errors.items():
             why: dict[str, Json] = {}
             if error is not None:
-                why = {"error": error.kind, "reason": self._trail.redacted(error.reason)}
+                why = {"error": error.kind, "reason": self._trail.secrets.redacted(error.reason)}
             one = attrs.evolve(begun, before={path: begun.before.get(path)})
             rows += rows_of(self._trail.row, one, {path: after[path]}, error is None, why)
         return rows

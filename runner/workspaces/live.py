@@ -197,6 +197,7 @@ class Live:
             StoreError: the store cannot keep it.
         """
         assert self.attached is not None
+        self.trail.write_down()  # the audit has what was done before what is to be done
         if self.looking.looker is None:
             self.looking.looker = self.make_capture(self.record(), self.attached.root)
         return self.looking.take(verify=verify)

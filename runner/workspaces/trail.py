@@ -1,16 +1,18 @@
 """The trail of a workspace: what is being done in it, and what was done, into its project's audit.
 
-    begin ──► intent in the store ──► the act ──► end: intent away, rows there; one transaction
+    begin      intent in the store ──► the act ──► end: intent away, rows there; one transaction
+    begin_now  intent in a log ──► the act ──► end_now ──► the rows of many acts in the store
 
 Rules:
 
-1. Nothing is changed before its intent is written; nothing is answered before its rows are.
+1. Nothing is changed before its intent is written; nothing is answered before its end is.
 2. An intent without an end is of a process that was killed: the next one that opens the workspace
    looks at what it was about (`settle`), and writes rows with `ok` unknown.
-3. What is done at once, in trio's thread, has its intent in a slot (slot.py) and begins its
-   transaction before it: so its end never waits for others who write. Where they do at this moment,
-   or anything else would take time, `begin_now` says None. That its rows are there, at the very
-   time of the intent, says that it came to its end.
+3. What is done at once, in trio's thread, has its intent and its end in a log (pending.py), as safe
+   from a SIGKILL as the store; so its end never waits for others who write. Its rows come into the
+   store with those of others: when there are many, when anything else is written or the audit is
+   read here, and else shortly after (`on_pending`). Where that would have to wait, `begin_now` says
+   None. That the first of them is there, at the very time of its intent, says that all are.
 4. What makes SQLite wait for the disk (moving its log into its file) is done every now and then, in
    a thread: `tidy`.
 
@@ -21,37 +23,35 @@ from __future__ import annotations
 
 import os
 import threading
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from runner.database import SqlError, connect, failed
-from runner.errors import OperationError, StoreError
-from runner.scopes.redaction import Redactor, secret_values
+from runner.errors import StoreError
 from runner.scopes.who import Who
 from runner.workspaces.audit_acts import (
     Begun,
     Doing,
     Sight,
+    begun_of,
     intent_details,
+    rows_of,
     settled,
-    slot_record,
-    slot_text,
 )
 from runner.workspaces.audit_rows import Writer, row
+from runner.workspaces.audit_secrets import Secrets
 from runner.workspaces.database import SCHEMA
 from runner.workspaces.glancing import Glimpse
-from runner.workspaces.records import AuditRecord, Json
-from runner.workspaces.slot import Slot
+from runner.workspaces.pending import Log, Pending
+from runner.workspaces.records import NOTHING, AuditRecord, Json
 from runner.workspaces.store import Store
 from runner.workspaces.witness import Witness
 
 PATIENCE = 60.0  # seconds; somebody else may be putting a large file there
 EVERY = 1000  # ends between two tidyings
-INTENTS = "intents"  # the directory of the slots, beside the store
-LONGEST = 4096  # characters of a command, or of a reason
-_MOST_REDACTORS = 64
+PENDING = "pending"  # the directory of the logs, beside the store
+_MOMENT = 0.05  # seconds; in which whoever does something at once has done it
 
 
 class Trail:
@@ -61,6 +61,11 @@ class Trail:
         store: of the project.
         workspace: the workspace's id.
         secrets: texts that are taken out of commands besides what looks like a secret.
+
+    Attributes:
+        workspace: its id.
+        secrets: what is taken out of what rows say.
+        on_pending: told in trio's thread that something is done that is not in the store yet.
     """
 
     def __init__(self, store: Store, workspace: str, *, secrets: Iterable[str] = ()) -> None:
@@ -68,44 +73,114 @@ class Trail:
         self.workspace = workspace
         self._store, self._path = store, store.path
         self._rows: Writer | None = None
-        self._slot: Slot | None = None
+        self._pending: Pending | None = None
         self._lock = threading.Lock()
-        self._secrets = frozenset(secrets) | secret_values(os.environ)
-        self._redactors: dict[frozenset[str], Redactor] = {}
         self._ends = 0
+        self.secrets = Secrets(secrets)
+        self.on_pending: Callable[[], object] = _nothing
         self._glimpses: list[Glimpse] = []
 
-    # ------------------------------------------------------------ acts
+    # ------------------------------------------------------------ acts that are done at once
 
     def begin_now(self, doing: Doing, who: Who, before: Sight) -> Begun | None:
         """Begin what is done at once; None if something would have to be waited for.
 
-        Until its `end`, or its `drop`, nobody else writes to the store: there is no checkpoint of
-        trio's between.
+        Until its `end_now`, `take_back` or `drop` nobody else writes anything down: there is no
+        checkpoint of trio's between.
         """
-        rows, slot = self._rows, self._slot
-        if rows is None or slot is None or self._ends >= EVERY:
+        pending = self._pending
+        if pending is None or self._ends >= EVERY or not self._lock.acquire(blocking=False):
             return None
-        if not self._lock.acquire(blocking=False):
-            return None
-        at, is_begun = time.time_ns(), False
+        begun = None
         try:
-            if rows.begin():
-                is_begun = slot.write(slot_text(at, doing, who, before))
-                if not is_begun:
-                    rows.roll_back()
-        except SqlError as exc:
-            raise failed(self._path, SCHEMA, "written", exc) from exc
+            if not pending.is_full or self._write_down_now():
+                begun = pending.begin(doing, who, before)
         finally:
-            if not is_begun:
+            if begun is None:
                 self._lock.release()
-        return Begun(intent=None, doing=doing, who=who, before=before, at=at) if is_begun else None
+        return begun
+
+    def end_now(
+        self, begun: Begun, after: Sight, ok: bool | None, more: Mapping[str, Json] = NOTHING
+    ) -> None:
+        """What was done at once has come to its end.
+
+        Args:
+            begun: what it was.
+            after: what stands there since.
+            ok: whether it went well; None = nobody knows.
+            more: what else there is to say.
+        """
+        pending = self._pending
+        assert pending is not None
+        try:
+            self._ends += 1
+            if not pending.end(begun, after, ok, more):
+                self._write_down(self._require(), PATIENCE)
+            if self._glimpses:
+                self._tell_glimpses(rows_of(self.row, begun, after, ok, more))
+        finally:
+            self._lock.release()
+        if len(pending.done) == 1:
+            self.on_pending()
+
+    def take_back(self) -> None:
+        """What was begun at once was not done so."""
+        assert self._pending is not None
+        self._pending.take_back()
+        self._lock.release()
 
     def drop(self) -> None:
         """Leave what was begun at once without an end: nobody knows what became of it."""
-        assert self._rows is not None
-        self._rows.roll_back()
         self._lock.release()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether something was done that is not in the store yet."""
+        return self._pending is not None and bool(self._pending.done)
+
+    def write_down(self, patience: float = PATIENCE) -> bool:
+        """Have all that was done in the store; False if others write to it all that time."""
+        if not self._lock.acquire(timeout=patience or _MOMENT):
+            return False
+        try:
+            if self._rows is None or self._pending is None:
+                return True
+            return self._write_down(self._rows, patience)
+        except SqlError as exc:
+            raise failed(self._path, SCHEMA, "written", exc) from exc
+        finally:
+            self._lock.release()
+
+    def _write_down_now(self) -> bool:
+        assert self._pending is not None
+        if self._pending.has_begun:
+            return False
+        try:
+            return self._write_down(self._require(), 0)
+        except SqlError as exc:
+            raise failed(self._path, SCHEMA, "written", exc) from exc
+
+    def _write_down(self, rows: Writer, patience: float) -> bool:
+        pending = self._pending
+        if pending is None or not pending.done:
+            return True
+        with rows.writing(patience) as has_begun:
+            if has_begun:
+                rows.append(self._pending_rows())
+        if has_begun:
+            pending.clear()
+        return has_begun
+
+    def _pending_rows(self) -> list[AuditRecord]:
+        done = [] if self._pending is None else self._pending.done
+        return [
+            row
+            for begun, after, ok, more in done
+            for row in rows_of(self.row, begun, after, ok, more)
+        ]
+
+    # ------------------------------------------------------------ acts
 
     def begin(self, doing: Doing, who: Who, before: Sight) -> Begun:
         """Write down what is about to be done.
@@ -113,13 +188,11 @@ class Trail:
         Raises:
             StoreError: it cannot be; then it may not be done.
         """
-        with self._opened() as rows:
-            if self._ends >= EVERY:
-                self._tidy(rows)
-            begun = self._begin(rows, doing, who, before)
-        if begun is None:
-            raise self._busy()
-        return begun
+        about = intent_details(doing, before)
+        record = self.row(doing.operation, who, path=next(iter(before), ""), details=about)
+        with self._writing() as rows:
+            number = rows.add_intent(record)
+        return Begun(intent=number, doing=doing, who=who, before=before, at=record.time_ns)
 
     def end(self, begun: Begun, rows: Iterable[AuditRecord]) -> None:
         """Write down what has been done; no rows: nothing was.
@@ -127,34 +200,12 @@ class Trail:
         Raises:
             StoreError: it cannot be; the intent says so to the next who opens the workspace.
         """
+        assert begun.intent is not None
         self._ends += 1
-        if self._glimpses:
-            rows = list(rows)
-            for each in self._glimpses:
-                each.told.update((row.path, row) for row in rows if row.path)
-        if begun.intent is None:
-            self._end_now(rows)
-            return
-        with self._opened() as found, found.writing(PATIENCE) as has_begun:
-            if not has_begun:
-                raise self._busy()
+        rows = list(rows)
+        self._tell_glimpses(rows)
+        with self._writing() as found:
             found.ending(begun.intent, rows)
-
-    def _end_now(self, rows: Iterable[AuditRecord]) -> None:
-        assert self._rows is not None
-        assert self._slot is not None
-        try:
-            self._rows.append(rows)
-            self._rows.commit()
-            self._slot.clear()
-        except SqlError as exc:
-            self._rows.roll_back()
-            raise failed(self._path, SCHEMA, "written", exc) from exc
-        except BaseException:
-            self._rows.roll_back()
-            raise
-        finally:
-            self._lock.release()
 
     def note(
         self,
@@ -167,9 +218,7 @@ class Trail:
     ) -> None:
         """Write down what was done already, or is no act of its own: that a hook failed."""
         row = self.row(operation, who, path=path, ok=ok, details=details or {})
-        with self._opened() as rows, rows.writing(PATIENCE) as has_begun:
-            if not has_begun:
-                raise self._busy()
+        with self._writing() as rows:
             rows.append([row])
 
     def row(self, operation: str, who: Who, **fields: Any) -> AuditRecord:
@@ -183,42 +232,54 @@ class Trail:
             How many acts that were.
         """
         with self._opened() as rows:
-            if self._slot is None:  # only now: it belongs to who has the lock
-                self._slot = self._make_slot()
+            known = self._pending is not None
+            count = 0 if known else self._recall(rows, witness)
             cut = list(self._store.intents.rows(workspace=self.workspace))
             for intent in cut:
-                found = [*settled(intent, witness)]
+                found = settled(self.row, begun_of(intent), witness)
                 with rows.writing(PATIENCE) as has_begun:
                     if not has_begun:
                         raise self._busy()
                     rows.ending(intent.seq, found)
-            return len(cut) + self._settle_slot(rows, witness)
+            return count + len(cut)
 
-    def _settle_slot(self, rows: Writer, witness: Witness) -> int:
-        assert self._slot is not None
-        text = self._slot.read()
-        if text is None:
-            return 0
-        intent = slot_record(text, self.workspace)
-        at = intent.time_ns
-        is_cut = not any(self._store.audit.rows(workspace=self.workspace, from_ns=at, to_ns=at + 1))
-        if is_cut:
+    def _recall(self, rows: Writer, witness: Witness) -> int:
+        """Have a log; it belongs to who has the workspace's lock. How much in it was cut off."""
+        pending = self._make_pending()
+        try:
+            cut = pending.recall()
+        except (EOFError, TypeError, ValueError):
+            cut = None  # it is none of ours
+        self._pending = pending
+        found = self._pending_rows()
+        if cut is not None:
+            found += settled(self.row, cut, witness)
+        if found and not self._is_there(found[0]):
             with rows.writing(PATIENCE) as has_begun:
                 if not has_begun:
+                    self._pending = None
                     raise self._busy()
-                rows.append(settled(intent, witness))
-        self._slot.clear()
-        return int(is_cut)
+                rows.append(found)
+        pending.forget()
+        return int(cut is not None)
+
+    def _is_there(self, row: AuditRecord) -> bool:
+        at = row.time_ns
+        found = self._store.audit.rows(workspace=self.workspace, from_ns=at, to_ns=at + 1)
+        return any(each.operation == row.operation and each.path == row.path for each in found)
 
     def close(self) -> None:
         """Let go of the store; the next use opens it again."""
+        with suppress(StoreError):  # the log has it still, for who comes next
+            self.write_down()
+        self._store.audit.behind.discard(self)
         with self._lock:
             rows, self._rows = self._rows, None
             if rows is not None:
                 rows.connection.close()
-            slot, self._slot = self._slot, None
-            if slot is not None:
-                slot.close()
+            pending, self._pending = self._pending, None
+            if pending is not None:
+                pending.close()
 
     # ------------------------------------------------------------ programs that run
 
@@ -235,58 +296,55 @@ class Trail:
         for each in self._glimpses:
             each.is_spoiled = True
 
-    # ------------------------------------------------------------ secrets
-
-    def redacted(self, text: str, env: Mapping[str, str] | None = None) -> str:
-        """A text without its secrets, and not too long."""
-        values = self._secrets | secret_values(env or {})
-        found = self._redactors.get(values)
-        if found is None:
-            if len(self._redactors) >= _MOST_REDACTORS:
-                self._redactors.clear()
-            found = self._redactors[values] = Redactor(values)
-        clean = found.redact(text)
-        return clean if len(clean) <= LONGEST else f"{clean[:LONGEST]}… {len(clean) - LONGEST} more"
-
-    def why(self, error: Exception) -> dict[str, Json]:
-        """What a row says of an error."""
-        reason = error.reason if isinstance(error, OperationError) else str(error)
-        return {"error": type(error).__name__, "reason": self.redacted(reason)}
+    def _tell_glimpses(self, rows: Iterable[AuditRecord]) -> None:
+        told = {row.path: row for row in rows if row.path} if self._glimpses else {}
+        for each in self._glimpses:
+            each.told.update(told)
 
     # ------------------------------------------------------------ the store
 
-    def _begin(self, rows: Writer, doing: Doing, who: Who, before: Sight) -> Begun | None:
-        about = intent_details(doing, before)
-        record = self.row(doing.operation, who, path=next(iter(before), ""), details=about)
-        with rows.writing(PATIENCE) as has_begun:
+    @contextmanager
+    def _writing(self) -> Iterator[Writer]:
+        """A transaction, in which what was done at once comes first."""
+        with self._opened() as rows, rows.writing(PATIENCE) as has_begun:
             if not has_begun:
-                return None
-            number = rows.add_intent(record)
-        return Begun(intent=number, doing=doing, who=who, before=before, at=record.time_ns)
+                raise self._busy()
+            rows.append(self._pending_rows())
+            yield rows
+        if self._pending is not None:
+            self._pending.clear()
 
     @contextmanager
     def _opened(self) -> Iterator[Writer]:
         with self._lock:
             try:
-                if self._rows is None:
-                    connection = connect(self._path, SCHEMA, patience=0)
-                    connection.execute("PRAGMA wal_autocheckpoint = 0")
-                    self._rows = Writer(connection)
-                yield self._rows
+                rows = self._require()
+                if self._ends >= EVERY:
+                    self._ends = 0
+                    rows.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                yield rows
             except SqlError as exc:
                 raise failed(self._path, SCHEMA, "written", exc) from exc
 
-    def _make_slot(self) -> Slot:
-        path = os.path.join(os.path.dirname(self._path), INTENTS, self.workspace)
+    def _require(self) -> Writer:
+        if self._rows is None:
+            connection = connect(self._path, SCHEMA, patience=0)
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
+            self._rows = Writer(connection)
+            self._store.audit.behind.add(self)
+        return self._rows
+
+    def _make_pending(self) -> Pending:
+        path = os.path.join(os.path.dirname(self._path), PENDING, self.workspace)
         try:
-            return Slot(path)
+            return Pending(Log(path))
         except OSError as exc:
             raise StoreError(f"it cannot be made: {exc.strerror}", path) from exc
-
-    def _tidy(self, rows: Writer) -> None:
-        self._ends = 0
-        rows.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def _busy(self) -> StoreError:
         what = f"others have been writing to it for {PATIENCE:g} seconds"
         return StoreError(what, self._path, "nothing was done; try again")
+
+
+def _nothing() -> None:
+    """Nobody is told."""

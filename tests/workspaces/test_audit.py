@@ -20,14 +20,15 @@ from runner.backends.local import LocalBackend
 from runner.errors import ConfigError, InvalidPattern, OperationError, StoreDamaged, StoreError
 from runner.scopes.who import Who
 from runner.workspaces import audit as audits
+from runner.workspaces import pending
 from runner.workspaces.audit import Audit
 from runner.workspaces.audit_export import WRITERS, path_of, shown_path
 from runner.workspaces.audit_reading import verify
 from runner.workspaces.audit_rows import append, row
 from runner.workspaces.auditing import AuditedBackend
 from runner.workspaces.chain import GENESIS, RETENTION
+from runner.workspaces.pending import MOST, ROOM, Log
 from runner.workspaces.records import AuditRecord
-from runner.workspaces.slot import SIZE, Slot
 from runner.workspaces.store import Store
 from runner.workspaces.trail import Trail
 from runner.workspaces.witness import Witness
@@ -492,18 +493,19 @@ def killed(tmp_path, store) -> Callable[..., Any]:
 @pytest.mark.parametrize("is_at_once", [False, True])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_write_that_was_killed_between_intent_and_row_says_what_is_there(
-    killed, tmp_path, store, when, is_at_once
+    killed, tmp_path, store, when, is_at_once, monkeypatch
 ):
     (tmp_path / "tree" / "a").write_text("old")
+    if not is_at_once:
+        monkeypatch.setattr(pending, "MOST", 0)
 
     async def act(files: AuditedBackend) -> None:
-        if is_at_once:  # the first of all opens the store in a thread
-            await files.write("first", "")
+        await files.write("first", "")
         await files.write("a", "newer")
 
-    *_, row = killed(when, act)
+    first, row = killed(when, act)
 
-    assert len(list(store.audit.rows())) == 1 + is_at_once
+    assert (first.path, first.ok, first.size_after) == ("first", True, 0)
     assert (row.operation, row.path, row.ok, row.agent) == ("write", "a", None, "a")
     assert (row.size_before, row.size_after) == (3, 3 if when == "before" else 5)
     assert row.details["cut_off"] is True
@@ -546,9 +548,9 @@ def test_what_was_killed_between_its_row_and_the_end_of_its_intent_has_one_row(t
 
         async def act() -> None:
             await files.write("first", "")
-            slot = trail._slot
-            slot.clear = lambda: os.kill(os.getpid(), signal.SIGKILL)
             await files.write("a", "1")
+            trail._pending._log.clear = lambda **_: os.kill(os.getpid(), signal.SIGKILL)
+            trail.write_down()
 
         try:
             trio.run(act)
@@ -563,19 +565,72 @@ def test_what_was_killed_between_its_row_and_the_end_of_its_intent_has_one_row(t
     assert verify(store).ok
 
 
-def test_a_slot_takes_one_text_of_its_size_and_keeps_it(tmp_path):
-    slot = Slot(str(tmp_path / "d" / "slot"))
-    assert slot.read() is None
+@pytest.mark.parametrize("most", [3, MOST])
+def test_what_was_answered_before_a_kill_has_its_rows_in_order_and_once(
+    tmp_path, store, most, monkeypatch
+):
+    monkeypatch.setattr(pending, "MOST", most)
+    tree, (said, say) = tmp_path / "tree", os.pipe()
+    tree.mkdir()
+    child = os.fork()
+    if child == 0:  # pragma: no cover - it is killed
+        trail, witness = Trail(Store.open(store.path), "w-1"), Witness(str(tree))
+        files = AuditedBackend(LocalBackend(tree), trail, Who(agent="a"), witness)
+        trail.settle(witness)
 
-    assert not slot.write(b"x" * SIZE)
-    assert slot.write(b"one")
-    assert not slot.write(b"two")
-    slot.close()
-    again = Slot(str(tmp_path / "d" / "slot"))
-    assert again.read() == b"one"
+        async def act() -> None:
+            for number in range(10_000):
+                await files.write(f"f{number % 7}", str(number))
+                os.write(say, b".")
+
+        trio.run(act)
+        os._exit(1)
+    os.close(say)
+    count = 0
+    while count < 200:
+        count += len(os.read(said, 100))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    while more := os.read(said, 4096):
+        count += len(more)
+    os.close(said)
+    trail, witness = Trail(store, "w-1"), Witness(str(tree))
+    trail.settle(witness)
+    trail.close()
+    rows = list(store.audit.rows())
+
+    assert count <= len(rows) <= count + 1
+    assert [each.path for each in rows] == [f"f{number % 7}" for number in range(len(rows))]
+    assert all(each.ok for each in rows[:count])
+    assert verify(store).ok
+
+
+def test_a_log_keeps_what_was_written_to_it_and_only_that(tmp_path):
+    log = Log(str(tmp_path / "d" / "log"))
+    log.add(b"one")
+    log.add(b"two")
+    log.take_back()
+    log.add(b"three")
+    log.close()
+    again = Log(str(tmp_path / "d" / "log"))
+    assert again.records() == [b"one", b"three"]
+    again.add(b"four")
+    again.clear(keep_last=True)
+    assert again.records() == [b"four"]
     again.clear()
-    assert again.read() is None
+    assert again.records() == []
     again.close()
+
+
+def test_what_is_no_log_of_ours_says_nothing(tmp_path, store):
+    (tmp_path / "tree").mkdir()
+    log = Log(str(tmp_path / "pending" / "w-1"))
+    log.add(b"nonsense")
+    log.close()
+    trail = Trail(store, "w-1")
+
+    assert trail.settle(Witness(str(tmp_path / "tree"))) == 0
+    trail.close()
 
 
 async def test_a_crash_in_the_midst_of_what_is_done_at_once_holds_nothing_up(tmp_path, store):
@@ -597,7 +652,9 @@ async def test_a_crash_in_the_midst_of_what_is_done_at_once_holds_nothing_up(tmp
     trail.close()
 
     assert [each.path for each in store.audit.rows()] == ["a", "b"]
-    assert Trail(store, "w-1").settle(witness) == 1
+    again = Trail(store, "w-1")
+    assert again.settle(witness) == 1
+    again.close()
     assert [(each.path, each.ok) for each in store.audit.rows()][2:] == [("crash", None)]
     assert verify(store).ok
 
@@ -624,10 +681,10 @@ async def test_two_that_write_by_turns_make_one_chain(tmp_path, store):
     assert verify(store).ok
 
 
-async def test_an_intent_that_is_too_long_for_the_slot_is_written_all_the_same(tmp_path, store):
+async def test_an_intent_that_is_too_long_for_the_log_is_written_all_the_same(tmp_path, store):
     (tmp_path / "tree").mkdir()
     witness, trail = Witness(str(tmp_path / "tree")), Trail(store, "w-1")
-    files = AuditedBackend(LocalBackend(tmp_path / "tree"), trail, Who(agent="x" * SIZE), witness)
+    files = AuditedBackend(LocalBackend(tmp_path / "tree"), trail, Who(agent="x" * ROOM), witness)
     trail.settle(witness)
     await files.write("a", "1")
     await files.write("b", "2")
@@ -638,9 +695,9 @@ async def test_an_intent_that_is_too_long_for_the_slot_is_written_all_the_same(t
     assert not list(store.intents.rows())
 
 
-async def test_a_store_that_cannot_have_slots_says_so(tmp_path, store):
+async def test_a_store_that_cannot_have_logs_says_so(tmp_path, store):
     (tmp_path / "tree").mkdir()
-    (tmp_path / "intents").write_text("a file")
+    (tmp_path / "pending").write_text("a file")
 
-    with pytest.raises(StoreError, match="intents"):
+    with pytest.raises(StoreError, match="pending"):
         Trail(store, "w-1").settle(Witness(str(tmp_path / "tree")))

@@ -17,6 +17,7 @@ from runner.backends.threads import in_thread
 from runner.errors import Denied, ExecFailed, NotFound, RunnerError, StoreError
 from runner.scopes.permitted import PermittedBackend
 from runner.scopes.who import Who
+from runner.workspaces import pending as waiting
 from runner.workspaces import trail as trails
 from runner.workspaces import witness as looking
 from runner.workspaces.audit import Audit
@@ -46,6 +47,7 @@ class Place:
     audit: Audit
 
     def rows(self) -> list[AuditRecord]:
+        self.store.audit.catch_up()
         return list(self.store.audit.rows())
 
     def told(self) -> list[tuple[str, str, int | None, int | None]]:
@@ -395,9 +397,22 @@ async def test_what_permissions_allow_is_audited_by_its_real_path(place):
     assert place.told() == [("write", "real/a", None, 1)]
 
 
-async def test_while_somebody_else_writes_to_the_store_a_write_waits_and_trio_does_not(
-    place, store
+async def test_while_somebody_else_writes_to_the_store_what_is_done_at_once_is_done(place, store):
+    await place.files.write("a", "0")
+
+    with store.transaction():
+        store.facts.set("x", b"y")
+        await place.files.write("a", "1")
+        assert (place.tree / "a").read_text() == "1"
+        assert not place.trail.write_down(0)
+
+    assert place.told() == [("write", "a", None, 1), ("write", "a", 1, 1)]
+
+
+async def test_when_no_more_can_wait_for_the_store_a_write_waits_and_trio_does_not(
+    place, store, monkeypatch
 ):
+    monkeypatch.setattr(waiting, "MOST", 1)
     await place.files.write("a", "0")
 
     async with trio.open_nursery() as nursery:
@@ -413,6 +428,7 @@ async def test_while_somebody_else_writes_to_the_store_a_write_waits_and_trio_do
 
 async def test_who_waits_too_long_is_told_and_nothing_was_done(place, store, monkeypatch):
     monkeypatch.setattr(trails, "PATIENCE", 0.05)
+    monkeypatch.setattr(waiting, "MOST", 0)
 
     with store.transaction(), pytest.raises(StoreError, match="others have been writing"):
         store.facts.set("x", b"y")

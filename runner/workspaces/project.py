@@ -21,7 +21,7 @@ from runner.scopes.making import ScopeOptions, require_options
 from runner.scopes.who import Who, require_who
 from runner.workspaces import creating
 from runner.workspaces.audit import Audit
-from runner.workspaces.deleting import delete
+from runner.workspaces.deleting import LEAVING, delete, take_back
 from runner.workspaces.hooks import Hooks
 from runner.workspaces.importing_agentfs import import_agentfs
 from runner.workspaces.lookups import collect, find_workspace, require_free, stamped, workspaces
@@ -33,8 +33,6 @@ from runner.workspaces.workspace import Workspace
 if TYPE_CHECKING:
     from runner.workspaces.collecting import Checked, Collected, Sizes
     from runner.workspaces.shared import Shared
-
-LEAVING = 30.0  # seconds to take a temporary workspace away when its block is cancelled
 
 
 class Project:
@@ -154,10 +152,15 @@ class Project:
     async def _create(self, wanted: creating.Wanted, options: ScopeOptions) -> Workspace:
         shared = self._shared
         await shared.open()
-        record = await creating.create(shared, wanted, require_who(options.get("who")))
-        made = Workspace(shared, record, options)
-        await shared.ask(record, Attach())
-        await shared.after("workspace_create", record, made)
+        who = require_who(options.get("who"))
+        record = await creating.create(shared, wanted, who)
+        try:
+            made = Workspace(shared, record, options)
+            await shared.ask(record, Attach())
+            await shared.after("workspace_create", record, made)
+        except BaseException:
+            await take_back(shared, record, who)
+            raise
         return made
 
     async def get(self, name: str, **options: Unpack[ScopeOptions]) -> Workspace:
@@ -215,6 +218,7 @@ class Project:
             WorkspaceNotFound: there is none of that name.
             UncommittedChanges: there are such changes; nothing was done.
             WorkspaceBusy: another process has it.
+            StoreError: there is no room for the rescue snapshot; nothing was done.
         """
         message = Delete(force=force, who=require_who(who))
         record = await self._find(name)

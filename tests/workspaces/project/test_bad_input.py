@@ -198,7 +198,7 @@ def fill(place, *, but):
     os.truncate(place / "filler", max(0, os.stat(place / "filler").st_size - but))
 
 
-@pytest.mark.parametrize("act", ["create", "snapshot", "restore", "batch", "write"])
+@pytest.mark.parametrize("act", ["create", "snapshot", "restore", "batch", "write", "delete"])
 async def test_where_there_is_no_space_nothing_is_changed(tmp_path, base, small, act):
     (base / "large").write_bytes(os.urandom(LARGE))
     async with runner.open_runner(state=small / "state") as r:
@@ -206,7 +206,7 @@ async def test_where_there_is_no_space_nothing_is_changed(tmp_path, base, small,
         ws = await project.create("one", way="copy")
         await ws.snapshots.create("first")
         await ws.write("large", os.urandom(LARGE))
-        if act != "snapshot":
+        if act not in {"snapshot", "delete"}:
             await ws.snapshots.create("second")
         before, digest = await state_of(project), await ws.digest("large")
 
@@ -221,6 +221,7 @@ async def test_where_there_is_no_space_nothing_is_changed(tmp_path, base, small,
             "restore": lambda: ws.snapshots.restore("first"),
             "batch": batch,
             "write": lambda: ws.write("b", os.urandom(LARGE)),
+            "delete": lambda: project.delete("one", force=True),  # what it was is to be rescued
         }
         fill(small, but=LARGE // 2)
         with pytest.raises((NoSpace, WorkspaceError), match="space|full") as caught:
@@ -274,6 +275,8 @@ def public():
             file.write("1")
         yield place
         os.chmod(f"{place}/base", 0o755)
+        for each in mounts.mounted_in(os.path.realpath(place)):
+            mounts.unmount(each.point)
 
 
 def test_a_base_that_may_not_be_read_is_refused_and_nothing_is_left_of_it(public):

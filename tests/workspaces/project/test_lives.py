@@ -109,20 +109,6 @@ async def test_what_was_left_half_made_or_half_deleted_is_taken_away(tmp_path, b
     lock.release()
 
 
-async def test_a_cancelled_creation_leaves_nothing(project, base):
-    for number in range(300):
-        (base / f"{number}").write_text("x" * 100)
-    await project.list()
-    for deadline in (0.0, 0.001, 0.004, 0.01, 0.03):
-        with trio.move_on_after(deadline) as scope:
-            await project.create("one", way="copy")
-        if scope.cancelled_caught:
-            assert [] == await project.list()
-            assert [] == os.listdir(f"{project.directory}/workspaces")
-        else:
-            await project.delete("one")
-
-
 async def test_a_workspace_is_one_processs_at_a_time_and_free_when_that_is_killed(tmp_path, base):
     async with runner.open_runner(state=tmp_path / "state") as r:
         await r.project(base).create("one")

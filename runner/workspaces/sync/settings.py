@@ -25,6 +25,8 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 SIDES: tuple[Side, ...] = get_args(Side)
 SCHEMES = ("file", "git+https", "git+ssh", "git+http", "git+file", "libsql", "https", "http", "s3")
+DATABASES = ("libsql", "https", "http")
+TOKEN = 20  # characters of a user's name that is none
 ORIGIN = "origin"  # the one remote of a workspace
 REF = "sync"  # under which the store keeps what both sides had in common last
 INTERVAL = 300.0
@@ -138,6 +140,20 @@ def _id(said: object) -> ObjectId | None:
     return ObjectId(bytes.fromhex(said)) if isinstance(said, str) else None
 
 
+def _require_no_secret(scheme: str, rest: str) -> None:
+    """URLs are kept, and shown."""
+    user = rest.partition("/")[0].rpartition("@")[0]
+    what = ""
+    if ":" in user:
+        what = "a password"
+    elif user and scheme != "git+ssh" and len(user) >= TOKEN:
+        what = "what looks like a token"
+    elif scheme in DATABASES and (user or "?" in rest or "#" in rest):
+        what = "more than a host"
+    if what:
+        raise ConfigError(f"sync: the URL has {what} in it, and URLs are kept: use `token`")
+
+
 def check_settings(settings: Settings) -> Settings:
     """The same, if they can be used.
 
@@ -153,11 +169,10 @@ def check_settings(settings: Settings) -> Settings:
         raise ConfigError(f"sync: there is no remote of the kind {scheme}://; there are {known}")
     if not rest or "\0" in rest:
         raise ConfigError(f"sync: {settings.url!r} says no place")
-    if scheme == "file" and not rest.startswith("/"):
-        raise ConfigError(f"sync: {settings.url!r}: the path must be absolute, file:///mnt/share")
-    host = rest.partition("/")[0]
-    if ":" in host.rpartition("@")[0]:
-        raise ConfigError("sync: the URL has a password in it, and URLs are kept: use `token`")
+    if scheme in {"file", "git+file"} and not rest.startswith("/"):
+        example = f"{scheme}:///mnt/share"
+        raise ConfigError(f"sync: {settings.url!r}: the path must be absolute, {example}")
+    _require_no_secret(scheme, rest)
     for name, value, known_values in (
         ("mode", settings.mode, MODES),
         ("strategy", settings.strategy, STRATEGIES),

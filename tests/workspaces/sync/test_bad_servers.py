@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import trio
@@ -13,8 +14,10 @@ from runner.errors import RemoteDamaged, RemoteRefused, RemoteUnreachable, SyncE
 from runner.workspaces.objects import content
 from runner.workspaces.sync.hrana import HranaRemote
 from runner.workspaces.sync.s3 import S3Remote
+from runner.workspaces.sync.wire import pack
 
 ONE = content(b"one")
+TWO = content(b"two")
 Asked = tuple[str, str, dict[str, str], bytes]  # method, path, headers, body
 Answer = Callable[[Asked], "tuple[int, dict[str, str], bytes]"]
 
@@ -77,6 +80,10 @@ REF = lambda remote: remote.get_ref("w")  # noqa: E731
 BLOB = {"type": "blob", "base64": "AAAA"}
 
 
+def blob(data: bytes) -> dict[str, str]:
+    return {"type": "blob", "base64": base64.b64encode(data).decode()}
+
+
 @pytest.mark.parametrize(
     ("answer", "act", "error", "said"),
     [
@@ -95,6 +102,12 @@ BLOB = {"type": "blob", "base64": "AAAA"}
         (says(200, rows((BLOB,))), REF, RemoteDamaged, "none"),
         (says(200, rows((BLOB, {"type": "null"}))), GET, RemoteDamaged, "no blob"),
         (says(200, rows((BLOB, BLOB))), GET, RemoteDamaged, "none"),
+        (says(200, rows(())), REF, RemoteDamaged, "Hrana"),
+        (says(200, rows((BLOB, BLOB, BLOB))), GET, RemoteDamaged, "Hrana"),
+        (says(200, b"[" * 100_000 + b"]" * 100_000), REF, RemoteDamaged, "Hrana"),
+        (says(200, rows((blob(TWO.id), blob(pack(TWO))))), GET, RemoteDamaged, "nobody asked"),
+        (says(302, b"", location="http://127.0.0.1:9/"), REF, RemoteRefused, "HTTP 302"),
+        (says(200, rows(), **{"content-encoding": "gzip"}), REF, RemoteDamaged, "Hrana"),
         (says(200, rows()), GET, RemoteDamaged, "lost 1 objects"),
         (
             says(200, {"results": [{"type": "error", "error": {"message": "read only"}}]}),
@@ -141,6 +154,46 @@ async def test_a_database_that_is_slow_is_unreachable_after_a_while() -> None:
     for url in ("http://", "http://[::1"):
         with pytest.raises(SyncError):
             await HranaRemote(url).get_ref("w")
+
+
+async def test_an_answer_may_not_go_on_for_ever(monkeypatch) -> None:
+    async def drip(stream: trio.SocketStream) -> None:
+        assert await read_request(stream, bytearray())
+        with suppress(trio.BrokenResourceError):
+            await stream.send_all(b"HTTP/1.1 200 X\r\ncontent-length: 1000000\r\n\r\n")
+            while True:
+                await stream.send_all(b" ")
+                await trio.sleep(0.02)
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(trio.serve_tcp, drip, 0)
+        url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+        remote = HranaRemote(url, patience=0.1)  # for each piece of it, which comes in time
+        monkeypatch.setattr("runner.workspaces.sync.hrana._DEADLINE", 3)
+        with pytest.raises(RemoteUnreachable, match="too slowly"):
+            await remote.get_ref("w")
+        await remote.aclose()
+        nursery.cancel_scope.cancel()
+    monkeypatch.setattr("runner.workspaces.sync.hrana._LONGEST", 1 << 20)
+    async with serve(says(200, b" " * (2 << 20))) as url:
+        remote = HranaRemote(url)
+        with pytest.raises(RemoteDamaged, match="more than 1 MiB"):
+            await remote.get_ref("w")
+        await remote.aclose()
+
+
+@pytest.mark.parametrize("status", [200, 400, 503])
+async def test_a_token_that_a_server_repeats_is_not_told_to_others(status: int) -> None:
+    def repeats(asked: Asked) -> tuple[int, dict[str, str], bytes]:
+        said = f"bad {asked[2]['authorization']}"
+        answer = {"results": [{"type": "error", "error": {"message": said}}]}
+        return status, {}, json.dumps(answer).encode()
+
+    async with serve(repeats) as url:
+        remote = HranaRemote(url, "t0k3n")
+        with pytest.raises(SyncError, match=r"bad Bearer \[redacted\]"):
+            await remote.get_ref("w")
+        await remote.aclose()
 
 
 async def test_a_stream_that_a_server_opens_for_us_is_closed() -> None:

@@ -40,10 +40,12 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterable
 from typing import ClassVar
 
 import attrs
 
+from runner.agents.claude_history import knows
 from runner.agents.claude_stream import ClaudeConversation
 from runner.agents.driver import (
     MAX_PROMPT,
@@ -169,6 +171,10 @@ class ClaudeDriver:
     def history(self, private: str, conversation: str) -> str:
         """Where it keeps a conversation: below a name that it makes from the directory's."""
         return f"{private}/home/.claude/projects/*/{conversation}.jsonl"
+
+    def knows(self, lines: Iterable[bytes], marker: str, *, in_short: bool = False) -> bool:
+        """Whether it has a message, started with these lines of a conversation's file."""
+        return knows(lines, marker, in_short=in_short)
 
     def _access(self, setting: Setting) -> Access:
         return setting.options.access or self.agent.access

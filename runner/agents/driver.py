@@ -212,6 +212,9 @@ class Driver(Protocol):
     def history(self, private: str, conversation: str) -> str:
         """Where its program keeps its own file of a conversation: a pattern for `glob`.
 
-        Empty if it keeps none that is known.
+        Empty if it keeps none that is known. A driver can have `knows(lines, marker, *, in_short)`
+        besides: whether its program, started anew with the lines (bytes) of such a file, knows the
+        message that a turn's marker names, if only as part of a summary (`in_short`). For one that
+        has no such method, whatever stands in the file is known.
         """
         ...

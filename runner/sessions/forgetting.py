@@ -1,8 +1,9 @@
 """Turns that a program has forgotten: they came to a good end, and are not in its own file of them.
 
 Where a disk is full, claude says "success" and writes nothing; killed as a turn ends, it has not
-written that one yet (it does so up to 0.1 s later). Started again it would go on without them, and
-nobody would know. So it is told them, as text, before its next prompt.
+written that one yet (it does so up to 0.1 s later); and there are answers that it does not find
+again in its file. Started anew it would go on without them, and nobody would know. So it is told
+them, as text, before its next prompt.
 
 What is not here: a file that is gone as a whole (keeping.py).
 """
@@ -11,11 +12,13 @@ from __future__ import annotations
 
 import glob
 import textwrap
+from functools import partial
 
 import trio
 
 from runner.agents.driver import Driver
 from runner.sessions.context import context_of
+from runner.sessions.markers import Knows, knows_of
 from runner.sessions.record import lineage
 from runner.sessions.state import SessionState
 
@@ -45,21 +48,23 @@ async def told_again(state: SessionState, driver: Driver, limiter: trio.Capacity
     good = [each for each in turns if each.state == "ok" and each.marker and each.number in only]
     if not pattern or not good or good[-1].number != record.last_good:
         return ""
-    markers = {turn.number: turn.marker.encode() for turn in good}
-    kept = await trio.to_thread.run_sync(last_kept, pattern, markers, limiter=limiter)
+    markers = {turn.number: turn.marker for turn in good}
+    look = partial(last_kept, pattern, markers, knows_of(driver))
+    kept = await trio.to_thread.run_sync(look, limiter=limiter)
     if kept is None or kept == record.last_good:
         return ""
     text = context_of(store.transcript.path, record.last_good, since=kept, only=only)
     return TOLD_AGAIN.format(textwrap.indent(text, "> ", lambda _line: True))
 
 
-def last_kept(pattern: str, markers: dict[int, bytes]) -> int | None:
-    """The last of the turns that is in the program's file, 0 if none; None if it cannot be read."""
+def last_kept(pattern: str, markers: dict[int, str], knows: Knows) -> int | None:
+    """The last of the turns that its file lets it know, 0 if none; None if it cannot be read."""
     try:
-        known = b""
+        lines: list[bytes] = []
         for path in glob.glob(pattern):
             with open(path, "rb") as file:
-                known += file.read()
+                lines += file
     except OSError:
         return None
-    return next((number for number in sorted(markers, reverse=True) if markers[number] in known), 0)
+    numbers = sorted(markers, reverse=True)
+    return next((each for each in numbers if knows(lines, markers[each], in_short=True)), 0)

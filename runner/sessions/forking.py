@@ -28,6 +28,7 @@ from runner.agents.events import BegunAnew
 from runner.errors import AgentError, ConfigError
 from runner.sessions.context import CONTEXT_LIMIT, context_of
 from runner.sessions.lines import read_lines
+from runner.sessions.markers import find_marker, is_known
 from runner.sessions.private import write_files
 from runner.sessions.record import PastTurn, Record, lineage
 from runner.sessions.store import Store
@@ -139,11 +140,11 @@ async def find_origin(
     last = same[-1]
     with trio.move_on_after(SETTLE):
         while True:  # nobody says when it is
-            if await trio.to_thread.run_sync(_find, pattern, last.marker or turn.marker):
+            if await trio.to_thread.run_sync(find_marker, pattern, last.marker or turn.marker):
                 break
             await trio.sleep(0.02)
-    found = await trio.to_thread.run_sync(_find, pattern, turn.marker)
-    if not found:
+    found = await trio.to_thread.run_sync(find_marker, pattern, turn.marker)
+    if not found or not await trio.to_thread.run_sync(is_known, driver, found, turn.marker):
         return None
     return Origin(conversation=conversation, history=found, marker=turn.marker)
 
@@ -161,18 +162,6 @@ def _was_summed_up(store: Store, turn: PastTurn, others: Container[int]) -> bool
         and data.get("kind") == SUMMED_UP
         for each in lines
     )
-
-
-def _find(pattern: str, marker: str) -> str | None:
-    """The file that has a marker."""
-    for path in glob.glob(pattern):
-        try:
-            with open(path, "rb") as file:
-                if any(marker.encode() in line for line in file):
-                    return path
-        except OSError:  # then it cannot be forked by that
-            continue
-    return None
 
 
 def _write_context(store: Store, turn: PastTurn, private: str) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from runner.sessions.forgetting import last_kept
 from runner.sessions.making import Sessions
+from runner.sessions.markers import stands
 from runner.sessions.session import Session
 
 Make = Callable[..., Session]
@@ -64,4 +65,4 @@ async def test_a_file_that_has_it_all_needs_no_note(make: Make, tmp_path: Path) 
 
 
 def test_a_file_that_cannot_be_looked_through_says_nothing(tmp_path: Path) -> None:
-    assert None is last_kept(str(tmp_path), {1: b"marker"})
+    assert None is last_kept(str(tmp_path), {1: "marker"}, stands)

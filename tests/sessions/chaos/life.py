@@ -210,16 +210,19 @@ class Life:
 
         Who kills before that cannot expect it to remember.
         """
-        driver = self.agent if self.kind == "scripted" else make_driver(self.agent)
-        statistics = self.session.statistics()
-        private = os.path.join(self._runner.state, "sessions", self.name)
-        pattern = driver.history(private, statistics.conversation)
-        known = prompt.splitlines()[-1].encode()
+        known = prompt.splitlines()[-1]
+        conversation = self.session.statistics().conversation
         with trio.fail_after(10):
-            while not any(known in read(path) for path in glob.glob(pattern)):
+            while known.encode() not in self._known_to(self.name, conversation):
                 await trio.sleep(0.01)
-        self.kept.append(known.decode())
-        self.report(kept=known.decode())
+        self.kept.append(known)
+        self.report(kept=known)
+
+    def _known_to(self, session: str, conversation: str) -> bytes:
+        """What stands in the program's own history."""
+        driver = self.agent if self.kind == "scripted" else make_driver(self.agent)
+        private = os.path.join(self._runner.state, "sessions", session)
+        return b"\n".join(map(read, glob.glob(driver.history(private, conversation))))
 
     # ------------------------------------------------------------ acts
 
@@ -270,7 +273,10 @@ class Life:
         async with await self.session.fork(at=at) as fork:
             turn = await fork.send("!recall")
         assert turn.ok, turn
-        assert self.word in turn.final_message, f"{self.name}: a fork has forgotten: {turn}"
+        known = self._known_to(fork.id, turn.conversation)
+        # What it is told as text is no prompt that it could recall.
+        said = known.decode() if b"goes on from an earlier one" in known else turn.final_message
+        assert self.word in said, f"{self.name}: a fork has forgotten: {turn}"
 
     async def _cancel(self) -> None:
         prompt, before = self.text(self._long()), self.session.statistics().turns

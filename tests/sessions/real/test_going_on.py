@@ -56,6 +56,19 @@ async def test_a_turn_that_its_provider_limits_goes_on_when_the_limit_is_reset(m
     assert "its provider allowed no more for a while" in recalled.final_message
 
 
+async def test_a_turn_whose_request_was_repeated_can_be_forked(make: Make) -> None:
+    # claude writes such an answer beside the line of messages that it loads later.
+    async with make() as session:
+        await session.send("!say before")
+        repeated = await session.send("!fail 529 times=1\n!say well")
+        last = await session.send("!say after")
+        assert (True, True) == (repeated.ok, last.ok), (repeated, last)
+        async with await session.fork(at=repeated.number) as fork:
+            turn = await fork.send("!say forked")
+
+    assert (True, "forked") == (turn.ok, turn.final_message), turn
+
+
 @pytest.mark.parametrize("how", ["gone", "another"])
 async def test_a_conversation_that_it_does_not_have_any_more_is_an_error_or_begun_anew(
     make: Make, histories: Callable[[str], list[Path]], how: str

@@ -38,10 +38,11 @@ from runner.workspaces.audit_acts import Begun, Doing, Sight, rows_of
 from runner.workspaces.audit_facts import NOW, SPOTS, details_of, is_short
 from runner.workspaces.audit_programs import Programs
 from runner.workspaces.audit_runs import Runs
+from runner.workspaces.audit_writes import Writes, WriteSeen, written
 from runner.workspaces.glancing import Glancer
 from runner.workspaces.records import NOTHING, AuditRecord, Json
 from runner.workspaces.trail import Trail
-from runner.workspaces.witness import Seen, Spot, TooLarge, Witness, digest_of
+from runner.workspaces.witness import Spot, TooLarge, Witness
 
 
 class AuditedBackend(Backend):
@@ -54,6 +55,7 @@ class AuditedBackend(Backend):
         witness: looks at the tree that the inner backend is for, or is in.
         inside: the path from the tree's top to the inner backend's root; "." = that is the top.
         glancer: sees what programs change; None = nobody does.
+        write_seen: the inner backend's way to write a small file, if its root is the tree's top.
     """
 
     def __init__(
@@ -65,11 +67,13 @@ class AuditedBackend(Backend):
         *,
         inside: str = ".",
         glancer: Glancer | None = None,
+        write_seen: WriteSeen | None = None,
     ) -> None:
         """Nothing is touched yet."""
         self._glancer = glancer
         self._inner, self._trail, self._who = inner, trail, who
         self._witness = witness
+        self._writes = None if write_seen is None else Writes(write_seen, trail, who, witness)
         self._prefix = "" if inside == "." else f"{inside}/"
         self._writers: dict[str, str] = {}  # paths of files that are being written, by stream
         self._programs = Programs(self._ask, Runs(trail, who, glancer), self._prefix)
@@ -113,6 +117,10 @@ class AuditedBackend(Backend):
     def answer_now(self, message: Message[AnswerT], /) -> AnswerT | Later:
         """Carry out a message whose work is short, and audit it."""
         kind = type(message)
+        if isinstance(message, m.Write) and self._writes is not None:
+            done = self._writes.carry_out(message)
+            if done is None:
+                return cast("AnswerT", None)
         if kind in LOOKING:
             looked: AnswerT | Later = self._inner.answer_now(message)
             return looked
@@ -168,9 +176,7 @@ class AuditedBackend(Backend):
     def _after(self, message: Message[Any], begun: Begun) -> Sight:
         """What is there now; of what was written whole that is known."""
         if isinstance(message, m.Write) and len(begun.before) == 1:
-            ((path, old),) = begun.before.items()
-            mode = 0 if old is None else old.mode
-            return {path: Seen("file", len(message.content), digest_of(message.content), mode)}
+            return written(message, begun)
         return self._witness.look(begun.doing.spots)
 
     # ------------------------------------------------------------ what takes longer

@@ -67,7 +67,7 @@ def _inner(  # noqa: PLR0917 - the last two are what is known when the tree is t
     """The backend of a live tree that is there; it is not made anew if it is gone."""
     live, here = actor.live, attrs.evolve(ground, root=attached.root)
     is_top = here.inner == "."
-    made: Backend = LocalBackend(
+    local = LocalBackend(
         here.directory,
         host=host,
         isolation=here.isolation,
@@ -75,10 +75,17 @@ def _inner(  # noqa: PLR0917 - the last two are what is known when the tree is t
         beneath=None if is_top else here.root,
         create=not is_top,
     )
-    if is_top:
-        made = JournaledBackend(made, live)
+    made = JournaledBackend(local, live) if is_top else local
     if live.witness is None or not means.audit:
         return made
     who = ground.who.within(Who(agent=record.agent_id))
     glancer = Glancer(live.looking, live.witness)
-    return AuditedBackend(made, live.trail, who, live.witness, inside=here.inner, glancer=glancer)
+    return AuditedBackend(
+        made,
+        live.trail,
+        who,
+        live.witness,
+        inside=here.inner,
+        glancer=glancer,
+        write_seen=local.write_seen if is_top else None,
+    )

@@ -186,6 +186,17 @@ class Witness:
             return Seen("link", len(text), sha256(text))
         if kind != "file":
             return Seen(kind, mode=mode)
+        return self.file(directory, name, status, most)
+
+    def file(
+        self, directory: int, name: str, status: os.stat_result, most: int | None = None
+    ) -> Seen:
+        """A file in an open directory, whose status is known.
+
+        Raises:
+            TooLarge: it has more bytes than `most`.
+        """
+        mode = status.st_mode & 0o7777
         if most is not None and status.st_size > most:
             raise TooLarge
         try:

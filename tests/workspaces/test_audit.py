@@ -16,6 +16,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.backends.base import LATER
 from runner.backends.local import LocalBackend
 from runner.errors import ConfigError, InvalidPattern, OperationError, StoreDamaged, StoreError
 from runner.scopes.who import Who
@@ -461,6 +462,18 @@ class Dies(LocalBackend):
         super().answer_now(message)
         return os.kill(os.getpid(), signal.SIGKILL)
 
+    def write_seen(self, message: Any, see: Any) -> Any:
+        def seen(*about: Any) -> bool:
+            answer: bool = see(*about)
+            if answer and message.path != "first" and self.when == "before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            return answer
+
+        answer = super().write_seen(message, seen)
+        if message.path == "first" or answer is LATER:
+            return answer
+        return os.kill(os.getpid(), signal.SIGKILL)
+
 
 @pytest.fixture
 def killed(tmp_path, store) -> Callable[..., Any]:
@@ -474,7 +487,8 @@ def killed(tmp_path, store) -> Callable[..., Any]:
             inner = Dies(tree)
             inner.when = when
             trail = Trail(Store.open(store.path), "w-1")
-            files = AuditedBackend(inner, trail, Who(agent="a"), Witness(str(tree)))
+            who, witness = Who(agent="a"), Witness(str(tree))
+            files = AuditedBackend(inner, trail, who, witness, write_seen=inner.write_seen)
             trail.settle(Witness(str(tree)))
             try:
                 trio.run(act, files)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import signal
@@ -11,10 +12,19 @@ import pytest
 import trio
 import trio.testing
 
+from runner.backends import files as local_files
 from runner.backends.base import Backend
 from runner.backends.local import LocalBackend
 from runner.backends.threads import in_thread
-from runner.errors import Denied, ExecFailed, NotFound, RunnerError, StoreError
+from runner.errors import (
+    Denied,
+    ExecFailed,
+    NoSpace,
+    NotFound,
+    RunnerError,
+    StoreError,
+    WrongType,
+)
 from runner.scopes.permitted import PermittedBackend
 from runner.scopes.who import Who
 from runner.workspaces import pending as waiting
@@ -60,7 +70,8 @@ def make_place(directory: Any, store: Store, inner: Backend | None = None) -> Pl
     tree = directory / "tree"
     tree.mkdir(exist_ok=True)
     trail, witness = Trail(store, "w-1", secrets=["hunter2hunter2"]), Witness(str(tree))
-    files = AuditedBackend(inner or LocalBackend(tree), trail, WHO, witness)
+    local = LocalBackend(tree)
+    files = AuditedBackend(inner or local, trail, WHO, witness, write_seen=local.write_seen)
     trail.settle(witness)
 
     async def do(work: Callable[[Store], Any]) -> Any:
@@ -126,6 +137,34 @@ async def test_every_kind_of_change_to_a_file_has_its_row(place):
     assert rows[2].sha_after == sha(b"three\ntwo\n")
     assert rows[4].details == {"mode_before": "644", "mode_after": "600"}
     assert rows[5].details == {"type": "directory"}
+
+
+async def test_a_write_that_fails_when_it_has_begun_is_a_row_with_what_is_there(place, monkeypatch):
+    (place.tree / "a").write_text("old")
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(local_files, "put", fail)
+        with pytest.raises(NoSpace):
+            await place.files.write("a", "new")
+    await place.files.write("a", "newer")
+
+    first, second = place.rows()
+    assert (first.ok, first.size_before, first.size_after) == (False, 3, 3)
+    assert first.details["error"] == "NoSpace"
+    assert (second.ok, second.size_before, second.size_after) == (True, 3, 5)
+
+
+async def test_a_write_of_what_has_a_large_file_before_it_is_a_row_as_well(place):
+    (place.tree / "a").write_bytes(b"x" * 100_000)
+    (place.tree / "d").mkdir()
+    await place.files.write("a", "new")
+    with pytest.raises(WrongType):
+        await place.files.write("d", "new")
+
+    assert place.told() == [("write", "a", 100_000, 3), ("write", "d", None, None)]
 
 
 async def test_what_only_looks_is_not_audited(place):

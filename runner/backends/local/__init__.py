@@ -22,7 +22,7 @@ from typing import Any, cast
 
 from runner import messages as m
 from runner.backends.base import LATER, Backend, Later
-from runner.backends.beneath import Opener
+from runner.backends.beneath import Names, Opener
 from runner.backends.failures import unknown
 from runner.backends.local import (
     batching,
@@ -153,6 +153,12 @@ class LocalBackend(Backend):
         """Carry out a message whose work is short, without a checkpoint."""
         work = NOW_BY.get(type(message))
         return LATER if work is None else cast("AnswerT | Later", work(self._place, message))
+
+    def write_seen(
+        self, message: m.Write, see: Callable[[int, Names, os.stat_result | None], bool]
+    ) -> Later | None:
+        """Write a small file, for who has to know first what stands there; see changing.py."""
+        return changing.write_seen(self._place, message, see)
 
     def straight(self) -> LocalBackend:
         """The same files, in which no link is followed; programs run as before."""

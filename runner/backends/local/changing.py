@@ -14,7 +14,7 @@ from math import inf
 from runner import messages as m
 from runner.backends import files, records
 from runner.backends.base import LATER, Later
-from runner.backends.beneath import DIRECTORY, fail
+from runner.backends.beneath import DIRECTORY, Names, fail
 from runner.backends.editing import edited, edited_lines, require_mode, require_unchanged
 from runner.backends.failures import failure, translate
 from runner.backends.files import SMALL
@@ -41,6 +41,44 @@ def write_now(place: Place, message: m.Write) -> Later | None:
     if message.durable or message.expected is not None or len(message.content) > SMALL:
         return LATER
     write(place, message)
+    return None
+
+
+def write_seen(
+    place: Place,
+    message: m.Write,
+    see: Callable[[int, Names, os.stat_result | None], bool],
+) -> Later | None:
+    """As `write_now`, for who has to know what stands there before it is changed.
+
+    Args:
+        place: where.
+        message: what to write.
+        see: told of the open directory, the names, and the status of what stands there; whether
+            to go on.
+
+    Returns:
+        LATER if nothing was done: `see` said so, a link is on the way, or no file can be there.
+    """
+    if message.durable or message.expected is not None or len(message.content) > SMALL:
+        return LATER
+    with place.answers("write", message.path):
+        route = place.root.route("write", message.path)
+        names = route.names
+        if route.directory or not names or ".." in names:
+            return LATER
+        try:
+            directory = place.root.open(make=True).open_names(names[:-1], DIRECTORY, follow=False)
+        except OSError:
+            return LATER
+        try:
+            old = files.status_of(directory, names[-1])
+            if (old is not None and not files.is_regular(old)) or not see(directory, names, old):
+                return LATER
+            place.leftovers.sweep(directory)
+            files.put(directory, names[-1], message.content, old)
+        finally:
+            os.close(directory)
     return None
 
 

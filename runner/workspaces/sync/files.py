@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TypeVar
@@ -25,15 +27,16 @@ from typing import TypeVar
 import attrs
 
 from runner.backends.syscalls import syncfs
-from runner.backends.threads import in_thread
+from runner.backends.threads import breathe, in_thread
 from runner.errors import RemoteDamaged, RemoteRefused, RemoteUnreachable
 from runner.workspaces.objects import NO_ID, Object, ObjectId
-from runner.workspaces.sync.remote import file_name_of, lacking, name_of
-from runner.workspaces.sync.wire import pack, unpack
+from runner.workspaces.sync.remote import PATIENCE, file_name_of, lacking, name_of
+from runner.workspaces.sync.wire import LARGEST, LEAST, pack, unpack
 
 FORMAT = b"runner remote 1\n"
 
 FEW = 100  # files
+_PAUSE = 0.02  # seconds between two tries to lock
 _OURS = frozenset({"FORMAT", "objects", "refs", "lock"})
 
 T = TypeVar("T")
@@ -79,9 +82,7 @@ class FileRemote:
 
     async def missing(self, ids: Sequence[ObjectId]) -> set[ObjectId]:
         """Which of them it does not have."""
-        return await self._do(
-            lambda: {each for each in ids if not os.path.exists(self._object(each))}
-        )
+        return await self._do(lambda: {each for each in ids if not _is_there(self._object(each))})
 
     async def put(self, objects: Sequence[Object]) -> None:
         """Keep them."""
@@ -89,7 +90,7 @@ class FileRemote:
         def put() -> None:
             for each in objects:
                 path = self._object(each.id)
-                if not os.path.exists(path):
+                if not _is_there(path):
                     self._write(path, pack(each))
 
         await self._do(put)
@@ -100,8 +101,9 @@ class FileRemote:
         def get() -> list[Object]:
             found = []
             for each in ids:
-                with suppress(FileNotFoundError), open(self._object(each), "rb") as file:
-                    found.append(unpack(each, file.read()))
+                data = self._read(self._object(each), LARGEST)
+                if data is not None:
+                    found.append(unpack(each, data))
             if len(found) < len({*ids}):
                 raise lacking(ids, found)
             return found
@@ -159,8 +161,14 @@ class FileRemote:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         fd = os.open(self._at("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        until = time.monotonic() + PATIENCE
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX)  # as long as another's rename takes
+            while not _has_locked(fd):  # it takes another as long as to wait for the disk
+                if time.monotonic() > until:
+                    who = "somebody who swaps a ref does not come to an end"
+                    raise RemoteUnreachable(f"file://{self.path}: it is locked: {who}")
+                breathe()
+                time.sleep(_PAUSE)
             yield
         finally:
             os.close(fd)
@@ -188,13 +196,18 @@ class FileRemote:
                 os.unlink(temporary)
             raise
 
-    @staticmethod
-    def _read(path: str) -> bytes | None:
-        try:
-            with open(path, "rb") as file:
-                return file.read(1 << 16)
+    def _read(self, path: str, most: int = 1 << 16) -> bytes | None:
+        """A file's bytes, None if there is none: who has written there need not be one of us."""
+        try:  # without waiting: it may be a pipe
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
+        with open(fd, "rb") as file:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode) or found.st_size > most:
+                what = os.path.relpath(path, self.path)
+                raise RemoteDamaged(f"file://{self.path}: {what} is none of our files")
+            return file.read(most)
 
     def _object(self, each: ObjectId) -> str:
         name = each.hex()
@@ -202,6 +215,22 @@ class FileRemote:
 
     def _at(self, *names: str) -> str:
         return os.path.join(self.path, *names)
+
+
+def _is_there(path: str) -> bool:
+    """Whether a file has an object: one that was new at a power failure may have nothing in it."""
+    try:
+        return os.stat(path).st_size >= LEAST
+    except FileNotFoundError:
+        return False
+
+
+def _has_locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _synced(path: str, sync: Callable[[int], None]) -> None:

@@ -38,7 +38,7 @@ from obstore.store import S3Store
 from runner.errors import RemoteDamaged, RemoteRefused, RemoteUnreachable
 from runner.workspaces.objects import NO_ID, Object, ObjectId
 from runner.workspaces.sync.remote import PATIENCE, file_name_of, lacking, name_of
-from runner.workspaces.sync.wire import pack, unpack
+from runner.workspaces.sync.wire import LARGEST, pack, unpack
 
 if TYPE_CHECKING:
     from obstore.store import S3Config
@@ -138,7 +138,8 @@ class S3Remote:
 
         def get(each: ObjectId) -> None:
             with suppress(*_GONE):
-                found.append(unpack(each, bytes(obstore.get(self._store, _path(each)).bytes())))
+                said, _ = self._read(_path(each), LARGEST)
+                found.append(unpack(each, said))
 
         await self._for_each({*ids}, get)
         if len(found) < len({*ids}):
@@ -206,10 +207,16 @@ class S3Remote:
             raise RemoteRefused(f"{self._named}: {_first_line(error)}") from None
         return True
 
+    def _read(self, path: str, most: int) -> tuple[bytes, str | None]:
+        """A file's bytes, and what it is compared by."""
+        answer = obstore.get(self._store, path)
+        if answer.meta["size"] > most:
+            raise RemoteDamaged(f"{self._named}: {path} is none of our files: it is too large")
+        return bytes(answer.bytes()), answer.meta["e_tag"]
+
     def _read_ref(self, name: str) -> tuple[ObjectId, str] | None:
         try:
-            answer = obstore.get(self._store, _ref(name))
-            said, tag = bytes(answer.bytes()), answer.meta["e_tag"]
+            said, tag = self._read(_ref(name), 1 << 16)
         except _GONE:
             return None
         try:

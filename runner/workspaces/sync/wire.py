@@ -19,8 +19,9 @@ _HEADER = struct.Struct(">4sBBQ")
 _MAGIC = b"RNR1"
 _RAW, _ZSTD = 0, 1
 _WORTH = 512  # bytes; below, compressing gains nothing
+LEAST = _HEADER.size  # bytes that an object has there at least
 # A directory of ten million files has a listing of that size.
-_LARGEST = 1 << 30
+LARGEST = 1 << 30
 
 
 def pack(each: Object) -> bytes:
@@ -55,7 +56,7 @@ def unpack(wanted: ObjectId, packed: bytes) -> Object:
 def _decompress(wanted: ObjectId, data: bytes, size: int) -> bytes:
     try:
         said = zstandard.get_frame_parameters(data).content_size
-        if said != size or size > _LARGEST:  # nobody makes us take more memory than it says
+        if said != size or size > LARGEST:  # nobody makes us take more memory than it says
             raise _damaged(wanted, "its size is another one")
         return zstandard.ZstdDecompressor().decompress(data)
     except zstandard.ZstdError:

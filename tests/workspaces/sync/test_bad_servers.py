@@ -261,3 +261,12 @@ async def test_a_bucket_that_refuses_us_is_said_so(answer: Answer, error: type) 
     async with serve(answer) as url:
         with pytest.raises(error, match=r"s3://b/x: "):
             await S3Remote(f"s3://b/x?endpoint={url}&region=r").get_ref("w")
+
+
+@pytest.mark.usefixtures("keys")
+async def test_a_ref_in_a_bucket_that_is_none_is_said_so_before_it_is_read() -> None:
+    tag = {"etag": '"1"', "last-modified": "Sat, 21 Nov 2026 00:00:00 GMT"}
+    for body, said in ((b"x" * 70_000, "too large"), (b"no id", "leads nowhere")):
+        async with serve(lambda _asked, body=body: (200, tag, body)) as url:  # type: ignore[misc]
+            with pytest.raises(RemoteDamaged, match=said):
+                await S3Remote(f"s3://b/x?endpoint={url}&region=r").get_ref("w")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -173,6 +174,49 @@ async def test_what_was_changed_on_a_remote_is_never_taken_for_what_was_put(tmp_
     (tmp_path / "share" / "FORMAT").write_text("runner remote 9\n")
     with pytest.raises(RemoteRefused, match="unknown form"):
         await remote.open()
+
+
+async def test_an_object_that_a_power_failure_left_empty_is_put_again(tmp_path: Path) -> None:
+    remote = FileRemote(str(tmp_path / "share"))
+    await remote.open()
+    await remote.put([ONE])
+    (path,) = (each for each in (tmp_path / "share" / "objects").rglob("*") if each.is_file())
+    path.write_bytes(b"")
+    assert {ONE.id} == await remote.missing([ONE.id])
+    await remote.put([ONE])
+    assert [ONE] == await remote.get([ONE.id])
+
+
+async def test_what_is_no_file_of_ours_in_a_share_is_said_so(tmp_path: Path, monkeypatch) -> None:
+    remote = FileRemote(str(tmp_path / "share"))
+    await remote.open()
+    await remote.put([ONE])
+    (path,) = (each for each in (tmp_path / "share" / "objects").rglob("*") if each.is_file())
+    with monkeypatch.context() as patched:
+        patched.setattr("runner.workspaces.sync.files.LARGEST", 10)
+        with pytest.raises(RemoteDamaged, match="objects/.* is none of our files"):
+            await remote.get([ONE.id])
+    path.unlink()
+    os.mkfifo(path)  # which nobody writes to
+    os.mkfifo(tmp_path / "share" / "refs" / "w")
+    with pytest.raises(RemoteDamaged, match="objects/.* is none of our files"):
+        await remote.get([ONE.id])
+    with pytest.raises(RemoteDamaged, match="refs/w is none of our files"):
+        await remote.get_ref("w")
+
+
+async def test_a_share_that_is_locked_for_ever_is_unreachable(tmp_path: Path, monkeypatch) -> None:
+    remote = FileRemote(str(tmp_path / "share"))
+    await remote.open()
+    with (tmp_path / "share" / "lock").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with trio.move_on_after(0.1) as cancel_scope:
+            await remote.swap_ref("w", None, ONE.id)
+        assert cancel_scope.cancelled_caught
+        monkeypatch.setattr("runner.workspaces.sync.files.PATIENCE", 0.1)
+        with pytest.raises(RemoteUnreachable, match="it is locked"):
+            await remote.swap_ref("w", None, ONE.id)
+    assert await remote.swap_ref("w", None, ONE.id)
 
 
 async def test_a_repository_that_is_not_there_is_refused(tmp_path: Path, host: ProcessHost) -> None:

@@ -24,6 +24,7 @@ import trio
 
 from runner.actors.child_spec import ChildSpec, Handle
 from runner.errors import (
+    ReadOnly,
     RunnerError,
     StoreError,
     UncommittedChanges,
@@ -175,6 +176,9 @@ class WorkspaceActor:
         return await self._in_thread(add)
 
     async def _restore(self, message: Restore) -> SnapshotRecord | None:
+        if (await self._in_thread(self.live.record)).read_only:
+            what = f"the workspace {self.live.name!r} is for reading only"
+            raise ReadOnly("restore", ".", what)
         captured = await self._look()
         if message.expect is not None and not await self._is_same(message.expect, captured.root):
             raise WorkspaceChanged(f"the workspace {self.live.name!r} was written to meanwhile")

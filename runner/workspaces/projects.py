@@ -39,7 +39,7 @@ class Projects:
         """The project on a directory; nothing is touched.
 
         Raises:
-            ConfigError: its state would lie inside it.
+            ConfigError: its state would lie inside it, or is that of another directory.
         """
         base = os.path.realpath(path)
         directory = directory_of(self.directory, base) if store is None else os.path.realpath(store)
@@ -51,6 +51,11 @@ class Projects:
         found = self._open.get(directory)
         if found is None:
             found = self._open[directory] = Shared(base, directory, self.means)
+        if found.base != base:
+            raise ConfigError(
+                f"the store at {directory!r} is in use for the project {found.base!r}: give the"
+                f" project {base!r} another `store`"
+            )
         return found
 
     def having(self, workspace: str) -> Shared | None:

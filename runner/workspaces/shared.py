@@ -16,7 +16,7 @@ from typing import TypeVar
 import attrs
 import trio
 
-from runner.errors import ConfigError, RunnerError, StoreError
+from runner.errors import ConfigError, RunnerError, StoreError, SupervisorClosed
 from runner.messages import AnswerT, Message
 from runner.scopes.making import ScopeOptions
 from runner.scopes.scope import Scope
@@ -61,6 +61,7 @@ class Shared:
     hooks: Hooks = attrs.field(init=False)
     _store: Store | None = None
     _bases: Bases | None = None
+    _is_closed: bool = False
     _opening: trio.Lock = attrs.field(factory=trio.Lock)
     _actors: dict[str, WorkspaceActor] = attrs.field(factory=dict)
     _syncs: dict[str, SyncActor] = attrs.field(factory=dict)
@@ -84,7 +85,10 @@ class Shared:
         Raises:
             ConfigError: there is no such directory, and there never was a project on it.
             StoreError: the store cannot be used.
+            SupervisorClosed: the runner was left.
         """
+        if self._is_closed:
+            raise SupervisorClosed(f"the project {self.base!r} is closed: its runner was left")
         async with self._opening:
             if self._store is None:
                 self._store = await self.means.in_thread(self._open)
@@ -157,7 +161,8 @@ class Shared:
         return Occasion(name=record.name, path=record.tree, cwd=cwd)
 
     def close(self) -> None:
-        """Close the store; its workspaces have no actors any more."""
+        """Close the store, for good; its workspaces have no actors any more."""
+        self._is_closed = True
         for actor in self._actors.values():
             actor.live.close()
         if self._store is not None:

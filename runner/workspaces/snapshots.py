@@ -126,6 +126,7 @@ class Snapshots:
         Raises:
             SnapshotNotFound: there is none of that name.
             UncommittedChanges: there are such changes; nothing was done.
+            ReadOnly: nothing may be changed in the workspace.
             WorkspaceBusy: another process has the workspace.
         """
         found = await self._find(name)

@@ -175,6 +175,16 @@ async def test_a_store_inside_its_own_base_is_refused_and_nothing_made(tmp_path,
     assert before == sorted(os.listdir(base))
 
 
+async def test_a_store_is_that_of_one_directory(tmp_path, base):
+    other, store = tmp_path / "other", tmp_path / "store"
+    other.mkdir()
+    async with runner.open_runner(state=tmp_path / "state") as r:
+        project = r.project(base, store=store)
+        with pytest.raises(ConfigError, match="in use for the project .*app"):
+            r.project(other, store=store)
+        assert str(base) == r.project(base, store=store).path == project.path
+
+
 # ---------------------------------------------------------------- no space
 
 

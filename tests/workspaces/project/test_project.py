@@ -181,6 +181,13 @@ async def test_a_workspace_for_reading_only_and_one_with_permissions(project):
         await ws.exec(["true"])
     assert "b\n" == await ws.read("b.txt")
     held = await project.create("two", permissions="read-only")
+    other = await project.create("three", way="copy")
+    await other.remove("b.txt")
+    await other.snapshots.create("s")
+    with pytest.raises(ReadOnly):
+        await ws.snapshots.restore("three/s", force=True)
+    assert ["one is taken"] == [(await ws.snapshots.create("one is taken")).name]
+    assert "b\n" == await ws.read("b.txt")
     with pytest.raises(runner.Denied):
         await held.write("x", "1")
     async with held.batch() as batch:

@@ -5,17 +5,24 @@ what is not whole, and can be locked, is nobody's: its tree goes first, then its
 without a row was made just before its maker was killed, so it has no tree yet. One that has is of
 a store that was lost, or moved away because it was damaged: it is all that is left of somebody's
 work, and stays.
+
+What cannot be taken away (something is mounted in it, its files are another user's) is said in the
+log, stands in nobody's way, and is tried again the next time.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from runner.errors import WorkspaceBusy
+from runner.errors import RunnerError, StoreError, WorkspaceBusy
 from runner.workspaces import making
 from runner.workspaces.locking import Lock
 from runner.workspaces.store import Store
 
+logger = logging.getLogger("runner.workspaces")
 LOCK = "lock"
 
 
@@ -27,9 +34,11 @@ def tidy(store: Store, directory: str) -> None:
         directory: where the workspaces' own directories are.
 
     Raises:
-        StoreError: it cannot be taken away.
+        StoreError: the store cannot be used.
     """
-    making.tidy(directory, spare=[each.id for each in store.workspaces.list()])
+    spare = [each.id for each in store.workspaces.list()]
+    with _as_far_as_it_goes(directory):
+        making.tidy(directory, spare=spare)
     known = {each.id: each for each in store.workspaces.list()}
     for record in known.values():
         if record.state != "ready":
@@ -39,7 +48,22 @@ def tidy(store: Store, directory: str) -> None:
             _take_away(store, os.path.join(directory, id_), id_)
 
 
+@contextmanager
+def _as_far_as_it_goes(what: str) -> Iterator[None]:
+    try:
+        yield
+    except StoreError:
+        raise
+    except (RunnerError, OSError) as error:
+        logger.warning("what is left half made or half deleted stays for now: %s: %s", what, error)
+
+
 def _take_away(store: Store, place: str, id_: str) -> None:
+    with _as_far_as_it_goes(place):
+        _take_away_locked(store, place, id_)
+
+
+def _take_away_locked(store: Store, place: str, id_: str) -> None:
     lock = None
     try:
         lock = Lock.take(os.path.join(place, LOCK), id_)

@@ -8,8 +8,16 @@ import pytest
 import trio
 
 import runner
-from runner.errors import ActorCrashed, StoreError, WorkspaceBusy, WorkspaceError
+from runner.errors import (
+    ActorCrashed,
+    StoreError,
+    SupervisorClosed,
+    WorkspaceBusy,
+    WorkspaceError,
+)
+from runner.workspaces import mounts
 from runner.workspaces.locking import Lock
+from runner.workspaces.lookups import change_workspace
 from runner.workspaces.messages import Snap
 from runner.workspaces.records import Base, WorkspaceRecord
 from runner.workspaces.store import Store
@@ -102,11 +110,33 @@ async def test_what_was_left_half_made_or_half_deleted_is_taken_away(tmp_path, b
     async with runner.open_runner(state=tmp_path / "state") as r:
         project = r.project(base)
         assert ["kept"] == [each.name for each in await project.list()]
-        assert {kept.id, "somebodys"} == set(os.listdir(workspaces))
+        assert {kept.id, "somebodys", "whole-without-a-row"} == set(os.listdir(workspaces))
         await project.create("nobodys")
         with pytest.raises(runner.WorkspaceExists):
             await project.create("somebodys")
     lock.release()
+
+
+async def test_what_cannot_be_taken_away_yet_stands_in_nobodys_way(tmp_path, base, caplog):
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount something: run as root, or in `unshare -Urm`")
+    async with runner.open_runner(state=tmp_path / "state") as r:
+        project = r.project(base)
+        ws = await project.create("one", way="copy")
+    store = Store.open(f"{project.directory}/store.db")
+    change_workspace(store, ws.id, state="deleting")
+    store.close()
+    mounts.mount("somebodys", f"{ws.path}/src", "tmpfs", "size=1m")
+    try:
+        async with runner.open_runner(state=tmp_path / "state") as r:
+            await r.project(base).create("two")
+            assert ["two"] == [each.name for each in await r.project(base).list()]
+        assert "something is mounted" in caplog.text
+    finally:
+        mounts.unmount(f"{ws.path}/src")
+    async with runner.open_runner(state=tmp_path / "state") as r:
+        await r.project(base).create("one")
+    assert not os.path.exists(ws.path)
 
 
 async def test_a_workspace_is_one_processs_at_a_time_and_free_when_that_is_killed(tmp_path, base):
@@ -158,3 +188,14 @@ async def test_a_tree_that_somebody_removed_is_an_error_that_says_so(tmp_path, b
             await r.project(base).get("one")
         os.rename(tree + "-elsewhere", tree)
         assert "b\n" == await (await r.project(base).get("one")).read("b.txt")
+
+
+async def test_a_project_whose_runner_was_left_opens_nothing_any_more(tmp_path, base):
+    async with runner.open_runner(state=tmp_path / "state") as r:
+        project = r.project(base)
+        ws = await project.create("one")
+    before = sorted(os.listdir("/proc/self/fd"))
+    for act in (project.list, project.sizes, ws.status, ws.exists, lambda: project.create("two")):
+        with pytest.raises(SupervisorClosed):
+            await act()
+    assert before == sorted(os.listdir("/proc/self/fd"))

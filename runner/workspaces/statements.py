@@ -173,6 +173,12 @@ STATS = "SELECT directory, data FROM stats WHERE workspace = ?"
 SAVE_STATS = "INSERT OR REPLACE INTO stats (workspace, directory, data) VALUES (?, ?, ?)"
 REMOVE_STATS = "DELETE FROM stats WHERE workspace = ? AND directory = ?"
 CLEAR_STATS = "DELETE FROM stats WHERE workspace = ?"
+# What is kept of a workspace only as long as it is there.
+CLEAR = (
+    CLEAR_STATS,
+    "DELETE FROM refs WHERE workspace = ?",
+    "DELETE FROM remotes WHERE workspace = ?",
+)
 CLEAR_STRANGERS = "DELETE FROM stats WHERE workspace NOT IN (SELECT id FROM workspaces)"
 FACT = "SELECT value FROM facts WHERE name = ?"
 SET_FACT = "INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)"

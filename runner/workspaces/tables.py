@@ -108,10 +108,11 @@ class Workspaces(Rows[WorkspaceRecord]):
             raise WorkspaceExists(record.name)
 
     def remove(self, id_: str) -> None:
-        """Forget one, and what its files looked like; snapshots, commits and audit stay."""
+        """Forget one, and where else it is; its snapshots, commits and audit stay."""
         with self._file.writing() as connection:
             self._remove("id", values=[id_])
-            connection.execute(statements.CLEAR_STATS, (id_,))
+            for sql in statements.CLEAR:
+                connection.execute(sql, (id_,))
 
 
 class Snapshots(Rows[SnapshotRecord]):

@@ -9,6 +9,10 @@ longer and longer intervals (`LONGEST` at most): being offline is normal, and wh
 meanwhile goes out later. What else goes wrong is written down (`Settings.trouble`) and tried again
 likewise; conflicts wait for somebody, or for another version of the remote.
 
+Another process may say meanwhile how it is to be synced, or that it is not: what is written down is
+read before each round, and what came of one is written beside it. Only who has the workspace syncs
+it; another process that has it open as well leaves that to it.
+
 What is done there, and what is written down of it, is syncing.py's.
 """
 
@@ -17,20 +21,22 @@ from __future__ import annotations
 import logging
 import math
 import random
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import attrs
 import trio
 
 from runner.actors.child_spec import ChildSpec, Handle
-from runner.errors import RunnerError, SyncError, WorkspaceError
+from runner.agents.secret import Secret
+from runner.errors import RunnerError, SyncError, WorkspaceBusy
 from runner.messages import Message
 from runner.workspaces.objects import ObjectId
 from runner.workspaces.records import WorkspaceRecord
 from runner.workspaces.store import Store
+from runner.workspaces.sync.keeping import forget, keep, read_settings, say
 from runner.workspaces.sync.messages import (
     Configure,
     Disable,
@@ -42,8 +48,8 @@ from runner.workspaces.sync.messages import (
     Wake,
 )
 from runner.workspaces.sync.remote import Remote
-from runner.workspaces.sync.settings import ORIGIN, REF, Settings, check_settings
-from runner.workspaces.sync.syncing import SENT, THEIRS, Syncing
+from runner.workspaces.sync.settings import Settings, check_settings
+from runner.workspaces.sync.syncing import Syncing
 from runner.workspaces.sync.transfer import InThread
 
 logger = logging.getLogger("runner.workspaces.sync")
@@ -72,6 +78,8 @@ class SyncActor:
         look: the root of its live tree.
         apply: makes that tree another one; see `Syncing`.
         connect: the remote of settings, with a token as text or "" to look it up; not open yet.
+            Whoever has the workspace has it alone, with what it keeps beside the store.
+        clear: takes away what remotes keep beside the store; for a thread.
         in_thread: for the store.
         spec: how it is run.
     """
@@ -81,11 +89,13 @@ class SyncActor:
     look: Callable[[], Awaitable[ObjectId]]
     apply: Callable[[ObjectId, ObjectId], Awaitable[object]]
     connect: Callable[[Settings, str], Awaitable[Remote]]
+    clear: Callable[[], object]
     in_thread: InThread
     spec: ChildSpec = attrs.field(init=False)
     _settings: Settings | None = None
     _token: str = attrs.field(default="", repr=False)
     _remote: Remote | None = None
+    _where: tuple[str, Secret | None] = ("", None)  # it is
     _busy: trio.Lock = attrs.field(factory=trio.Lock)
     _news: trio.Event = attrs.field(factory=trio.Event)
     _failures: int = 0
@@ -101,7 +111,7 @@ class SyncActor:
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[Handle, None]:
         """Be there, and do what is to be done unasked."""
-        self._settings = await self.in_thread(lambda: read_settings(self.store, self.record.id))
+        await self._read()
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._unasked)
@@ -113,6 +123,7 @@ class SyncActor:
 
     async def _handle(self, message: Message[Any]) -> object:
         async with self._busy:
+            await self._read()
             match message:
                 case Push():
                     return await self._do(lambda sync: sync.push(force=message.force))
@@ -136,23 +147,22 @@ class SyncActor:
             case Disable():
                 await self._disable()
             case Wake():
-                pass
+                self._tell()
             case _:
                 raise TypeError(f"the actor of a sync does not know {message!r}")
 
     # ------------------------------------------------------------ how it is synced
 
     async def _enable(self, message: Enable) -> None:
-        settings = message.settings
-        remote = await self.connect(settings, message.token)
-        try:
-            await remote.open()
-        except BaseException:
-            with trio.move_on_after(LEAVING, shield=True):
-                await remote.aclose()
-            raise
+        settings, old = message.settings, self._settings
         await self._disconnect()
-        old = self._settings
+        try:
+            remote = await self._open_remote(settings, message.token)
+        except BaseException:
+            if old is None:
+                with trio.move_on_after(LEAVING, shield=True):
+                    await self.in_thread(self.clear)
+            raise
         if old is not None and (old.url, old.under) == (settings.url, settings.under):
             settings = attrs.evolve(
                 settings,
@@ -163,14 +173,15 @@ class SyncActor:
             )
         await self._save(settings)
         self._remote, self._token = remote, message.token
+        self._where = (settings.url, settings.token)
 
     async def _configure(self, message: Configure) -> None:
         old = self._require()
         new = attrs.evolve(
             old,
-            mode=message.mode or old.mode,
+            mode=old.mode if message.mode is None else message.mode,
             interval=old.interval if message.interval is None else message.interval,
-            strategy=message.strategy or old.strategy,
+            strategy=old.strategy if message.strategy is None else message.strategy,
         )
         await self._save(check_settings(new))
 
@@ -183,25 +194,23 @@ class SyncActor:
         await self._save(attrs.evolve(settings, choices={**settings.choices, **message.choices}))
 
     async def _disable(self) -> None:
-        def forget() -> None:
-            with self.store.transaction():
-                self.store.remotes.remove(self.record.id, ORIGIN)
-                for name in (REF, THEIRS, SENT):
-                    self.store.refs.remove(name, self.record.id)
-
-        await self.in_thread(forget)
+        await self.in_thread(partial(forget, self.store, self.record.id))
         self._settings, self._token = None, ""
         await self._disconnect()
+        await self.in_thread(self.clear)
         self._tell()
 
+    async def _read(self) -> None:
+        self._settings = await self.in_thread(partial(read_settings, self.store, self.record.id))
+
     async def _save(self, settings: Settings) -> None:
-        await self.in_thread(lambda: self._write(settings))
+        await self.in_thread(partial(say, self.store, self.record.id, settings))
         self._settings = settings
         self._failures = 0
         self._tell()
 
-    def _write(self, settings: Settings) -> None:
-        self.store.remotes.set(settings.row(self.record.id, time.time_ns()))
+    def _write(self, settings: Settings, refs: Mapping[str, ObjectId]) -> None:
+        keep(self.store, self.record.id, settings, refs)
 
     def _require(self) -> Settings:
         if self._settings is None:
@@ -237,16 +246,24 @@ class SyncActor:
             self._settings = sync.settings
 
     async def _connected(self, settings: Settings) -> Remote:
+        where = (settings.url, settings.token)
+        if self._remote is not None and where != self._where:  # another process has said so
+            await self._disconnect()
+            self._token = ""
         if self._remote is None:
-            remote = await self.connect(settings, self._token)
-            try:
-                await remote.open()
-            except BaseException:
-                with trio.move_on_after(LEAVING, shield=True):
-                    await remote.aclose()
-                raise
-            self._remote = remote
+            self._remote = await self._open_remote(settings, self._token)
+            self._where = where
         return self._remote
+
+    async def _open_remote(self, settings: Settings, token: str) -> Remote:
+        remote = await self.connect(settings, token)
+        try:
+            await remote.open()
+        except BaseException:
+            with trio.move_on_after(LEAVING, shield=True):
+                await remote.aclose()
+            raise
+        return remote
 
     async def _disconnect(self) -> None:
         remote, self._remote = self._remote, None
@@ -257,24 +274,25 @@ class SyncActor:
     # ------------------------------------------------------------ unasked
 
     async def _unasked(self) -> None:
-        settings, pause, known = None, 0.0, _Known()
+        pause, known = 0.0, _Known()
         while True:
             news = self._news
-            if self._settings is None or self._settings.mode == "manual":
+            if not self._is_at_work():
                 await news.wait()
             else:
                 with trio.move_on_after(pause):
                     await news.wait()
-            if self._settings is not settings and news.is_set():
+            if news.is_set():
                 pause, known = 0.0, _Known()  # in another way, perhaps not at all
-            settings = self._settings
-            if settings is None or settings.mode == "manual":
-                continue
             try:
                 async with self._busy:
-                    pause = await self._once(settings, known)
+                    await self._read()
+                    if self._settings is not None and self._settings.mode != "manual":
+                        pause = await self._once(self._settings, known)
                 self._failures = 0
-            except WorkspaceError as exc:
+            except WorkspaceBusy:
+                pause = LONGEST  # who has it syncs it
+            except RunnerError as exc:
                 await self._note(exc)
                 pause = min(LONGEST, 2.0**self._failures) * (0.5 + random.random() / 2)  # noqa: S311
 
@@ -299,16 +317,6 @@ class SyncActor:
         settings = self._settings
         if settings is not None and settings.trouble != str(error):
             logger.warning("the workspace %r is not synced: %s", self.record.name, error)
-            self._settings = attrs.evolve(settings, trouble=str(error))
+            said = self._settings = attrs.evolve(settings, trouble=str(error))
             with suppress(RunnerError):
-                await self.in_thread(
-                    lambda: self._write(attrs.evolve(settings, trouble=str(error)))
-                )
-
-
-def read_settings(store: Store, workspace: str) -> Settings | None:
-    """How a workspace is synced; None = it is not."""
-    for row in store.remotes.list(workspace):
-        if row.name == ORIGIN:
-            return Settings.of(row)
-    return None
+                await self.in_thread(partial(self._write, said, {}))

@@ -29,6 +29,8 @@ DATABASES = ("libsql", "https", "http")
 TOKEN = 20  # characters of a user's name that is none
 ORIGIN = "origin"  # the one remote of a workspace
 REF = "sync"  # under which the store keeps what both sides had in common last
+THEIRS = "sync theirs"  # and what was fetched last
+SENT = "sync sent"  # and what was pushed last
 INTERVAL = 300.0
 
 
@@ -75,6 +77,18 @@ class Settings:
     conflicts: tuple[tuple[str, str], ...] = ()
     against: ObjectId | None = None
     choices: Mapping[str, Side] = attrs.field(factory=dict)
+
+    def as_wanted(self, now: Settings) -> Settings:
+        """What came of a round, with how it is to be synced as it is said now."""
+        choices = {**self.choices, **now.choices} if now.against == self.against else self.choices
+        return attrs.evolve(
+            self,
+            token=now.token,
+            mode=now.mode,
+            interval=now.interval,
+            strategy=now.strategy,
+            choices=choices,
+        )
 
     def row(self, workspace: str, created_ns: int) -> Row:
         """As the store keeps it."""

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 import attrs
 
 from runner.agents.secret import Secret
-from runner.errors import ConfigError
+from runner.errors import ConfigError, WorkspaceBusy
 from runner.messages import AnswerT, Message
 from runner.workspaces.comparing import compare
 from runner.workspaces.messages import Look, Restore
 from runner.workspaces.names import check_name
-from runner.workspaces.sync.actor import read_settings
+from runner.workspaces.sync.keeping import read_settings
 from runner.workspaces.sync.messages import (
     Configure,
     Disable,
@@ -213,11 +213,17 @@ class Sync:
         return await self._shared.ask(self._record, Restore(root=root, what=what, force=force))
 
     async def status(self) -> SyncStatus:
-        """How it is; the remote is not asked."""
+        """How it is; the remote is not asked.
+
+        If another process has the workspace, its files are taken as they were captured last.
+        """
         settings = await self._settings()
         if settings is None:
             return SyncStatus()
-        root = (await self._shared.ask(self._record, Look())).root
+        try:
+            root = (await self._shared.ask(self._record, Look())).root
+        except WorkspaceBusy:
+            root = None
         pending = await self._shared.do(
             partial(_pending, id_=self._record.id, root=root, known=settings)
         )
@@ -273,8 +279,9 @@ class Sync:
         return await self._shared.ask_sync(self._record, message)
 
 
-def _pending(store: Store, id_: str, root: ObjectId, known: Settings) -> int:
-    return len(compare(store.listing, common_root(store, id_, known), root))
+def _pending(store: Store, id_: str, root: ObjectId | None, known: Settings) -> int:
+    common = common_root(store, id_, known)
+    return len(compare(store.listing, common, root or store.workspaces.get(id_).root or common))
 
 
 def _conflicts(settings: Settings) -> tuple[SyncConflict, ...]:

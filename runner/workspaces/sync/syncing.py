@@ -29,18 +29,16 @@ from runner.errors import RemoteDamaged, SyncError, WorkspaceChanged
 from runner.workspaces.comparing import Change, compare, is_same_tree
 from runner.workspaces.listing import EMPTY
 from runner.workspaces.objects import ObjectId
-from runner.workspaces.records import Ref, WorkspaceRecord
+from runner.workspaces.records import WorkspaceRecord
 from runner.workspaces.store import Store
 from runner.workspaces.sync.deciding import Decision
 from runner.workspaces.sync.lineage import Lineage
 from runner.workspaces.sync.remote import Remote
-from runner.workspaces.sync.settings import REF, Settings
+from runner.workspaces.sync.settings import REF, SENT, THEIRS, Settings
 from runner.workspaces.sync.transfer import InThread, download, upload
 from runner.workspaces.sync.versions import Named, Version, encode
 
 TRIES = 8  # of a push while others push, and of a pull while files are written
-THEIRS = "sync theirs"  # under which the store keeps what was fetched last
-SENT = "sync sent"  # and what was pushed last
 
 
 @attrs.frozen(kw_only=True)
@@ -66,8 +64,8 @@ class Syncing:
         store: of the project.
         record: the workspace.
         remote: open.
-        settings: what is known; changed here, and kept by `save`.
-        save: keeps the settings, with what else is to be kept in the same transaction.
+        settings: what is known; changed here.
+        save: keeps them, and trees by name.
         look: the root of the live tree as it is now.
         apply: makes the live tree that of another root, if it still is the first one; else
             `WorkspaceChanged`.
@@ -78,7 +76,7 @@ class Syncing:
     record: WorkspaceRecord
     remote: Remote
     settings: Settings
-    save: Callable[[Settings], None]
+    save: Callable[[Settings, Mapping[str, ObjectId]], None]
     look: Callable[[], Awaitable[ObjectId]]
     apply: Callable[[ObjectId, ObjectId], Awaitable[object]]
     in_thread: InThread
@@ -145,7 +143,7 @@ class Syncing:
         """
         root = await self._past.root_of(at=at, snapshot=snapshot)
         await download(self.store, self.remote, root, (), self.in_thread)
-        await self.in_thread(partial(self._ref, THEIRS, root))
+        await self._write(self.settings, {THEIRS: root})
         return root
 
     async def pending(self) -> int:
@@ -221,7 +219,7 @@ class Syncing:
         version = await self._past.version(newest)
         common = common_root(self.store, self.record.id, self.settings)
         got = await download(self.store, self.remote, version.root, [common], self.in_thread)
-        await self.in_thread(partial(self._ref, THEIRS, version.root))
+        await self._write(self.settings, {THEIRS: version.root})
         decide = Decision(self.store, self.record, self.settings, common, newest, version).root
         for _ in range(TRIES):
             ours = await self.look()
@@ -297,18 +295,8 @@ class Syncing:
         await self._write(settings, {})
 
     async def _write(self, settings: Settings, refs: Mapping[str, ObjectId]) -> None:
-        def write() -> None:
-            with self.store.transaction():
-                for name, root in refs.items():
-                    self._ref(name, root)
-                self.save(settings)
-
-        await self.in_thread(write)
+        await self.in_thread(partial(self.save, settings, refs))
         self.settings = settings
-
-    def _ref(self, name: str, root: ObjectId) -> None:
-        now = time.time_ns()
-        self.store.refs.set(Ref(workspace=self.record.id, name=name, root=root, changed_ns=now))
 
 
 def common_root(store: Store, workspace: str, settings: Settings) -> ObjectId:

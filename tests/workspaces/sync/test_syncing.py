@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import random
 import signal
 import sys
@@ -29,8 +28,9 @@ from runner.workspaces.objects import CHUNK, Object, ObjectId, chunk, chunks, co
 from runner.workspaces.records import SnapshotRecord, WorkspaceRecord
 from runner.workspaces.store import Store
 from runner.workspaces.sync.files import FileRemote
+from runner.workspaces.sync.keeping import keep, read_settings, say
 from runner.workspaces.sync.placing import place
-from runner.workspaces.sync.settings import Settings
+from runner.workspaces.sync.settings import SENT, Settings
 from runner.workspaces.sync.syncing import Syncing
 from runner.workspaces.sync.versions import Version
 from runner.workspaces.sync.versions import encode as encode_version
@@ -49,6 +49,11 @@ class Place:
     root: ObjectId = EMPTY.id
     saved: Settings | None = None
     meanwhile: Callable[[], None] | None = None
+
+    def save(self, settings: Settings, refs: Mapping[str, ObjectId]) -> None:
+        say(self.store, "id", settings)
+        keep(self.store, "id", settings, refs)
+        self.saved = settings
 
     async def look(self) -> ObjectId:
         await trio.lowlevel.checkpoint()
@@ -113,7 +118,7 @@ def make_place(top: Path, name: str, **settings: object) -> Place:
         record=WorkspaceRecord(id="id", name="w", tree=str(tree), created_ns=1),
         remote=FileRemote(str(top / "share")),
         settings=Settings(url="file:///share", under="w", device=f"place {name}", **settings),
-        save=lambda settings: setattr(made, "saved", settings),
+        save=lambda settings, refs: made.save(settings, refs),  # noqa: PLW0108
         look=lambda: made.look(),  # noqa: PLW0108 - it is made below
         apply=lambda before, after: made.apply(before, after),  # noqa: PLW0108
         in_thread=trio.to_thread.run_sync,
@@ -612,17 +617,9 @@ def fork(work: Callable[[], object], kill_at: int) -> bool:
 def test_after_a_push_that_is_killed_at_any_call_nothing_is_a_conflict(tmp_path: Path) -> None:
     async def push(value: bytes) -> None:
         ours = make_place(tmp_path, "ours")
-        kept = tmp_path / "settings"
-        if kept.exists():  # as the store keeps them
-            row, ours.root = pickle.loads(kept.read_bytes())
-            ours.sync.settings = Settings.of(row)
-
-        def save(settings: Settings) -> None:
-            row = settings.row("id", 1)
-            (tmp_path / "new").write_bytes(pickle.dumps((row, ours.root)))
-            os.rename(tmp_path / "new", kept)
-
-        ours.sync.save = save
+        ours.sync.settings = read_settings(ours.store, "id") or ours.sync.settings
+        sent = ours.store.refs.get(SENT, "id")
+        ours.root = EMPTY.id if sent is None else sent.root
         ours.write({"a": value})
         await ours.sync.remote.open()
         await ours.sync.push()

@@ -30,7 +30,8 @@ import trio
 
 from runner.sessions.places import Places
 from runner.watching import stamps, walking
-from runner.watching.files import CTIME, Folder, State, Tree, differing, is_below, parent
+from runner.watching.columns import CTIME, State
+from runner.watching.files import Folder, Tree, differing, is_below, parent
 from runner.watching.patterns import DEFAULT_IGNORE, Rules, make_rules
 from runner.watching.walking import Walk, advance_inline
 

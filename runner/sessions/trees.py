@@ -25,7 +25,8 @@ import trio
 from runner.sessions.changes import Changes, Scanner, finish
 from runner.sessions.places import Stay
 from runner.watching import stamps
-from runner.watching.files import CTIME, State, Tree, state_of
+from runner.watching.columns import CTIME, State, state_of
+from runner.watching.files import Tree
 from runner.watching.walking import advance_inline
 from runner.watching.watch import Steps, Watch
 

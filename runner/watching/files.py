@@ -1,4 +1,4 @@
-"""The files of a directory at one moment, kept compactly: about 60 bytes and its name per file.
+"""The files of a directory at one moment, kept compactly: about 50 bytes and its name per file.
 
 A `Tree` has a `Folder` for each directory, by its path with a slash at the end ("" is the top). A
 folder keeps its files' names and states as bytes; folders of which nothing has changed have equal
@@ -8,33 +8,23 @@ were listed, cut where the hash of a name says so, as that is made fastest; or b
 name, where single files will be looked for (watch.py).
 
 A state is (inode, size, mtime, ctime, mode, links). Links are themselves, directories only lead to
-files. What is not here: looking (walking.py), and what has changed.
+files. What is not here: how states become bytes (columns.py), looking (walking.py), and what has
+changed.
 """
 
 from __future__ import annotations
 
-import marshal
-import operator
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, zip_longest
-from typing import TypeAlias
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 
 import attrs
 
+from runner.watching.columns import Columns, State, columns, decode
 from runner.watching.stamps import FileSystem
-
-State: TypeAlias = tuple[int, int, int, int, int, int]
-INODE, CTIME, LINKS, WIDTH = 0, 3, 5, 6
-
-state_of: Callable[[os.stat_result], State] = operator.attrgetter(
-    "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns", "st_mode", "st_nlink"
-)
 
 # More files than this are kept in parts, of half as many on the average.
 PART = 512
-# The version of marshal's format in which equal values give equal bytes, whatever refers to them.
-_FORMAT = 2
 
 
 @attrs.frozen(slots=True)
@@ -81,7 +71,7 @@ class Folder:
                 else:
                     files[name] = state
             count += len(files)
-            parts[at] = _dump(list(files), list(chain.from_iterable(files.values())))
+            parts[at] = columns(files).encode()
         if self.by_hash and count > 2 * PART * len(parts):
             made = make_folder_of(self.identity, changed, _load(parts))
             return attrs.evolve(made, mode=self.mode)
@@ -91,43 +81,39 @@ class Folder:
 def make_folder(
     identity: tuple[int, int],
     changed: int,
-    names: list[str],
-    states: list[int],
+    files: Columns,
     *,
     by_hash: bool = False,
     mode: int = 0,
 ) -> Folder:
-    """Keep what was found in a directory: the states one after the other, without their tuples."""
-    count = len(names)
+    """Keep what was found in a directory."""
+    count = len(files.names)
     if count <= PART:
-        return Folder(identity, changed, count, (_dump(names, states),), mode=mode)
-    parts = _parts_by_hash(names, states) if by_hash else _parts_as_listed(names, states)
+        return Folder(identity, changed, count, (files.encode(),), mode=mode)
+    parts = _parts_by_hash(files) if by_hash else _parts_as_listed(files)
     return Folder(identity, changed, count, tuple(parts), by_hash, mode)
 
 
-def _parts_as_listed(names: list[str], states: list[int]) -> Iterator[bytes]:
-    last = 0
+def _parts_as_listed(files: Columns) -> Iterator[bytes]:
+    names, last = files.names, 0
     for at in [at for at, name in enumerate(names, 1) if not hash(name) % PART] + [len(names)]:
         if at > last:
-            yield _dump(names[last:at], states[WIDTH * last : WIDTH * at])
+            yield files.encode(last, at)
         last = at
 
 
-def _parts_by_hash(names: list[str], states: list[int]) -> Iterator[bytes]:
-    number = 1 << (2 * len(names) // PART - 1).bit_length()
-    parts: list[tuple[list[str], list[int]]] = [([], []) for _ in range(number)]
+def _parts_by_hash(files: Columns) -> Iterator[bytes]:
+    number = 1 << (2 * len(files.names) // PART - 1).bit_length()
+    parts: list[dict[str, State]] = [{} for _ in range(number)]
     last = number - 1
-    for name, state in zip(names, _states(states), strict=True):
-        of_part, numbers = parts[hash(name) & last]
-        of_part.append(name)
-        numbers += state
-    return (_dump(*part) for part in parts)
+    for name, state in zip(files.names, files.states(), strict=True):
+        parts[hash(name) & last][name] = state
+    return (columns(part).encode() for part in parts)
 
 
 def make_folder_of(identity: tuple[int, int], changed: int, files: dict[str, State]) -> Folder:
     """The same of states by name."""
-    states = list(chain.from_iterable(files.values()))
-    return make_folder(identity, changed, list(files), states, by_hash=True)
+    return make_folder(identity, changed, columns(files), by_hash=True)
 
 
 def differing(
@@ -141,20 +127,10 @@ def differing(
     return _load(gone - come), _load(come - gone)
 
 
-def _states(numbers: Iterable[int]) -> Iterator[State]:
-    one = iter(numbers)
-    return zip(one, one, one, one, one, one, strict=True)
-
-
-def _dump(names: list[str], states: list[int]) -> bytes:
-    return marshal.dumps((names, states), _FORMAT)
-
-
 def _load(parts: Iterable[bytes]) -> dict[str, State]:
     files: dict[str, State] = {}
     for part in parts:
-        names, states = marshal.loads(part)  # noqa: S302 - our own bytes, which never left
-        files.update(zip(names, _states(states), strict=True))
+        files.update(decode(part))
     return files
 
 
@@ -169,7 +145,7 @@ def _by_search(names: Iterable[str], parts: Sequence[bytes]) -> dict[int, list[s
     """Likewise, where that has to be looked for; a new name goes into the last part."""
     found: dict[int, list[str]] = {}
     for name in names:
-        word = name.encode("utf-8", "surrogatepass")
+        word = os.fsencode(name)
         places = (at for at, part in enumerate(parts) if word in part and name in _load([part]))
         found.setdefault(next(places, len(parts) - 1), []).append(name)
     return found

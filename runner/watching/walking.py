@@ -10,13 +10,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Protocol
 
 import attrs
 
 from runner.watching import stamps
-from runner.watching.files import CTIME, INODE, LINKS, WIDTH, Tree, make_folder, state_of
+from runner.watching.columns import INODE, LINKS, Columns, joined
+from runner.watching.files import Tree, make_folder
 from runner.watching.patterns import Rules
+from runner.watching.statx import MOST, look
 
 # What is done inline before a thread is worth its hop (50 us and more, measured).
 INLINE_ENTRIES = 512
@@ -46,8 +49,7 @@ class _Reading:
     prefix: str
     descriptor: int
     entries: Entries
-    names: list[str] = attrs.field(factory=list)
-    states: list[int] = attrs.field(factory=list)  # six for each name
+    found: list[Columns] = attrs.field(factory=list)
     is_whole: bool = True
 
     def close(self) -> None:
@@ -113,27 +115,23 @@ class Walk:
             return self._reading
         return None
 
-    def _read(self, reading: _Reading, count: int) -> int:
+    def _read(self, reading: _Reading, most: int) -> int:
         """Look at entries of the open directory; how many. Flat, as it runs once per file."""
-        names, states, number = reading.names, reading.states, 0
+        most, names, number = min(most, MOST), [], 0
         try:
-            for entry in reading.entries:
+            for entry in islice(reading.entries, most):
                 number += 1
                 if entry.is_dir(follow_symlinks=False):
                     path = reading.prefix + entry.name
                     if not self.rules.omits_directory(path):
                         self.waiting.append(path + "/")
                 else:
-                    try:
-                        states += state_of(entry.stat(follow_symlinks=False))
-                    except FileNotFoundError:
-                        continue  # it has vanished since it was listed
                     names.append(entry.name)
-                if number >= count:
-                    return number
+            reading.found.append(look(reading.descriptor, names))
         except OSError:
             reading.is_whole = False
-        self._end(reading)
+        if number < most or not reading.is_whole:
+            self._end(reading)
         return number
 
     def _end(self, reading: _Reading) -> None:
@@ -147,28 +145,26 @@ class Walk:
         if device not in self.tree.systems:
             where = f"{self.root}/{reading.prefix}"
             self.tree.systems[device] = stamps.file_system(where)
-        identity = (device, stat.st_ino)
-        by_hash = self.opened is not None
+        files = joined(reading.found)
         self.tree.folders[reading.prefix] = make_folder(
-            identity,
+            (device, stat.st_ino),
             stat.st_ctime_ns,
-            reading.names,
-            reading.states,
-            by_hash=by_hash,
+            files,
+            by_hash=self.opened is not None,
             mode=stat.st_mode,
         )
-        self._note(reading, is_fine=self.tree.systems[device].fine)
+        self._note(reading.prefix, files, is_fine=self.tree.systems[device].fine)
 
-    def _note(self, reading: _Reading, *, is_fine: bool) -> None:
+    def _note(self, prefix: str, files: Columns, *, is_fine: bool) -> None:
         """Note what is special about files: few are."""
-        prefix, names, tick = reading.prefix, reading.names, self.tick
         if not is_fine:
-            changed = zip(names, reading.states[CTIME::WIDTH], strict=True)
-            self.tree.fresh.update(prefix + name for name, ctime in changed if ctime >= tick)
-        if self.opened is not None:
-            links = reading.states[LINKS::WIDTH]
-            found = zip(names, reading.states[INODE::WIDTH], links, strict=True)
-            self.tree.linked.update((prefix + name, inode) for name, inode, n in found if n > 1)
+            changed = zip(files.names, files.changed(), strict=True)
+            self.tree.fresh.update(prefix + name for name, ctime in changed if ctime >= self.tick)
+        if self.opened is not None and not files.have_one_name():
+            found = zip(files.names, files.states(), strict=True)
+            self.tree.linked.update(
+                (prefix + name, state[INODE]) for name, state in found if state[LINKS] > 1
+            )
 
 
 def advance_inline(walk: Walk) -> bool:

@@ -36,7 +36,8 @@ import attrs
 
 from runner.watching import inotify, stamps, walking
 from runner.watching.allowance import Allowance
-from runner.watching.files import CTIME, INODE, LINKS, State, Tree, is_below, parent, state_of
+from runner.watching.columns import CTIME, INODE, LINKS, State, state_of
+from runner.watching.files import Tree, is_below, parent
 from runner.watching.inotify import Inotify, Notice
 from runner.watching.patterns import Rules
 from runner.watching.walking import Walk, advance_inline

@@ -25,7 +25,8 @@ from typing import Protocol
 
 import attrs
 
-from runner.watching.files import Folder, State, Tree, is_below, parent
+from runner.watching.columns import State
+from runner.watching.files import Folder, Tree, is_below, parent
 from runner.workspaces.known import Known, Memory
 from runner.workspaces.listing import MODES, Entry, EntryType, encode
 from runner.workspaces.objects import ObjectId

@@ -35,7 +35,8 @@ import attrs
 
 from runner.watching import stamps, walking
 from runner.watching.allowance import Allowance
-from runner.watching.files import State, Tree, parent
+from runner.watching.columns import State
+from runner.watching.files import Tree, parent
 from runner.watching.patterns import Rules, make_rules
 from runner.watching.walking import Walk, advance_inline
 from runner.watching.watch import Watch

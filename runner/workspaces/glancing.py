@@ -24,7 +24,8 @@ from typing import Protocol, TypeAlias
 
 import attrs
 
-from runner.watching.files import Folder, State, Tree, differing, is_below, parent
+from runner.watching.columns import State
+from runner.watching.files import Folder, Tree, differing, is_below, parent
 from runner.watching.patterns import Rules
 from runner.watching.walking import Walk
 from runner.workspaces.comparing import compare

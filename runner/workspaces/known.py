@@ -22,7 +22,7 @@ from runner.workspaces.listing import EntryType
 from runner.workspaces.objects import CHUNK, NO_ID, ObjectId, decode_chunks
 from runner.workspaces.store import Store
 
-_VERSION = 1
+_VERSION = 2
 _FORMAT = 2  # of marshal: the one in which equal values give equal bytes
 _DROPS = b"\0"  # beside directories; none has that name
 _WITH_CONTENT = (EntryType.FILE, EntryType.LINK)

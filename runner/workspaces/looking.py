@@ -15,7 +15,8 @@ import attrs
 
 from runner.backends.threads import breathe
 from runner.errors import ObjectMissing, WorkspaceError
-from runner.watching.files import State, Tree
+from runner.watching.columns import State
+from runner.watching.files import Tree
 from runner.watching.patterns import Rules
 from runner.workspaces.capturing import Captured
 from runner.workspaces.glancing import short_walk

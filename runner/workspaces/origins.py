@@ -22,7 +22,8 @@ from collections.abc import Collection
 import attrs
 
 from runner.watching import stamps
-from runner.watching.files import CTIME, parent
+from runner.watching.columns import CTIME
+from runner.watching.files import parent
 from runner.watching.patterns import Rules
 from runner.watching.walking import CHUNK, Walk
 from runner.workspaces.comparing import compare

@@ -22,7 +22,7 @@ from collections.abc import Callable
 
 import attrs
 
-from runner.watching.files import State, state_of
+from runner.watching.columns import State, state_of
 from runner.workspaces.listing import MODES, Entry, EntryType
 from runner.workspaces.objects import CHUNK, NO_ID, Object, ObjectId, chunk, chunks, content
 

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 import attrs
 
 from runner.watching import stamps
-from runner.watching.files import CTIME, Folder, State, Tree
+from runner.watching.columns import CTIME, State
+from runner.watching.files import Folder, Tree
 from runner.workspaces.known import Known
 from runner.workspaces.listing import Entry, EntryType
 from runner.workspaces.reading import Left, Reader

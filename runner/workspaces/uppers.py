@@ -25,7 +25,8 @@ from contextlib import suppress
 
 import attrs
 
-from runner.watching.files import Folder, State, Tree, parent
+from runner.watching.columns import State
+from runner.watching.files import Folder, Tree, parent
 from runner.watching.patterns import Rules
 from runner.workspaces.capturing import Capture, Captured, go_on
 from runner.workspaces.listing import Entry, EntryType

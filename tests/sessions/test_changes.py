@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.sessions.changes import NOTHING, Changes, Scanner, compare
-from runner.watching import walking
-from runner.watching.files import State, Tree, make_folder_of
+from runner.watching import statx, walking
+from runner.watching.columns import Columns, State
+from runner.watching.files import Tree, make_folder_of
 
 
 @pytest.fixture
@@ -220,14 +221,13 @@ async def test_what_cannot_be_read_or_is_not_there_is_left_out(
     gone = Scanner(str(tmp_path / "gone"), scanner.limiter)
     (tmp_path / "seen").touch()
     (tmp_path / "vanishing").touch()
-    real = walking.state_of
+    real = statx.look
 
-    def vanish(stat: os.stat_result) -> State:
-        if stat.st_ino == (tmp_path / "vanishing").stat().st_ino:
-            raise FileNotFoundError
-        return real(stat)
+    def look(directory: int, names: list[str]) -> Columns:
+        (tmp_path / "vanishing").unlink(missing_ok=True)  # it is listed by now
+        return real(directory, names)
 
-    monkeypatch.setattr(walking, "state_of", vanish)
+    monkeypatch.setattr(walking, "look", look)
 
     assert {} == (await gone.scan()).files()
     assert {"seen"} == (await scanner.scan()).files().keys()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.watching.files import State, differing, make_folder
+from runner.watching.columns import State, columns
+from runner.watching.files import differing, make_folder
 
 _states = st.tuples(*[st.integers(0, 3)] * 6)
 _many = st.dictionaries(st.sampled_from([f"n{n}\udcff\n" for n in range(40)]), _states)
@@ -24,8 +23,7 @@ def test_a_folder_in_parts_is_what_it_would_be_in_one(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("runner.watching.files.PART", 2)
-        numbers = list(itertools.chain.from_iterable(files.values()))
-        before = make_folder((1, 1), 0, list(files), numbers, by_hash=by_hash)
+        before = make_folder((1, 1), 0, columns(files), by_hash=by_hash)
         after = before.with_files(found, 7)
         old, new = differing(before, after)
     expected = {**files, **found}

@@ -11,7 +11,7 @@ import pytest
 
 from runner.watching import inotify
 from runner.watching.allowance import Allowance
-from runner.watching.files import state_of
+from runner.watching.columns import state_of
 from runner.watching.patterns import make_rules
 from runner.watching.walking import Walk
 from runner.watching.watch import Watch

@@ -7,6 +7,7 @@ rescued. What only needs room, or another process to end, is no such case: nothi
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -24,6 +25,7 @@ from runner.errors import (
 from runner.scopes.who import Who
 from runner.workspaces.messages import Delete
 from runner.workspaces.records import SnapshotRecord, WorkspaceRecord
+from runner.workspaces.sync.wiring import clear_caches
 
 if TYPE_CHECKING:
     from runner.workspaces.shared import Shared
@@ -39,6 +41,7 @@ async def delete(
     await shared.before("delete", record, handle)
     rescue = await _take_away(shared, record, message)
     await shared.end(record)
+    await shared.means.in_thread(partial(clear_caches, shared.directory, record.id))
     await shared.after("delete", record, handle)
     shared.forget(record)
     return rescue

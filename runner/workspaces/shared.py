@@ -33,9 +33,10 @@ from runner.workspaces.origins import settle
 from runner.workspaces.records import Json, WorkspaceRecord
 from runner.workspaces.scoping import scope_on
 from runner.workspaces.store import Store
-from runner.workspaces.sync.actor import SyncActor, read_settings
+from runner.workspaces.sync.actor import SyncActor
+from runner.workspaces.sync.keeping import read_settings
 from runner.workspaces.sync.messages import Wake
-from runner.workspaces.sync.wiring import make_sync_actor
+from runner.workspaces.sync.wiring import make_sync_actor, tidy_caches
 from runner.workspaces.tidying import tidy
 
 T = TypeVar("T")
@@ -110,6 +111,7 @@ class Shared:
         store = Store.open(path)
         try:
             tidy(store, os.path.join(self.directory, WORKSPACES))
+            tidy_caches(self.directory, store)
             finish_commits(store, self.directory)
         except BaseException:
             store.close()
@@ -248,6 +250,7 @@ class Shared:
 
     def forget(self, record: WorkspaceRecord) -> None:
         """Keep nothing of a workspace that is gone."""
+        self._syncs.pop(record.id, None)
         actor = self._actors.pop(record.id, None)
         if actor is not None:
             actor.live.trail.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Container, Mapping
 
 from runner.sessions.lines import read_lines
@@ -43,6 +44,11 @@ def context_of(
     if left_out:
         kept.append(f"[{left_out} earlier messages are left out]")
     return "\n\n".join(reversed(kept))
+
+
+def quoted(text: str) -> str:
+    """Such a text as it is told: nothing in it is taken for what is to be done now."""
+    return textwrap.indent(text, "> ", lambda _line: True)
 
 
 def _told(path: str, until: int | None, since: int, only: Container[int] | None) -> list[str]:

@@ -11,13 +11,12 @@ What is not here: a file that is gone as a whole (keeping.py).
 from __future__ import annotations
 
 import glob
-import textwrap
 from functools import partial
 
 import trio
 
 from runner.agents.driver import Driver
-from runner.sessions.context import context_of
+from runner.sessions.context import context_of, quoted
 from runner.sessions.markers import Knows, knows_of
 from runner.sessions.record import lineage
 from runner.sessions.state import SessionState
@@ -54,7 +53,7 @@ async def told_again(state: SessionState, driver: Driver, limiter: trio.Capacity
     if kept is None or kept == record.last_good:
         return ""
     text = context_of(store.transcript.path, record.last_good, since=kept, only=only)
-    return TOLD_AGAIN.format(textwrap.indent(text, "> ", lambda _line: True))
+    return TOLD_AGAIN.format(quoted(text))
 
 
 def last_kept(pattern: str, markers: dict[int, str], knows: Knows) -> int | None:

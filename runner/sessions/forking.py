@@ -26,7 +26,7 @@ import trio
 from runner.agents.driver import Driver, Origin
 from runner.agents.events import BegunAnew
 from runner.errors import AgentError, ConfigError
-from runner.sessions.context import CONTEXT_LIMIT, context_of
+from runner.sessions.context import CONTEXT_LIMIT, context_of, quoted
 from runner.sessions.lines import read_lines
 from runner.sessions.markers import find_marker, is_known
 from runner.sessions.private import write_files
@@ -226,7 +226,7 @@ def told_before(record: Record, store: Store, until: int) -> str:
         raise AgentError(f"the earlier turns of {record.id!r} cannot be read: {exc}") from exc
     if not earlier and record.parent:
         raise AgentError(f"the earlier turns of {record.id!r} are gone: they stood in {CONTEXT!r}")
-    return TOLD.format(earlier) if earlier else ""
+    return TOLD.format(quoted(earlier)) if earlier else ""
 
 
 # ---------------------------------------------------------------- a conversation that is lost

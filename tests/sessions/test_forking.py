@@ -47,7 +47,7 @@ async def test_a_program_that_cannot_fork_is_told_the_turns_so_far(
         await session.send("!say four")
 
     told = prompts(state, "fork")
-    earlier = "User: !say one\\n\\nAgent: one\\n\\nUser: !say two\\n\\nAgent: two"
+    earlier = "> User: !say one\\n> \\n> Agent: one\\n> \\n> User: !say two\\n> \\n> Agent: two"
     assert (1, "from the fork") == (first.number, first.final_message.splitlines()[-1])
     assert 1 == told.count("goes on from an earlier one") == told.count(earlier)
     assert "three" not in told
@@ -101,7 +101,7 @@ async def test_a_fork_of_a_fork_has_all_turns_before_both(make: Make, state: Pat
         await last.send("!say five")
 
     for name, words in (("again", ("one", "three")), ("last", ("one", "three", "four"))):
-        earlier = "\\n\\n".join(f"User: !say {word}\\n\\nAgent: {word}" for word in words)
+        earlier = "\\n> \\n".join(f"> User: !say {word}\\n> \\n> Agent: {word}" for word in words)
         assert 1 == prompts(state, name).count(f"<earlier>\\n{earlier}\\n</earlier>")
 
 
@@ -115,7 +115,7 @@ async def test_of_earlier_turns_without_end_the_latest_are_told(
     async with fork:
         await fork.send("!say two")
 
-    assert "<earlier>\\n[6 characters are left out]\\n\\n!say one" in prompts(state, "fork")
+    assert "<earlier>\\n> [6 characters are left out]\\n> \\n> !say one" in prompts(state, "fork")
 
 
 async def test_the_earlier_turns_of_a_fork_that_are_gone_are_said(make: Make, state: Path) -> None:

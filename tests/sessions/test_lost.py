@@ -130,7 +130,7 @@ async def test_a_fresh_one_is_begun_where_that_was_asked_for(
         recalled = await session.send("recall")
 
         assert (True, 2, 2) == (turn.ok, turn.number, session.statistics().starts)
-        assert "User: say one\n\nAgent: one\n</earlier>\n\nsay two" in recalled.final_message
+        assert "> User: say one\n> \n> Agent: one\n</earlier>\n\nsay two" in recalled.final_message
         ((number, said),) = await told(session)
 
     assert (0 if warm else 2, True) == (number, said.is_told)
@@ -158,7 +158,7 @@ async def test_a_fresh_one_is_told_all_turns_so_far_once(
     assert "there is no file" in said.reason
     assert first.conversation != second.conversation
     (prompt,) = prompts()
-    assert 1 == prompt.count("User: say one\n\nAgent: one")
+    assert 1 == prompt.count("> User: say one\n> \n> Agent: one")
     assert "did not come to a good end" in prompt
     lose()
     async with make(on_lost="fresh") as session:
@@ -167,8 +167,8 @@ async def test_a_fresh_one_is_told_all_turns_so_far_once(
     third, fourth = prompts()
 
     assert "say four" == fourth
-    assert 1 == third.count("User: say one\n\nAgent: one")
-    assert 1 == third.count("User: say two\n\nAgent: two\n</earlier>\n\nsay three")
+    assert 1 == third.count("> User: say one\n> \n> Agent: one")
+    assert 1 == third.count("> User: say two\n> \n> Agent: two\n</earlier>\n\nsay three")
 
 
 async def test_without_a_transcript_it_is_begun_and_told_nothing(

@@ -93,4 +93,4 @@ async def test_a_conversation_that_it_does_not_have_any_more_is_an_error_or_begu
     assert (True, "two", 2) == (second.ok, second.final_message, second.number), second
     assert (first.conversation, True) == (said.lost, said.is_told)
     assert second.conversation not in {first.conversation, ""}
-    assert "User: !say one\n\nAgent: one\n</earlier>\n\n!say two" in recalled.final_message
+    assert "> User: !say one\n> \n> Agent: one\n</earlier>\n\n!say two" in recalled.final_message

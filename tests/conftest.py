@@ -7,7 +7,6 @@ import json
 import os
 import pathlib
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,6 +20,7 @@ from runner.processes import guardian, guardian_link
 from runner.processes.isolation import limiting, probe, users
 from runner.testing.model_server import Served
 from runner.workspaces import mounts
+from runner.workspaces.store import Store
 
 # Not that of another worker's tests: the kernel counts the processes of a user, wherever they run.
 ORDINARY = 1_800_000_000 + os.getpid() if os.geteuid() == 0 else os.geteuid()
@@ -46,18 +46,36 @@ def killing() -> None:
 def _nothing_stays_mounted(request: pytest.FixtureRequest) -> Iterator[None]:
     """Unmount what a test leaves mounted below its directory: pytest could not remove that.
 
-    Only who kills a process (`killing`) may leave something.
+    Only the tree of a workspace that is there may be left; and anything by who kills a process
+    (`killing`).
     """
     if "tmp_path" not in request.fixturenames:
         yield
         return
     place = os.path.realpath(request.getfixturevalue("tmp_path"))
     yield
-    left = mounts.mounted_in(place)
+    left = [each.point for each in mounts.mounted_in(place)]
+    forgotten = [each for each in left if not _is_live_tree(each)]
     for each in reversed(left):  # also from under those who still use it
-        subprocess.run(["umount", "--lazy", each.point], check=False)
-    if left and "killing" not in request.fixturenames:
-        pytest.fail(f"left mounted: {', '.join(each.point for each in left)}")
+        mounts.unmount(each, in_use=True)
+    if forgotten and "killing" not in request.fixturenames:
+        pytest.fail(f"left mounted: {', '.join(forgotten)}")
+
+
+def _is_live_tree(point: str) -> bool:
+    """Whether that is where the tree of a workspace belongs that is not only temporary."""
+    above, id_ = os.path.split(os.path.dirname(point))
+    path = os.path.join(os.path.dirname(above), "store.db")
+    if os.path.basename(point) != "tree" or not os.path.exists(path):
+        return False
+    store = Store.open(path)
+    try:
+        return any(
+            each.id == id_ and each.state == "ready" and not each.name.startswith("temporary")
+            for each in store.workspaces.list()
+        )
+    finally:
+        store.close()
 
 
 @pytest.fixture(scope="session")

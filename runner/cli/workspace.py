@@ -17,6 +17,7 @@ workspace = LazyGroup(
         "merge": ("runner.cli.workspace_commit:merge", "Bring another's changes into it."),
         "export": ("runner.cli.workspace_commit:export", "Write it to a file: patch, tar, …"),
         "rename": ("runner.cli.workspace_make:rename", "Give it another name."),
+        "unmount": ("runner.cli.workspace_make:unmount", "Unmount overlays until they are used."),
         "rm": ("runner.cli.workspace_make:rm", "Take workspaces away; a rescue snapshot stays."),
     },
     summary=(

@@ -1,4 +1,4 @@
-"""`runner workspace create | rename | rm`."""
+"""`runner workspace create | rename | unmount | rm`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runner.errors import ConfigError, WorkspaceNotFound
 from runner.workspaces.creating import WAYS
 from runner.workspaces.names import near
 from runner.workspaces.project import Project
-from runner.workspaces.records import SnapshotRecord, WayName
+from runner.workspaces.records import SnapshotRecord, WayName, WorkspaceRecord
 from runner.workspaces.workspace import Workspace
 
 
@@ -50,9 +50,7 @@ def create(
     """Make a workspace, print its name, and say where its files are.
 
     Without more it is made from the files of the project as they are; those stay as they are,
-    whatever is done in it. If there is no project here or above, this directory becomes one. The
-    files of an overlay are there as long as a program has the workspace open, such as `runner
-    workspace exec`; with `--way copy` they stay.
+    whatever is done in it. If there is no project here or above, this directory becomes one.
     """
     where = base if base in (None, "empty") else os.path.abspath(base)
 
@@ -95,6 +93,30 @@ def rename(*, name: str, new: str, **given: Unpack[Given]) -> int:
         put(json.dumps(as_workspace(renamed.record)))
     else:
         complain(f"renamed: {name} is {new} now")
+    return Exit.OK
+
+
+@click.command(epilog=options.CODES)
+@click.argument("names", metavar="[WORKSPACE...]", nargs=-1)
+@about
+def unmount(*, names: tuple[str, ...], **given: Unpack[Given]) -> int:
+    """Unmount the trees of overlays; without a name those of all workspaces.
+
+    Nothing is lost: what is done with a workspace next mounts it again. It is for who moves, backs
+    up or removes the directory in which workspaces are, or unmounts the disk of the project. One
+    that a program uses is refused, and the program said.
+    """
+
+    async def work(project: Project) -> list[WorkspaceRecord]:
+        for name in dict.fromkeys(names) or [None]:
+            await project.unmount(name)
+        return [each for each in await project.list() if not names or each.name in names]
+
+    if any(not name for name in names):
+        raise ConfigError("unmount: a name is empty")
+    for each in on_project(given, work):
+        if given["as_json"]:
+            put(json.dumps(as_workspace(each)))
     return Exit.OK
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from shlex import quote
 
 import attrs
 
 from runner.cli import words
+from runner.workspaces.attaching import is_seen
 from runner.workspaces.comparing import Change, Status
 from runner.workspaces.quoting import shown
 from runner.workspaces.records import Base, CommitRecord, SnapshotRecord, WorkspaceRecord
@@ -58,6 +60,7 @@ def as_workspace(record: WorkspaceRecord) -> dict[str, object]:
         "base": {**attrs.asdict(base), "path": path_text(base.path), "ref": text_of(base.ref)},
         "way": record.way,
         "path": path_text(record.tree),
+        "visible": is_seen(record.tree, record.way),
         "created": iso(record.created_ns),
         "agent_id": text_of(record.agent_id),
         "read_only": record.read_only,
@@ -141,5 +144,8 @@ def base_text(base: Base) -> str:
 
 
 def place_of(record: WorkspaceRecord) -> str:
-    """Where its files are; those of an overlay are not always there."""
-    return path_text(record.tree) + (" (while it is in use)" if record.way == "overlay" else "")
+    """Where its files are, and who sees them, if not everybody does."""
+    path = path_text(record.tree)
+    if is_seen(record.tree, record.way):
+        return path
+    return f"{path} (seen by what runs in it: runner workspace exec {quote(record.name)} COMMAND)"

@@ -29,6 +29,7 @@ from runner.errors import (
     StoreError,
     UncommittedChanges,
     WorkspaceChanged,
+    WorkspaceError,
 )
 from runner.messages import Message
 from runner.workspaces import origins
@@ -46,6 +47,7 @@ from runner.workspaces.messages import (
     Rebased,
     Restore,
     Snap,
+    Unmount,
     lane_of,
 )
 from runner.workspaces.objects import ObjectId
@@ -81,6 +83,7 @@ class WorkspaceActor:
     idle_after: float = 60.0
     spec: ChildSpec = attrs.field(init=False)
     _looking: trio.Lock = attrs.field(factory=trio.Lock)
+    _moving: trio.Lock = attrs.field(factory=trio.Lock)
     _basing: trio.Lock = attrs.field(factory=trio.Lock)
 
     def __attrs_post_init__(self) -> None:
@@ -129,6 +132,8 @@ class WorkspaceActor:
                 return self._restore(message)
             case Delete():
                 return self._delete(message)
+            case Unmount():
+                return self._unmount()
             case _:
                 raise TypeError(f"{message!r} is none")  # pragma: no cover - it would have no lane
 
@@ -136,9 +141,9 @@ class WorkspaceActor:
 
     async def _here(self) -> Attached:
         """The tree, whole: what could not be finished is finished before anything else is done."""
-        if self.live.attached is None:
-            await self._in_thread(self.live.enter)
-        assert self.live.attached is not None
+        while self.live.attached is None:
+            async with self._moving:
+                await self._in_thread(self.live.enter)
         return self.live.attached
 
     async def _look(self, *, verify: bool = False) -> Captured:
@@ -234,7 +239,7 @@ class WorkspaceActor:
         try:
             for each in list(live.holders):
                 await each.aclose()
-            await self._in_thread(live.unmount)
+            await self._in_thread(partial(live.unmount, in_use=not message.rescue))
             with trio.CancelScope(shield=True):  # bounded by the tree: it is to be gone
                 rescued = "" if rescue is None else rescue.name
                 await self._in_thread(partial(live.discard, message.who, rescued))
@@ -242,6 +247,19 @@ class WorkspaceActor:
             live.is_deleted = live.is_gone
             raise
         return rescue
+
+    async def _unmount(self) -> None:
+        live = self.live
+        for each in list(live.holders):
+            if not each.holds():
+                await each.aclose()
+        async with self._moving:
+            # One synchronous block: whoever asks for the tree from here on gets it anew.
+            if live.holders:
+                what = f"the tree of the workspace {live.name!r} cannot be unmounted"
+                raise WorkspaceError(f"{what}: programs or sessions of this process are in it")
+            live.attached = None
+            await self._in_thread(live.unmount)
 
     # ------------------------------------------------------------ parts of it
 

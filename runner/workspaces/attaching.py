@@ -2,11 +2,11 @@
 
     attach(place, way, source) ──► Attached: tree (programs), root (file work), enter ──► detach
 
-A copy is there, and nothing is done. An overlay that root has mounted is seen by all; what a run
-left mounted that was killed is taken over. One in a holder's namespaces is seen in those only: file
-work reaches it by /proc/PID/root, and programs enter (`attached.host(run_id)`); both
-call the tree by the same name, and it is as in any other workspace, but that set-uid programs such
-as sudo get no rights there.
+A copy is there, and nothing is done. An overlay that root has mounted is seen by all, and stays
+unless it is detached: the next run takes it over. One in a holder's namespaces ends with the run,
+and is seen in those only: file work reaches it by /proc/PID/root, and programs enter
+(`attached.host(run_id)`); both call the tree by the same name, and it is as in any other workspace,
+but that set-uid programs such as sudo get no rights there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import attrs
 from runner.errors import WorkspaceError
 from runner.processes.holding import Holder
 from runner.processes.host import ProcessHost
-from runner.workspaces import mounts, overlay
+from runner.workspaces import overlay
 from runner.workspaces.ways import Place, Way
 
 
@@ -39,7 +39,7 @@ class Attached:
     root: str = attrs.Factory(lambda self: self.tree, takes_self=True)
     enter: tuple[str, ...] = ()
     outside: str = ""
-    _let_go: Callable[[], None] | None = None
+    _let_go: Callable[[bool], None] | None = None
     _lives: Callable[[], bool] | None = None
 
     def host(self, run_id: str) -> ProcessHost:
@@ -52,17 +52,28 @@ class Attached:
 
     @property
     def alive(self) -> bool:
-        """Whether it still can: its holder may have been killed. Then it is attached anew."""
+        """Whether it still can, or has to be attached anew.
+
+        Its holder may have been killed, and what is mounted for all to see may be unmounted by all.
+        """
         return self._lives is None or self._lives()
 
-    def detach(self) -> None:
-        """Let go of it: unmounted, unless somebody else has it mounted. May be called again.
+    @property
+    def stays(self) -> bool:
+        """Whether it is there, for everybody, also when we are gone."""
+        return not self.enter
+
+    def detach(self, *, in_use: bool = False) -> None:
+        """Let go of it: it is unmounted. May be called again.
+
+        Args:
+            in_use: also from under those who use it, who lose what they write from then on.
 
         Raises:
             WorkspaceError: somebody uses it.
         """
         if self._let_go is not None:
-            self._let_go()
+            self._let_go(in_use)
             self._let_go = None
 
 
@@ -101,23 +112,54 @@ def attach(path: str, way: str, source: str | None, *, run_id: str = "attach") -
             f"the live tree {place.tree!r} cannot be mounted: {error.strerror}; what was changed "
             f"is in {place.upper!r}"
         ) from error
-    return Attached(tree=place.tree, let_go=lambda: overlay.unmount(place))
+    device = os.stat(place.tree).st_dev  # no other's, as long as it is mounted
+    return Attached(
+        tree=place.tree,
+        let_go=lambda in_use: overlay.unmount(place, in_use=in_use),
+        lives=lambda: _is_at(place, device),
+    )
+
+
+def _is_at(place: Place, device: int) -> bool:
+    try:
+        return os.stat(place.tree).st_dev == device
+    except OSError:
+        return False
 
 
 def _held(base: str, place: Place, run_id: str) -> Attached:
     options = overlay.options(base, place)
-    holder = Holder(overlay.KIND, overlay.source(place), place.tree, options, run_id=run_id)
+    holder = Holder(overlay.KIND, overlay.source(base, place), place.tree, options, run_id=run_id)
     return Attached(
         tree=place.tree,
         root=holder.outside(place.tree),
         enter=holder.enter,
         outside=holder.root,
-        let_go=holder.close,
+        let_go=lambda _: holder.close(),
         lives=lambda: holder.alive,
     )
 
 
-def is_mounted(path: str) -> bool:
-    """Whether an overlay's live tree is mounted in our own namespace."""
-    place = Place.at(path)
-    return bool(mounts.mounted_at(place.tree)) and overlay.is_mounted(place)
+def detach(path: str, *, in_use: bool = False) -> None:
+    """Have the live tree of a workspace away from its place, whoever has mounted it there.
+
+    Args:
+        path: the workspace's own directory.
+        in_use: see `Attached.detach`.
+
+    Raises:
+        WorkspaceError: somebody uses it, or something else is mounted there.
+    """
+    overlay.unmount(Place.at(path), in_use=in_use)
+
+
+def is_seen(tree: str, way: str) -> bool:
+    """Whether the files of a live tree are at its path now, for every program.
+
+    Args:
+        tree: its path.
+        way: how it was made.
+    """
+    if way != Way.OVERLAY:
+        return os.path.isdir(tree)
+    return overlay.is_mounted(Place.at(os.path.dirname(tree)))

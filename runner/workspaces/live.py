@@ -10,8 +10,9 @@ Rules:
 2. A crash of the actor gives nothing back that others hold: its next life finds it here.
 3. What was deleted is gone for good: every operation on it says so, also through handles and
    scopes that were made before.
-4. A tree that is mounted for all to see stays so when it is left: somebody who holds nothing may
-   have a name in it. It is unmounted when the runner is left, unless another process has it then.
+4. A tree that is mounted for all to see stays so when it is left, and when the runner is: somebody
+   who holds nothing may work in it. It is unmounted when the workspace is deleted, or when that is
+   asked for. One that only its holder's programs see goes when it is left.
 
 `enter`, `capture` and `leave` take long, and are carried out in threads, one at a time; the rest is
 a word each, in trio's thread.
@@ -29,7 +30,6 @@ from typing import Protocol
 import attrs
 
 from runner.errors import (
-    RunnerError,
     StoreError,
     WorkspaceBusy,
     WorkspaceError,
@@ -42,7 +42,7 @@ from runner.workspaces.journal import roll_forward
 from runner.workspaces.locking import Lock, is_gone
 from runner.workspaces.looking import Looker, Looking
 from runner.workspaces.lookups import change_workspace, tell
-from runner.workspaces.making import Attached, attach, remove
+from runner.workspaces.making import Attached, attach, detach, remove
 from runner.workspaces.records import WorkspaceRecord
 from runner.workspaces.store import Store
 from runner.workspaces.trail import Trail
@@ -55,6 +55,10 @@ _PAUSE = 0.01
 
 class Holder(Protocol):
     """Whoever uses the files of a live tree."""
+
+    def holds(self) -> bool:
+        """Whether something runs, or is open, in it on their behalf."""
+        ...
 
     async def aclose(self) -> None:
         """Let go of them."""
@@ -110,6 +114,11 @@ class Live:
     def tree(self) -> str:
         """The live tree, where it stands for everybody."""
         return os.path.join(self.place, "tree")
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this process has it, and so no other."""
+        return self._lock is not None
 
     def require(self) -> None:
         """Raise WorkspaceNotFound if it was deleted."""
@@ -207,38 +216,47 @@ class Live:
         self.attached = None
         try:
             self._stop_looking()
-            if self._mounted is not None and self._mounted.enter:  # nobody else can see it
+            if self._mounted is not None and not self._mounted.stays:
                 mounted, self._mounted = self._mounted, None
                 mounted.detach()
         finally:
             self._unlock()
 
-    def unmount(self) -> None:
+    def unmount(self, *, in_use: bool = False) -> None:
         """Have the tree away from its place; nobody holds it any more.
+
+        Args:
+            in_use: also from under other programs, who lose what they write from then on.
 
         Raises:
             WorkspaceError: somebody still uses it; nothing was changed.
         """
         self._stop_looking()
         self.attached = None
-        if self._mounted is not None:
-            try:
-                self._mounted.detach()
-            except WorkspaceError:
-                gc.collect()  # an error that somebody has kept may hold a descriptor of the tree
-                self._mounted.detach()
-            self._mounted = None
+        try:
+            self._detach(in_use=in_use)
+        except WorkspaceError:
+            gc.collect()  # an error that somebody has kept may hold a descriptor of the tree
+            self._detach(in_use=in_use)
+        self._mounted = None
 
-    def close(self) -> None:
-        """Be away, and leave no mount behind that nobody uses."""
-        self.leave()
+    def _detach(self, *, in_use: bool) -> None:
         if self._mounted is not None:
-            with suppress(RunnerError, OSError):  # another process has it, or it is gone
-                lock = Lock.take(os.path.join(self.place, "lock"), self.name)
-                try:
-                    self.unmount()
-                finally:
-                    lock.release()
+            self._mounted.detach(in_use=in_use)
+        detach(self.place, in_use=in_use)  # what a run before us has left mounted
+
+    def release(self) -> None:
+        """Have the tree away from its place, although it cannot be entered.
+
+        Raises:
+            WorkspaceBusy: another process has it.
+            WorkspaceError: somebody uses it.
+        """
+        lock = self._take()
+        try:
+            self.unmount()
+        finally:
+            lock.release()
 
     def discard(self, who: Who = NOBODY, rescue: str = "") -> None:
         """Take it away with all that is in it, and its row.

@@ -10,7 +10,7 @@ Neither may contain the other, base and workspace: the copy would have itself in
 the kernel's overlay would wait for itself. That is looked at before anything is made, by the
 directories themselves and not by their names.
 
-This is the way in for whoever has live trees: `make`, `attach`, `remove` and `tidy`.
+This is the way in for whoever has live trees: `make`, `attach`, `detach`, `remove` and `tidy`.
 """
 
 from __future__ import annotations
@@ -21,13 +21,22 @@ from typing import Literal
 
 from runner.backends.failures import translate
 from runner.errors import WorkspaceError
-from runner.workspaces.attaching import Attached, attach
+from runner.workspaces.attaching import Attached, attach, detach
 from runner.workspaces.copying import Ignore, copy_tree
 from runner.workspaces.probing import BY_ROOT, chosen, probe
 from runner.workspaces.removing import clear, remove, tidy
 from runner.workspaces.ways import Made, Place, Probe, Skipped, Way
 
-__all__ = ["Attached", "attach", "check_apart", "is_in_live_tree", "make", "remove", "tidy"]
+__all__ = [
+    "Attached",
+    "attach",
+    "check_apart",
+    "detach",
+    "is_in_live_tree",
+    "make",
+    "remove",
+    "tidy",
+]
 NOTHING = "there is nothing to begin with"
 
 

@@ -1,7 +1,7 @@
 """What is asked of a workspace's actor: one frozen record each, typed by its answer.
 
 lane         messages
-EFFECT       Restore, Delete: alone in the live tree, after all that was asked for before
+EFFECT       Restore, Delete, Unmount: alone in the live tree, after all that was asked for before
 EXEC         Snap, Offer: after all that was asked for before; who only looks need not wait for it
 OBSERVATION  Look, the Snap of a turn: after the effects on files before it; it does not wait for a
              running program
@@ -114,6 +114,11 @@ class Delete(Message[SnapshotRecord | None]):
     who: Who = NOBODY
 
 
+@attrs.frozen(kw_only=True)
+class Unmount(Message[None]):
+    """Have the live tree away from its place, until somebody asks for it again."""
+
+
 _LANES: dict[type[Message[Any]], Lane] = {
     Attach: Lane.CONTROL,
     AskBase: Lane.CONTROL,
@@ -123,6 +128,7 @@ _LANES: dict[type[Message[Any]], Lane] = {
     Rebased: Lane.CONTROL,
     Restore: Lane.EFFECT,
     Delete: Lane.EFFECT,
+    Unmount: Lane.EFFECT,
 }
 
 

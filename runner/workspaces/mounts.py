@@ -16,7 +16,7 @@ import re
 import attrs
 
 MS_NOSUID, MS_NODEV = 2, 4
-UMOUNT_NOFOLLOW = 8
+MNT_DETACH, UMOUNT_NOFOLLOW = 2, 8
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _OCTAL = re.compile(rb"\\([0-7]{3})")
@@ -49,9 +49,13 @@ def mount(source: str, target: str, kind: str, options: str) -> None:
     _check(answer, target)
 
 
-def unmount(target: str) -> None:
-    """Unmount what is mounted at a path last; EBUSY while somebody uses it."""
-    _check(_libc.umount2(os.fsencode(target), UMOUNT_NOFOLLOW), target)
+def unmount(target: str, *, in_use: bool = False) -> None:
+    """Unmount what is mounted at a path last; EBUSY while somebody uses it, unless `in_use`.
+
+    Whoever uses it then goes on with what nobody else sees any more.
+    """
+    flags = UMOUNT_NOFOLLOW | (MNT_DETACH if in_use else 0)
+    _check(_libc.umount2(os.fsencode(target), flags), target)
 
 
 def _check(answer: int, target: str) -> None:

@@ -10,6 +10,11 @@ in it but refused with EXDEV, for a moved file system's names would stand in att
 the kernel understands, and no file there is without its content. The same for root as for ordinary
 users (`userxattr`), so that one may go on with what the other has begun.
 
+What root has mounted stays so when the run ends: a shell, or an editor, goes on in it, and the next
+run takes it over, if it is of the same base and the same upper directory. Of a base that was
+replaced by another directory it is not: it would show what is gone, and is mounted anew. What
+somebody else has mounted there, or put there while nothing was mounted, is left alone and said.
+
 To change the base meanwhile is not defined by the kernel; in practice what was not changed above
 shows the base's new content. Source: the kernel's Documentation/filesystems/overlayfs.rst.
 """
@@ -23,9 +28,11 @@ from contextlib import suppress
 
 from runner.errors import WorkspaceError
 from runner.workspaces import mounts
+from runner.workspaces.mounts import Mount
 from runner.workspaces.ways import Place
 
 KIND = "overlay"
+NAMED = "runner-"
 LONGEST = 4095  # bytes of options that mount(2) takes
 _SPECIAL = re.compile(r"([\\:,])")
 
@@ -43,56 +50,84 @@ def options(base: str, place: Place) -> str:
     return said
 
 
-def source(place: Place) -> str:
-    """What a mount of this upper directory, and no other, is called."""
-    status = os.stat(place.upper)
-    return f"runner-{status.st_dev}-{status.st_ino}"
+def source(base: str, place: Place) -> str:
+    """What a mount of this base and this upper directory, and no other, is called.
+
+    The mount keeps both of them, so their numbers are nobody else's as long as it is there.
+    """
+    both = (os.stat(place.upper), os.stat(base))
+    return NAMED + "-".join(f"{each.st_dev}-{each.st_ino}" for each in both)
 
 
 def is_mounted(place: Place) -> bool:
     """Whether the live tree is what is seen at its place, mounted by us or a run before us."""
     found = mounts.mounted_at(place.tree)
-    return bool(found) and (found[-1].kind, found[-1].source) == (KIND, source(place))
+    return bool(found) and _is_ours(found[-1])
+
+
+def _is_ours(found: Mount) -> bool:
+    return found.kind == KIND and found.source.startswith(NAMED)
 
 
 def mount(base: str, place: Place) -> None:
     """Mount the live tree, as root, unless it is mounted.
 
     Raises:
-        OSError: it cannot be; EBUSY: something else is mounted there, and in use.
+        WorkspaceError: another base's is, and somebody uses it.
+        OSError: it cannot be; EBUSY: something else is mounted there; ENOTEMPTY: there are files.
     """
+    name = source(base, place)
     found = mounts.mounted_at(place.tree)
-    if len(found) == 1 and is_mounted(place):
-        return  # by a run that was killed: all that is in it goes on
-    for _ in found:
-        mounts.unmount(place.tree)
-    mounts.mount(source(place), place.tree, KIND, options(base, place))
+    if [(each.kind, each.source) for each in found] == [(KIND, name)]:
+        return  # by a run before us: all that is in it goes on
+    for each in found:
+        if not _is_ours(each):
+            what = f"something else is mounted there ({each.kind}, {each.source})"
+            raise OSError(errno.EBUSY, f"{what}: unmount it first")
+    if found:
+        _unmount(place, "the base is another directory by now; what shows the old one")
+    said = options(base, place)
+    if os.listdir(place.tree):
+        why = "there are files in its place, put there when it was not mounted: move them away"
+        raise OSError(errno.ENOTEMPTY, why)
+    mounts.mount(name, place.tree, KIND, said)
 
 
-def unmount(place: Place) -> None:
+def unmount(place: Place, *, in_use: bool = False) -> None:
     """Unmount the live tree, if it is mounted here.
+
+    Args:
+        place: the workspace's.
+        in_use: also from under those who use it; what they write from then on is lost.
 
     Raises:
         WorkspaceError: somebody uses it, or something else is mounted in it.
     """
     for each in reversed(mounts.mounted_in(place.path)):
-        if each.point != place.tree:
+        if each.point != place.tree or not _is_ours(each):
             raise WorkspaceError(
                 f"something is mounted at {each.point!r}, in a workspace: unmount it first"
             )
+    _unmount(place, repr(place.tree), in_use=in_use)
+
+
+def _unmount(place: Place, what: str, *, in_use: bool = False) -> None:
     for _ in mounts.mounted_at(place.tree):
         try:
-            mounts.unmount(place.tree)
+            mounts.unmount(place.tree, in_use=in_use)
         except OSError as error:
             if error.errno == errno.EINVAL:  # another one was quicker
                 continue
-            raise WorkspaceError(_in_use(place, error)) from error
+            raise WorkspaceError(_in_use(place, what, error)) from error
 
 
-def _in_use(place: Place, error: OSError) -> str:
+def _in_use(place: Place, what: str, error: OSError) -> str:
+    said = f"{what} cannot be unmounted: {error.strerror}"
+    if error.errno != errno.EBUSY:
+        return said
     who = ", ".join(map(str, users_of(place.tree)))
     by = f" by process {who}" if who else ""
-    return f"{place.tree!r} cannot be unmounted: {error.strerror}; it is in use{by}: end that first"
+    return f"{said}; it is in use{by}: end that first"
 
 
 def users_of(directory: str) -> list[int]:

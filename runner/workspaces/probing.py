@@ -23,6 +23,7 @@ from runner.backends.threads import breathe
 from runner.processes.holding import Holder
 from runner.workspaces import mounts, overlay
 from runner.workspaces.blocks import FICLONE
+from runner.workspaces.locking import Lock
 from runner.workspaces.removing import REMOVING, clear
 from runner.workspaces.ways import Place, Probe, Way
 
@@ -82,10 +83,12 @@ def chosen(probes: tuple[Probe, ...]) -> tuple[Probe, str]:
 @contextlib.contextmanager
 def _trial(directory: str) -> Iterator[Place]:
     path = tempfile.mkdtemp(prefix=f"{REMOVING}probe-", dir=os.path.realpath(directory))
+    lock = Lock.take(os.path.join(path, "lock"), "probe")  # it is not a dead one's
     try:
         yield Place(path=path)
     finally:
         clear(path, may_breathe=False)
+        lock.release()
 
 
 # ------------------------------------------------------------ overlay
@@ -99,7 +102,7 @@ def _try_overlay(base: str, place: Place, run_id: str) -> Probe:
         base = os.path.realpath(base)
         try:
             options = overlay.options(base, place)
-            mounts.mount(overlay.source(place), place.tree, overlay.KIND, options)
+            mounts.mount(overlay.source(base, place), place.tree, overlay.KIND, options)
         except OSError as error:
             if error.errno not in {errno.EPERM, errno.EACCES}:
                 raise
@@ -117,7 +120,8 @@ def _try_overlay(base: str, place: Place, run_id: str) -> Probe:
 def _try_in_namespace(base: str, place: Place, run_id: str) -> Probe:
     options = overlay.options(base, place)
     try:
-        holder = Holder(overlay.KIND, overlay.source(place), place.tree, options, run_id=run_id)
+        name = overlay.source(base, place)
+        holder = Holder(overlay.KIND, name, place.tree, options, run_id=run_id)
     except OSError as error:
         why = f"only root may mount, and a user namespace cannot do it: {error.strerror}"
         return Probe(way=Way.OVERLAY, works=False, why=why, mend=MEND_OVERLAY)

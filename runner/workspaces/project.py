@@ -224,6 +224,25 @@ class Project:
         record = await self._find(name)
         return await delete(self._shared, record, Workspace(self._shared, record, {}), message)
 
+    async def unmount(self, name: str | None = None) -> None:
+        """Have the trees of overlays unmounted; whoever uses one next has it mounted again.
+
+        Those that root has mounted stay so otherwise, for every program, until the workspace is
+        deleted. It is for who moves or removes the directory of the store, or unmounts the file
+        system of the base.
+
+        Args:
+            name: of one workspace; None = all of them.
+
+        Raises:
+            WorkspaceNotFound: there is none of that name.
+            WorkspaceBusy: another process has one; those before it, by name, are unmounted.
+            WorkspaceError: somebody uses one, and who; likewise.
+        """
+        found = await self.list() if name is None else [await self._find(name)]
+        for each in found:
+            await self._shared.unmount(each)
+
     @asynccontextmanager
     async def temp(
         self,

@@ -2,7 +2,7 @@
 
     <id>/tree            it is whole, and nothing here touches it but `remove`
     <id>/making          without a tree: it was being made; `tidy` removes it unless it is locked
-    .removing-<id>-…     it was being removed; `tidy` goes on with that
+    .removing-<id>-…     it was being removed, or is a trial; `tidy` goes on with that, likewise
 
 A workspace is removed under another name, so it is there or it is not. Links are not followed, and
 nothing is removed through a mount: what is mounted is unmounted first, or it is an error. A
@@ -28,13 +28,14 @@ from runner.workspaces.ways import Place
 REMOVING = ".removing-"
 
 
-def remove(path: str) -> None:
+def remove(path: str, *, in_use: bool = False) -> None:
     """Remove a workspace's directory with all that is in it; it may be gone already.
 
     Its live tree is unmounted, if it is mounted in our namespace; a holder has to be closed before.
 
     Args:
         path: of the directory.
+        in_use: also if a program uses its mounted tree.
 
     Raises:
         WorkspaceError: something is mounted in it, or a program uses its mounted tree; it is
@@ -46,7 +47,7 @@ def remove(path: str) -> None:
         return
     if os.path.islink(place.path) or not os.path.isdir(place.path):
         raise WorkspaceError(f"{place.path!r} is no directory, so no workspace: it stays")
-    overlay.unmount(place)
+    overlay.unmount(place, in_use=in_use)
     parent, name = os.path.split(place.path)
     other = os.path.join(parent, f"{REMOVING}{name[:64]}-{secrets.token_hex(8)}")
     with contextlib.suppress(FileNotFoundError):  # somebody else was quicker
@@ -75,11 +76,25 @@ def tidy(directory: str, *, spare: Collection[str] = ()) -> tuple[str, ...]:
             if name in spare or os.path.islink(path) or not os.path.isdir(path):
                 continue
             if name.startswith(REMOVING):
-                clear(path)
-                removed.append(name)
+                if _is_cleared(path, name):
+                    removed.append(name)
             elif _is_half_made(Place(path=path)) and _is_removed(path, name):
                 removed.append(name)
     return tuple(removed)
+
+
+def _is_cleared(path: str, name: str) -> bool:
+    """Go on with what was being removed; False if somebody does that right now, or needs it."""
+    try:
+        lock = Lock.take(os.path.join(path, "lock"), name)
+    except (WorkspaceBusy, FileNotFoundError):
+        return False
+    try:
+        overlay.unmount(Place(path=path), in_use=True)
+        clear(path)
+        return True
+    finally:
+        lock.release()
 
 
 def _is_half_made(place: Place) -> bool:

@@ -16,7 +16,15 @@ from typing import TypeVar
 import attrs
 import trio
 
-from runner.errors import ConfigError, RunnerError, StoreError, SupervisorClosed
+from runner.errors import (
+    ConfigError,
+    RunnerError,
+    StoreError,
+    SupervisorClosed,
+    WorkspaceBusy,
+    WorkspaceError,
+    WorkspaceNotFound,
+)
 from runner.messages import AnswerT, Message
 from runner.scopes.making import ScopeOptions
 from runner.scopes.scope import Scope
@@ -28,6 +36,7 @@ from runner.workspaces.hook_files import HookFiles, Occasion
 from runner.workspaces.hooks import Event, HookFailure, Hooks
 from runner.workspaces.live import Live
 from runner.workspaces.means import Means
+from runner.workspaces.messages import Unmount
 from runner.workspaces.objects import ObjectId
 from runner.workspaces.origins import settle
 from runner.workspaces.records import Json, WorkspaceRecord
@@ -166,7 +175,7 @@ class Shared:
         """Close the store, for good; its workspaces have no actors any more."""
         self._is_closed = True
         for actor in self._actors.values():
-            actor.live.close()
+            actor.live.leave()
         if self._store is not None:
             self._store.close()
             self._store = None
@@ -241,6 +250,24 @@ class Shared:
             settings = await self.do(partial(read_settings, workspace=record.id))
             if settings is not None and settings.mode != "manual":
                 await self.ask_sync(record, Wake())
+
+    async def unmount(self, record: WorkspaceRecord) -> None:
+        """Have the tree of a workspace away from its place, until somebody asks for it again.
+
+        Raises:
+            WorkspaceNotFound: there is none.
+            WorkspaceBusy: another process has it.
+            WorkspaceError: somebody uses it.
+        """
+        live = self.actor(record).live
+        try:
+            await self.ask(record, Unmount())
+        except (WorkspaceBusy, WorkspaceNotFound):
+            raise
+        except WorkspaceError:
+            if live.is_here:
+                raise
+            await self.means.in_thread(live.release)  # it cannot be entered: its base is gone
 
     async def end(self, record: WorkspaceRecord) -> None:
         """End the actors of a workspace that is gone."""

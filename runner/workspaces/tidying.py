@@ -74,7 +74,7 @@ def _take_away_locked(store: Store, place: str, id_: str) -> None:
     try:
         if any(each.id == id_ and each.state == "ready" for each in store.workspaces.list()):
             return  # it was finished meanwhile
-        making.remove(place)
+        making.remove(place, in_use=True)  # that was decided, or there is nothing of anybody's
         store.workspaces.remove(id_)
     finally:
         if lock is not None:

@@ -233,6 +233,19 @@ class Workspace(LiveTree):
         self.snapshots = Snapshots(self._shared, self._record, self, self._who)
         self.sync = Sync(self._shared, self._record, self)
 
+    async def unmount(self) -> None:
+        """Have its tree unmounted, if it is an overlay; the next operation mounts it again.
+
+        An overlay that root has mounted stays so otherwise, for every program, until the workspace
+        is deleted. A copy is left as it is.
+
+        Raises:
+            WorkspaceNotFound: it was deleted.
+            WorkspaceBusy: another process has it.
+            WorkspaceError: somebody uses it, and who; it stays.
+        """
+        await self._shared.unmount(self._record)
+
     async def batch_process(
         self,
         items: Iterable[ItemT],

@@ -57,6 +57,25 @@ def test_a_workspace_is_made_listed_shown_renamed_and_removed(project) -> None:
     assert (0, "", "there are no workspaces\n") == tuple_of(project("workspace", "ls"))
 
 
+def test_the_files_of_an_overlay_are_there_for_everybody_until_it_is_unmounted(project) -> None:
+    made = project("workspace", "create", "one", "--way", "overlay")
+    if "seen by what runs in it" in made.err:
+        pytest.skip("needs root, who may mount")
+    path = Path(made.err.strip().rpartition(": ")[2])
+    (path / "src/a.py").write_text("two\n")
+    assert "M  src/a.py\n" == project("workspace", "status", "one", "--porcelain").out
+    (record,) = project.json("workspace", "unmount", "one")
+    assert ("one", False) == (record["name"], record["visible"])
+    assert [] == os.listdir(path)
+    (record,) = project.json("workspace", "show", "one")
+    assert record["visible"]
+    assert "two\n" == (path / "src/a.py").read_text()
+    assert (0, "", "") == tuple_of(project("workspace", "unmount"))
+    assert [] == os.listdir(path)
+    assert 4 == project("workspace", "unmount", "two").code
+    assert 2 == project("workspace", "unmount", "").code
+
+
 def tuple_of(ended) -> tuple[int, str, str]:
     return ended.code, ended.out, ended.err
 

@@ -13,7 +13,7 @@ from runner.backends.local import LocalBackend
 from runner.errors import ExecFailed, WorkspaceError
 from runner.messages import Isolation
 from runner.workspaces import attaching, mounts, overlay
-from runner.workspaces.attaching import attach, is_mounted
+from runner.workspaces.attaching import attach, is_seen
 from runner.workspaces.making import make
 from runner.workspaces.removing import remove
 
@@ -84,27 +84,81 @@ def test_it_is_mounted_once_and_adopted_after_a_crash(
         again = attach(place, "overlay", base)
         file.read()
 
-    assert is_mounted(place)
+    assert is_seen(f"{place}/tree", "overlay")
     assert len(mounts.mounted_in(place)) == 1
     assert os.listdir(again.root).count("added") == 1
     again.detach()
     mounted.detach()
     assert mounts.mounted_in(place) == []
-    assert not is_mounted(place)
+    assert not is_seen(f"{place}/tree", "overlay")
     assert "added" in os.listdir(attach(place, "overlay", base).root)
     remove(place)
 
 
-def test_what_else_is_mounted_there_makes_room(
+def test_what_somebody_else_has_mounted_there_is_left_alone(
     mounted: attaching.Attached, base: str, place: str
 ) -> None:
     mounts.mount("other", mounted.tree, "tmpfs", "size=1m")
-    assert not is_mounted(place)
-    attach(place, "overlay", base)
+    Path(mounted.tree, "theirs").touch()
+    assert not mounted.alive
+    assert not is_seen(mounted.tree, "overlay")
+    with pytest.raises(WorkspaceError, match=r"something else is mounted there \(tmpfs, other\)"):
+        attach(place, "overlay", base)
+    for act in (mounted.detach, lambda: remove(place)):
+        with pytest.raises(WorkspaceError, match="something is mounted at .*tree'"):
+            act()
 
-    assert is_mounted(place)
+    assert os.path.exists(f"{mounted.tree}/theirs")
+    mounts.unmount(mounted.tree)
+    assert mounted.alive
+    attach(place, "overlay", base)
     assert len(mounts.mounted_in(place)) == 1
     remove(place)
+
+
+def test_of_a_base_that_was_replaced_it_is_mounted_anew_when_nobody_uses_it(
+    mounted: attaching.Attached, base: str, place: str
+) -> None:
+    Path(mounted.tree, "added").touch()
+    os.rename(base, f"{base}-old")
+    os.mkdir(base)
+    Path(base, "other").touch()
+    with open(f"{mounted.tree}/gone"):
+        what = f"another directory by now.* in use by process .*{os.getpid()}"
+        with pytest.raises(WorkspaceError, match=what):
+            attach(place, "overlay", base)
+    assert mounted.alive
+    again = attach(place, "overlay", base)
+
+    assert sorted(os.listdir(again.root)) == ["added", "other"]
+    assert len(mounts.mounted_in(place)) == 1
+    again.detach()
+    remove(place)
+
+
+def test_what_was_put_in_its_place_while_it_was_not_mounted_is_not_hidden(
+    mounted: attaching.Attached, base: str, place: str
+) -> None:
+    mounted.detach()
+    mounted.detach()
+    assert not mounted.alive
+    Path(place, "tree", "theirs").touch()
+    with pytest.raises(WorkspaceError, match="there are files in its place.*: move them away"):
+        attach(place, "overlay", base)
+    os.unlink(f"{place}/tree/theirs")
+    attach(place, "overlay", base)
+    remove(place)
+
+
+def test_one_that_is_in_use_goes_where_nothing_of_it_is_kept(
+    mounted: attaching.Attached, place: str
+) -> None:
+    with open(f"{mounted.tree}/d/e/file") as file:
+        mounted.detach(in_use=True)
+        assert file.read() == "old"
+        assert mounts.mounted_in(place) == []
+        remove(place, in_use=True)
+    assert not os.path.exists(place)
 
 
 def test_an_open_file_is_use_of_it(mounted: attaching.Attached, place: str) -> None:

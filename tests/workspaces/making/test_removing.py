@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from runner.errors import WorkspaceError
-from runner.workspaces import removing
+from runner.workspaces import mounts, overlay, removing
 from runner.workspaces.locking import Lock
 from runner.workspaces.making import make
 from runner.workspaces.removing import remove, tidy
+from runner.workspaces.ways import Place
 
 
 def test_only_what_a_crash_has_left_is_tidied_away(base: str, place: str, room: Path) -> None:
@@ -34,6 +35,25 @@ def test_only_what_a_crash_has_left_is_tidied_away(base: str, place: str, room: 
         *(".removing-file", "file", "link", "no-workspace", "one")
     ]
     assert sorted(os.listdir(f"{place}/tree")) == sorted(os.listdir(base))
+
+
+def test_what_a_trial_has_mounted_goes_with_it_unless_it_is_on(base: str, place: str) -> None:
+    directory = os.path.dirname(place)
+    trial = Place(path=f"{directory}/.removing-probe-x")
+    for path in (trial.tree, trial.upper, trial.work):
+        os.makedirs(path)
+    try:
+        mounts.mount("runner-trial", trial.tree, overlay.KIND, overlay.options(base, trial))
+    except PermissionError as error:
+        pytest.skip(f"needs root, who may mount: {error}")
+    lock = Lock.take(f"{trial.path}/lock", "probe")
+
+    assert tidy(directory) == ()
+    assert os.listdir(trial.tree) == os.listdir(base)
+    lock.release()
+    assert tidy(directory) == (".removing-probe-x",)
+    assert os.listdir(directory) == []
+    assert sorted(os.listdir(base)) == ["d", "gone", "link"]
 
 
 def test_one_that_is_completed_meanwhile_stays(place: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ import trio
 
 import runner
 import runner.runtime
-from runner.workspaces.mounts import mounted_in
+from runner.workspaces.mounts import mounted_in, unmount
 
 warnings.simplefilter("ignore")  # a fork has none of the threads: they are not needed
 CALLS = {
@@ -47,6 +47,7 @@ async def prepare(top):
                 if FILES.get(name) != text:
                     await ws.write(name, text)
             await ws.status()
+        await project.unmount()
 
 
 async def create(project, way):
@@ -100,6 +101,7 @@ async def look(top):
                 async with project.temp(snapshot=each.name) as ws:
                     rescued.append({name: await ws.read(name) for name in CHANGED})
         ids = {each.id for each in await project.list()}
+        await project.unmount()  # also what was mounted by who was killed
         return {
             "workspaces": found,
             "rescued": rescued,
@@ -151,6 +153,8 @@ def _child(act, words, at, far):
 
 def renewed(top):
     """The state as it was prepared; nothing is mounted in it."""
+    for each in mounted_in(top):
+        unmount(each.point)
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(f"{top}/state")
     shutil.copytree(f"{top}/prepared", f"{top}/state", symlinks=True)

@@ -87,7 +87,7 @@ async def test_the_files_of_a_workspace_outlive_the_loss_of_their_store(tmp_path
         open(store, "w").close()
     async with runner.open_runner(state=tmp_path / "state") as r:
         assert [] == await r.project(base).list()
-        await r.project(base).create("two", way=way)
+        await (await r.project(base).create("two", way=way)).unmount()
     os.replace(tmp_path / "damaged.db", store)  # as it is: mended, or an older copy
     async with runner.open_runner(state=tmp_path / "state") as r:
         ws = await r.project(base).get("one")

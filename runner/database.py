@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -212,8 +213,12 @@ class Database:
 def _connect(path: str, schema: Schema) -> Connection:
     if schema.private:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        # SQLite gives its other files the mode of this one.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # SQLite gives its other files the mode of this one. It is made without being opened: who
+        # closes a file takes away all locks that this process has on it, those of SQLite's other
+        # connections as well; another process then takes it for nobody's, and removes its log.
+        # Source: fcntl(2), "Advisory record locking"; sqlite.org/howtocorrupt.html, 2.2.
+        with contextlib.suppress(FileExistsError):
+            os.mknod(path, 0o600 | stat.S_IFREG)
     return _begun(path, schema, _begin)
 
 

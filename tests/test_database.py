@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -64,6 +66,27 @@ def test_a_durable_one_waits_for_the_disk(tmp_path: Path) -> None:
     durable = Schema(statements="", version=1, failure=failure, durable=True, private=False)
     with contextlib.closing(connect(str(tmp_path / "file"), durable)) as connection:
         assert 2 == value(connection, "synchronous")
+
+
+def test_a_second_connection_takes_no_lock_from_the_first(path: str) -> None:
+    with (
+        contextlib.closing(connect(path, SCHEMA)) as first,
+        contextlib.closing(connect(path, SCHEMA)) as second,
+        contextlib.closing(connect(path, SCHEMA, only_read=True)) as third,
+    ):
+        first.execute("INSERT INTO a VALUES (1)")
+        # Another process that lets go of it, as the last one that has it, would remove the log.
+        script = (
+            "import sqlite3, sys; file = sqlite3.connect(sys.argv[1]);"
+            " file.execute('INSERT INTO a VALUES (2)'); file.commit(); file.close()"
+        )
+        subprocess.run([sys.executable, "-c", script, path], check=True)
+        second.execute("INSERT INTO a VALUES (3)")
+        assert os.path.exists(path + "-wal")
+        for each in (first, second, third):
+            assert [(1,), (2,), (3,)] == each.execute("SELECT b FROM a ORDER BY b").fetchall()
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        assert [(1,), (2,), (3,)] == other.execute("SELECT b FROM a ORDER BY b").fetchall()
 
 
 def test_many_who_open_a_new_file_at_once_make_it_once(path: str) -> None:

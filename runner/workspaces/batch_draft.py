@@ -7,43 +7,59 @@ that the kernel would have raised, had those before it been carried out. The tre
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
 from collections.abc import Iterable
 
-from runner.backends.beneath import Names, fail
+import attrs
+
+from runner.backends.beneath import Beneath, Names, fail, parse
 from runner.backends.files import keep_ownership, require_replaceable, write_all
+from runner.backends.straight import resolved
 from runner.workspaces.batch_view import Decided, Gone, New, Ready, Seen, View
+from runner.workspaces.planning import Step
 from runner.workspaces.staging import ENTER, NEW, Staging, duplicate
 
 _NO_OTHER_NAME = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 class Draft:
-    """A batch that is being made of an open tree.
+    """A batch that is being made of a directory in an open tree.
 
     Attributes:
         tree: open.
         staging: where contents are ready.
-        view: the tree as it will be.
+        view: the directory as it will be.
     """
 
-    def __init__(self, path: str, place: str) -> None:
-        """Open the tree, and a staging for it."""
-        self.tree = os.open(path, ENTER)
-        try:
+    def __init__(
+        self, path: str, place: str, inside: str = ".", *, follows_links: bool = True
+    ) -> None:
+        """Open the tree, the directory in it, which is made if it is missing, and a staging.
+
+        Raises:
+            OSError: it cannot be; EXDEV: the directory lies outside of the tree.
+        """
+        with contextlib.ExitStack() as stack:
+            self.tree = os.open(path, ENTER)
+            stack.callback(os.close, self.tree)
+            self._above, directory = _entered(self.tree, inside)
+            stack.callback(os.close, directory)
             self.staging = Staging.begin(self.tree, place)
-        except BaseException:
-            os.close(self.tree)
-            raise
-        self.view = View(self.tree, self.staging.fd)
+            self.view = View(directory, self.staging.fd, follows_links=follows_links)
+            stack.callback(self.view.close)
+            self._stack = stack.pop_all()
         self._number = 0
 
     def close(self) -> None:
         """Let go of the tree; the staging is its own."""
-        self.view.close()
-        os.close(self.tree)
+        self._stack.close()
+
+    def steps(self) -> list[Step]:
+        """What makes the tree the one that was decided."""
+        return [attrs.evolve(each, names=(*self._above, *each.names)) for each in self.view.steps()]
 
     def read(self, names: Names) -> bytes:
         """The content that a file will have."""
@@ -251,6 +267,14 @@ class Draft:
             duplicate(seen.directory, seen.name, ready, str(number))
             return Ready(number, ours=True)
         return Ready(number, ours=False)
+
+
+def _entered(tree: int, inside: str) -> tuple[Names, int]:
+    """The names of a directory in a tree, without links, and it, open."""
+    beneath, route = Beneath(os.dup(tree)), parse(inside)
+    os.close(beneath.make(route.names))
+    names = resolved(beneath, route, entry=False, root="", real_root="").names
+    return names, beneath.open_names(names, ENTER, follow=False)
 
 
 def _umask() -> int:

@@ -79,9 +79,10 @@ class Seen:
 class View:
     """The tree as it will be; both descriptors stay the caller's."""
 
-    def __init__(self, tree: int, staging: int) -> None:
+    def __init__(self, tree: int, staging: int, *, follows_links: bool = True) -> None:
         """Nothing was decided yet."""
         self._tree, self._staging = tree, staging
+        self._follows_links = follows_links
         self._at = Descent(tree)
         self._decided: dict[Names, Decided] = {}
         self._inside: defaultdict[Names, set[str]] = defaultdict(set)
@@ -176,10 +177,10 @@ class View:
                 continue
             text = os.readlink(seen.name, dir_fd=seen.directory)
             links += 1
+            if links > MAX_LINKS or not self._follows_links:
+                raise fail(errno.ELOOP)
             if text.startswith("/"):
                 raise fail(errno.EXDEV)
-            if links > MAX_LINKS:
-                raise fail(errno.ELOOP)
             pending.extend(reversed(split_link(text)[0]))
         return tuple(done)
 

@@ -16,6 +16,7 @@ that all is changed at once holds for whoever asks the workspace, and after a cr
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -50,6 +51,8 @@ class Batch:
         tree: str,
         *,
         place: str | None = None,
+        inside: str = ".",
+        follows_links: bool = True,
         durable: bool = False,
         also: Callable[[], None] = nothing,
     ) -> None:
@@ -60,10 +63,15 @@ class Batch:
             workspace: its id.
             tree: its live tree, an absolute path.
             place: where to make contents ready; None = in `staging`, beside the tree.
+            inside: a directory in the tree, in which paths begin and end; it is made if it is
+                missing. Links on the way to it are followed.
+            follows_links: whether those in paths are, too; else they are refused.
             durable: whether all of it is to outlast a power failure.
             also: writes to the store what is to be true if and only if the batch is.
         """
         self._store, self._workspace, self._path = store, workspace, tree
+        self._inside, self._follows_links = inside, follows_links
+        self._top = os.path.normpath(os.path.join(tree, inside))
         self._place = place_beside(tree) if place is None else place
         self._durable, self._also = durable, also
         self._open: Draft | None = None
@@ -71,7 +79,9 @@ class Batch:
     def __enter__(self) -> Self:
         """Begin."""
         with self._answers("batch", "."):
-            self._open = Draft(self._path, self._place)
+            self._open = Draft(
+                self._path, self._place, self._inside, follows_links=self._follows_links
+            )
         return self
 
     def __exit__(
@@ -150,7 +160,7 @@ class Batch:
         draft = self._draft
         with self._answers("batch", "."):
             try:
-                steps = draft.view.steps()
+                steps = draft.steps()
                 if self._durable:
                     draft.staging.sync()
             except BaseException:
@@ -195,7 +205,7 @@ class Batch:
         return self._open
 
     def _answers(self, op: str, path: str) -> Answers:
-        return Answers(op, path, self._path)
+        return Answers(op, path, self._top)
 
     def _ends(self, op: str, source: str, target: str) -> tuple[Names, Names]:
         return self._names(op, source, entry=True), self._names(op, target, entry=True)
@@ -205,9 +215,9 @@ class Batch:
             route = parse(path)
         except UnusablePath as error:
             raise InvalidPath(op, path, str(error)) from None
-        inside = relative(route, self._path)
+        inside = relative(route, self._top)
         if inside is None:
-            raise PathEscapes(op, path, hint=f"paths here begin at {self._path}")
+            raise PathEscapes(op, path, hint=f"paths here begin at {self._top}")
         return self._draft.view.resolve(inside, entry=entry)
 
 

@@ -1,9 +1,8 @@
 """A backend in which batches are journaled: all or none, also if this process is killed.
 
-It is put around the backend of a live tree, at its top. A batch is then an act of the workspace's
-journal (batching.py) instead of one that this process would undo. All else is the inner backend's;
-so are batches of a straight view, and of a scope inside of the workspace, since what is journaled
-is resolved from the top of the tree: a crash in the midst of those leaves the part that was done.
+It is put around the backend of a live tree, or of a directory in it. A batch is then an act of the
+workspace's journal (batching.py) instead of one that this process would undo; also one of a scope
+in the tree, and of a straight view, as behind permissions. All else is the inner backend's.
 """
 
 from __future__ import annotations
@@ -27,12 +26,17 @@ class JournaledBackend(Backend):
     """A backend in which batches are journaled.
 
     Args:
-        inner: of the same tree.
+        inner: of the same files.
         live: the workspace, whose tree is there.
+        inside: which directory of the tree.
+        follows_links: whether links in paths are followed.
     """
 
-    def __init__(self, inner: Backend, live: Live) -> None:
+    def __init__(
+        self, inner: Backend, live: Live, inside: str = ".", *, follows_links: bool = True
+    ) -> None:
         self._inner, self._live = inner, live
+        self._inside, self._follows_links = inside, follows_links
 
     def __repr__(self) -> str:
         return f"<JournaledBackend on {self._inner!r}>"
@@ -45,7 +49,7 @@ class JournaledBackend(Backend):
     async def carry_out(self, message: Message[AnswerT], /) -> AnswerT:
         """Carry out a message; a batch through the journal."""
         if isinstance(message, m.Batch):
-            answers = await in_thread(partial(_carry_out, self._live, message))
+            answers = await in_thread(partial(self._carry_out, message))
             return cast("AnswerT", answers)
         return await self._inner.carry_out(message)
 
@@ -60,7 +64,8 @@ class JournaledBackend(Backend):
 
     def straight(self) -> Backend:
         """The same files, in which no link is followed."""
-        return self._inner.straight()
+        inner = self._inner.straight()
+        return JournaledBackend(inner, self._live, self._inside, follows_links=False)
 
     def resolve(self, op: str, path: str, *, entry: bool = False) -> Resolved:
         """Where a path leads, links followed."""
@@ -70,27 +75,35 @@ class JournaledBackend(Backend):
         """Close what is open in it."""
         await self._inner.aclose()
 
-
-def _carry_out(live: Live, message: m.Batch) -> tuple[object, ...]:
-    """All of it or nothing; in a thread."""
-    assert live.attached is not None
-    answers: list[object] = []
-    durable = any(isinstance(each, m.Write) and each.durable for each in message.effects)
-    batch = Batch(live.store, live.id, live.attached.root, place=live.place, durable=durable)
-    with batch:
-        for number, effect in enumerate(message.effects, 1):
-            breathe()
+    def _carry_out(self, message: m.Batch) -> tuple[object, ...]:
+        """All of it or nothing; in a thread."""
+        live = self._live
+        assert live.attached is not None
+        answers: list[object] = []
+        batch = Batch(
+            live.store,
+            live.id,
+            live.attached.root,
+            place=live.place,
+            inside=self._inside,
+            follows_links=self._follows_links,
+            durable=any(isinstance(each, m.Write) and each.durable for each in message.effects),
+        )
+        with batch:
+            for number, effect in enumerate(message.effects, 1):
+                breathe()
+                try:
+                    answers.append(_EFFECTS[type(effect)](batch, effect))
+                except OperationError as error:
+                    said = f"it was effect {number} of a batch: all are undone"
+                    error.reason = f"{error.reason}; {said}"
+                    raise
             try:
-                answers.append(_EFFECTS[type(effect)](batch, effect))
-            except OperationError as error:
-                error.reason = f"{error.reason}; it was effect {number} of a batch: all are undone"
+                batch.commit()
+            except BaseException:
+                live.unsettle()
                 raise
-        try:
-            batch.commit()
-        except BaseException:
-            live.unsettle()
-            raise
-    return tuple(answers)
+        return tuple(answers)
 
 
 def _write(batch: Batch, effect: m.Write) -> None:

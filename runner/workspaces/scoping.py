@@ -75,7 +75,7 @@ def _inner(  # noqa: PLR0917 - the last two are what is known when the tree is t
         beneath=None if is_top else here.root,
         create=not is_top,
     )
-    made = JournaledBackend(local, live) if is_top else local
+    made = JournaledBackend(local, live, here.inner)
     if live.witness is None or not means.audit:
         return made
     who = ground.who.within(Who(agent=record.agent_id))

@@ -66,7 +66,17 @@ async def snapshot(project, way):
     await (await project.get(f"kept-{way}")).snapshots.create("s")
 
 
+async def batch(project, way):
+    """By a scope inside, behind permissions."""
+    inner = (await project.get(f"kept-{way}", permissions="permissive")).scope("d")
+    async with inner.batch() as changes:
+        await changes.write("b", "batched")
+        await changes.move("e/c", "f/g")
+        await changes.write("new", "new")
+
+
 KINDS = [
+    *((batch, "copy"), (batch, "overlay")),
     *((create, "copy"), (create, "overlay"), (delete, "copy"), (delete, "overlay")),
     *((rename, "copy"), (snapshot, "copy"), (snapshot, "overlay")),
 ]

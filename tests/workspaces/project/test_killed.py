@@ -18,6 +18,11 @@ POINTS = 6  # of each; more by RUNNER_TEST_KILLS
 BASE = {"a": "1", "d/b": "2", "d/e/c": "3"}
 KEPT = {**BASE, "a": "changed", "new": "n"}
 AS_KEPT = [KEPT, ["M a", "A new"], []]
+BATCHED = [
+    {"a": "changed", "d/b": "batched", "new": "n"},
+    ["M a", "M d/b", "R d/e/c -> d/f/g", "A d/new", "A new"],
+    [],
+]
 
 
 @pytest.fixture
@@ -37,6 +42,8 @@ def expected(kind, way, found):
         return [{kept: AS_KEPT}, {kept: AS_KEPT, "made": [BASE, [], []]}]
     if kind == "rename":
         return [{kept: AS_KEPT}, {"renamed": AS_KEPT}]
+    if kind == "batch":
+        return [{kept: AS_KEPT}, {kept: BATCHED}]
     if kind == "snapshot":
         return [{kept: AS_KEPT}, {kept: [*AS_KEPT[:2], ["s"]]}]
     named = found["workspaces"].get(kept, [0, 0, []])[2]  # it may have been rescued already

@@ -40,6 +40,8 @@ def explain(exc: BaseException, *, traceback: bool = False) -> Exit:
 
 def _message(exc: errors.RunnerError) -> str:
     """Problems in files as compilers say them, so that editors find the place; else a sentence."""
+    if isinstance(exc, errors.UncommittedChanges):
+        return f"runner: {exc}".replace("`force`", "`--force`")  # as it is called here
     if not isinstance(exc, errors.ConfigError):
         return f"runner: {exc}"
     lines = [

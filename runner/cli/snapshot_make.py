@@ -19,7 +19,7 @@ from runner.workspaces.records import SnapshotRecord
 
 @click.command(epilog=options.CODES)
 @workspace_name
-@click.argument("snapshot", metavar="NAME", required=False)
+@click.argument("snapshot", metavar="[NAME]", required=False)
 @click.option("-m", "--description", metavar="TEXT", default="", help="What it is.")
 @click.option("--verify", is_flag=True, help="Look into every file, whatever hints say.")
 @about

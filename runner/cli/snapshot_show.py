@@ -34,7 +34,7 @@ class Listed:
 
 
 @click.command(epilog=options.CODES)
-@click.argument("name", metavar="WORKSPACE", required=False)
+@click.argument("name", metavar="[WORKSPACE]", required=False)
 @about
 def ls(*, name: str | None, **given: Unpack[Given]) -> int:
     """List the snapshots of a workspace, the oldest first; or all of the project.
@@ -103,7 +103,7 @@ def _lacking(record: SnapshotRecord) -> list[str]:
 
 @click.command(epilog=options.CODES)
 @click.argument("before", metavar=SNAPSHOT)
-@click.argument("after", metavar=SNAPSHOT, required=False)
+@click.argument("after", metavar=f"[{SNAPSHOT}]", required=False)
 @diffs.form
 @about
 def diff(

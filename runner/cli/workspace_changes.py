@@ -80,7 +80,7 @@ def _tell(found: Found) -> None:
 
 @click.command(epilog=options.CODES)
 @workspace_name
-@click.argument("against", metavar="[WS/]SNAP", required=False)
+@click.argument("against", metavar="[[WS/]SNAP]", required=False)
 @click.option("-w", "--workspace", "other", metavar="WS", help="Against another workspace.")
 @VERIFY
 @diffs.form

@@ -70,7 +70,7 @@ async def hold_base(
     """
     fd, until, pause = None, trio.current_time() + patience, _PAUSE
     while fd is None:
-        with Answers("commit", ".", base):
+        with Answers("create" if shared else "commit", ".", base):
             fd = lock_base(base, place, shared=shared)
         if fd is None:
             if trio.current_time() > until:

@@ -62,9 +62,12 @@ def test_problems_are_said_as_compilers_say_them_with_their_count(capfd) -> None
 def test_a_plain_sentence_says_who_says_it(capfd) -> None:
     assert explain(ConfigError("the prompt is empty")) is Exit.USAGE
     assert explain(errors.NotFound("read", "a.txt")) is Exit.NOT_FOUND
+    lost = errors.UncommittedChanges("it would lose changes: `force` does it", [])
+    assert explain(lost) is Exit.UNCOMMITTED
     assert capfd.readouterr().err.splitlines() == [
         "runner: the prompt is empty",
         "runner: read 'a.txt': no such file or directory",
+        "runner: it would lose changes: `--force` does it",
     ]
 
 

@@ -116,7 +116,7 @@ if TYPE_CHECKING:
     from runner.operations import with_hashes as with_hashes
     from runner.operations.status import Status as Status
     from runner.operations.status import StatusChange as StatusChange
-    from runner.runtime import Runner as Runner
+    from runner.runner import Runner as Runner
     from runner.runtime import open_runner as open_runner
     from runner.scopes.log_sinks import Console as Console
     from runner.scopes.log_sinks import JsonLines as JsonLines
@@ -158,7 +158,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     # the way in
-    "runner.runtime": ("Runner", "open_runner"),
+    "runner.runner": ("Runner",),
+    "runner.runtime": ("open_runner",),
     "runner.config": ("RunnerConfig", "SessionConfig"),
     "runner.selection": ("make_session", "pick_agent"),
     # scopes

@@ -164,7 +164,7 @@ from runner.operations.streaming import TextT
 from runner.operations.texts import Decoding
 from runner.operations.texts import Encoding
 from runner.processes.host import ProcessHost
-from runner.runtime import RunnerStatistics
+from runner.runner import RunnerStatistics
 from runner.scopes.making import ScopeOptions
 from runner.scopes.permissions import Ask
 from runner.scopes.permissions import Grant

@@ -25,7 +25,8 @@ from runner.cli.signals import Ladder, Step
 from runner.cli.streams import OutputClosed, complain
 from runner.config import RunnerConfig
 from runner.errors import ConfigError, NotFound, Problem, RunnerError
-from runner.runtime import open_runner, projects_of
+from runner.runner import projects_of
+from runner.runtime import open_runner
 from runner.workspaces.project import Project
 from runner.workspaces.projects import directory_of
 from runner.workspaces.shared import STORE

@@ -32,7 +32,8 @@ from runner.cli.session_where import keeps, name_of, open_place, project_of
 from runner.cli.streams import complain, put
 from runner.config import RunnerConfig
 from runner.errors import ConfigError
-from runner.runtime import Runner, open_runner
+from runner.runner import Runner
+from runner.runtime import open_runner
 from runner.sessions.ledger import SessionLedger
 from runner.sessions.opening import Opening, read_setup
 from runner.sessions.record import Record

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from runner.errors import NotFound
 from runner.messages import Isolation
-from runner.runtime import Runner
+from runner.runner import Runner
 from runner.scopes.scope import Scope
 from runner.workspaces.project import Project
 

@@ -1,4 +1,4 @@
-"""What jobs need of the layers below: scopes, sessions, projects. `runtime.Runner` is one."""
+"""What jobs need of the layers below: scopes, sessions, projects. `runner.Runner` is one."""
 
 from __future__ import annotations
 

@@ -28,7 +28,8 @@ from runner.bridge.stay import Stay
 from runner.bridge.thread import TrioThread
 from runner.config import RunnerConfig
 from runner.errors import SupervisorClosed
-from runner.runtime import Runner, open_runner
+from runner.runner import Runner
+from runner.runtime import open_runner
 from runner.workspaces.project import Project
 
 T = TypeVar("T")

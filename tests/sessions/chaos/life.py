@@ -35,7 +35,8 @@ from runner.agents.events import ErrorClass as E
 from runner.agents.registry import make_driver
 from runner.config import RunnerConfig
 from runner.errors import SessionClosed
-from runner.runtime import Runner, open_runner
+from runner.runner import Runner
+from runner.runtime import open_runner
 from runner.sessions.session import Session
 from runner.sessions.turn import Turn
 from runner.testing.scripted import ScriptedAgent

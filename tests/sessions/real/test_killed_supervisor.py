@@ -18,7 +18,8 @@ import trio
 
 from runner.agents.driver import Agent
 from runner.processes.sweep import SESSION_TAG
-from runner.runtime import Runner, open_runner
+from runner.runner import Runner
+from runner.runtime import open_runner
 from runner.sessions.ledger import SessionLedger, ledger_of
 from runner.sessions.making import Sessions
 from runner.testing.scripted import ScriptedAgent

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.runtime import Runner, open_runner
+from runner.runner import Runner
+from runner.runtime import open_runner
 from runner.sessions.session import Session
 from runner.testing.scripted import ScriptedAgent
 from runner.workspaces.project import Project

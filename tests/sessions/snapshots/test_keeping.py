@@ -12,7 +12,8 @@ from runner.agents.driver import Agent, ShellAgent
 from runner.agents.events import ErrorClass, SnapshotTaken
 from runner.config import RunnerConfig
 from runner.errors import ConfigError, HookVeto, WorkspaceBusy, WorkspaceNotFound
-from runner.runtime import Runner, open_runner
+from runner.runner import Runner
+from runner.runtime import open_runner
 from runner.scopes.who import Who
 from runner.sessions.session import Session
 from runner.testing.scripted import ScriptedAgent

@@ -17,7 +17,7 @@ from runner.errors import (
     SnapshotNotFound,
     UncommittedChanges,
 )
-from runner.runtime import Runner
+from runner.runner import Runner
 from runner.sessions.making import Sessions
 from runner.sessions.session import Session
 from runner.testing.scripted import ScriptedAgent

@@ -113,6 +113,7 @@ async def measure(top: Path, loop: asyncio.AbstractEventLoop) -> list[Row]:
                 Row(f"agentfs-sdk {what}s a second", [1 / each for each in other], unit="/s")
             )
         assert (await ws.audit.verify()).ok
+        await ws.unmount()
     closing = asyncio.run_coroutine_threadsafe(peer.close(), loop)
     await trio.to_thread.run_sync(closing.result)
     return rows

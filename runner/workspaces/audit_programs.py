@@ -98,7 +98,8 @@ class Programs:
         return Doing(operation=op_name(type(message)), details={"command": command, "cwd": cwd})
 
     async def _say(self, run: Run, ok: bool | None, more: Mapping[str, Json]) -> None:
-        with trio.CancelScope(shield=True):
+        with trio.CancelScope(shield=True):  # bounded: by two looks, and BASING
+            await self.runs.prepare(run)
             await in_thread(partial(self.runs.end, run, ok, more))
 
     async def _end(self, id_: str) -> None:
@@ -112,6 +113,7 @@ class Programs:
                 completed = await self.ask(m.Wait(id=id_, timeout=_ENDING))
             except RunnerError:
                 completed = None  # nobody knows any more
+            await self.runs.prepare(run)
             ok = None if completed is None else True
             more: dict[str, Json] = {"id": id_, **about_end(completed)}
             await in_thread(partial(self.runs.end, run, ok, more, operation="exit"))

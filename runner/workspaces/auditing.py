@@ -17,7 +17,7 @@ Permissions go around it, so what they deny never comes here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, cast
 
@@ -55,6 +55,7 @@ class AuditedBackend(Backend):
         witness: looks at the tree that the inner backend is for, or is in.
         inside: the path from the tree's top to the inner backend's root; "." = that is the top.
         glancer: sees what programs change; None = nobody does.
+        find_base: finds out what an overlay's base has.
         write_seen: the inner backend's way to write a small file, if its root is the tree's top.
     """
 
@@ -68,6 +69,7 @@ class AuditedBackend(Backend):
         inside: str = ".",
         glancer: Glancer | None = None,
         write_seen: WriteSeen | None = None,
+        find_base: Callable[[], Awaitable[object]] = trio.lowlevel.checkpoint,
     ) -> None:
         """Nothing is touched yet."""
         self._glancer = glancer
@@ -76,7 +78,9 @@ class AuditedBackend(Backend):
         self._writes = None if write_seen is None else Writes(write_seen, trail, who, witness)
         self._prefix = "" if inside == "." else f"{inside}/"
         self._writers: dict[str, str] = {}  # paths of files that are being written, by stream
-        self._programs = Programs(self._ask, Runs(trail, who, glancer), self._prefix)
+        self._find_base = find_base
+        runs = Runs(trail, who, glancer, find_base)
+        self._programs = Programs(self._ask, runs, self._prefix)
 
     def __repr__(self) -> str:
         return f"<AuditedBackend on {self._inner!r}>"
@@ -95,6 +99,7 @@ class AuditedBackend(Backend):
             self._witness,
             inside=self._prefix.rstrip("/") or ".",
             glancer=self._glancer,
+            find_base=self._find_base,
         )
 
     def resolve(self, op: str, path: str, *, entry: bool = False) -> Resolved:

@@ -42,6 +42,7 @@ from runner.watching.walking import Walk, advance_inline
 from runner.watching.watch import Watch
 from runner.workspaces.assembling import Assembly, Below
 from runner.workspaces.handing import Handing
+from runner.workspaces.hinting import begin_watch
 from runner.workspaces.known import Memory
 from runner.workspaces.listing import Entry
 from runner.workspaces.objects import ObjectId
@@ -186,11 +187,23 @@ class Capture:
         finally:
             self._lock.release()
 
+    def watch(self, most: int) -> bool:
+        """Have hints from now on, if it has no more entries than that; whether there are some."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            if self._watch is None:
+                self._watch = begin_watch(self._make_watch(), most)
+            return self._watch is not None
+        finally:
+            self._lock.release()
+
     def known(self, states: Mapping[str, State | None]) -> dict[str, Entry]:
         """What was captured of these files, of which each is still in the state that it had."""
         if not self._lock.acquire(blocking=False):
             return {}
         try:
+            self._memory.recall()
             return self._known(states)
         finally:
             self._lock.release()

@@ -1,9 +1,11 @@
 """What a program has changed in a live tree: seen by two glances, one before it and one after it.
 
 A glance costs little or is not had: of a watched tree the hints, of an overlay a walk through its
-upper directory, else through the tree, if it has few files. Between two of them the states of files
-differ if they were changed; what was there before is known by its digest where the last capture
-has that very state, or it is the base's (`Known`); else only by its size.
+upper directory, else through the tree, if it has few files; why there is none, a row says. Between
+two of them the states of files differ if they were changed; what was there before is known by its
+digest where the last capture has that very state, or it is the base's, or the last glance had it
+after a change; else only by its size. What went and came back elsewhere as the very same file was
+moved.
 
     file, link   a path whose state differs
     directory    one that came or went with nothing in it, or that has another mode
@@ -20,22 +22,20 @@ from __future__ import annotations
 import os
 import stat as modes
 from collections.abc import Iterator, Mapping
-from typing import Protocol, TypeAlias
 
 import attrs
 
 from runner.watching.columns import State
 from runner.watching.files import Folder, Tree, differing, is_below, parent
 from runner.watching.patterns import Rules
-from runner.watching.walking import Walk
 from runner.workspaces.comparing import compare
+from runner.workspaces.glimpses import Found, Glanced, Glimpse, Pairs, Path, Unseen
 from runner.workspaces.listing import EMPTY, Entry, EntryType
 from runner.workspaces.objects import CHUNK
 from runner.workspaces.records import AuditRecord
-from runner.workspaces.store import Store
 from runner.workspaces.witness import Seen, Spot, Witness
 
-ENTRIES = 4096  # of a tree that is walked through for a glance
+REMEMBERED = 4096  # digests of what was changed
 MOST = 1000  # paths with rows of their own
 BYTES = 64 << 20  # that are read for digests; of what is beyond, there are only sizes
 _SIZE, _MODE = 1, 4
@@ -45,68 +45,6 @@ _TYPES = {
     EntryType.LINK: "link",
     EntryType.FIFO: "other",
 }
-# A path, what stood there, and what stands there.
-Path: TypeAlias = tuple[str, Seen | None, Seen | None]
-Pairs: TypeAlias = dict[str, tuple[State | None, State | None]]
-
-
-@attrs.define(eq=False)
-class Glimpse:
-    """A live tree as it was when a program began.
-
-    Attributes:
-        tree: its files; None = that would have taken long.
-        opaque: of an overlay: directories through which the base did not shine.
-        told: what was written down of other acts since, by path.
-        is_spoiled: all of it was replaced since.
-    """
-
-    tree: Tree | None
-    opaque: frozenset[str] = frozenset()
-    told: dict[str, AuditRecord] = attrs.field(factory=dict)
-    is_spoiled: bool = False
-
-
-@attrs.frozen
-class Found:
-    """What changed between two glances.
-
-    Attributes:
-        count: how many paths.
-        paths: what stood at each before, and what after; empty if they are more than `MOST`.
-    """
-
-    count: int
-    paths: tuple[Path, ...] = ()
-
-
-class Glanced(Protocol):
-    """A live tree that can be glanced at."""
-
-    store: Store
-    rules: Rules
-
-    @property
-    def root(self) -> str:
-        """Where its files are reached."""
-
-    def glance(self) -> Tree | None:
-        """Its files, or those of its upper directory; None = that would take long."""
-
-    def opaque(self, tree: Tree) -> frozenset[str]:
-        """Of an overlay: the directories through which the base does not shine."""
-
-    def known(self, states: Mapping[str, State | None]) -> dict[str, Entry]:
-        """What was captured of paths whose states are still these."""
-
-
-def short_walk(directory: str, rules: Rules) -> Tree | None:
-    """The files of a directory that has few; else None."""
-    walk = Walk(directory, rules)
-    try:
-        return walk.tree if walk.advance(ENTRIES, float("inf")) else None
-    finally:
-        walk.close()
 
 
 @attrs.frozen
@@ -121,16 +59,30 @@ class Glancer:
     live: Glanced
     witness: Witness
 
+    @property
+    def is_blind(self) -> bool:
+        """Whether it does not know what is below an overlay."""
+        return self.live.is_blind
+
     def begin(self) -> Glimpse:
         """A glance at it now."""
-        tree = self.live.glance()
-        return Glimpse(tree, frozenset() if tree is None else self.live.opaque(tree))
+        try:
+            tree = self.live.glance()
+        except Unseen as why:
+            return Glimpse(None, why=str(why))
+        return Glimpse(tree, self.live.opaque(tree))
 
-    def end(self, glimpse: Glimpse) -> Found | None:
-        """What has changed since; None if nobody knows."""
-        before, after = glimpse.tree, self.live.glance()
-        if before is None or after is None or glimpse.is_spoiled:
-            return None
+    def end(self, glimpse: Glimpse) -> Found:
+        """What has changed since."""
+        try:
+            if glimpse.is_spoiled:
+                raise Unseen("all files were set back meanwhile")
+            after = self.live.glance()
+        except Unseen as why:
+            return Found(None, why=glimpse.why or str(why))
+        before = glimpse.tree
+        if before is None:
+            return Found(None, why=glimpse.why)
         pairs = _files(before, after, self.live.rules)
         if len(pairs) > MOST:
             return Found(len(pairs))
@@ -152,7 +104,19 @@ class Glancer:
             found[path] = path, self._seen_before(each), self._seen_after(path)
         for path, old, new in self._compared(pairs, olds, directories, glimpse.told):
             found[path] = path, old, new
-        return Found(len(found), tuple(found[path] for path in sorted(found)))
+            self._remember(path, pairs[path][1], new, after)
+        moved = _moved(pairs, found)
+        return Found(len(found), tuple(found[path] for path in sorted(found)), moved)
+
+    def _remember(self, path: str, state: State | None, seen: Seen | None, after: Tree) -> None:
+        """Know next time what stands there now, unless its next change may look the same."""
+        known = self.live.remembered
+        if state is None or seen is None or not seen.digest or path in after.fresh:
+            known.pop(path, None)
+            return
+        if len(known) >= REMEMBERED:
+            known.clear()
+        known[path] = state, seen
 
     def _compared(
         self,
@@ -170,6 +134,9 @@ class Glancer:
             else:
                 new = Seen("file", size, mode=_mode(now))
             old = directories.get(path) or _seen_of(was)
+            state, seen = self.live.remembered.get(path, (None, None))
+            if state is not None and state == was:
+                old = seen
             if path in told:
                 old = _seen_told(told[path], new)
             elif path in olds:
@@ -241,6 +208,25 @@ def _files(before: Tree, after: Tree, rules: Rules) -> Pairs:
             if pair[0] != pair[1] and not rules.omits_file(prefix + name):
                 found[prefix + name] = pair
     return found
+
+
+def _moved(pairs: Pairs, found: Mapping[str, Path]) -> dict[str, str]:
+    """Where files came from that are elsewhere now: the very same, else the same content."""
+    same: dict[object, str] = {}
+    for path, old, new in found.values():
+        was, _ = pairs.get(path, (None, None))
+        if new is None and old is not None and old.size and old.digest:
+            same[old.digest] = path
+        if new is None and was is not None:
+            same[was[:3]] = path  # inode, size, mtime
+    moved: dict[str, str] = {}
+    for path, old, new in found.values():
+        now = pairs.get(path, (None, None))[1]
+        if old is None and new is not None and now is not None:
+            source = same.get(now[:3]) or same.get(new.digest)
+            if source is not None and source not in moved.values():
+                moved[path] = source
+    return moved
 
 
 def _directories(before: Tree, after: Tree) -> Iterator[tuple[str, Seen | None]]:

@@ -144,6 +144,7 @@ class Live:
             self.witness = self.witness or Witness(attached.root)
             self.trail.settle(self.witness)
             self.looking.root, self.looking.is_overlay = attached.root, record.way == Way.OVERLAY
+            self.looking.make = self._make_looker
             self.attached = attached
         except BaseException:
             if had is None:
@@ -210,6 +211,12 @@ class Live:
         if self.looking.looker is None:
             self.looking.looker = self.make_capture(self.record(), self.attached.root)
         return self.looking.take(verify=verify)
+
+    def _make_looker(self) -> Looker | None:
+        record = self.record()
+        if self.looking.is_overlay and record.base_root is None:
+            return None  # what is below is not known yet
+        return self.make_capture(record, self.looking.root)
 
     def leave(self) -> None:
         """Be away; what is known of the tree is kept for the next time."""

@@ -18,12 +18,14 @@ from runner.errors import ObjectMissing, WorkspaceError
 from runner.watching.columns import State
 from runner.watching.files import Tree
 from runner.watching.patterns import Rules
+from runner.workspaces import glimpses
 from runner.workspaces.capturing import Captured
-from runner.workspaces.glancing import short_walk
+from runner.workspaces.glimpses import Unseen, short_walk
 from runner.workspaces.listing import Entry
 from runner.workspaces.store import Store
 from runner.workspaces.uppers import opaque
 from runner.workspaces.ways import Place
+from runner.workspaces.witness import Seen
 
 
 class Looker(Protocol):
@@ -37,6 +39,10 @@ class Looker(Protocol):
         """Its files as hints have them; None where there are none."""
         ...
 
+    def watch(self, most: int) -> bool:
+        """Have hints from now on, if it has no more entries than that; whether there are some."""
+        ...
+
     def known(self, states: Mapping[str, State | None]) -> dict[str, Entry]:
         """What was captured of files that are still in these states."""
         ...
@@ -44,6 +50,10 @@ class Looker(Protocol):
     def close(self) -> None:
         """Save what is known."""
         ...
+
+
+def _nothing() -> None:
+    """There is no looker to be had."""
 
 
 @attrs.define(eq=False)
@@ -58,6 +68,8 @@ class Looking:
         name: what the workspace is called, for errors.
         is_overlay: whether what was not changed is the base's own.
         looker: looks at it; None until that is asked for.
+        make: makes the looker; None if that cannot be yet.
+        remembered: what glances saw of changed files, by path, and in which state that was.
     """
 
     store: Store
@@ -67,6 +79,8 @@ class Looking:
     name: str
     is_overlay: bool = False
     looker: Looker | None = None
+    make: Callable[[], Looker | None] = _nothing
+    remembered: dict[str, tuple[State, Seen]] = attrs.field(factory=dict)
 
     def take(self, *, verify: bool = False) -> Captured:
         """The root of the tree; its objects are in the store.
@@ -94,12 +108,43 @@ class Looking:
         if looker is not None:
             looker.close()
 
-    def glance(self) -> Tree | None:
-        """Its files, of an overlay those of its upper directory; None = that would take long."""
+    def glance(self) -> Tree:
+        """Its files, of an overlay those of its upper directory.
+
+        Raises:
+            Unseen: that would take long.
+        """
         if self.is_overlay:
-            return short_walk(Place.at(self.place).upper, self.rules)
-        hinted = None if self.looker is None else self.looker.glance()
-        return short_walk(self.root, self.rules) if hinted is None else hinted
+            return self._walked(Place.at(self.place).upper)
+        found = self._hinted() or short_walk(self.root, self.rules)
+        if found is None and self.see() and self._watched():
+            found = self._hinted()
+        return found or self._walked(self.root)
+
+    def _hinted(self) -> Tree | None:
+        return None if self.looker is None else self.looker.glance()
+
+    def _watched(self) -> bool:
+        assert self.looker is not None
+        return self.looker.watch(glimpses.WATCHED)
+
+    def _walked(self, directory: str) -> Tree:
+        most = glimpses.WALKED
+        found = short_walk(directory, self.rules, most)
+        if found is None:
+            raise Unseen(f"there are more than {most:,} files to look at, and no hints")
+        return found
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether it is not known what is below it, if it is an overlay."""
+        return self.is_overlay and self.looker is None
+
+    def see(self) -> bool:
+        """Have a looker, if there can be one; of an overlay, once its base is known."""
+        if self.looker is None:
+            self.looker = self.make()
+        return self.looker is not None
 
     def opaque(self, tree: Tree) -> frozenset[str]:
         """Of an overlay: the directories of a glance through which the base does not shine."""
@@ -109,4 +154,4 @@ class Looking:
 
     def known(self, states: Mapping[str, State | None]) -> dict[str, Entry]:
         """What was captured of files that are still in these states."""
-        return {} if self.looker is None else self.looker.known(states)
+        return self.looker.known(states) if self.see() and self.looker is not None else {}

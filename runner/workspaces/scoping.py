@@ -30,7 +30,7 @@ from runner.workspaces.glancing import Glancer
 from runner.workspaces.journaled import JournaledBackend
 from runner.workspaces.making import Attached
 from runner.workspaces.means import Means
-from runner.workspaces.messages import Attach
+from runner.workspaces.messages import AskBase, Attach
 from runner.workspaces.records import WorkspaceRecord
 
 
@@ -88,4 +88,5 @@ def _inner(  # noqa: PLR0917 - the last two are what is known when the tree is t
         inside=here.inner,
         glancer=glancer,
         write_seen=local.write_seen if is_top else None,
+        find_base=partial(means.supervisor.ask, actor.spec, AskBase()),
     )

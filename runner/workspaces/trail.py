@@ -42,7 +42,7 @@ from runner.workspaces.audit_acts import (
 from runner.workspaces.audit_rows import Writer, row
 from runner.workspaces.audit_secrets import Secrets
 from runner.workspaces.database import SCHEMA
-from runner.workspaces.glancing import Glimpse
+from runner.workspaces.glimpses import Glimpse
 from runner.workspaces.pending import Log, Pending
 from runner.workspaces.records import NOTHING, AuditRecord, Json
 from runner.workspaces.store import Store
@@ -285,6 +285,8 @@ class Trail:
 
     def follow(self, glimpse: Glimpse) -> None:
         """A program begins: note what is written down of others meanwhile."""
+        for each in (*self._glimpses, glimpse) if self._glimpses else ():
+            each.is_shared = True
         self._glimpses.append(glimpse)
 
     def unfollow(self, glimpse: Glimpse) -> None:

@@ -183,6 +183,10 @@ class Upper:
         """Nothing: an upper directory is not watched."""
         return None
 
+    def watch(self, most: int) -> bool:
+        """Never: an upper directory is not watched."""
+        return False
+
     def known(self, states: Mapping[str, State | None]) -> dict[str, Entry]:
         """What was captured of files in the upper directory, or is what the base has."""
         found = self._upper.known(states)

@@ -7,7 +7,9 @@ import pytest
 
 from runner.errors import StoreError
 from runner.watching import walking
-from runner.workspaces import glancing
+from runner.watching.watch import Watch
+from runner.workspaces import glancing, glimpses
+from runner.workspaces.capturing import Capture
 
 
 def sha(text):
@@ -76,8 +78,8 @@ async def test_modes_directories_and_what_is_in_them_are_said(ws):
         ("remove", "old/y", 1, None),
     ] == first
     assert [
-        ("remove", "src/a.py", 4, None),
-        ("write", "lib/a.py", None, 4),
+        ("move", "lib/a.py", None, 4),
+        ("move", "src/a.py", 4, None),
         ("write", "old/x", None, 2),
     ] == second
 
@@ -118,14 +120,64 @@ async def test_more_than_a_thousand_are_one_row_with_their_number(ws, monkeypatc
     assert ("changes", ".", 11) == (row.operation, row.path, row.details["changes"])
 
 
-async def test_what_would_take_long_is_not_looked_at(ws, monkeypatch):
-    monkeypatch.setattr(glancing, "ENTRIES", 1)
+async def test_a_large_tree_is_watched_from_its_first_command_on(project, base, monkeypatch):
+    monkeypatch.setattr(glimpses, "ENTRIES", 1)
+    monkeypatch.setattr(glimpses, "WALKED", 1)
+    ws = await project.create("one", way="copy")
+    await ws.exec("echo two >> src/a.py; mkdir d; rm b.txt")
+    await ws.exec("echo three >> src/a.py")
+    first, second = await ws.audit.logs(path="src/a.py")
+
+    assert ("", sha("one\ntwo\n")) == (first.sha_before, first.sha_after)
+    assert first.sha_after == second.sha_before
+    assert [3, 1] == [each.details["changes"] for each in await ws.audit.logs(operation="exec")]
+
+
+async def test_what_nobody_can_know_is_said(ws, monkeypatch):
+    monkeypatch.setattr(glimpses, "ENTRIES", 1)
+    monkeypatch.setattr(glimpses, "WALKED", 1)
+    monkeypatch.setattr(Watch, "start", lambda _self: None)
+    monkeypatch.setattr(Capture, "glance", lambda _self: None)
     await ws.exec("touch 1 2 3 4 5 6 7 8 9 a b")
     await ws.exec("touch c")
-    rows = await ws.audit.logs(operation="exec")
+    (row,) = (await ws.audit.logs(operation="exec"))[1:]
 
     assert [] == await changes(ws)
-    assert "changes" not in rows[1].details
+    assert row.details["changes"] is None
+    assert "more than 1 files to look at, and no hints" in row.details["changes_unknown"]
+
+
+async def test_what_a_command_removes_that_nobody_had_seen_yet_is_said(project, base, way):
+    (base / "l").symlink_to("b.txt")
+    (base / "d").mkdir()
+    (base / "d" / "deep").write_text("deep")
+    ws = await project.create("one", way=way)
+    await ws.exec("rm l; mv src/a.py moved; rm -r d; chmod 600 b.txt")
+    rows = {each.path: each for each in await changes(ws)}
+
+    assert [
+        ("move", "moved", None, 4),
+        ("move", "src/a.py", 4, None),
+        ("remove", "d/deep", 4, None),
+        ("remove", "l", 5, None),
+    ] == [each for each in told(rows.values()) if each[1] != "b.txt"]
+    assert "chmod" == rows["b.txt"].operation or way == "copy"  # nobody had read it before
+    assert "600" == rows["b.txt"].details["mode_after"]
+    assert "src/a.py" == rows["moved"].details["source"]
+    assert "moved" == rows["src/a.py"].details["target"]
+    assert way == "copy" or sha("deep") == rows["d/deep"].sha_before
+
+
+async def test_who_ran_beside_another_says_so(ws):
+    program = await ws.start("read line; echo 1 > mine", writes=True)
+    await ws.exec("echo e > theirs")
+    await program.write("go\n")
+    await program.wait()
+    await ws.exec("echo e > alone")
+
+    assert {"mine": True, "theirs": True, "alone": None} == {
+        each.path: each.details.get("shared") for each in await changes(ws)
+    }
 
 
 async def test_of_much_that_was_written_there_are_the_sizes(ws, monkeypatch):
@@ -144,7 +196,10 @@ async def test_a_tree_that_was_replaced_meanwhile_tells_nothing_of_a_program(ws)
     await program.wait()
     (end,) = await ws.audit.logs(operation="exit")
 
-    assert "changes" not in end.details
+    assert (None, "all files were set back meanwhile") == (
+        end.details["changes"],
+        end.details["changes_unknown"],
+    )
     assert not os.path.exists(f"{ws.path}/x")
 
 
@@ -157,7 +212,7 @@ async def test_a_command_that_failed_or_was_ended_has_changed_what_it_changed(ws
 
 async def test_of_a_large_tree_the_hints_tell(project, base, monkeypatch):
     monkeypatch.setattr(walking, "INLINE_ENTRIES", 1)
-    monkeypatch.setattr(glancing, "ENTRIES", 1)
+    monkeypatch.setattr(glimpses, "ENTRIES", 1)
     ws = await project.create("one", way="copy")
     await ws.snapshots.create("first")  # from here on it is watched
     await ws.exec("echo two >> src/a.py; mkdir d; rm b.txt")
@@ -194,7 +249,7 @@ async def test_what_a_command_leaves_running_has_an_end_of_its_own(ws):
     assert "changes" in end.details
 
 
-async def test_what_cannot_be_looked_at_is_not_said_and_ends_nothing(ws, monkeypatch):
+async def test_what_cannot_be_looked_at_is_said_and_ends_nothing(ws, monkeypatch):
     def fail(*_about):
         raise StoreError("an object is gone")
 
@@ -205,4 +260,4 @@ async def test_what_cannot_be_looked_at_is_not_said_and_ends_nothing(ws, monkeyp
     rows = await ws.audit.logs(operation="exec")
 
     assert [0, 0] == [each.details["exit_code"] for each in rows]
-    assert [] == [each for each in rows if "changes" in each.details]
+    assert ["an object is gone"] * 2 == [each.details["changes_unknown"] for each in rows]

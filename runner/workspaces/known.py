@@ -18,7 +18,7 @@ import attrs
 
 from runner.errors import ObjectMissing
 from runner.watching.files import Folder, parent
-from runner.workspaces.listing import EntryType
+from runner.workspaces.listing import EMPTY, EntryType
 from runner.workspaces.objects import CHUNK, NO_ID, ObjectId, decode_chunks
 from runner.workspaces.store import Store
 
@@ -116,8 +116,8 @@ class Memory:
             self.known.clear()
 
     def _is_whole(self) -> bool:
-        """Whether the store has all that is named here."""
-        ids: set[ObjectId] = set()
+        """Whether the store has all that is named here, listings that it remembers too."""
+        ids = {known.id for known in self.known.values()} - {EMPTY.id}
         try:
             for known in self.known.values():
                 for each in self.store.listing(known.id):

@@ -204,6 +204,24 @@ def test_objects_that_were_dropped_from_the_store_are_put_again(
     assert not store.missing(each.id for each in paths(store, found.root).values())
 
 
+def test_a_listing_that_was_dropped_is_put_again_though_it_is_remembered_and_its_files_are_there(
+    capture: Capture, tree: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tree / "old").rename(tree / "new")
+    other = capture.take().root
+    (tree / "new").rename(tree / "old")
+    root = capture.take().root
+    paths(store, root)
+    store.refs.set(Ref(workspace="other", name="kept", root=other))
+    with monkeypatch.context() as patch:
+        patch.setattr(collecting, "GRACE", -10.0)
+        store.collect()
+    missed = store.missing([root])
+
+    assert ({root}, root) == (missed, capture.take().root)
+    assert set() == store.missing([root])
+
+
 def test_what_is_still_in_the_store_is_not_read_again_after_a_drop(
     tree: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

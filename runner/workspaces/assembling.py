@@ -142,14 +142,9 @@ class Assembly:
             looking.skipped = dict(known.skipped) if known is not None else {}
         else:
             entries = self._files(looking)
-        for child in self._children(looking):
-            name = os.fsencode(child[len(prefix) : -1])
-            there = self.memory.known[child]
-            mode = there.folder.mode & MODES
-            entries[name] = Entry(name, EntryType.DIRECTORY, mode, there.id)
+        files, size = self._add_children(looking, entries)
         listing = encode(entries.values())
         round_.reader.keep(listing)
-        files, size = self._total(entries.values(), prefix)
         doubts = frozenset(looking.doubts)
         skipped = tuple(looking.skipped.items())
         self.memory.known[prefix] = Known(folder, listing.id, files, size, doubts, skipped)
@@ -175,28 +170,32 @@ class Assembly:
                     entries[found.name] = found
             return entries
 
-    def _children(self, looking: Looking) -> Iterable[str]:
-        """The directories in one, of which a listing is known."""
-        made = looking.round.made.get(looking.prefix, [])
-        listed = (
-            f"{looking.prefix}{os.fsdecode(name)}/"
-            for name, each in looking.before.items()
-            if is_directory(each)
-        )
-        return {*made, *(each for each in listed if each in self.memory.known)}
+    def _add_children(self, looking: Looking, entries: dict[bytes, Entry]) -> tuple[int, int]:
+        """Add the directories in one, of which a listing is known.
 
-    def _total(self, entries: Iterable[Entry], prefix: str) -> tuple[int, int]:
-        """How many files these are, and those below, and their bytes."""
+        Returns:
+            How many files there are in it, and below, and their bytes.
+        """
+        prefix, before = looking.prefix, looking.before
+        made = (child[len(prefix) : -1] for child in looking.round.made.get(prefix, ()))
+        listed = (name for name, each in before.items() if is_directory(each))
+        children: dict[bytes, Entry] = {}
         files = size = 0
-        for each in entries:
-            if is_directory(each):
-                child = self.memory.known.get(f"{prefix}{os.fsdecode(each.name)}/")
-                more = self._below(each.id) if child is None else (child.files, child.bytes)
-                files += more[0]
-                size += more[1]
-            else:
-                files += 1
-                size += each.size
+        for name in {*map(os.fsencode, made), *listed}:  # flat, as it runs once per directory
+            there = self.memory.known.get(f"{prefix}{os.fsdecode(name)}/")
+            if there is not None:
+                entry, mode = before.get(name), there.folder.mode & MODES
+                if entry is None or entry.id != there.id or entry.mode != mode:
+                    entry = Entry(name, EntryType.DIRECTORY, mode, there.id)
+                entries.pop(name, None)
+                children[name] = entry
+                files += there.files
+                size += there.bytes
+        for each in entries.values():
+            more = self._below(each.id) if is_directory(each) else (1, each.size)
+            files += more[0]
+            size += more[1]
+        entries |= children
         return files, size
 
     def _below(self, listing: ObjectId) -> tuple[int, int]:

@@ -31,7 +31,7 @@ import trio
 
 from runner.actors.child_spec import ChildSpec, Handle
 from runner.agents.secret import Secret
-from runner.errors import RunnerError, SyncError, WorkspaceBusy
+from runner.errors import RunnerError, SupervisorClosed, SyncError, WorkspaceBusy
 from runner.messages import Message
 from runner.workspaces.objects import ObjectId
 from runner.workspaces.records import WorkspaceRecord
@@ -156,6 +156,8 @@ class SyncActor:
     async def _enable(self, message: Enable) -> None:
         settings, old = message.settings, self._settings
         await self._disconnect()
+        if old is not None and old.url != settings.url:
+            await self.in_thread(self.clear)  # what it has, may be had again
         try:
             remote = await self._open_remote(settings, message.token)
         except BaseException:
@@ -292,6 +294,8 @@ class SyncActor:
                 self._failures = 0
             except WorkspaceBusy:
                 pause = LONGEST  # who has it syncs it
+            except SupervisorClosed:
+                await trio.sleep_forever()  # until we are ended as well
             except RunnerError as exc:
                 await self._note(exc)
                 pause = min(LONGEST, 2.0**self._failures) * (0.5 + random.random() / 2)  # noqa: S311

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -296,6 +297,88 @@ async def test_a_token_as_text_is_kept_nowhere(place, tmp_path: Path, turso, mon
     for path in (tmp_path / "one").rglob("*"):
         if path.is_file():
             assert b"t0k3n" not in path.read_bytes(), path
+
+
+OTHER = """
+import sys, trio, runner
+async def main(base, state, *acts):
+    async with runner.open_runner(state=state) as r:
+        sync = (await r.project(base).get("w")).sync
+        for act in acts:
+            try:
+                if act == "status":
+                    print(type(await sync.status()).__name__)
+                elif act == "enable":
+                    await sync.enable("file:///nowhere")
+                elif act == "config":
+                    await sync.config(mode="periodic", interval=0.05)
+                else:
+                    await getattr(sync, act)()
+            except runner.errors.RunnerError as exc:
+                print(type(exc).__name__)
+trio.run(main, *sys.argv[1:])
+"""
+
+
+async def test_another_process_says_how_it_is_synced_but_does_not_sync_it(
+    place, tmp_path: Path
+) -> None:
+    async def other(*acts: str) -> list[str]:
+        argv = [sys.executable, "-c", OTHER, tmp_path / "one/base", tmp_path / "one/state", *acts]
+        done = await trio.run_process([*map(str, argv)], capture_stdout=True)
+        return done.stdout.decode().split()
+
+    async with place("one") as here:
+        ours = await here.create("w", base="empty")
+        await ours.sync.enable(f"file://{tmp_path / 'share'}", mode="real-time", interval=0.05)
+        await ours.write("a", "1")
+
+        async def is_synced() -> bool:
+            return (await ours.sync.status()).state == "synced"
+
+        await until(is_synced)
+        said = await other("push", "pull", "enable", "status", "config")
+        assert ["WorkspaceBusy", "WorkspaceBusy", "WorkspaceBusy", "SyncStatus"] == said
+        status = await ours.sync.status()
+        assert ("periodic", "") == (status.mode, status.trouble)  # it has not tried it unasked
+        await ours.write("a", "2")
+        await until(is_synced)  # here, in the way that was said there
+        assert "periodic" == (await ours.sync.status()).mode
+        assert [] == await other("disable")
+        await ours.write("a", "3")
+        with pytest.raises(SyncError, match="is not synced"):
+            await ours.sync.push()
+        assert "off" == (await ours.sync.status()).state
+
+
+async def test_what_is_kept_for_a_sync_goes_with_it(place, tmp_path: Path, repository) -> None:
+    caches = tmp_path / "one" / "state"
+    async with place("one") as here:
+        for number, gone in enumerate(("another", "disabled", "deleted", "failed")):
+            ours = await here.create(f"w{number}", base="empty")
+            if gone == "failed":
+                with pytest.raises(SyncError):
+                    await ours.sync.enable(f"git+file://{tmp_path}/none.git")
+            else:
+                await ours.sync.enable(f"git+file://{repository}")
+                await ours.sync.push()
+                assert [*caches.rglob("git-*")]
+            if gone == "another":
+                await ours.sync.enable(f"file://{tmp_path}/share")
+            elif gone == "disabled":
+                await ours.sync.disable()
+            elif gone == "deleted":
+                await ours.sync.enable(f"git+file://{repository}", mode="real-time")
+                await here.delete(ours.name, force=True)
+            assert [] == [*caches.rglob("git-*")], gone
+        store = await here._shared.open()
+        gone = ours.id
+        assert [] == store.refs.list(gone) == store.remotes.list(gone)
+        left = Path(here.directory) / "sync" / "nobody"
+        left.mkdir(parents=True)
+    async with place("one") as here:  # of one whose deleter was killed
+        await here.list()
+        assert not left.exists()
 
 
 async def test_two_workspaces_of_a_project_use_one_repository_at_once(

@@ -41,6 +41,11 @@ _UPSERT = (
     f" VALUES ({', '.join('?' * len(rows.SESSION))}) ON CONFLICT DO UPDATE SET "
     + ", ".join(f"{name} = excluded.{name}" for name in rows.SESSION if name not in _FIXED)
 )
+_BEGIN_REWIND = (
+    "INSERT INTO rewinds (session, turn, files, conversation, head, began)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
+)
+_END_REWIND = "UPDATE rewinds SET ended = ?, undo = ? WHERE id = ?"
 _SESSIONS = f"SELECT {', '.join(rows.SESSION)} FROM sessions"  # noqa: S608
 
 
@@ -215,15 +220,9 @@ class SessionLedger:
         Raises:
             LedgerError: as above.
         """
-        sql = (
-            "INSERT INTO rewinds (session, turn, files, conversation, head, began)"
-            " VALUES (?, ?, ?, ?, ?, ?)"
-        )
+        values = (record.id, turn, files, conversation, record.head, _now())
         with self.file.writing() as connection:
-            made = connection.execute(
-                sql, (record.id, turn, files, conversation, record.head, _now())
-            )
-            return made.lastrowid or 0
+            return connection.execute(_BEGIN_REWIND, values).lastrowid or 0
 
     def end_rewind(self, record: Record, rewind: int, undo: str = "") -> None:
         """It was set back, and is now what the record says.
@@ -233,8 +232,19 @@ class SessionLedger:
         """
         with self.file.writing() as connection:
             _upsert(connection, record)
-            sql = "UPDATE rewinds SET ended = ?, undo = ? WHERE id = ?"
-            connection.execute(sql, (record.updated, rows.text(undo), rewind))
+            connection.execute(_END_REWIND, (record.updated, rows.text(undo), rewind))
+
+    def rewind_conversation(self, record: Record, head: int, turn: int) -> None:
+        """What was at one turn is set back to another, and is now what the record says: at once.
+
+        Raises:
+            LedgerError: as above.
+        """
+        with self.file.writing() as connection:
+            values = (record.id, turn, False, True, head, _now())
+            begun = connection.execute(_BEGIN_REWIND, values).lastrowid
+            _upsert(connection, record)
+            connection.execute(_END_REWIND, (record.updated, "", begun))
 
     def drop_rewind(self, rewind: int) -> None:
         """It was not set back.

@@ -1,8 +1,11 @@
 """Setting a session back to the end of a turn: its files, its conversation, or both.
 
-    ledger: about to ──► program ended ──► files restored ──► ledger: it is, with the conversation
-            │                                   │
-            └─ killed: dropped, as nothing was  └─ killed: finished when the session goes on
+    ledger: about to ──► files restored ──► ledger: it is, with the conversation
+            │                 │
+            │                 └─ killed: finished when the session goes on
+            └─ killed: dropped, as nothing was
+
+The program has ended by then. Where no files are set back, the ledger says so at once.
 
 The conversation goes on from that turn as a fork would (forking.py): the program makes a copy of
 its own under another id, where it can, else the turns up to that one stand as text before the next
@@ -108,20 +111,17 @@ async def rewind(
     turn = find_turn(store, message.turn)
     changes = await _changes(state, driver, message, turn)
     await state.ready()
-    ledger, undo, failure = store.ledger, "", None
-    begun = ledger.begin_rewind(
-        record, message.turn, files=message.files, conversation=message.conversation
-    )
+    undo = ""
     if message.files and history is not None:
-        try:
-            undo = await history.restore(state.id, message.turn, force=message.force)
-        except RunnerError as exc:
-            failure = exc
-        if failure is not None:
-            await _drop_unless_done(state, history, begun, message.turn)
-            raise failure
-    await state.ready()
-    ledger.end_rewind(attrs.evolve(record, **changes), begun, undo)
+        begun = store.ledger.begin_rewind(
+            record, message.turn, files=True, conversation=message.conversation
+        )
+        undo = await _restore(state, history, message, begun)
+        await state.ready()
+        store.ledger.end_rewind(attrs.evolve(record, **changes), begun, undo)
+    else:
+        after = attrs.evolve(record, **changes)
+        store.ledger.rewind_conversation(after, record.head, message.turn)
     _apply(record, changes)
     return Rewound(
         turn=message.turn,
@@ -130,6 +130,17 @@ async def rewind(
         undo=undo,
         native=bool(changes.get("origin")),
     )
+
+
+async def _restore(state: SessionState, history: History, message: Rewind, begun: int) -> str:
+    """Set the files back; the name of the snapshot of what they were."""
+    failure = None
+    try:
+        return await history.restore(state.id, message.turn, force=message.force)
+    except RunnerError as exc:
+        failure = exc
+    await _drop_unless_done(state, history, begun, message.turn)
+    raise failure
 
 
 async def _drop_unless_done(state: SessionState, history: History, begun: int, turn: int) -> None:

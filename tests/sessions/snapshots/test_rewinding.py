@@ -124,6 +124,25 @@ async def test_of_files_without_history_the_conversation_alone_is_set_back(
             await passing.rewind(1, files=False)
 
 
+async def test_a_conversation_that_is_set_back_alone_is_written_down_at_once(
+    sessions: Sessions, work: Path
+) -> None:
+    said: list[str] = []
+    async with sessions.make_session(str(work), driver=ScriptedAgent(), id="mine") as session:
+        await turns_without_files(session, "one", "two")
+        with sessions.ledger.file.reading() as connection:
+            connection.set_trace_callback(said.append)
+        await session.rewind(1, files=False)
+        with sessions.ledger.file.reading() as connection:
+            connection.set_trace_callback(None)
+
+    transactions = [each for each in "\n".join(said).split("BEGIN") if " INTO rewinds" in each]
+    assert 1 == len(transactions)
+    assert " INTO sessions" in transactions[0]
+    assert 1 == transactions[0].count("COMMIT")
+    assert [True] == [each.ended is not None for each in sessions.ledger.rewinds("mine")]
+
+
 async def turns_without_files(session: Session, *words: str) -> None:
     for word in words:
         await session.send(f"!say {word}")

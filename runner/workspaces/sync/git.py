@@ -70,10 +70,13 @@ class GitRemote:
     _known: dict[str, frozenset[str]] = attrs.field(factory=dict, init=False, repr=False)
 
     async def open(self) -> None:
-        """Reach it, and get what it has."""
-        await in_thread(self._begin)
-        await self._git("init", "--quiet", "--bare", self.cache)
-        await self._fetch()
+        """Reach it, and get what it has; if our own repository is at fault, into another one."""
+        await self._init()
+        try:
+            await self._fetch()
+        except (RemoteRefused, RemoteUnreachable):
+            await self._replace()
+            await self._fetch()
 
     async def get_ref(self, name: str) -> ObjectId | None:
         """The newest version of a workspace."""
@@ -149,12 +152,41 @@ class GitRemote:
         self._forget()
         await trio.lowlevel.checkpoint()
 
+    async def _init(self) -> None:
+        await in_thread(self._begin)
+        await self._git("init", "--quiet", "--bare", self.cache)
+
     def _begin(self) -> None:
         self._forget()
         os.makedirs(self.cache, mode=0o700, exist_ok=True)
-        for name in os.listdir(self.cache):
-            if name.startswith(_STREAM):  # of a push that was killed
-                os.unlink(os.path.join(self.cache, name))
+        for top, directories, names in os.walk(self.cache):
+            directories[:] = [each for each in directories if each != "objects"]
+            for name in names:
+                if name.startswith(_STREAM) or name.endswith(".lock"):  # of a git that was killed
+                    os.unlink(os.path.join(top, name))
+
+    async def _replace(self) -> None:
+        """Have a new repository of our own, if the other one can be reached by it.
+
+        Raises:
+            RemoteRefused, RemoteUnreachable: it cannot be; ours is the one that it was.
+        """
+        old = f"{self.cache}-old"
+
+        def put_back() -> None:
+            shutil.rmtree(self.cache, ignore_errors=True)
+            os.rename(old, self.cache)
+
+        await in_thread(lambda: shutil.rmtree(old, ignore_errors=True))
+        os.rename(self.cache, old)
+        try:
+            await self._init()
+            await self._git("ls-remote", self.url)
+        except BaseException:
+            with trio.CancelScope(shield=True):  # a rename
+                await in_thread(put_back)
+            raise
+        await in_thread(lambda: shutil.rmtree(old, ignore_errors=True))
 
     def _forget(self) -> None:
         spool, self._spool = self._spool, ""

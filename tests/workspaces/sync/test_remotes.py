@@ -252,6 +252,52 @@ async def test_what_a_killed_push_to_git_had_gathered_is_taken_away(
     await killed.aclose()  # which has nothing to take away any more
 
 
+async def test_what_a_killed_git_has_left_in_our_own_repository_is_in_nobodys_way(
+    repository: str, tmp_path: Path, host: ProcessHost
+) -> None:
+    cache = tmp_path / "cache"
+    remote = GitRemote(repository, str(cache), host)
+    await remote.open()
+    await remote.put([ONE])
+    assert await remote.swap_ref("w", None, ONE.id)
+    for name in ("packed-refs.lock", "refs/runner/w.lock", "config.lock"):
+        (cache / name).touch()
+    (cache / "HEAD").write_bytes(b"")  # as after a power failure
+    await remote.open()
+    await remote.put([TWO])
+    assert await remote.swap_ref("w", ONE.id, TWO.id)
+    assert [cache] == [*tmp_path.glob("cache*")]
+    os.rename(repository, repository + "-away")
+    with pytest.raises(RemoteRefused):
+        await remote.open()
+    assert (cache / "refs" / "runner" / "w").exists() or (cache / "packed-refs").exists()
+    assert [cache] == [*tmp_path.glob("cache*")]
+
+
+async def test_a_push_to_git_that_is_cancelled_can_be_made_again(
+    repository: str, tmp_path: Path, host: ProcessHost
+) -> None:
+    remote = GitRemote(repository, str(tmp_path / "cache"), host)
+    await remote.open()
+    hook = Path(repository) / "hooks" / "pre-receive"
+    hook.write_text(f"#!/bin/sh\n: > '{tmp_path}/there'\nexec sleep 60\n")
+    hook.chmod(0o755)
+    await remote.put([ONE])
+
+    async def cancel() -> None:
+        while not (tmp_path / "there").exists():
+            await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(cancel)
+        await remote.swap_ref("w", None, ONE.id)
+    hook.unlink()
+    assert await remote.get_ref("w") is None
+    assert await remote.swap_ref("w", None, ONE.id)
+    assert [ONE] == await remote.get([ONE.id])
+
+
 async def test_a_server_that_is_not_there_is_unreachable() -> None:
     from runner.workspaces.sync.hrana import HranaRemote
 

@@ -6,8 +6,9 @@
     lock                held while a ref is swapped
 
 Files are written under another name and renamed, and all of them are on the disk before a ref leads
-to them: each is waited for where they are few, else the file system as a whole, as it would take
-minutes for each of a large tree.
+to them: each is waited for where they are few (several at once: a file system writes its journal
+once for all of them), else the file system as a whole, as it would take minutes for each of a large
+tree.
 
 Where locks do not work between machines (some shares), two that swap one ref at the same moment
 could both be told that they were first; that the lock works at all is tried when it is opened.
@@ -21,7 +22,9 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TypeVar
 
 import attrs
@@ -36,6 +39,7 @@ from runner.workspaces.sync.wire import LARGEST, LEAST, pack, unpack
 FORMAT = b"runner remote 1\n"
 
 FEW = 100  # files
+_AT_ONCE = 8  # of them
 _PAUSE = 0.02  # seconds between two tries to lock
 _OURS = frozenset({"FORMAT", "objects", "refs", "lock"})
 
@@ -179,8 +183,16 @@ class FileRemote:
         if len(written) > FEW:
             _synced(self.path, syncfs)
             return
-        for path in dict.fromkeys([*written, *map(os.path.dirname, written)]):
-            _synced(path, os.fsync)
+        paths = {above for path in written for above in self._up_to_ours(path)}
+        with ThreadPoolExecutor(_AT_ONCE, "runner-fsync") as several:
+            list(several.map(partial(_synced, sync=os.fsync), paths))
+
+    def _up_to_ours(self, path: str) -> Iterator[str]:
+        """A file, and the directories above it: each may be new."""
+        while len(path) > len(self.path):
+            yield path
+            path = os.path.dirname(path)
+        yield self.path
 
     def _write(self, path: str, data: bytes) -> None:
         directory = os.path.dirname(path)

@@ -5,9 +5,10 @@
     <directory>/post-<event> NAME PATH      told afterwards
 
 NAME is the workspace's name, PATH its live tree. In the environment are an allow-list and
-RUNNER_HOOK, RUNNER_EVENT, RUNNER_WORKSPACE, RUNNER_WORKSPACE_PATH and RUNNER_HOOK_<WHAT> for
-whatever else there is to say: a snapshot's name, a commit's message. It runs in the directory that
-is given for it (the project's), and is ended, with all that it started, after `deadline` seconds.
+RUNNER_HOOK, RUNNER_EVENT, RUNNER_WORKSPACE, RUNNER_WORKSPACE_PATH and RUNNER_HOOK_<WHAT> for what
+else there is to say: RUNNER_HOOK_SNAPSHOT (its name), _MESSAGE, _COMMAND, _DIRECTION. It runs in
+the directory that is given for it (the live tree), and is ended, with all that it started, after
+`deadline` seconds.
 
 A file that is not executable is no hook; that is logged once, since it is easily forgotten. One
 that cannot be started, or takes too long, refuses: whoever puts a gate there wants it to be kept.
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
@@ -51,6 +53,27 @@ class Occasion:
     path: str
     cwd: str
     more: Mapping[str, str] = MappingProxyType({})
+
+
+# What an event is about besides its workspace, by the word for it in the environment.
+_WHAT = {
+    "command": "command",
+    "commit": "message",
+    "snapshot": "snapshot",
+    "restore": "snapshot",
+    "sync": "direction",
+}
+
+
+def more_of(event: str, about: Sequence[object]) -> Mapping[str, str]:
+    """What else there is to say of an event, from what its hooks get."""
+    what = _WHAT.get(event)
+    if what is None or len(about) < 2 or about[1] is None:
+        return {}
+    value = about[1]
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return {what: shlex.join(map(str, value))}
+    return {what: str(getattr(value, "name", value))}
 
 
 class HookFiles:

@@ -216,13 +216,15 @@ class Hooks:
             with trio.fail_after(self.deadline):
                 answer = hook(*about)
                 return await answer if inspect.isawaitable(answer) else answer
-        except HookVeto as veto:
-            if event.startswith("before_"):
-                raise
-            return _failure(event, _name_of(hook), f"it is too late to refuse it: {veto.reason}")
         except trio.TooSlowError:
             return _failure(event, _name_of(hook), f"it took more than {self.deadline:g} seconds")
         except Exception as error:
+            veto = _veto_in(error)
+            if veto is not None and event.startswith("before_"):
+                raise veto from veto.__cause__
+            if veto is not None:
+                late = f"it is too late to refuse it: {veto.reason}"
+                return _failure(event, _name_of(hook), late)
             logger.debug("a hook failed", exc_info=error)
             return _failure(event, _name_of(hook), f"{type(error).__name__}: {error}")
 
@@ -230,6 +232,13 @@ class Hooks:
 def _failure(event: str, hook: str, reason: str) -> HookFailure:
     logger.warning("the hook %s of %s failed: %s", hook, event, reason)
     return HookFailure(event=event, hook=hook, reason=reason)
+
+
+def _veto_in(error: BaseException) -> HookVeto | None:
+    """What refuses it, also among what tasks of a hook have raised together."""
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(_veto_in, error.exceptions)), None)
+    return error if isinstance(error, HookVeto) else None
 
 
 def _callable(event: str, hook: HookT) -> HookT:

@@ -32,7 +32,7 @@ from runner.scopes.who import Who
 from runner.workspaces.actor import WorkspaceActor
 from runner.workspaces.basing import Bases
 from runner.workspaces.directory_base import finish_commits
-from runner.workspaces.hook_files import HookFiles, Occasion
+from runner.workspaces.hook_files import HookFiles, Occasion, more_of
 from runner.workspaces.hooks import Event, HookFailure, Hooks
 from runner.workspaces.live import Live
 from runner.workspaces.means import Means
@@ -141,13 +141,13 @@ class Shared:
             HookVeto: one refuses it.
         """
         if self.hooks.has(event):
-            failures = await self.hooks.before(event, self._occasion(record), *about)
+            failures = await self.hooks.before(event, self._occasion(event, record, about), *about)
             await self._note_failures(record, failures)
 
     async def after(self, event: Event, record: WorkspaceRecord, *about: object) -> None:
         """Tell the hooks what was done."""
         if self.hooks.has(event):
-            failures = await self.hooks.after(event, self._occasion(record), *about)
+            failures = await self.hooks.after(event, self._occasion(event, record, about), *about)
             await self._note_failures(record, failures)
 
     async def note(self, record: WorkspaceRecord, operation: str, **details: Json) -> None:
@@ -167,9 +167,12 @@ class Shared:
         for each in failures:
             await self.note(record, "hook", **attrs.asdict(each))
 
-    def _occasion(self, record: WorkspaceRecord) -> Occasion:
+    def _occasion(
+        self, event: Event, record: WorkspaceRecord, about: tuple[object, ...]
+    ) -> Occasion:
         cwd = record.tree if os.path.isdir(record.tree) else self.directory
-        return Occasion(name=record.name, path=record.tree, cwd=cwd)
+        more = more_of(event, about)
+        return Occasion(name=record.name, path=record.tree, cwd=cwd, more=more)
 
     def close(self) -> None:
         """Close the store, for good; its workspaces have no actors any more."""

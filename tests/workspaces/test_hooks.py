@@ -10,7 +10,7 @@ import trio
 
 from runner.errors import ConfigError, HookVeto
 from runner.processes.host import ProcessHost
-from runner.workspaces.hook_files import HookFiles, Occasion
+from runner.workspaces.hook_files import HookFiles, Occasion, more_of
 from runner.workspaces.hooks import EVENTS, Hooks
 
 
@@ -104,6 +104,40 @@ async def test_a_hook_before_it_can_refuse_it_by_raising_or_by_false(occasion):
     with pytest.raises(HookVeto, match="refuse refuses it"):
         await hooks.before("restore", occasion, "ws", "worse")
     assert asked == ["grant", "last", "grant", "grant"]
+
+
+async def test_a_refusal_counts_though_a_task_of_the_hook_raised_it(occasion):
+    hooks = Hooks()
+
+    async def refuse():
+        raise HookVeto("refuse", "not now")
+
+    async def asks_two(_ws):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            nursery.start_soon(refuse)
+
+    hooks.on_before_delete = hooks.on_delete = asks_two
+    with pytest.raises(HookVeto, match="refuse refuses it: not now"):
+        await hooks.before("delete", occasion, "ws")
+    (failure,) = await hooks.after("delete", occasion, "ws")
+    assert "it is too late to refuse it: not now" == failure.reason
+
+
+@pytest.mark.parametrize(
+    ("event", "about", "more"),
+    [
+        ("commit", ("ws", "why"), {"message": "why"}),
+        ("command", ("ws", "echo hi"), {"command": "echo hi"}),
+        ("command", ("ws", ("echo", "a b")), {"command": "echo 'a b'"}),
+        ("snapshot", ("ws", None), {}),
+        ("restore", ("ws", Occasion(name="s", path="", cwd="")), {"snapshot": "s"}),
+        ("sync", ("ws", "push"), {"direction": "push"}),
+        ("delete", ("ws",), {}),
+    ],
+)
+def test_a_file_is_told_what_an_event_is_about(event, about, more):
+    assert more == more_of(event, about)
 
 
 @pytest.mark.parametrize("is_async", [False, True])

@@ -71,6 +71,21 @@ async def test_a_hook_that_is_a_file_refuses_a_delete(project):
     assert "1" == await ws.read("x")
 
 
+async def test_hooks_that_are_files_are_told_what_it_is_about(project, tmp_path):
+    ws = await project.create("one", base="empty")
+    os.mkdir(f"{project.directory}/hooks")
+    told = tmp_path / "told"
+    for name, what in (("command", "COMMAND"), ("snapshot", "SNAPSHOT")):
+        path = f"{project.directory}/hooks/post-{name}"
+        with open(path, "w") as file:
+            file.write(f'#!/bin/sh\necho "{name}: $RUNNER_HOOK_{what}" >> {told}\n')
+        os.chmod(path, 0o755)
+    await ws.exec(["echo", "a b"])
+    await ws.snapshots.create("s")
+
+    assert "command: echo 'a b'\nsnapshot: s\n" == told.read_text()
+
+
 async def test_what_is_done_stands_in_the_audit_with_who_did_it(project, way):
     ws = await project.create("one", way=way, agent_id="agent-7")
     await ws.write("x", "1")

@@ -24,7 +24,14 @@ from runner.cli.session_finding import read_config
 from runner.cli.signals import Ladder, Step
 from runner.cli.streams import OutputClosed, complain
 from runner.config import RunnerConfig
-from runner.errors import ConfigError, NotFound, Problem, RunnerError
+from runner.errors import (
+    ActorError,
+    ConfigError,
+    NotFound,
+    Problem,
+    RunnerError,
+    SupervisorClosed,
+)
 from runner.runner import projects_of
 from runner.runtime import open_runner
 from runner.workspaces.project import Project
@@ -97,6 +104,8 @@ async def _carry_out(config: RunnerConfig, base: str, work: Work[T], is_quiet: b
                     answer.append(await work(runner.project(base)))
                 except (RunnerError, OutputClosed) as exc:
                     failure = exc
+        if ending.cancel_called and isinstance(failure, ActorError | SupervisorClosed):
+            failure = None  # who was to carry it out had ended first
         nursery.cancel_scope.cancel()
     if failure is not None:
         raise failure

@@ -158,13 +158,14 @@ class Batch(Changing):
 
     Each method only notes its effect, and gives an empty answer; the answers stand in `answers`
     afterwards, in the same order. If the block is left by an exception, nothing is carried out.
+    What comes after the block is refused.
     """
 
-    __slots__ = ("_asking", "answers", "effects")
+    __slots__ = ("_asking", "_is_over", "answers", "effects")
 
     def __init__(self, asking: Asking) -> None:
         """Nothing is noted yet."""
-        self._asking = asking
+        self._asking, self._is_over = asking, False
         self.effects: list[FileEffect] = []
         self.answers: tuple[object, ...] = ()
 
@@ -176,6 +177,9 @@ class Batch(Changing):
     async def ask(self, message: Message[AnswerT], /) -> AnswerT:
         """Note an effect."""
         require_sound(message, self.name)
+        if self._is_over:
+            reason, how = "the block of this batch was left before", "begin another batch"
+            raise InvalidArgument("batch", None, reason, scope=self.name, hint=how)
         self.effects.append(cast("FileEffect", message))
         return cast("AnswerT", 0 if isinstance(message, Edit | EditLines) else None)
 
@@ -230,6 +234,9 @@ class Uploading(Changing):
         there may see it grow.
         """
         batch = Batch(self)
-        yield batch
+        try:
+            yield batch
+        finally:
+            batch._is_over = True  # noqa: SLF001 - it is ours
         if batch.effects:
             batch.answers = await self.ask(messages.Batch(effects=tuple(batch.effects)))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import attrs
 
+from runner.errors import ConfigError
 from runner.messages import AnswerT, Message
 from runner.operations import Operations
 from runner.scopes.making import ScopeOptions
@@ -140,6 +141,7 @@ class LiveTree(Operations):
 
         Raises:
             SnapshotNotFound: there is no such snapshot.
+            ConfigError: it is neither a name nor a workspace of this project.
         """
         return await self._diff(await self._root_of(against), verify=verify)
 
@@ -147,9 +149,16 @@ class LiveTree(Operations):
         if against is None:
             return await self._base_root()
         if not isinstance(against, str):
+            self._require_beside(against, "against", "the name of a snapshot, or a workspace")
             return (await against._look()).root  # noqa: SLF001 - of the same class
         find = partial(find_snapshot, reference=against, workspace=self._record)
         return (await self._shared.do(find)).root
+
+    def _require_beside(self, other: object, what: str, wanted: str) -> None:
+        """Raise ConfigError if it is not the handle of a workspace of the same project."""
+        here = self._shared.directory
+        if not isinstance(other, LiveTree) or other._shared.directory != here:  # noqa: SLF001
+            raise ConfigError(f"{what}={other!r}: it has to be {wanted}, of the same project")
 
     async def _base_root(self) -> ObjectId:
         return await self._shared.ask(self._record, AskBase())

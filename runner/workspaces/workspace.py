@@ -172,8 +172,10 @@ class Workspace(LiveTree):
         Raises:
             CommitError: both changed the same (`conflicts`); nothing was changed.
             ReadOnly: nothing may be changed in it.
+            ConfigError: the source is no workspace of this project, or there is no such strategy.
         """
         wanted = check_strategy(strategy)
+        self._require_beside(source, "source", "a workspace, as `Project.get` gives it")
         return await merge_into(self._shared, self._record, source.record, wanted, self._who)
 
     async def export(

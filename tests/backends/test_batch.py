@@ -70,6 +70,21 @@ async def test_whichever_effect_fails_all_before_it_are_undone(local, full, coun
     assert (full / "log").stat().st_mtime_ns == log.st_mtime_ns
 
 
+async def test_what_comes_after_the_block_of_a_batch_is_refused(local):
+    async with local.batch() as batch:
+        await batch.write("x", "1")
+    with pytest.raises(e.InvalidArgument, match="was left before"):
+        await batch.write("y", "2")
+    with pytest.raises(ZeroDivisionError):
+        async with local.batch() as batch:
+            raise ZeroDivisionError
+    with pytest.raises(e.InvalidArgument, match="was left before"):
+        await batch.remove("x")
+
+    assert "1" == await local.read("x")
+    assert not await local.exists("y")
+
+
 async def test_a_batch_that_is_carried_out_leaves_nothing_behind(local, full):
     await local.ask(m.Batch(effects=EFFECTS))
 

@@ -8,10 +8,15 @@ import pty
 import signal
 from pathlib import Path
 
+import click
 import pytest
+import trio
 
 from runner.cli import words
 from runner.cli.colours import paint_diff
+from runner.cli.exits import Exit
+from runner.cli.projects import Given, on_project
+from runner.errors import SupervisorClosed
 
 ODD = os.fsdecode(b"od\xffd\x1b[31m")
 
@@ -320,3 +325,18 @@ def test_only_what_is_in_a_hunk_is_coloured_by_its_sign() -> None:
 )
 def test_sizes_are_told_in_units(count: int, text: str) -> None:
     assert text == words.size(count)
+
+
+def test_ctrl_c_is_one_also_where_the_supervisor_is_closed_before_the_work(project):
+    async def work(_):
+        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled as exc:
+            raise SupervisorClosed("the supervisor is shut down") from exc
+
+    given = Given(directory=None, config_file=None, as_json=False)
+    with pytest.raises(click.exceptions.Exit) as ended:
+        on_project(given, work, makes=True)
+
+    assert Exit.INTERRUPTED == ended.value.exit_code

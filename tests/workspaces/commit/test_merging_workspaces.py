@@ -99,6 +99,18 @@ async def test_what_cannot_be_merged_is_refused(project):
     assert not await two.exists("x")
 
 
+async def test_what_is_no_workspace_of_the_project_is_not_merged_or_compared(project, r, tmp_path):
+    one = await project.create("one")
+    (tmp_path / "elsewhere").mkdir()
+    stranger = await r.project(tmp_path / "elsewhere").create("two")
+    for each in ("two", None, stranger):
+        with pytest.raises(ConfigError, match="^source=.*a workspace, .*of the same project"):
+            await one.merge(each)
+    for each in (3, stranger):
+        with pytest.raises(ConfigError, match="^against=.*a snapshot, .*of the same project"):
+            await one.diff(each)
+
+
 async def test_files_of_two_inodes_of_one_number_stay_two_files(project, way):
     one, two = await project.create("one", way=way), await project.create("two", way=way)
     for ws in (one, two):

@@ -244,7 +244,7 @@ class SessionActor:
         said = await self._past.catch_up()
         before = await self._trees.before(message.asked)
         await self.state.ready()
-        self._check_closed()  # what closes while we wait does not see a turn in flight
+        await self._begin(flight)
         self._notes.begun(flight, message.prompt)
         self._flight = flight
         if self._floor.is_wanted and not message.urgent:  # since before this could be cut
@@ -272,6 +272,15 @@ class SessionActor:
         turn = make_turn(self.state, flight, keeper.program, changes, said=said, kept=kept)
         self._notes.answered(turn)
         return turn
+
+    async def _begin(self, flight: Flight) -> None:
+        """Write down that it begins, unless the session was closed meanwhile."""
+        await self._past.begin(flight)
+        try:
+            self._check_closed()  # what closes while we wait does not see a turn in flight
+        except RunnerError:
+            await self._past.end(flight, never_began=True)
+            raise
 
     async def _steer(self, message: Steer) -> Turn | None:
         """Give the turn in flight another prompt, as soon as it takes any."""

@@ -43,6 +43,25 @@ class History(Protocol):
         """Hold it no more. May be called again."""
         ...
 
+    async def begin(self, session: str, turn: int, agent: str) -> None:
+        """A turn is about to begin: it is written down, and later what it has changed.
+
+        Args:
+            session: the session's id.
+            turn: the turn's number.
+            agent: what the session's program is called.
+        """
+        ...
+
+    async def end(self, ok: bool | None, about: Mapping[str, str | int | float | None]) -> None:
+        """The turn has ended. Without one that has begun nothing happens.
+
+        Args:
+            ok: whether it went well; None = it was cut.
+            about: what else there is to say of it; empty = it never began.
+        """
+        ...
+
     async def keep(
         self, session: str, turn: int, *, description: str = "", anew: bool = False
     ) -> str:

@@ -1,6 +1,7 @@
 """The past of a session's files: the directory held while a program is in it, snapshots of turns.
 
-    turn asked for ──► enter ──► catch up ──► (the turn) ──► keep ──► leave, if no program lives on
+    turn asked for ──► enter ──► catch up ──► begin ──► (the turn) ──► end ──► keep ──► leave, if no
+                                                                                program lives on
 
 Where a session's directory has no history, or none is wanted, nothing of this happens. What cannot
 be kept never fails a turn: it is said in its `Turn`, in the ledger, and as a `SnapshotTaken` that
@@ -13,6 +14,7 @@ A rewind is carried out here; one that was cut off is finished, if the files are
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -29,6 +31,8 @@ from runner.sessions.record import PastTurn
 from runner.sessions.rewinding import check_rewind, find_turn, finish_rewinds, rewind
 from runner.sessions.state import SessionState
 from runner.sessions.turn import Rewind
+
+logger = logging.getLogger("runner.sessions")
 
 # How long a snapshot may take: the first one looks at every file.
 KEEPING = 120.0
@@ -91,6 +95,37 @@ class Past:
             with trio.CancelScope(shield=True):  # bounded: at most a guardian ends
                 await self.state.history.leave()
 
+    # ------------------------------------------------------------ what turns change
+
+    async def begin(self, flight: Flight) -> None:
+        """Have it written down that a turn is about to begin.
+
+        Raises:
+            RunnerError: it cannot be.
+        """
+        if self.state.history is not None:
+            agent = self.keeper.starter.driver.name
+            await self.state.history.begin(self.state.id, flight.number, agent)
+
+    async def end(self, flight: Flight, *, never_began: bool = False) -> None:
+        """Have it written down that it has ended, and what it has changed."""
+        if self.state.history is None:
+            return
+        error, _ = flight.error()
+        about: dict[str, str | int | float | None] = {
+            "duration": round(trio.current_time() - flight.began, 6),
+            "error": None if error is None else str(error),
+        }
+        if never_began or flight.never_began:
+            about = {}
+        with trio.CancelScope(shield=True):  # bounded: by a look at the files
+            try:
+                await self.state.history.end(
+                    None if flight.cut is not None else error is None, about
+                )
+            except RunnerError as exc:
+                logger.warning("the end of a turn could not be written down: %s", exc)
+
     # ------------------------------------------------------------ snapshots
 
     async def catch_up(self) -> str:
@@ -139,6 +174,7 @@ class Past:
 
     async def keep(self, flight: Flight) -> tuple[str, str]:
         """Have the snapshot of a turn's end; its name, and why there is none."""
+        await self.end(flight)
         if not self.keeps or flight.never_began:
             return "", ""
         name, trouble, turn = "", "", flight.number

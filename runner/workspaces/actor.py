@@ -197,7 +197,7 @@ class WorkspaceActor:
         def work() -> None:
             live = self.live
             assert live.attached is not None
-            live.trail.spoil()
+            live.trail.beside.spoil()
 
             def also() -> None:  # in the transaction that decides it
                 why = f"before {message.what} was restored"

@@ -23,12 +23,14 @@ import trio
 
 from runner.errors import RunnerError
 from runner.scopes.who import Who
+from runner.workspaces import kept_glimpses
 from runner.workspaces.audit_acts import Begun, Doing, changed
 from runner.workspaces.glancing import Glancer
 from runner.workspaces.glimpses import Found, Glimpse
 from runner.workspaces.records import AuditRecord, Json
 from runner.workspaces.trail import Trail
 
+KEPT = 1 << 20  # bytes of a glance at the beginning of what may be short
 BASING = 10.0  # seconds to find out what an overlay's base has
 
 
@@ -61,8 +63,13 @@ class Runs:
     glancer: Glancer | None
     find_base: Callable[[], Awaitable[object]] = trio.lowlevel.checkpoint
 
-    def begin(self, doing: Doing) -> Run:
-        """Write down what is about to run."""
+    def begin(self, doing: Doing, *, most: int = KEPT) -> Run:
+        """Write down what is about to run.
+
+        Args:
+            doing: what it is.
+            most: bytes of a glance that is kept in a file.
+        """
         begun = self.trail.begin(doing, self.who, {})
         glimpse = None
         if self.glancer is not None:
@@ -70,7 +77,9 @@ class Runs:
                 glimpse = self.glancer.begin()
             except (RunnerError, OSError) as error:
                 glimpse = Glimpse(None, why=str(error))
-            self.trail.follow(glimpse)
+            if glimpse.tree is not None and glimpse.tree.size <= most:
+                kept_glimpses.keep(self.trail.glimpse_path(begun), glimpse)
+            self.trail.beside.follow(glimpse)
         return Run(begun, glimpse)
 
     async def prepare(self, run: Run) -> None:
@@ -107,24 +116,29 @@ class Runs:
     def drop(self, run: Run) -> None:
         """It never began."""
         if run.glimpse is not None:
-            self.trail.unfollow(run.glimpse)
+            self.trail.beside.unfollow(run.glimpse)
         self.trail.end(run.begun, [])
 
     def _changes(self, run: Run) -> tuple[list[AuditRecord], dict[str, Json]]:
         """The rows of what it has changed, and how many paths that are, if it is known."""
         if self.glancer is None or run.glimpse is None:
             return [], {}
-        self.trail.unfollow(run.glimpse)
+        self.trail.beside.unfollow(run.glimpse)
         try:
             found = self.glancer.end(run.glimpse)
         except (RunnerError, OSError) as error:
             found = Found(None, why=str(error))
-        by: dict[str, Json] = {"by": run.begun.doing.operation, "began": run.begun.at}
-        if "turn" in run.begun.doing.details:
-            by["turn"] = run.begun.doing.details["turn"]
+        by = by_whom(run.begun)
         if run.glimpse.is_shared:
             by["shared"] = True
         return told(self.trail, run.begun.who, found, by)
+
+
+def by_whom(begun: Begun) -> dict[str, Json]:
+    """What the rows say of what has changed their paths."""
+    by: dict[str, Json] = {"by": begun.doing.operation, "began": begun.at}
+    turn = begun.doing.details.get("turn")
+    return by if turn is None else {**by, "turn": turn}
 
 
 def told(

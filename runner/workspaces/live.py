@@ -38,12 +38,14 @@ from runner.errors import (
 from runner.scopes.who import NOBODY, Who
 from runner.watching.patterns import Rules, make_rules
 from runner.workspaces.capturing import Captured
+from runner.workspaces.glancing import Glancer
 from runner.workspaces.journal import roll_forward
 from runner.workspaces.locking import Lock, is_gone
 from runner.workspaces.looking import Looker, Looking
 from runner.workspaces.lookups import change_workspace, tell
 from runner.workspaces.making import Attached, attach, detach, remove
 from runner.workspaces.records import WorkspaceRecord
+from runner.workspaces.settling import settle
 from runner.workspaces.store import Store
 from runner.workspaces.trail import Trail
 from runner.workspaces.ways import Way
@@ -142,9 +144,9 @@ class Live:
             attached = self._attach(record)
             roll_forward(self.store, self.id, attached.root, self.place)
             self.witness = self.witness or Witness(attached.root)
-            self.trail.settle(self.witness)
             self.looking.root, self.looking.is_overlay = attached.root, record.way == Way.OVERLAY
             self.looking.make = self._make_looker
+            settle(self.trail, self.witness, Glancer(self.looking, self.witness))
             self.attached = attached
         except BaseException:
             if had is None:

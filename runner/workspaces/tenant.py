@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 
 import attrs
 
@@ -24,9 +25,12 @@ from runner.errors import (
 )
 from runner.processes.host import ProcessHost
 from runner.scopes.who import NOBODY, Who
+from runner.workspaces.audit_acts import Doing
+from runner.workspaces.audit_runs import Run, Runs
 from runner.workspaces.comparing import is_same_tree
+from runner.workspaces.glancing import Glancer
 from runner.workspaces.lookups import stamped
-from runner.workspaces.messages import Attach, Look, Snap
+from runner.workspaces.messages import AskBase, Attach, Look, Snap
 from runner.workspaces.names import near
 from runner.workspaces.project import Project
 from runner.workspaces.records import SnapshotRecord, WorkspaceRecord
@@ -35,6 +39,7 @@ from runner.workspaces.snapshots import Snapshots
 from runner.workspaces.workspace import Workspace
 
 LetGo = Callable[[], Awaitable[object]]
+KEPT_OF_TURNS = 64 << 20  # bytes of a glance at a tree: of about a million files
 
 
 def snapshot_name(session: str, turn: int) -> str:
@@ -63,6 +68,7 @@ class Tenant:
     _let_go: LetGo | None = None
     _root: str = ""
     _host: ProcessHost | None = None
+    _run: tuple[Runs, Run] | None = None
 
     @property
     def said(self) -> Mapping[str, str | bool]:
@@ -140,6 +146,37 @@ class Tenant:
                 raise WorkspaceNotFound(record.name)
             self._record = record
         return self._record
+
+    # ------------------------------------------------------------ what turns change
+
+    async def begin(self, session: str, turn: int, agent: str) -> None:
+        """Write down that a turn is about to begin; see `History.begin`.
+
+        Raises:
+            StoreError: it cannot be.
+        """
+        await self.end(None, {})  # of one that came to nothing
+        record = await self._known()
+        live = self.shared.actor(record).live
+        if live.witness is None or not live.audited:
+            return
+        who = self._whose(session).within(Who(agent=record.agent_id or agent))
+        find_base = partial(self.shared.ask, record, AskBase())
+        runs = Runs(live.trail, who, Glancer(live.looking, live.witness), find_base)
+        doing = Doing(operation="turn", details={"turn": turn, "program": agent})
+        begin = partial(runs.begin, doing, most=KEPT_OF_TURNS)
+        self._run = runs, await self.shared.means.in_thread(begin)
+
+    async def end(self, ok: bool | None, about: Mapping[str, str | int | float | None]) -> None:
+        """Write down that it has ended, and what it has changed; see `History.end`."""
+        if self._run is None:
+            return
+        (runs, run), self._run = self._run, None
+        if about:
+            await runs.prepare(run)
+            await self.shared.means.in_thread(partial(runs.end, run, ok, about))
+        else:
+            await self.shared.means.in_thread(partial(runs.drop, run))
 
     # ------------------------------------------------------------ snapshots of turns
 

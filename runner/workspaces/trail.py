@@ -7,7 +7,7 @@ Rules:
 
 1. Nothing is changed before its intent is written; nothing is answered before its end is.
 2. An intent without an end is of a process that was killed: the next one that opens the workspace
-   looks at what it was about (`settle`), and writes rows with `ok` unknown.
+   looks at what it was about (settling.py), and writes rows with `ok` unknown.
 3. What is done at once, in trio's thread, has its intent and its end in a log (pending.py), as safe
    from a SIGKILL as the store; so its end never waits for others who write. Its rows come into the
    store with those of others: when there are many, when anything else is written or the audit is
@@ -41,8 +41,8 @@ from runner.workspaces.audit_acts import (
 )
 from runner.workspaces.audit_rows import Writer, row
 from runner.workspaces.audit_secrets import Secrets
+from runner.workspaces.beside import Beside, is_at_work
 from runner.workspaces.database import SCHEMA
-from runner.workspaces.glimpses import Glimpse
 from runner.workspaces.pending import Log, Pending
 from runner.workspaces.records import NOTHING, AuditRecord, Json
 from runner.workspaces.store import Store
@@ -65,6 +65,7 @@ class Trail:
     Attributes:
         workspace: its id.
         secrets: what is taken out of what rows say.
+        beside: what runs in the tree meanwhile.
         on_pending: told in trio's thread that something is done that is not in the store yet.
     """
 
@@ -78,7 +79,8 @@ class Trail:
         self._ends = 0
         self.secrets = Secrets(secrets)
         self.on_pending: Callable[[], object] = _nothing
-        self._glimpses: list[Glimpse] = []
+        self._open: set[int] = set()  # intents of what is being done here
+        self.beside = Beside()
 
     # ------------------------------------------------------------ acts that are done at once
 
@@ -117,8 +119,8 @@ class Trail:
             self._ends += 1
             if not pending.end(begun, after, ok, more):
                 self._write_down(self._require(), PATIENCE)
-            if self._glimpses:
-                self._tell_glimpses(rows_of(self.row, begun, after, ok, more))
+            if self.beside.glimpses:
+                self.beside.tell(rows_of(self.row, begun, after, ok, more))
         finally:
             self._lock.release()
         if len(pending.done) == 1:
@@ -173,12 +175,7 @@ class Trail:
         return has_begun
 
     def _pending_rows(self) -> list[AuditRecord]:
-        done = [] if self._pending is None else self._pending.done
-        return [
-            row
-            for begun, after, ok, more in done
-            for row in rows_of(self.row, begun, after, ok, more)
-        ]
+        return [] if self._pending is None else _rows_of(self.row, self._pending)
 
     # ------------------------------------------------------------ acts
 
@@ -192,6 +189,7 @@ class Trail:
         record = self.row(doing.operation, who, path=next(iter(before), ""), details=about)
         with self._writing() as rows:
             number = rows.add_intent(record)
+        self._open.add(number)
         return Begun(intent=number, doing=doing, who=who, before=before, at=record.time_ns)
 
     def end(self, begun: Begun, rows: Iterable[AuditRecord]) -> None:
@@ -203,9 +201,13 @@ class Trail:
         assert begun.intent is not None
         self._ends += 1
         rows = list(rows)
-        self._tell_glimpses(rows)
+        self.beside.tell(rows)
         with self._writing() as found:
             found.ending(begun.intent, rows)
+        self._open.discard(begun.intent)
+        glimpse = self.glimpse_path(begun)
+        if os.path.lexists(glimpse):
+            os.unlink(glimpse)
 
     def note(
         self,
@@ -225,43 +227,38 @@ class Trail:
         """A row of this workspace, as of now."""
         return row(self.workspace, operation, who, **fields)
 
-    def settle(self, witness: Witness) -> int:
-        """Say of what was cut off how it looks now; for who has just got the workspace's lock.
+    def recall(self, witness: Witness) -> int:
+        """Have a log, and in the store what a process that was killed left in it.
+
+        For who has just got the workspace's lock, to which the log belongs; before `begin_now`.
 
         Returns:
-            How many acts that were.
+            How much in it was cut off.
         """
         with self._opened() as rows:
-            known = self._pending is not None
-            count = 0 if known else self._recall(rows, witness)
-            cut = list(self._store.intents.rows(workspace=self.workspace))
-            for intent in cut:
-                found = settled(self.row, begun_of(intent), witness)
+            if self._pending is not None:
+                return 0
+            pending = self._make_pending()
+            try:
+                cut = pending.recall()
+            except (EOFError, TypeError, ValueError):
+                cut = None  # it is none of ours
+            found = _rows_of(self.row, pending)
+            if cut is not None:
+                found += settled(self.row, cut, witness)
+            if found and not self._is_there(found[0]):
                 with rows.writing(PATIENCE) as has_begun:
                     if not has_begun:
                         raise self._busy()
-                    rows.ending(intent.seq, found)
-            return count + len(cut)
+                    rows.append(found)
+            pending.forget()
+            self._pending = pending
+            return int(cut is not None)
 
-    def _recall(self, rows: Writer, witness: Witness) -> int:
-        """Have a log; it belongs to who has the workspace's lock. How much in it was cut off."""
-        pending = self._make_pending()
-        try:
-            cut = pending.recall()
-        except (EOFError, TypeError, ValueError):
-            cut = None  # it is none of ours
-        self._pending = pending
-        found = self._pending_rows()
-        if cut is not None:
-            found += settled(self.row, cut, witness)
-        if found and not self._is_there(found[0]):
-            with rows.writing(PATIENCE) as has_begun:
-                if not has_begun:
-                    self._pending = None
-                    raise self._busy()
-                rows.append(found)
-        pending.forget()
-        return int(cut is not None)
+    def cut_off(self) -> list[Begun]:
+        """What was begun, and nobody is at it any more."""
+        found = map(begun_of, self._store.intents.rows(workspace=self.workspace))
+        return [each for each in found if each.intent not in self._open and not is_at_work(each)]
 
     def _is_there(self, row: AuditRecord) -> bool:
         at = row.time_ns
@@ -280,28 +277,6 @@ class Trail:
             pending, self._pending = self._pending, None
             if pending is not None:
                 pending.close()
-
-    # ------------------------------------------------------------ programs that run
-
-    def follow(self, glimpse: Glimpse) -> None:
-        """A program begins: note what is written down of others meanwhile."""
-        for each in (*self._glimpses, glimpse) if self._glimpses else ():
-            each.is_shared = True
-        self._glimpses.append(glimpse)
-
-    def unfollow(self, glimpse: Glimpse) -> None:
-        """It has ended."""
-        self._glimpses.remove(glimpse)
-
-    def spoil(self) -> None:
-        """The tree is replaced: what running programs have changed cannot be told any more."""
-        for each in self._glimpses:
-            each.is_spoiled = True
-
-    def _tell_glimpses(self, rows: Iterable[AuditRecord]) -> None:
-        told = {row.path: row for row in rows if row.path} if self._glimpses else {}
-        for each in self._glimpses:
-            each.told.update(told)
 
     # ------------------------------------------------------------ the store
 
@@ -336,8 +311,15 @@ class Trail:
             self._store.audit.behind.add(self)
         return self._rows
 
+    def glimpse_path(self, begun: Begun) -> str:
+        """Where the first glance is kept of something that runs."""
+        return f"{self._log_path()}.{begun.intent}"
+
+    def _log_path(self) -> str:
+        return os.path.join(os.path.dirname(self._path), PENDING, self.workspace)
+
     def _make_pending(self) -> Pending:
-        path = os.path.join(os.path.dirname(self._path), PENDING, self.workspace)
+        path = self._log_path()
         try:
             return Pending(Log(path))
         except OSError as exc:
@@ -346,6 +328,15 @@ class Trail:
     def _busy(self) -> StoreError:
         what = f"others have been writing to it for {PATIENCE:g} seconds"
         return StoreError(what, self._path, "nothing was done; try again")
+
+
+def _rows_of(row: Callable[..., AuditRecord], pending: Pending) -> list[AuditRecord]:
+    """The rows of what is done."""
+    return [
+        each
+        for begun, after, ok, more in pending.done
+        for each in rows_of(row, begun, after, ok, more)
+    ]
 
 
 def _nothing() -> None:

@@ -30,6 +30,7 @@ from runner.workspaces.auditing import AuditedBackend
 from runner.workspaces.chain import GENESIS, RETENTION
 from runner.workspaces.pending import MOST, ROOM, Log
 from runner.workspaces.records import AuditRecord
+from runner.workspaces.settling import settle
 from runner.workspaces.store import Store
 from runner.workspaces.trail import Trail
 from runner.workspaces.witness import Witness
@@ -489,15 +490,15 @@ def killed(tmp_path, store) -> Callable[..., Any]:
             trail = Trail(Store.open(store.path), "w-1")
             who, witness = Who(agent="a"), Witness(str(tree))
             files = AuditedBackend(inner, trail, who, witness, write_seen=inner.write_seen)
-            trail.settle(Witness(str(tree)))
+            settle(trail, Witness(str(tree)))
             try:
                 trio.run(act, files)
             finally:
                 os._exit(1)
         assert os.waitpid(child, 0)[1] == signal.SIGKILL
         trail = Trail(store, "w-1")
-        trail.settle(Witness(str(tree)))
-        assert trail.settle(Witness(str(tree))) == 0
+        settle(trail, Witness(str(tree)))
+        assert settle(trail, Witness(str(tree))) == 0
         trail.close()
         return list(store.audit.rows())
 
@@ -558,7 +559,7 @@ def test_what_was_killed_between_its_row_and_the_end_of_its_intent_has_one_row(t
     if child == 0:  # pragma: no cover - it is killed
         trail = Trail(Store.open(store.path), "w-1")
         files = AuditedBackend(LocalBackend(tree), trail, Who(), Witness(str(tree)))
-        trail.settle(Witness(str(tree)))
+        settle(trail, Witness(str(tree)))
 
         async def act() -> None:
             await files.write("first", "")
@@ -573,7 +574,7 @@ def test_what_was_killed_between_its_row_and_the_end_of_its_intent_has_one_row(t
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
     trail = Trail(store, "w-1")
 
-    assert trail.settle(Witness(str(tree))) == 0
+    assert settle(trail, Witness(str(tree))) == 0
     trail.close()
     assert [(each.path, each.ok) for each in store.audit.rows()] == [("first", True), ("a", True)]
     assert verify(store).ok
@@ -590,7 +591,7 @@ def test_what_was_answered_before_a_kill_has_its_rows_in_order_and_once(
     if child == 0:  # pragma: no cover - it is killed
         trail, witness = Trail(Store.open(store.path), "w-1"), Witness(str(tree))
         files = AuditedBackend(LocalBackend(tree), trail, Who(agent="a"), witness)
-        trail.settle(witness)
+        settle(trail, witness)
 
         async def act() -> None:
             for number in range(10_000):
@@ -609,7 +610,7 @@ def test_what_was_answered_before_a_kill_has_its_rows_in_order_and_once(
         count += len(more)
     os.close(said)
     trail, witness = Trail(store, "w-1"), Witness(str(tree))
-    trail.settle(witness)
+    settle(trail, witness)
     trail.close()
     rows = list(store.audit.rows())
 
@@ -643,7 +644,7 @@ def test_what_is_no_log_of_ours_says_nothing(tmp_path, store):
     log.close()
     trail = Trail(store, "w-1")
 
-    assert trail.settle(Witness(str(tmp_path / "tree"))) == 0
+    assert settle(trail, Witness(str(tmp_path / "tree"))) == 0
     trail.close()
 
 
@@ -657,7 +658,7 @@ async def test_a_crash_in_the_midst_of_what_is_done_at_once_holds_nothing_up(tmp
     (tmp_path / "tree").mkdir()
     trail, witness = Trail(store, "w-1"), Witness(str(tmp_path / "tree"))
     files = AuditedBackend(Crashes(tmp_path / "tree"), trail, Who(), witness)
-    trail.settle(witness)
+    settle(trail, witness)
     await files.write("a", "1")
     with pytest.raises(ZeroDivisionError):
         await files.write("crash", "1")
@@ -667,7 +668,7 @@ async def test_a_crash_in_the_midst_of_what_is_done_at_once_holds_nothing_up(tmp
 
     assert [each.path for each in store.audit.rows()] == ["a", "b"]
     again = Trail(store, "w-1")
-    assert again.settle(witness) == 1
+    assert settle(again, witness) == 1
     again.close()
     assert [(each.path, each.ok) for each in store.audit.rows()][2:] == [("crash", None)]
     assert verify(store).ok
@@ -699,7 +700,7 @@ async def test_an_intent_that_is_too_long_for_the_log_is_written_all_the_same(tm
     (tmp_path / "tree").mkdir()
     witness, trail = Witness(str(tmp_path / "tree")), Trail(store, "w-1")
     files = AuditedBackend(LocalBackend(tmp_path / "tree"), trail, Who(agent="x" * ROOM), witness)
-    trail.settle(witness)
+    settle(trail, witness)
     await files.write("a", "1")
     await files.write("b", "2")
     await files.aclose()
@@ -714,4 +715,4 @@ async def test_a_store_that_cannot_have_logs_says_so(tmp_path, store):
     (tmp_path / "pending").write_text("a file")
 
     with pytest.raises(StoreError, match="pending"):
-        Trail(store, "w-1").settle(Witness(str(tmp_path / "tree")))
+        settle(Trail(store, "w-1"), Witness(str(tmp_path / "tree")))

@@ -34,6 +34,7 @@ from runner.workspaces.audit import Audit
 from runner.workspaces.auditing import AuditedBackend
 from runner.workspaces.objects import CHUNK
 from runner.workspaces.records import AuditRecord
+from runner.workspaces.settling import settle
 from runner.workspaces.store import Store
 from runner.workspaces.trail import Trail
 from runner.workspaces.witness import Witness, digest_of
@@ -72,7 +73,7 @@ def make_place(directory: Any, store: Store, inner: Backend | None = None) -> Pl
     trail, witness = Trail(store, "w-1", secrets=["hunter2hunter2"]), Witness(str(tree))
     local = LocalBackend(tree)
     files = AuditedBackend(inner or local, trail, WHO, witness, write_seen=local.write_seen)
-    trail.settle(witness)
+    settle(trail, witness)
 
     async def do(work: Callable[[Store], Any]) -> Any:
         return await trio.to_thread.run_sync(work, store)

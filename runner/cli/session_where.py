@@ -57,8 +57,8 @@ async def name_of(project: Project, id_: str) -> str:
     for each in await project.list():
         if each.id == id_:
             return each.name
-    what = f"the workspace in which the session worked is gone from the project {project.path!r}"
-    raise NotFound("session", id_, what, hint="runner workspace ls")
+    what = f"that in which the session worked is gone from the project {project.path!r}"
+    raise NotFound("workspace", id_, what, hint="runner workspace ls")
 
 
 def keeps(workspace: Found | None) -> Literal["turn"] | None:

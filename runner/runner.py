@@ -315,6 +315,7 @@ class Runner:
             select,
             output=output,
             default_agent=self.config.default_agent,
+            projects=projects_of(self.config, self.state),
         )
         plan = await trio.to_thread.run_sync(prepared)
         return await run_plan(plan, self, output, observer=observer, control=control)

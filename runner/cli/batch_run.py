@@ -9,6 +9,7 @@ output leaves: what it comes to stands in the output directory.
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import attrs
 import click
@@ -21,11 +22,12 @@ from runner.cli.endings import ended_by
 from runner.cli.exits import Exit
 from runner.cli.live import LiveView, open_console
 from runner.cli.reporting import Reporter
+from runner.cli.session_finding import read_config
 from runner.cli.signals import Ladder, Step
 from runner.cli.streams import STDERR, STDOUT, discard_output, is_terminal, put
-from runner.cli.table import as_text, read_results, results_table, summary_line
+from runner.cli.table import as_text, kept_line, read_results, results_table, summary_line
 from runner.cli.writer import Writer
-from runner.config import RunnerConfig, load_record
+from runner.config import RunnerConfig
 from runner.errors import ConfigError
 from runner.jobs.batch import run_plan
 from runner.jobs.plan import Plan
@@ -34,6 +36,7 @@ from runner.jobs.progress import Control, Report
 from runner.jobs.results import in_force, to_json
 from runner.jobs.template import slug
 from runner.messages import InForce
+from runner.runner import projects_of
 from runner.runtime import open_runner
 
 PLAN = "runner.plan/1"
@@ -75,13 +78,20 @@ def run(
     """
     if output == "":
         raise ConfigError("-o needs a directory; . is the current one")
-    config = load_record(config_file, RunnerConfig) if config_file else RunnerConfig()
+    config = read_config(config_file)
     laid = [*overrides, *([f"limits.concurrency={concurrency}"] if concurrency else [])]
-    plan = prepare(file, laid, select, default_agent=config.default_agent, output=output)
-    place = output
+    prepared = partial(
+        prepare,
+        file,
+        laid,
+        select,
+        default_agent=config.default_agent,
+        projects=projects_of(config, config.state),
+    )
+    plan, place = prepared(output=output), output
     if place is None:
         place = os.path.join("runner-out", slug(plan.batch.name) or "batch")
-        plan = prepare(file, laid, select, default_agent=config.default_agent, output=place)
+        plan = prepared(output=place)
     if dry_run:
         return _show(plan, file, check_machine(plan), as_json=as_json)
     return trio.run(Running(config, plan, place, as_json).main)
@@ -187,5 +197,8 @@ class Running:
             people.put_line(as_text(table))
         place = words.place(report.results)
         people.put_line(f"{self.plan.batch.name}: {summary_line(report)}; see {place}")
+        kept = kept_line(results)
+        if kept:
+            people.put_line(kept)
         if not report.is_complete:
             people.put_line("not complete: the same command again goes on")

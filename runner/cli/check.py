@@ -14,13 +14,14 @@ import trio
 from runner.agents.driver import agent_name
 from runner.cli import options, words
 from runner.cli.exits import Exit
+from runner.cli.session_finding import read_config
 from runner.cli.streams import put
-from runner.config import RunnerConfig, load_record
 from runner.jobs.batch import find_isolation
 from runner.jobs.plan import Plan, PlannedJob, Rendered
 from runner.jobs.prepare import prepare
 from runner.jobs.revisions import find_revision
 from runner.messages import InForce
+from runner.runner import projects_of
 from runner.runtime import open_runner
 
 
@@ -37,8 +38,14 @@ def check(
 
     Each problem is a line: file:line: key: what. With a problem the exit code is 2.
     """
-    config = load_record(config_file, RunnerConfig) if config_file else RunnerConfig()
-    plan = prepare(file, overrides, select, default_agent=config.default_agent)
+    config = read_config(config_file)
+    plan = prepare(
+        file,
+        overrides,
+        select,
+        default_agent=config.default_agent,
+        projects=projects_of(config, config.state),
+    )
     held = check_machine(plan)
     if show:
         put("\n".join(shown(plan)))

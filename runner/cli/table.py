@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
@@ -112,6 +113,16 @@ def as_text(table: Table) -> str:
     file = io.StringIO()
     Console(file=file, width=WIDTH, color_system=None, legacy_windows=False).print(table)
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines() if line.strip())
+
+
+def kept_line(results: Sequence[Mapping[str, object]]) -> str:
+    """Which workspaces stay, and how one is looked at; empty if none does."""
+    found = [each for each in results if each["workspace_name"]]
+    if not found:
+        return ""
+    name, project = str(found[0]["workspace_name"]), words.place(str(found[0]["project"]))
+    count = f"{len(found)} workspaces stay" if len(found) > 1 else "1 workspace stays"
+    return f"{count}: {shlex.join(['runner', 'workspace', 'diff', '-C', project, name])}"
 
 
 def summary_line(report: Report) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 
 import trio
 
-from runner.errors import ConfigError, ExecFailed, LedgerError, Problem
+from runner.errors import ConfigError, ExecFailed, LedgerError, Problem, WorkspaceError
 from runner.jobs.attempt import Tools
 from runner.jobs.bench import Bench
 from runner.jobs.directories import Directories
@@ -42,7 +42,8 @@ from runner.jobs.revisions import find_revision
 from runner.jobs.scheduler import Scheduler
 from runner.jobs.statements import FINAL
 from runner.jobs.telling import Pending, wall_clock
-from runner.jobs.workplace import Stays
+from runner.jobs.workplace import Stays, Workplaces
+from runner.jobs.workspaces import Workspaces
 from runner.messages import InForce
 
 REFRESH = 1.0  # seconds between two refreshes of results.jsonl, at least
@@ -80,6 +81,7 @@ async def run_plan(
     """
     place = Output.at(output)
     revision = await _check(plan, bench, place)
+    await _check_project(plan, bench)
     held = await find_isolation(plan, bench)
     _claim(place, plan)
     began = trio.current_time()
@@ -94,12 +96,20 @@ async def run_plan(
         tools = Tools(
             plan=plan,
             bench=bench,
-            workplaces=Directories(plan, place, bench, patches, revision),
+            workplaces=_workplaces(plan, place, bench, patches, ledger),
             patches=patches,
             programs=programs,
         )
         run = _Run(plan, place, ledger, control or Control(), observer)
         return await run.carry_out(tools, began, held, follow=follow)
+
+
+def _workplaces(
+    plan: Plan, place: Output, bench: Bench, patches: Patches, ledger: Ledger
+) -> Workplaces:
+    if plan.source.has_history:
+        return Workspaces(plan, bench, patches, ledger.revision, ledger.mark)
+    return Directories(plan, place, bench, patches, ledger.revision)
 
 
 async def find_isolation(plan: Plan, bench: Bench) -> InForce | None:
@@ -123,6 +133,18 @@ async def _check(plan: Plan, bench: Bench, place: Output) -> str | None:
     if obstacle is not None:
         raise ConfigError(Problem(place.root, None, "", obstacle))
     return await find_revision(plan, bench) if place.is_new() else None
+
+
+async def _check_project(plan: Plan, bench: Bench) -> None:
+    """Whether there can be workspaces of the source, where it has a history."""
+    if not plan.source.has_history:
+        return
+    try:
+        held = plan.isolation is not None
+        await bench.project(plan.source.path).try_making(is_held=held)
+    except (ConfigError, WorkspaceError) as exc:
+        key = "copy" if plan.source.kind == "copy" else "repo"
+        raise ConfigError(plan.document.problem(("workspace", key), str(exc))) from None
 
 
 def _claim(place: Output, plan: Plan) -> None:

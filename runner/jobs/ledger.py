@@ -74,6 +74,7 @@ class Ledger:
     Attributes:
         past: what it knew of each job when it was opened, in the order of the jobs.
         revision: the commit that the batch began at, for a repository.
+        mark: tells the ledger from every other, wherever it stands by now.
     """
 
     def __init__(self, path: str, identity: Identity, now: str) -> None:
@@ -85,7 +86,7 @@ class Ledger:
         self._path = path
         self._connection = connect(path, SCHEMA)
         try:
-            self.revision, self.past = _open(self._connection, path, identity, now)
+            self.revision, self.mark, self.past = _open(self._connection, path, identity, now)
             self._writer = GroupCommit(self._commit, "runner-ledger")
         except SqlError as exc:
             self._connection.close()
@@ -214,12 +215,12 @@ def _lock(path: str) -> Iterator[None]:
 
 def _open(
     connection: Connection, path: str, identity: Identity, now: str
-) -> tuple[str | None, tuple[PastJob, ...]]:
-    batch = "SELECT digest, revision FROM batch"
+) -> tuple[str | None, str, tuple[PastJob, ...]]:
+    batch = "SELECT digest, revision, created FROM batch"
     with transaction(connection):
         if connection.execute(batch).fetchone() is None:
             _begin(connection, identity, now)
-        owner, revision = connection.execute(batch).fetchone()
+        owner, revision, created = connection.execute(batch).fetchone()
         if owner != _digest(identity):
             raise LedgerError(f"the ledger {path!r} belongs to another batch")
         running = "SELECT job, attempt FROM attempts WHERE state = 'running'"
@@ -228,7 +229,7 @@ def _open(
                 connection.execute(sql, values)
         # Between two attempts none is running, but the job is.
         connection.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running'")
-        return revision, tuple(_past(connection))
+        return revision, digest([owner, created])[:8], tuple(_past(connection))
 
 
 def _begin(connection: Connection, identity: Identity, now: str) -> None:

@@ -65,11 +65,13 @@ class Source:
     Attributes:
         path: absolute; for a repository it may be a URL; empty for `empty`.
         ref: for a repository.
+        has_history: whether they are workspaces of the project there, not only directories.
     """
 
     kind: Literal["copy", "repo", "empty", "in_place"]
     path: str = ""
     ref: str = ""
+    has_history: bool = False
 
     @property
     def is_url(self) -> bool:

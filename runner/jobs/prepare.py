@@ -9,7 +9,6 @@ what a job's texts are does not depend on when it runs.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TypeVar
@@ -27,6 +26,7 @@ from runner.jobs.make import make_jobs, select_jobs
 from runner.jobs.output import Identity, Output, digest
 from runner.jobs.plan import Plan, PlannedJob, Source, Texts
 from runner.jobs.salvage import salvage
+from runner.jobs.sources import find_source, project_obstacles
 from runner.jobs.spec import Batch
 from runner.jobs.template import VARIABLES, Template, TemplateFailed, make_template
 from runner.messages import Isolation
@@ -44,6 +44,7 @@ def prepare(
     *,
     output: str | os.PathLike[str] | None = None,
     default_agent: str = "shell",
+    projects: str | os.PathLike[str] | None = None,
 ) -> Plan:
     """Make a plan of a batch.
 
@@ -55,6 +56,7 @@ def prepare(
             carried out. The batch stays the same one.
         output: the output directory, to be checked for being usable.
         default_agent: the agent of a batch that names none.
+        projects: where projects are kept, to be checked for not being in one.
 
     Raises:
         ConfigError: with everything that is wrong.
@@ -71,7 +73,7 @@ def prepare(
             preparation.has_rows = False
         if not sound.has_agent:
             default_agent = "shell"
-    return preparation.plan(select, output, default_agent)
+    return preparation.plan(select, output, default_agent, projects)
 
 
 def _overridden(document: Document, overrides: list[str], base: str) -> Document:
@@ -104,7 +106,11 @@ class _Preparation:
         self.has_rows = True  # without rows the templates are looked at, but not rendered
 
     def plan(
-        self, select: str | None, output: str | os.PathLike[str] | None, default_agent: str
+        self,
+        select: str | None,
+        output: str | os.PathLike[str] | None,
+        default_agent: str,
+        projects: str | os.PathLike[str] | None,
     ) -> Plan:
         named, said_by = self.batch.agent, self.document
         if named is None:
@@ -115,7 +121,7 @@ class _Preparation:
             driver = self._try_at(("agent",), partial(make_driver, agent))
             if driver is not None and self.batch.servers:
                 self._servers(agent, driver)
-        source = self._source()
+        source = self._source(output, projects)
         isolation = None if self.batch.isolation is None else self._isolation(self.batch.isolation)
         texts = Texts(
             prompts=self._prompts(),
@@ -165,29 +171,15 @@ class _Preparation:
 
     # -------------------------------------------------------- workspace
 
-    def _source(self) -> Source:
-        workspace = self.batch.workspace
-        if workspace.copy is not None:
-            return Source(kind="copy", path=self._directory("copy", workspace.copy))
-        if workspace.in_place is not None:
-            return Source(kind="in_place", path=self._directory("in_place", workspace.in_place))
-        if workspace.repo is None:
-            return Source(kind="empty")
-        source = Source(kind="repo", path=workspace.repo, ref=workspace.ref)
-        if not source.is_url:
-            path = os.path.normpath(os.path.join(self.base, workspace.repo))
-            source = attrs.evolve(source, path=path)
-            if not _is_repository(path):
-                self._problem(("workspace", "repo"), f"there is no git repository at {path!r}")
-        if shutil.which("git") is None:
-            self._problem(("workspace", "repo"), "the program 'git' is not installed")
+    def _source(
+        self, output: str | os.PathLike[str] | None, projects: str | os.PathLike[str] | None
+    ) -> Source:
+        source, found = find_source(self.batch.workspace, self.base)
+        if source.has_history and not found:
+            found = project_obstacles(source, output, projects)
+        for key, what in found:
+            self._problem(("workspace", key), what)
         return source
-
-    def _directory(self, key: str, path: str) -> str:
-        path = os.path.normpath(os.path.join(self.base, path))
-        if not os.path.isdir(path):
-            self._problem(("workspace", key), f"there is no directory {path!r}")
-        return path
 
     # -------------------------------------------------------- servers
 
@@ -276,6 +268,8 @@ class _Preparation:
     def _identity(self, agent: Agent, texts: Texts, jobs: list[PlannedJob]) -> Identity:
         workspace = attrs.asdict(self.batch.workspace)
         del workspace["watch"]  # nothing comes out otherwise
+        if workspace["isolation"] == "directory":  # as in a batch that began before there was it
+            del workspace["isolation"]
         common = {
             "agent": digest(attrs.asdict(agent)),
             "workspace": digest(workspace),
@@ -290,9 +284,3 @@ class _Preparation:
         return Identity(
             name=self.batch.name, common=common, jobs={job.id: job.digest for job in jobs}
         )
-
-
-def _is_repository(path: str) -> bool:
-    if os.path.exists(os.path.join(path, ".git")):  # a directory, or a worktree's file
-        return True
-    return all(os.path.exists(os.path.join(path, name)) for name in ("HEAD", "objects", "refs"))

@@ -57,7 +57,7 @@ def salvage(document: Document) -> Salvage:
             for path, what in exc.mistakes:
                 is_new = path not in cut or not path
                 if is_new and not _is_consequence(path, what, found):
-                    found.append((path, what))
+                    found.append((path, what + _hint(path, data)))
                 if not path:
                     _mend(data)
                 # What is still wrong, or is not there, takes the whole of its table along.
@@ -72,6 +72,13 @@ def salvage(document: Document) -> Salvage:
                 has_rows=all(path[:1] != ("data",) for path, _ in found),
                 has_agent="agent" in data or "agent" not in document.data,
             )
+
+
+def _hint(path: KeyPath, data: dict[str, object]) -> str:
+    """What may have been meant by a value of another key."""
+    if path == ("isolation",) and data.get("isolation") in ("workspace", "directory"):
+        return "; how the files of attempts are kept apart is said by workspace.isolation"
+    return ""
 
 
 def _is_consequence(path: KeyPath, what: str, found: Iterable[tuple[KeyPath, str]]) -> bool:

@@ -27,7 +27,7 @@ from contextlib import suppress
 
 import trio
 
-from runner.errors import ConfigError, WorkspaceError
+from runner.errors import ConfigError, RunnerError
 from runner.jobs import statements as changes
 from runner.jobs.attempt import Attempt, Cut, Tools
 from runner.jobs.ledger import Ledger
@@ -268,7 +268,7 @@ class Scheduler:
             self._wake()
 
     async def _drop(self, job: PlannedJob, attempt: int) -> None:
-        with suppress(OSError, WorkspaceError):  # what cannot be removed is in nobody's way
+        with suppress(OSError, RunnerError):  # what cannot be removed is in nobody's way
             await self._tools.workplaces.drop(job.id, attempt)
 
     async def _ended(self, pending: Pending, outcome: Outcome, told: Told) -> None:

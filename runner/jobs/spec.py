@@ -65,6 +65,9 @@ class Workspace:
     """Where each job works: exactly one of copy, repo, empty, in_place.
 
     Attributes:
+        isolation: how attempts are kept apart: "directory" = each has a directory of its own in the
+            output directory; "workspace" = each has a workspace of the project on `copy` or `repo`,
+            made by the fastest way, with snapshots, diff, commit and audit (`runner workspace`).
         copy: a directory; each attempt gets a copy of it.
         repo: a git repository, its path or URL; each attempt gets a clone of it.
         ref: the commit, branch or tag of `repo` to begin at.
@@ -81,6 +84,7 @@ class Workspace:
     ref: str = "HEAD"
     empty: bool = False
     in_place: str | None = None
+    isolation: Literal["directory", "workspace"] = "directory"
     ignore: tuple[str, ...] = DEFAULT_IGNORE
     watch: bool = True
 
@@ -88,6 +92,8 @@ class Workspace:
         one_of(copy=self.copy, repo=self.repo, empty=self.empty or None, in_place=self.in_place)
         if self.ref != "HEAD" and self.repo is None:
             raise ValueError("ref is only for repo")
+        if self.isolation == "workspace" and self.copy is None and self.repo is None:
+            raise ValueError('isolation = "workspace" needs copy or repo: what workspaces are of')
         try:
             make_rules(self.ignore)
         except ConfigError as error:

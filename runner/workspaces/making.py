@@ -120,6 +120,19 @@ def _decide(
     return found.way, f"{found.way}: {found.why}"
 
 
+def check_way(source: str, path: str, *, way: str, is_live: bool, is_held: bool) -> str:
+    """See whether a live tree could be made; what is said of the way that it would be made by.
+
+    Raises:
+        WorkspaceError: it could not, and why.
+    """
+    place = Place.at(path)
+    try:
+        return _decide(source, place, way, is_live=is_live, is_held=is_held, run_id="probe")[1]
+    except OSError as error:
+        raise _not_made(place, error) from error
+
+
 def _make(source: str | None, place: Place, way: Way, ignore: Ignore | None) -> tuple[Skipped, ...]:
     os.mkdir(place.making, 0o700)
     making = Place(path=place.making)

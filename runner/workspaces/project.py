@@ -22,12 +22,14 @@ from runner.scopes.who import Who, require_who
 from runner.workspaces import creating
 from runner.workspaces.audit import Audit
 from runner.workspaces.deleting import LEAVING, delete, take_back
+from runner.workspaces.dropping import drop, put_away
 from runner.workspaces.hooks import Hooks
 from runner.workspaces.importing_agentfs import import_agentfs
 from runner.workspaces.lookups import collect, find_workspace, require_free, stamped, workspaces
 from runner.workspaces.messages import Attach, Delete
 from runner.workspaces.names import check_name
 from runner.workspaces.records import SnapshotRecord, WayName, WorkspaceRecord
+from runner.workspaces.trying import try_making
 from runner.workspaces.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -242,6 +244,45 @@ class Project:
         found = await self.list() if name is None else [await self._find(name)]
         for each in found:
             await self._shared.unmount(each)
+
+    async def try_making(self, *, is_held: bool = False) -> str:
+        """See whether a workspace of the project's directory could be made, before many are wanted.
+
+        Args:
+            is_held: whether programs in it are to be held by an isolation.
+
+        Returns:
+            By which way, and why by that.
+
+        Raises:
+            ConfigError: there is no such directory.
+            WorkspaceError: none can be made, and why.
+        """
+        return await try_making(self._shared, is_held=is_held)
+
+    async def put_away(self, record: WorkspaceRecord) -> None:
+        """Hold a workspace of many no more: it is unmounted, and others may have it at once.
+
+        Its next use has it there again.
+
+        Raises:
+            WorkspaceError: somebody uses it, and who; it stays.
+        """
+        await put_away(self._shared, record)
+
+    async def drop(self, record: WorkspaceRecord, *, who: Who | None = None) -> None:
+        """Take a workspace away with its snapshots, whatever has changed in it: nothing is kept.
+
+        Args:
+            record: of a workspace of this project.
+            who: on whose behalf, for the audit.
+
+        Raises:
+            WorkspaceNotFound: it is gone.
+            WorkspaceBusy: another process has it.
+        """
+        handle = Workspace(self._shared, record, {})
+        await drop(self._shared, handle, require_who(who))
 
     @asynccontextmanager
     async def temp(

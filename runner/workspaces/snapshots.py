@@ -7,7 +7,7 @@ others.) It stays when the workspace goes.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,14 +17,17 @@ import trio
 from runner.errors import RunnerError
 from runner.scopes.who import NOBODY, Who
 from runner.workspaces.diff import Diff
+from runner.workspaces.ignoring import Taken
 from runner.workspaces.lookups import find_snapshot, remove_snapshot, stamped
 from runner.workspaces.messages import Restore, Snap
 from runner.workspaces.names import check_name
 from runner.workspaces.records import SnapshotRecord
+from runner.workspaces.selecting import everything
 
 if TYPE_CHECKING:
     from runner.workspaces.records import WorkspaceRecord
     from runner.workspaces.shared import Shared
+    from runner.workspaces.store import Store
 
 LEAVING = 10.0  # seconds to remove a temporary snapshot when its block is cancelled
 
@@ -100,14 +103,34 @@ class Snapshots:
         who = self._shared.whose(self._record, self._who)
         await self._shared.do(partial(remove_snapshot, snapshot=found, who=who))
 
-    async def diff(self, before: str, after: str) -> Diff:
+    async def diff(
+        self,
+        before: str,
+        after: str,
+        *,
+        select: Callable[[str], bool] | None = None,
+        gitignore: bool = False,
+    ) -> Diff:
         """What differs between two: of this workspace, or "workspace/snapshot".
+
+        Args:
+            before: the one.
+            after: the other.
+            select: of which paths; None = of all. It is called in a thread.
+            gitignore: whether that is left out which the first does not have, and the `.gitignore`
+                files of the second ignore.
 
         Raises:
             SnapshotNotFound: there is none of such a name.
         """
         one, other = await self._find(before), await self._find(after)
-        return await self._shared.do(lambda store: Diff(store, one.root, other.root))
+
+        def work(store: Store) -> Diff:
+            taken = Taken(store, one.root, other.root) if gitignore else everything
+            wanted = everything if select is None else select
+            return Diff(store, one.root, other.root, select=lambda at: wanted(at) and taken(at))
+
+        return await self._shared.do(work)
 
     async def restore(self, name: str, *, force: bool = False) -> SnapshotRecord | None:
         """Make the live tree exactly what a snapshot has.

@@ -12,6 +12,10 @@ import sys
 import time
 
 import pytest
+import trio
+
+from runner.runtime import open_runner
+from runner.workspaces.mounts import mounted_in
 
 # Everything is imported once, and a process forked for each line: one that is to be killed is at work.
 MAIN = """
@@ -95,15 +99,8 @@ def template(tmp_path):
         process.stdin.close()
 
 
-@pytest.mark.timeout(400)
-def test_a_batch_killed_at_random_moments_ends_with_the_results_of_an_undisturbed_run(
-    tmp_path, template
-):
-    (tmp_path / "src").mkdir()
-    (tmp_path / "src" / "file").write_text("content\n")
-    rows = "".join(f'[[data.rows]]\nname = "j{n:02}"\n' for n in range(1, 31))
-    (tmp_path / "b.toml").write_text(BATCH + rows)
-
+@pytest.fixture
+def run(tmp_path, template):
     def run(out, kill_within=None):
         """Run it, and kill it after so many seconds; how it ended."""
         asked = ["b.toml", str(out), str(tmp_path / "state")]
@@ -112,6 +109,18 @@ def test_a_batch_killed_at_random_moments_ends_with_the_results_of_an_undisturbe
         if not select.select([template.stdout], [], [], kill_within)[0]:
             os.kill(pid, signal.SIGKILL)
         return int(template.stdout.readline())
+
+    return run
+
+
+@pytest.mark.timeout(400)
+def test_a_batch_killed_at_random_moments_ends_with_the_results_of_an_undisturbed_run(
+    tmp_path, run
+):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "file").write_text("content\n")
+    rows = "".join(f'[[data.rows]]\nname = "j{n:02}"\n' for n in range(1, 31))
+    (tmp_path / "b.toml").write_text(BATCH + rows)
 
     chance = random.Random(2)
     kills = rounds = 0
@@ -129,3 +138,55 @@ def test_a_batch_killed_at_random_moments_ends_with_the_results_of_an_undisturbe
         assert contents(out / "patches") == contents(tmp_path / "calm" / "patches")
         assert contents(out / "work") == contents(tmp_path / "calm" / "work")
         assert processes_in(tmp_path) == []
+
+
+KEPT = """\
+name = "killed"
+id = "{{ row.name }}"
+prompt = "{% if index % 3 == 0 and attempt == 1 %}exit 1; {% endif %}echo {{ id }} > made"
+setup = ["touch prepared"]
+verify = ["test {{ index % 4 }} != 0"]
+keep = "changed"
+limits.concurrency = 3
+retry.agent = 1
+workspace = {copy = "src", isolation = "workspace"}
+"""
+
+
+@pytest.mark.timeout(400)
+def test_a_batch_in_workspaces_killed_at_random_moments_keeps_what_it_should_and_nothing_else(
+    tmp_path, run, killing
+):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "file").write_text("content\n")
+    rows = "".join(f'[[data.rows]]\nname = "j{n:02}"\n' for n in range(1, 9))
+    (tmp_path / "b.toml").write_text(KEPT + rows)
+
+    chance, kills = random.Random(5), 0
+    assert run(tmp_path / "calm") == 0
+    while run(tmp_path / "out", chance.uniform(0.1, 0.8) if kills < 12 else None):
+        kills += 1
+
+    assert kills
+    results = comparable(tmp_path / "out")
+    names = {result.pop("workspace_name") for result in results}
+    for result in (calmly := comparable(tmp_path / "calm")):
+        names.add(result.pop("workspace_name"))
+    for result in (*results, *calmly):
+        del result["workspace"]
+    assert results == calmly
+    assert contents(tmp_path / "out" / "patches") == contents(tmp_path / "calm" / "patches")
+    assert trio.run(left, tmp_path) == (names, True, True)
+    assert len(names) == 16
+    assert processes_in(tmp_path) == []
+    assert mounted_in(str(tmp_path)) == []
+
+
+async def left(path):
+    """The workspaces that are there; whether only they have snapshots; whether all is well."""
+    async with open_runner(state=path / "state") as runner:
+        project = runner.project(path / "src")
+        found = await project.list()
+        snapshots = {each.workspace for each in await project.snapshots()}
+        is_well = not (await project.check()).problems and (await project.audit.verify()).ok
+        return {each.name for each in found}, snapshots == {each.id for each in found}, is_well

@@ -8,8 +8,8 @@ makes or deletes a workspace has its lock. Each workspace has one actor, however
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TypeVar
 
@@ -33,7 +33,7 @@ from runner.workspaces.actor import WorkspaceActor
 from runner.workspaces.basing import Bases
 from runner.workspaces.directory_base import finish_commits
 from runner.workspaces.hook_files import HookFiles, Occasion, more_of
-from runner.workspaces.hooks import Event, HookFailure, Hooks
+from runner.workspaces.hooks import Event, Hooks
 from runner.workspaces.live import Live
 from runner.workspaces.means import Means
 from runner.workspaces.messages import Unmount
@@ -47,6 +47,8 @@ from runner.workspaces.sync.keeping import read_settings
 from runner.workspaces.sync.messages import Wake
 from runner.workspaces.sync.wiring import make_sync_actor, tidy_caches
 from runner.workspaces.tidying import tidy
+from runner.workspaces.trail import Trail
+from runner.workspaces.whole_acts import Act, acting
 
 T = TypeVar("T")
 STORE = "store.db"
@@ -141,31 +143,41 @@ class Shared:
             HookVeto: one refuses it.
         """
         if self.hooks.has(event):
-            failures = await self.hooks.before(event, self._occasion(event, record, about), *about)
-            await self._note_failures(record, failures)
+            occasion = self._occasion(event, record, about)
+            async with self.acting(record, "hook", event=f"before_{event}") as act:
+                act.is_said = False
+                act.parts += map(attrs.asdict, await self.hooks.before(event, occasion, *about))
 
     async def after(self, event: Event, record: WorkspaceRecord, *about: object) -> None:
         """Tell the hooks what was done."""
         if self.hooks.has(event):
-            failures = await self.hooks.after(event, self._occasion(event, record, about), *about)
-            await self._note_failures(record, failures)
+            occasion = self._occasion(event, record, about)
+            async with self.acting(record, "hook", event=event) as act:
+                act.is_said = False
+                act.parts += map(attrs.asdict, await self.hooks.after(event, occasion, *about))
 
-    async def note(self, record: WorkspaceRecord, operation: str, **details: Json) -> None:
-        """Write into the audit what was done to a workspace as a whole."""
-        if self.means.audit:
-            trail = self.actor(record).live.trail
-            who = Who(agent=record.agent_id)
-            await self.means.in_thread(partial(trail.note, operation, who, details=details))
+    @asynccontextmanager
+    async def acting(
+        self, record: WorkspaceRecord, operation: str, **details: Json
+    ) -> AsyncIterator[Act]:
+        """Write into the audit what is done to a workspace as a whole: before it, and its end."""
+        if not self.means.audit:
+            yield Act({})
+            return
+        actor = self._actors.get(record.id)
+        trail = Trail(await self.open(), record.id) if actor is None else actor.live.trail
+        who = Who(agent=record.agent_id)
+        try:
+            async with acting(trail, self.means.in_thread, who, operation, **details) as act:
+                yield act
+        finally:
+            if actor is None:  # there is no such workspace yet, or no more
+                with trio.CancelScope(shield=True):
+                    await self.means.in_thread(trail.close)
 
     def whose(self, record: WorkspaceRecord, who: Who) -> Who | None:
         """On whose behalf an act is written down; None = it is not."""
         return who.within(Who(agent=record.agent_id)) if self.means.audit else None
-
-    async def _note_failures(
-        self, record: WorkspaceRecord, failures: tuple[HookFailure, ...]
-    ) -> None:
-        for each in failures:
-            await self.note(record, "hook", **attrs.asdict(each))
 
     def _occasion(
         self, event: Event, record: WorkspaceRecord, about: tuple[object, ...]

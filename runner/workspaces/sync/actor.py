@@ -22,7 +22,7 @@ import logging
 import math
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -49,8 +49,9 @@ from runner.workspaces.sync.messages import (
 )
 from runner.workspaces.sync.remote import Remote
 from runner.workspaces.sync.settings import Settings, check_settings
-from runner.workspaces.sync.syncing import Syncing
+from runner.workspaces.sync.syncing import Synced, Syncing
 from runner.workspaces.sync.transfer import InThread
+from runner.workspaces.whole_acts import Act
 
 logger = logging.getLogger("runner.workspaces.sync")
 
@@ -79,6 +80,7 @@ class SyncActor:
         apply: makes that tree another one; see `Syncing`.
         connect: the remote of settings, with a token as text or "" to look it up; not open yet.
             Whoever has the workspace has it alone, with what it keeps beside the store.
+        acting: writes down what is done.
         clear: takes away what remotes keep beside the store; for a thread.
         in_thread: for the store.
         spec: how it is run.
@@ -89,6 +91,7 @@ class SyncActor:
     look: Callable[[], Awaitable[ObjectId]]
     apply: Callable[[ObjectId, ObjectId], Awaitable[object]]
     connect: Callable[[Settings, str], Awaitable[Remote]]
+    acting: Callable[..., AbstractAsyncContextManager[Act]]
     clear: Callable[[], object]
     in_thread: InThread
     spec: ChildSpec = attrs.field(init=False)
@@ -126,12 +129,13 @@ class SyncActor:
             await self._read()
             match message:
                 case Push():
-                    return await self._do(lambda sync: sync.push(force=message.force))
+                    return await self._do("push", lambda sync: sync.push(force=message.force))
                 case Pull():
-                    return await self._do(lambda sync: sync.pull())
+                    return await self._do("pull", lambda sync: sync.pull())
                 case Fetch():
                     at, snapshot = message.at, message.snapshot
-                    return await self._do(lambda sync: sync.fetch(at=at, snapshot=snapshot))
+                    get = partial(Syncing.fetch, at=at, snapshot=snapshot)
+                    return await self._do("pull", get)
                 case _:
                     await self._arrange(message)
                     return None
@@ -226,8 +230,30 @@ class SyncActor:
 
     # ------------------------------------------------------------ syncing
 
-    async def _do(self, work: Callable[[Syncing], Awaitable[Any]]) -> Any:
+    async def _do(
+        self,
+        direction: str,
+        work: Callable[[Syncing], Awaitable[Any]],
+        *,
+        is_asked: bool = True,
+    ) -> Any:
+        """Sync, written down; unasked, only what has come of it, and the first failure of a row."""
         settings = self._require()
+        async with self.acting(direction=direction) as act:
+            act.is_failure_said = is_asked or not self._failures
+            try:
+                done = await self._carry_out(settings, work)
+            except WorkspaceBusy:
+                act.is_failure_said = is_asked
+                raise
+            if isinstance(done, Synced):
+                act.is_said = is_asked or bool(done.changes or done.objects)
+                act.details |= {"changes": len(done.changes), "version": done.version}
+            return done
+
+    async def _carry_out(
+        self, settings: Settings, work: Callable[[Syncing], Awaitable[Any]]
+    ) -> Any:
         sync = Syncing(
             store=self.store,
             record=self.record,
@@ -307,10 +333,10 @@ class SyncActor:
         root = await self.look() if settings.mode == "real-time" else None
         took = trio.current_time() - start
         if is_due:
-            await self._do(lambda sync: sync.pull())
+            await self._do("pull", lambda sync: sync.pull(), is_asked=False)
             known.pulled = start
         if is_due or root != known.root:
-            await self._do(lambda sync: sync.push())
+            await self._do("push", lambda sync: sync.push(), is_asked=False)
             known.root = None if root is None else await self.look()
         left = max(0.0, known.pulled + settings.interval - trio.current_time())
         return left if root is None else min(left, max(SOON, took * _CALM))

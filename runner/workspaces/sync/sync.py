@@ -268,7 +268,6 @@ class Sync:
         shared, record = self._shared, self._record
         await shared.before("sync", record, self._workspace, direction)
         done = await self._ask(message)
-        await shared.note(record, "sync", direction=direction)
         await shared.after("sync", record, self._workspace, direction)
         return done
 

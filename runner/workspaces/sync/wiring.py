@@ -67,6 +67,7 @@ def make_sync_actor(shared: Shared, record: WorkspaceRecord) -> SyncActor:
         look=look,
         apply=apply,
         connect=connect,
+        acting=partial(shared.acting, record, "sync"),
         clear=partial(clear_caches, shared.directory, record.id),
         in_thread=shared.means.in_thread,
     )

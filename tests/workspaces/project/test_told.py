@@ -57,6 +57,33 @@ async def test_a_failing_hook_loses_nothing_and_is_in_the_audit(project):
     assert ["s"] == [each.name for each in await ws.snapshots.list()]
 
 
+async def test_a_hook_has_its_intent_before_it_and_what_it_refused_is_in_the_audit(project):
+    found = []
+    ws = await project.create("one")
+    store = await project._shared.open()
+
+    def refuse(*_about):
+        found.extend(store.intents.rows(workspace=ws.id))
+        return False
+
+    project.hooks.on_before_snapshot = refuse
+    with pytest.raises(HookVeto):
+        await ws.snapshots.create("s")
+    project.hooks.on_before_snapshot = lambda *_about: None
+    await ws.snapshots.create("s")
+    (row,) = await ws.audit.logs(operation="hook")
+
+    assert [("hook", "before_snapshot")] == [
+        (each.operation, each.details["details"]["event"]) for each in found
+    ]
+    assert (False, "before_snapshot", "HookVeto") == (
+        row.ok,
+        row.details["event"],
+        row.details["error"],
+    )
+    assert [] == [*store.intents.rows()]
+
+
 async def test_a_hook_that_is_a_file_refuses_a_delete(project):
     ws = await project.create("one")
     await ws.write("x", "1")

@@ -85,6 +85,12 @@ async def test_a_workspace_is_in_two_places(place, tmp_path: Path) -> None:
         assert ["undo"] == kinds  # of what the push took over
         operations = [each.operation async for each in logs(ours)]
         assert 2 == operations.count("sync")
+        pushed = (await ours.audit.logs(operation="sync"))[-1]
+        assert ("push", 3, True) == (
+            pushed.details["direction"],
+            pushed.details["version"],
+            pushed.ok,
+        )
         await ours.sync.disable()
         assert "off" == (await ours.sync.status()).state
         with pytest.raises(SyncError, match="not synced"):

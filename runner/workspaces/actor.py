@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -60,7 +61,7 @@ from runner.workspaces.writing_down import keep_writing_down
 T = TypeVar("T")
 LEAVING = 10.0  # seconds for what is known of the tree to be written down
 
-FindBase = Callable[[WorkspaceRecord], Origin]
+FindBase = Callable[[WorkspaceRecord, int], Origin]
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -69,7 +70,8 @@ class WorkspaceActor:
 
     Attributes:
         live: which workspace.
-        find_base: what a workspace's base was when that was made; in a thread.
+        find_base: what a workspace's base was when that was made, and since when it is there; in a
+            thread.
         limiter: of threads.
         beside: carried out whenever the workspace has come into use.
         idle_after: seconds without a message, or a holder, until it frees what it owns.
@@ -318,14 +320,15 @@ class WorkspaceActor:
             return None
 
     async def _base(self) -> ObjectId:
+        asked = time.monotonic_ns()
         async with self._basing:
-            return await self._in_thread(self._base_root)
+            return await self._in_thread(partial(self._base_root, asked))
 
-    def _base_root(self) -> ObjectId:
+    def _base_root(self, asked: int) -> ObjectId:
         record = self.live.record()
         if record.base_root is not None:
             return record.base_root
-        return origins.settle(self.live.store, record, self.find_base(record))
+        return origins.settle(self.live.store, record, self.find_base(record, asked))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await trio.to_thread.run_sync(work, limiter=self.limiter)

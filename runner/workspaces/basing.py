@@ -12,7 +12,10 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
 from collections import defaultdict
+
+import attrs
 
 from runner.errors import StoreError
 from runner.watching.allowance import Allowance
@@ -26,6 +29,16 @@ from runner.workspaces.records import WorkspaceRecord
 from runner.workspaces.store import Store
 from runner.workspaces.uppers import Upper
 from runner.workspaces.ways import Place, Way
+
+
+@attrs.frozen
+class _Seen:
+    """What a look at a base came to: since a moment, before it began, nothing changed in it."""
+
+    began: int  # on the monotonic clock
+    since: int  # on the wall clock
+    root: ObjectId
+    changed: origins.Fresh
 
 
 class Bases:
@@ -45,6 +58,8 @@ class Bases:
         self._allowance = Allowance() if allowance is None else allowance
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._made: dict[str, int] = {}  # of copies whose bases are not known yet
+        self._finding: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._seen: dict[str, _Seen] = {}  # the last look at each base that had not changed
 
     def capture(self, record: WorkspaceRecord, tree: str) -> Looker:
         """What looks at a workspace's live tree; of an overlay, the base has to be known."""
@@ -79,11 +94,17 @@ class Bases:
         """A copy has just been made; whoever changes it does so from now on."""
         self._made[id_] = origins.moment()
 
-    def find(self, record: WorkspaceRecord) -> Origin:
-        """What a workspace's base was when that was made; see origins.py."""
-        now, base = self.look(record), record.base.path
+    def find(self, record: WorkspaceRecord, asked: int | None = None) -> Origin:
+        """What a workspace's base was when that was made; see origins.py.
+
+        Of many workspaces that were made at a time, one looks, and the others take what it saw.
+
+        Args:
+            record: the workspace.
+            asked: when it was there already, on the monotonic clock in nanoseconds; None = now.
+        """
         made = self._made.get(record.id)
-        changed = origins.fresh(base, self._ignore, record.created_ns)
+        now, changed = self._look_once(record, time.monotonic_ns() if asked is None else asked)
         if not changed.paths:
             found = Origin(root=now)
         elif record.way == Way.OVERLAY or made is None:
@@ -95,6 +116,20 @@ class Bases:
             found = origins.find(self._store, now, changed, root, written)
         self._made.pop(record.id, None)
         return found
+
+    def _look_once(self, record: WorkspaceRecord, asked: int) -> tuple[ObjectId, origins.Fresh]:
+        """The base's root, and what has changed in it since the workspace was made."""
+        base = record.base.path
+        with self._finding[base]:
+            seen = self._seen.get(base)
+            # A look that began later than the workspace, and found nothing changed for longer.
+            if seen is not None and seen.began > asked and seen.since <= record.created_ns:
+                return seen.root, seen.changed
+            began, root = time.monotonic_ns(), self.look(record)
+            changed = origins.fresh(base, self._ignore, record.created_ns)
+            if not changed.paths:
+                self._seen[base] = _Seen(began, record.created_ns, root, changed)
+            return root, changed
 
     def look(self, record: WorkspaceRecord) -> ObjectId:
         """The root of a workspace's base, as it is now."""

@@ -2,11 +2,15 @@
 
 import os
 import shutil
+import time
 
 import pytest
 import trio
 
+from runner.watching.patterns import make_rules
 from runner.workspaces import basing, origins
+from runner.workspaces.records import Base, WorkspaceRecord
+from runner.workspaces.store import Store
 
 
 @pytest.fixture
@@ -74,3 +78,46 @@ async def test_a_base_that_nobody_changes_leaves_nothing_unsure(project, base, w
     assert () == status.unsure
     shutil.rmtree(base / "src")  # what comes later is the base's own matter
     assert () == (await ws.status()).unsure
+
+
+class Counted(basing.Bases):
+    """Counts its looks."""
+
+    looks = 0
+
+    def look(self, record):
+        self.looks += 1
+        return super().look(record)
+
+
+def test_of_many_workspaces_of_a_base_one_looks_unless_it_has_changed(tmp_path, base):
+    def made(name):
+        origins.moment()
+        return WorkspaceRecord(
+            id=name,
+            name=name,
+            base=Base(kind="directory", path=str(base)),
+            tree=str(tmp_path / name),
+            way="overlay",
+            created_ns=time.time_ns(),
+        )
+
+    origins.moment()
+    store = Store.open(str(tmp_path / "store.db"))
+    bases = Counted(store, make_rules(()))
+    first, second, third = map(made, ("first", "second", "third"))
+    asked = time.monotonic_ns()
+    roots = {bases.find(each, asked).root for each in (first, second, third)}
+    assert (len(roots), bases.looks) == (1, 1)
+
+    bases.find(made("later"))  # when that was made, the look had begun
+    assert bases.looks == 2
+    bases.find(first, asked)  # this is older than what was looked at for the later one
+    assert bases.looks == 3
+
+    asked = time.monotonic_ns()
+    (base / "b.txt").write_text("changed")
+    found = [bases.find(each, asked) for each in (first, made("new"), second)]
+    assert [found[0].unsure, found[1].unsure, found[2].unsure] == [("b.txt",), (), ("b.txt",)]
+    assert len({each.root for each in found} - roots) == 1
+    store.close()

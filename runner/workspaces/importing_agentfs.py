@@ -3,7 +3,7 @@
 What is imported is not trusted: names that no file can have, directories in a circle, inodes that
 are not there and chunks that do not fit are a `StoreDamaged`. The layer of an overlay (whiteouts
 over a base that is not in the file) is refused. Chunks that are not there are holes. Sockets and
-devices are no part of a tree; key-values and tool calls are not imported.
+devices are no part of a tree. Key-values and tool calls are read for who wants them (`read_rows`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import attrs
 
@@ -23,6 +24,7 @@ from runner.workspaces.objects import CHUNK, NO_ID, Object, ObjectId, chunk, chu
 
 LARGEST = 1 << 40  # bytes that a file may say it has: holes cost the database nothing
 _AT_ONCE = 512  # objects in one transaction
+_CALL = ["name", "parameters", "result", "error", "started_at", "completed_at", "duration_ms"]
 _TYPES = {kind: type_ for type_, kind in KINDS.items()}
 _LEFT_AS_IT_IS = frozenset(
     b"/._-" + bytes(range(48, 58)) + bytes(range(65, 91)) + bytes(range(97, 123))
@@ -45,6 +47,33 @@ def import_agentfs(
         StoreError: it is no such database, or one of an overlay.
         StoreDamaged: what is in it does not fit together.
     """
+    with _opened(path) as (database, where):
+        return _Reading(database, put, where).root()
+
+
+def read_rows(
+    path: str | os.PathLike[str],
+) -> tuple[list[tuple[str, str, int]], list[dict[str, Any]]]:
+    """The values of an AgentFS database (key, JSON, when), and its calls of tools, in their order.
+
+    Raises:
+        StoreError: it is no such database.
+    """
+    with _opened(path) as (database, _):
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+        values, calls = [], []
+        if "kv_store" in tables:
+            sql = "SELECT key, value, created_at FROM kv_store ORDER BY created_at, rowid"
+            values = database.execute(sql).fetchall()
+        if "tool_calls" in tables:
+            sql = f"SELECT {', '.join(_CALL)} FROM tool_calls ORDER BY id"  # noqa: S608 - constants
+            calls = [dict(zip(_CALL, row, strict=True)) for row in database.execute(sql)]
+        return values, calls
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[sqlite3.Connection, str]]:
+    """A database that is only read: one state of it, whoever writes meanwhile."""
     where = os.path.abspath(os.fspath(path))
     with errors(where):
         # As a URI, so that nothing is made where nothing is; only these stand for themselves.
@@ -53,8 +82,8 @@ def import_agentfs(
         )
         database = sqlite3.connect(f"file:{name}?mode=ro", uri=True, isolation_level=None)
         with contextlib.closing(database):
-            database.execute("BEGIN")  # one state of it, whoever writes meanwhile
-            return _Reading(database, put, where).root()
+            database.execute("BEGIN")
+            yield database, where
 
 
 class _Reading:

@@ -16,7 +16,16 @@ import pytest
 
 import runner.compat.agentfs as ours
 from runner.agents.secret import Secret
-from runner.compat.agentfs import AgentFS, Config, syncing
+from runner.compat.agentfs import (
+    AgentFS,
+    AgentFSError,
+    CommandTimeoutError,
+    Config,
+    ConfigError,
+    ConfigWarning,
+    syncing,
+)
+from runner.compat.agentfs.rules import Rules
 from runner.compat.agentfs.snapshots import Snapshots
 from runner.compat.agentfs.streams import Batch, Stream
 from runner.compat.agentfs.syncing import Sync
@@ -665,6 +674,120 @@ def test_unknown_keys_are_warned_of_with_those_that_may_be_meant(values, words):
 def test_values_that_cannot_be_are_refused(values):
     with pytest.raises(ours.ConfigError):
         Config(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"sync": {"exclude": ["*.key"]}}, "sync.exclude has no effect: a workspace is synced as"),
+        ({"security": {"allow_symlinks": False}}, "never followed out"),
+        ({"core": {"audit_retention_days": 30}}, "audit.retain"),
+        ({"storage": {"backend": "memory"}}, "kept on the disk"),
+    ],
+)
+def test_what_would_promise_something_that_is_not_so_is_warned_of(values, words):
+    with pytest.warns(ConfigWarning, match=words):
+        Config(values)
+    Config({"security": {"allow_symlinks": True}, "performance": {"worker_threads": 4}})
+    with pytest.raises(ConfigError, match="not encrypted"):
+        Config({"security": {"encrypt_local_db": True}})
+
+
+def test_rules_hold_for_the_programs_of_a_workspace_and_are_kept(afs, base):
+    workspace = afs.workspace.create("ruled", max_runtime=0.2, description="first")
+    with pytest.raises(CommandTimeoutError):
+        workspace.run("sleep 60")
+    assert 0 == workspace.run("sleep 0.3", timeout=30).returncode
+    said = workspace.config(max_runtime=60, max_processes=50, description="second", tags=["a"])
+    again = afs.workspace.get("ruled")
+    assert said == again.config()
+    assert ("second", ("a",), 60, 50) == tuple(
+        said[name] for name in ("description", "tags", "max_runtime", "max_processes")
+    )
+    assert "second" == next(each.description for each in afs.workspace.list())
+    assert 0 == again.run("true").returncode
+    with pytest.raises(CommandTimeoutError):
+        again.config(idle_timeout=0.2)
+        again.run("sleep 60")
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ({"expires": "1d"}, "'expires' is not there in runner"),
+        ({"netwrok": False}, "there is no 'netwrok'; there are sandbox"),
+        ({"max_memory": 0}, "max_memory is 0: it must be a number of MiB"),
+        ({"max_memory": True}, "a number of MiB"),
+        ({"network": 1}, "true or false"),
+        ({"allow_hosts": "pypi.org"}, "a list of hosts"),
+        ({"allow_hosts": ["no host!"]}, "no host"),
+    ],
+)
+def test_rules_that_cannot_hold_are_refused_and_nothing_is_changed(afs, rules, words):
+    with pytest.raises(ConfigError, match=words):
+        afs.workspace.create("none", **rules)
+    assert not afs.workspace.exists("none")
+
+
+def test_a_sandbox_is_asked_for_by_any_rule_that_needs_one():
+    held = [{"sandbox": True}, {"network": False}, {"allow_hosts": ["pypi.org"]}]
+    for each in held:
+        isolation = Rules().changed(**each).options()["isolation"]
+        assert ("auto", True) == (isolation.mode, isolation.required)
+    assert "full" == Rules().changed(sandbox=True).options()["isolation"].network
+    assert "none" == Rules().changed(max_memory=64).options()["isolation"].mode
+    assert {} == Rules().options()
+
+
+def test_what_is_frozen_is_not_changed_by_anybody_until_it_is_not_frozen(afs, workspace):
+    workspace.write_file("/a", "1")
+    workspace.snapshot.create("s")
+    workspace.write_file("/a", "2")
+    workspace.freeze()
+    for handle in (workspace, afs.workspace.get(workspace.name)):
+        assert handle.read_only
+        assert "2" == handle.read_file("/a")
+        for act in (
+            lambda handle=handle: handle.write_file("/a", "3"),
+            lambda handle=handle: handle.run("rm a"),
+            lambda handle=handle: handle.snapshot.restore("s"),
+        ):
+            with pytest.raises(AgentFSError):
+                act()
+    workspace.unfreeze()
+    assert 0 == workspace.run("rm a").returncode
+
+
+def test_events_are_told_by_name_once_or_until_it_is_enough(afs):
+    told = []
+
+    def first(workspace):
+        told.append(f"first {workspace.name}")
+
+    afs.hooks.once("workspaceCreate", lambda workspace: told.append("once"))
+    afs.hooks.on("workspaceCreate", first)
+    afs.workspace.create("a", base="empty")
+    afs.workspace.create("b", base="empty")
+    afs.hooks.off("workspaceCreate", first)
+    afs.hooks.on("workspace_create", lambda workspace: told.append("other"))
+    afs.workspace.create("c", base="empty")
+    afs.hooks.off("workspaceCreate")
+    afs.workspace.create("d", base="empty")
+    assert ["once", "first a", "first b", "other"] == told
+    with pytest.raises(ConfigError, match="no event 'sneeze'; the events are workspace_create"):
+        afs.hooks.on("sneeze", first)
+
+
+def test_a_commit_is_synced_if_that_is_configured(base, tmp_path):
+    config = {"sync": {"url": f"file://{tmp_path}/share", "auto_sync_on_commit": True}}
+    with AgentFS(base, config, state=tmp_path / "state") as afs:
+        workspace = afs.workspace.create("w")
+        workspace.write_file("/new", "1")
+        workspace.commit("why")
+        assert "synced" == workspace.sync.status().state
+        os.rename(tmp_path / "share", tmp_path / "away")
+        workspace.write_file("/new", "2")
+        assert workspace.commit("it stands all the same")
 
 
 def test_files_and_variables_say_what_holds_if_nobody_else_does(base, tmp_path, monkeypatch):

@@ -271,12 +271,46 @@ def test_an_id_is_a_place_in_the_current_directory(place):
     assert (place / ".agentfs/agent-1.db").is_dir()
 
 
-def test_a_file_of_theirs_is_said_and_left_alone(place):
-    (place / "x.db").write_bytes(b"SQLite format 3\0")
-    with pytest.raises(ValueError, match="is a file"):
-        asyncio.run(ours.AgentFS.open(ours.AgentFSOptions(path=str(place / "x.db"))))
+def test_what_a_database_of_theirs_has_is_taken_over_and_it_stays_as_it_is(place):
+    async def write():
+        async with await theirs.AgentFS.open(theirs.AgentFSOptions(id="mine")) as agent:
+            await agent.fs.write_file("/d/f.txt", "hello")
+            await agent.kv.set("k", {"a": 1})
+            await agent.kv.set("j", [1])
+            done = await agent.tools.start("search", {"q": "x"})
+            await agent.tools.success(done, {"n": 2})
+            await agent.tools.error(await agent.tools.start("search"), "no")
+            await agent.tools.start("slow")
 
-    assert b"SQLite format 3\0" == (place / "x.db").read_bytes()
+    async def read(module):
+        async with await module.AgentFS.open(module.AgentFSOptions(id="mine")) as agent:
+            calls = [dataclasses.asdict(await agent.tools.get(n)) for n in (1, 2, 3)]
+            calls = [{n: v for n, v in each.items() if n != "duration_ms"} for each in calls]
+            text = await agent.fs.read_file("/d/f.txt")
+            return text, await agent.kv.list(""), calls
+
+    async def change():
+        async with await ours.AgentFS.open(ours.AgentFSOptions(id="mine")) as agent:
+            await agent.fs.write_file("/d/f.txt", "ours")
+            await agent.kv.set("k", "ours")
+            await agent.tools.start("ours")
+
+    asyncio.run(write())
+    before = asyncio.run(read(theirs))
+    assert before == asyncio.run(read(ours))
+    asyncio.run(change())
+    text, values, _ = asyncio.run(read(ours))
+    assert ("ours", "ours") == (text, values[0]["value"])
+    assert before == asyncio.run(read(theirs))
+
+
+def test_a_file_that_is_no_database_of_theirs_is_said_and_left_alone(place):
+    path = place / "notes.txt"
+    path.write_text("mine")
+    for _ in range(2):
+        with pytest.raises(ours.AgentFSError, match="no AgentFS database"):
+            asyncio.run(ours.AgentFS.open(ours.AgentFSOptions(path=str(path))))
+    assert "mine" == path.read_text()
 
 
 def test_what_leads_out_is_refused_and_links_inside_are_followed(place):

@@ -21,12 +21,14 @@ and `async with`. (Programs of trio's have runner itself.) What AgentFS's page l
 | audit | "run", "delete", "rename" are ours "exec", "remove", "move" |
 | errors | are runner's own, which AgentFS's names are for: all of them are an `AgentFSError` |
 | configuration | see `runner.compat.agentfs.config`, which says what has an effect |
+| `workspace.config` | see `runner.compat.agentfs.rules`: sandbox, network, limits; `freeze` and `unfreeze`. Not here: templates, `quarantine`, `share`, `expires`, owners |
+| events | `hooks.on("workspaceCreate", f)`, `once`, `off`, as in its TypeScript, too |
 | where it is kept | in the state directory of runner, so `runner.project(path)` has the same workspaces; `storage.database_path` names another directory |
 | Python | 3.11 or newer |
 
 And agentfs-sdk's (0.6.4): `AgentFS.open(AgentFSOptions(id=…))` with `fs`, `kv` and `tools`, which
-every `AgentFS` has. What it opens is a directory, not a file; a single-file database is imported
-and exported elsewhere (`runner.workspaces`).
+every `AgentFS` has. What it opens is a directory, not a file; where agentfs-sdk has a file already,
+what is in that is taken over once, into a directory beside it.
 """
 
 # ruff: noqa: E501 - a table

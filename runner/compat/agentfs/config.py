@@ -2,9 +2,12 @@
 
 What has an effect here: `audit_enabled` (or `core.audit_enabled`), `core.default_base`,
 `core.max_workspaces`, `storage.database_path` (the directory of the store), `sync.default_mode`,
-`sync.interval`, `sync.conflict_resolution`; and `sync.turso_db` (or `url`) with `token`
-("env:NAME") or `token_file`, which a push or pull enables where no other sync is. The other keys of
-AgentFS are known, and say nothing here: there is no cache to be sized. Unknown ones are warned of.
+`sync.interval`, `sync.conflict_resolution`, `sync.auto_sync_on_commit`; `sync.turso_db` (or `url`)
+with `token` ("env:NAME") or `token_file`, which a push or pull enables where no other sync is; and
+`security.sandbox_execution`, for workspaces that are made by then. What only makes AgentFS faster,
+or is about its own program, says nothing here: there is no cache to be sized. What would promise
+something that is not so is warned of, and so are unknown keys; a database that is to be encrypted
+is an error.
 
 Without a configuration: the user's `~/.agentfs/config.toml`, over it the project's, over that the
 file that AGENTFS_CONFIG names, a profile of them by AGENTFS_PROFILE, AGENTFS_CACHE_SIZE and
@@ -58,11 +61,33 @@ _TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
     "sync.interval": ((int, float), "seconds"),
     "sync.default_mode": (str, 'such as "manual"'),
     "sync.conflict_resolution": (str, 'such as "manual"'),
+    "sync.auto_sync_on_commit": (bool, "true or false"),
+    "security.sandbox_execution": (bool, "true or false"),
+    "security.encrypt_local_db": (bool, "true or false"),
 }
 
 
+# What would promise something, by the values that do; and what there is instead.
+_NOT_HERE: dict[str, tuple[Any, str]] = {
+    "core.audit_retention_days": (
+        object,
+        "`audit.retain` of runner's own workspace drops old rows",
+    ),
+    "storage.backend": ("memory", "everything is kept on the disk; `temp()` removes it at the end"),
+    "sync.include": (object, "a workspace is synced as a whole"),
+    "sync.exclude": (object, "a workspace is synced as a whole; `ignore` of runner.toml holds"),
+    "security.allow_symlinks": (False, "links are kept, and never followed out of a workspace"),
+    "security.allow_hardlinks": (False, "they are kept"),
+    "security.allow_workspace_binaries": (False, "whatever is in a workspace can be run in it"),
+    "security.confirm_destructive": (True, "nobody is asked; what was there stays in a snapshot"),
+    "security.sandbox_profile": (object, "`sandbox`, `network` and `max_…` of `config` say it"),
+    "security.audit_all_reads": (True, "reads are not written down"),
+}
+_REFUSED = {"security.encrypt_local_db": "the store is not encrypted: use an encrypted file system"}
+
+
 class ConfigWarning(UserWarning):
-    """A key of a configuration that nobody knows."""
+    """A key of a configuration that nobody knows, or that has no effect here."""
 
 
 class Config(Mapping[str, Any]):
@@ -121,6 +146,11 @@ class Config(Mapping[str, Any]):
             hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
             text = f"AgentFS's configuration has no key {full!r}{hint}"
             warnings.warn(text, ConfigWarning, stacklevel=4)
+        if full in _REFUSED and value:
+            raise ConfigError(f"{full} is {value!r}: {_REFUSED[full]}")
+        wanted, instead = _NOT_HERE.get(full, (None, ""))
+        if instead and value is not None and (wanted is object or value == wanted):
+            warnings.warn(f"{full} has no effect: {instead}", ConfigWarning, stacklevel=4)
         if not self._table and key in _TABLES:
             self._values[key] = Config(value, table=key)
         types, words = _TYPES.get(full, (object, ""))

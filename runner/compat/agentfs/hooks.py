@@ -17,6 +17,7 @@ import trio
 
 from runner.bridge.callbacks import InLoop, InThread
 from runner.bridge.calls import current_call
+from runner.errors import ConfigError
 from runner.workspaces.hooks import EVENTS
 from runner.workspaces.hooks import Hooks as OurHooks
 from runner.workspaces.project import Project
@@ -28,7 +29,9 @@ Give = Callable[[object], object]
 class Hooks:
     """The hooks of a project; which there are, see `runner.workspaces.hooks`.
 
-    `hooks.on_commit = f` takes the one place of that event, `@hooks.commit` adds a hook.
+    `hooks.on_commit = f` takes the one place of that event, `@hooks.commit` adds a hook. As in
+    AgentFS's TypeScript, `on("workspaceCreate", f)` adds one as well, `once` for one time, and
+    `off` has it called no more.
     """
 
     def __init__(self, give: Give) -> None:
@@ -40,6 +43,7 @@ class Hooks:
         object.__setattr__(self, "_give", give)
         object.__setattr__(self, "_own", OurHooks())  # says what cannot be
         object.__setattr__(self, "_all", [])
+        object.__setattr__(self, "_added", [])
         object.__setattr__(self, "_there", None)
 
     def put_on(self, project: Project) -> None:
@@ -48,6 +52,22 @@ class Hooks:
             object.__setattr__(self, "_there", project.hooks)
             for work in self._all:
                 work(project.hooks)
+
+    def on(self, event: str, hook: Function) -> Function:
+        """Add a hook; the event is such as "commit" or "workspaceCreate"."""
+        return self._add(_event(event), hook)
+
+    def once(self, event: str, hook: Function) -> Function:
+        """Add a hook that is called one time at most."""
+        self._do(partial(_add, _event(event), self._placed(_event(event), hook, is_once=True)))
+        return hook
+
+    def off(self, event: str, hook: Function | None = None) -> None:
+        """Call a hook no more that was added; or none of the event."""
+        name = _event(event)
+        for each in self._added:
+            if each.event == name and hook in {None, each.hook}:
+                each.is_off = True
 
     def __setattr__(self, name: str, hook: object) -> None:
         if not name.startswith("on_"):
@@ -64,8 +84,13 @@ class Hooks:
         raise AttributeError(f"there is no event {name!r}")
 
     def _add(self, name: str, hook: Function) -> Function:
-        self._do(partial(_add, name, Placed(hook, self._give)))
+        self._do(partial(_add, name, self._placed(name, hook)))
         return hook
+
+    def _placed(self, name: str, hook: Function, *, is_once: bool = False) -> Placed:
+        made = Placed(hook, self._give, event=name, is_once=is_once)
+        self._added.append(made)
+        return made
 
     def _hook(self, hook: object) -> object:
         return Placed(hook, self._give) if callable(hook) else hook
@@ -80,13 +105,19 @@ class Hooks:
 class Placed:
     """A hook, as ours are called: in trio's thread."""
 
-    def __init__(self, hook: Function, give: Give) -> None:
+    def __init__(
+        self, hook: Function, give: Give, *, event: str = "", is_once: bool = False
+    ) -> None:
         """Keep it."""
         self.hook, self._give = hook, give
+        self.event, self.is_once, self.is_off = event, is_once, False
         self.__qualname__ = getattr(hook, "__qualname__", repr(hook))
 
     async def __call__(self, *about: object) -> object:
         """Have it called where it lives, and give what it answers."""
+        if self.is_off:
+            return None
+        self.is_off = self.is_once
         given = [self._give(each) for each in about]
         call = current_call()
         if call is not None and call.loop is not None:
@@ -96,6 +127,18 @@ class Placed:
         else:
             answer = await trio.to_thread.run_sync(partial(_carried_out, self.hook, *given))
         return await answer if inspect.isawaitable(answer) else answer
+
+
+def _event(event: str) -> str:
+    """An event of AgentFS's as ours are called.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    name = "".join(f"_{each.lower()}" if each.isupper() else each for each in event)
+    if name.removeprefix("before_") not in EVENTS:
+        raise ConfigError(f"there is no event {event!r}; the events are {', '.join(EVENTS)}")
+    return name
 
 
 def _carried_out(hook: Function, *about: object) -> object:

@@ -9,6 +9,7 @@ from typing import Any
 
 from runner.asyncio import ASYNCIO
 from runner.blocking import BLOCKING
+from runner.compat.agentfs.rules import Rules
 from runner.compat.agentfs.streams import inside
 from runner.compat.agentfs.twins import Twinned, both
 from runner.compat.agentfs.words import CommandResult, CommandTimeoutError
@@ -23,6 +24,7 @@ class Programs(Twinned):
     """Runs programs in a workspace."""
 
     _workspace: OurWorkspace
+    _rules: Rules
 
     @both
     async def run(
@@ -48,7 +50,12 @@ class Programs(Twinned):
         Raises:
             CommandTimeoutError: its time was up; `result` has what it said until then.
         """
-        how: dict[str, Any] = {"cwd": inside(workdir), "env": env, "timeout": timeout}
+        how: dict[str, Any] = {
+            "cwd": inside(workdir),
+            "env": env,
+            "timeout": self._rules.max_runtime if timeout is None else timeout,
+            "silence": self._rules.idle_timeout,
+        }
         if capture_output:
             done = await self._workspace.exec(command, input=input, max_output=MOST, **how)
         else:
@@ -101,7 +108,13 @@ class Programs(Twinned):
         workdir: str,
         timeout: float | None,
     ) -> AbstractAsyncContextManager[Background]:
-        return self._workspace.stream(command, env=env, cwd=inside(workdir), timeout=timeout)
+        return self._workspace.stream(
+            command,
+            env=env,
+            cwd=inside(workdir),
+            timeout=self._rules.max_runtime if timeout is None else timeout,
+            silence=self._rules.idle_timeout,
+        )
 
 
 def _result(command: str | Sequence[str], done: Done[str], *, is_captured: bool) -> CommandResult:

@@ -13,20 +13,19 @@ from typing import Any, Self
 import platformdirs
 
 from runner.compat.agentfs.config import Config
+from runner.compat.agentfs.defaults import default_workspace
 from runner.compat.agentfs.hooks import Hooks
 from runner.compat.agentfs.houses import Place
+from runner.compat.agentfs.rules import Rules, keep_rules
 from runner.compat.agentfs.sdk import AgentFSOptions, directory_of
 from runner.compat.agentfs.sdk_files import Filesystem
 from runner.compat.agentfs.sdk_rows import KvStore, ToolCalls
 from runner.compat.agentfs.twins import Block, Twinned, both
 from runner.compat.agentfs.words import AgentFSError, Snapshot
-from runner.compat.agentfs.workspace import Workspace
+from runner.compat.agentfs.workspace import Workspace, ruled
 from runner.config import RunnerConfig, WorkspaceConfig
-from runner.errors import WorkspaceNotFound
 from runner.workspaces.records import SnapshotRecord, WayName
 from runner.workspaces.workspace import Workspace as OurWorkspace
-
-DEFAULT = "default"  # the workspace that `afs.fs` has the files of
 
 
 class Workspaces(Twinned):
@@ -39,6 +38,7 @@ class Workspaces(Twinned):
     @both
     async def create(
         self,
+        /,
         name: str,
         *,
         description: str = "",
@@ -51,6 +51,7 @@ class Workspaces(Twinned):
         agent_id: str = "",
         read_only: bool = False,
         way: WayName | None = None,
+        **rules: Any,
     ) -> Workspace:
         """Make a workspace.
 
@@ -66,13 +67,16 @@ class Workspaces(Twinned):
             agent_id: on whose behalf.
             read_only: whether nothing is to be changed in it.
             way: how its files are made: "overlay", "reflink", "copy"; None = the fastest.
+            rules: of its programs, as `Workspace.config` takes them: `network=False`, …
 
         Raises:
+            ConfigError: a rule is not here, or cannot be used.
             WorkspaceExistsError: there is one of that name.
             SnapshotNotFoundError: there is no such snapshot, or there are several.
             WorkspaceNotFoundError: there is no such workspace to make it from.
             InvalidNameError: no workspace can have that name.
         """
+        wanted = self._rules().changed(**rules)
         project = await self._place.project()
         most = self._config.setting("core.max_workspaces")
         if most is not None and len(await project.list()) >= most:
@@ -88,8 +92,11 @@ class Workspaces(Twinned):
             way=way,
             read_only=read_only,
             agent_id=agent_id,
+            **wanted.options(),
         )
-        return self._workspace(made)
+        store = await project._shared.open()  # noqa: SLF001 - nobody else has such rules
+        keep_rules(store, made.id, wanted)
+        return self._workspace(made, wanted)
 
     @both
     async def get(self, name: str) -> Workspace:
@@ -98,15 +105,16 @@ class Workspaces(Twinned):
         Raises:
             WorkspaceNotFoundError: there is none of that name.
         """
-        return self._workspace(await (await self._place.project()).get(name))
+        project = await self._place.project()
+        found = await project.get(name)
+        return await ruled(self._place, project, found.record, self._config)
 
     @both
     async def list(self, *, tag: str | None = None) -> list[Workspace]:
         """All that are there, sorted by name; or those with a tag."""
         project = await self._place.project()
-        shared = project._shared  # noqa: SLF001 - a handle on a record, whose tree is not needed
         return [
-            self._workspace(OurWorkspace(shared, each, {}))
+            await ruled(self._place, project, each, self._config)
             for each in await project.list()
             if tag is None or tag in each.tags
         ]
@@ -150,11 +158,16 @@ class Workspaces(Twinned):
     @asynccontextmanager
     async def _temp(self, name: str | None, how: dict[str, Any]) -> AsyncGenerator[Workspace, None]:
         project = await self._place.project()
-        async with project.temp(name, **how) as made:
-            yield self._workspace(made)
+        rules = self._rules()
+        async with project.temp(name, **how, **rules.options()) as made:
+            yield self._workspace(made, rules)
 
-    def _workspace(self, workspace: OurWorkspace) -> Workspace:
-        return Workspace(self._place, workspace, self._config)
+    def _rules(self) -> Rules:
+        """Those that hold if nobody says otherwise."""
+        return Rules(sandbox=bool(self._config.setting("security.sandbox_execution")))
+
+    def _workspace(self, workspace: OurWorkspace, rules: Rules) -> Workspace:
+        return Workspace(self._place, workspace, self._config, rules)
 
 
 class AgentFS(Twinned):
@@ -173,6 +186,7 @@ class AgentFS(Twinned):
     """
 
     _base: str | None = None  # what the workspace of `fs` is made from
+    _imported: str | None = None  # a database of agentfs-sdk's, likewise
 
     def __init__(
         self,
@@ -208,8 +222,13 @@ class AgentFS(Twinned):
     async def open(options: AgentFSOptions) -> OpenedAgentFS:
         """A place of its own with files, values and tool calls, as agentfs-sdk's.
 
+        If there is a database of agentfs-sdk's, what it has is taken over the first time, into the
+        directory `….runner` beside it; it stays as it is, and what is written to it later is not
+        seen.
+
         Raises:
             ValueError: there is neither an id nor a path, or the id cannot be one.
+            AgentFSError: a file that is there is no such database.
         """
         made = OpenedAgentFS(options)
         await made._default_async()  # noqa: SLF001 - of the same class
@@ -218,21 +237,22 @@ class AgentFS(Twinned):
     @cached_property
     def fs(self) -> Filesystem:
         """The files of the workspace "default", or AGENTFS_WORKSPACE; it is made if need be."""
-        return Filesystem(self._place, partial(_default, self._place, self._base))
+        made = partial(default_workspace, self._place, self._base, self._imported)
+        return Filesystem(self._place, made)
 
-    @property
+    @cached_property
     def kv(self) -> KvStore:
         """Values by key."""
         return KvStore(self._place)
 
-    @property
+    @cached_property
     def tools(self) -> ToolCalls:
         """Calls of tools."""
         return ToolCalls(self._place)
 
     @both
     async def _default(self) -> None:
-        await _default(self._place, self._base)
+        await default_workspace(self._place, self._base, self._imported)
 
     # ------------------------------------------------------------ its end
 
@@ -267,7 +287,7 @@ class OpenedAgentFS(AgentFS):
 
     def __init__(self, options: AgentFSOptions) -> None:
         """Make the directory."""
-        directory = directory_of(options)
+        directory, self._imported = directory_of(options)
         base = os.path.join(directory, "base")
         os.makedirs(base, exist_ok=True)
         super().__init__(base, {"storage": {"database_path": os.path.join(directory, "store")}})
@@ -275,15 +295,6 @@ class OpenedAgentFS(AgentFS):
     async def close(self) -> None:  # type: ignore[override]  # agentfs-sdk's is awaited
         """End what it runs."""
         await self.close_async()
-
-
-async def _default(place: Place, base: str | None) -> OurWorkspace:
-    project = await place.project()
-    name = os.environ.get("AGENTFS_WORKSPACE") or DEFAULT
-    try:
-        return await project.get(name)
-    except WorkspaceNotFound:
-        return await project.create(name, base=base)
 
 
 def _given(place: weakref.ref[Place], config: Config, value: object) -> object:

@@ -32,7 +32,10 @@ FsSyscall: TypeAlias = Literal[
 
 @dataclass
 class AgentFSOptions:
-    """Where an `AgentFS` is kept: `.agentfs/ID.db`, or a path. Here that is a directory."""
+    """Where an `AgentFS` is kept: `.agentfs/ID.db`, or a path.
+
+    Here that is a directory; or one beside it, where agentfs-sdk has its file already.
+    """
 
     id: str | None = None
     path: str | None = None
@@ -87,8 +90,8 @@ class Stats:
         return stat.S_ISLNK(self.mode)
 
 
-def directory_of(options: AgentFSOptions) -> str:
-    """Where it is kept.
+def directory_of(options: AgentFSOptions) -> tuple[str, str | None]:
+    """Where it is kept, and a database of agentfs-sdk's that it begins with.
 
     Raises:
         ValueError: there is neither an id nor a path, or the id cannot be one; as agentfs-sdk says.
@@ -100,7 +103,5 @@ def directory_of(options: AgentFSOptions) -> str:
         raise ValueError(text)
     where = os.path.abspath(options.path or f".agentfs/{options.id}.db")
     if os.path.exists(where) and not os.path.isdir(where):
-        raise ValueError(
-            f"{where} is a file, such as agentfs-sdk's own: here it is a directory; take another"
-        )
-    return where
+        return f"{where}.runner", where
+    return where, None

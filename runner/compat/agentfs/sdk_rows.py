@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeVar
 
 from runner.compat.agentfs.houses import Place
+from runner.errors import StoreError
 from runner.workspaces.agent_rows import AgentRows, CallRow
 from runner.workspaces.store import Store
 
@@ -52,6 +54,18 @@ class _Rows:
     def __init__(self, place: Place) -> None:
         """Nothing happens yet."""
         self._place = place
+        self._store: Store | None = None
+
+    async def _read(self, work: Callable[[AgentRows], T]) -> T:
+        """Of a store that is open, in this thread: on the way to another one, ten reads are done.
+
+        To read waits for nobody who writes.
+        """
+        store = self._store
+        if store is not None:
+            with suppress(StoreError):  # it was closed meanwhile
+                return work(AgentRows(store.file))
+        return await self._do(work)
 
     async def _do(self, work: Callable[[AgentRows], T]) -> T:
         return await self._place.wait_in_asyncio(partial(self._here, work))
@@ -60,6 +74,7 @@ class _Rows:
         project = await self._place.project()
 
         def on(store: Store) -> T:
+            self._store = store
             return work(AgentRows(store.file))
 
         return await project._shared.do(on)  # noqa: SLF001 - no user of ours has these rows
@@ -75,12 +90,12 @@ class KvStore(_Rows):
 
     async def get(self, key: str, default: Any = None) -> Any:
         """A value, or the default."""
-        text = await self._do(lambda rows: rows.get(key))
+        text = await self._read(lambda rows: rows.get(key))
         return default if text is None else json.loads(text)
 
     async def list(self, prefix: str) -> list[dict[str, Any]]:
         """Keys and values whose keys begin so."""
-        found = await self._do(lambda rows: rows.list(prefix))
+        found = await self._read(lambda rows: rows.list(prefix))
         return [{"key": key, "value": json.loads(text)} for key, text in found]
 
     async def delete(self, key: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar, cast
@@ -82,6 +83,13 @@ class Sync(Twinned):
             interval=interval or setting("sync.interval") or INTERVAL,
             strategy=_strategy(strategy or setting("sync.conflict_resolution") or "manual"),
         )
+
+    async def _push_if_enabled(self) -> None:
+        """Send what was committed, if there is where to; what cannot be sent now goes out later."""
+        await self._enable_as_configured()
+        if (await self._workspace.sync.status()).url:
+            with suppress(SyncError):  # the commit stands; `status` says what is to be sent
+                await self._workspace.sync.push()
 
     async def _enable_as_configured(self) -> None:
         """With the remote of the configuration, if there is one and no other is in use."""

@@ -8,6 +8,7 @@ import subprocess
 import tarfile
 
 import pytest
+import trio
 
 from runner.errors import AlreadyExists, CommitError, ConfigError, ReadOnly, StoreError
 
@@ -245,3 +246,19 @@ async def test_a_format_that_is_none_or_is_not_said_is_refused(ws, tmp_path):
         with pytest.raises(ConfigError, match="bundle"):
             await ws.export(tmp_path / name, **options)
     assert not os.path.lexists(tmp_path / "x.tar")
+
+
+@pytest.mark.parametrize("name", ["x.patch", "x.tar.gz", "x.db", "x.bundle"])
+async def test_an_export_that_is_cancelled_ends_soon_and_leaves_nothing(project, tmp_path, name):
+    ws = await project.create("one")
+    await ws.exec("truncate -s 64G zeros")  # minutes, if all of it is written
+    (tmp_path / "out").mkdir()
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ws.export, tmp_path / "out" / name)
+            while not os.listdir(tmp_path / "out"):
+                await trio.sleep(0.01)
+            nursery.cancel_scope.cancel()
+
+    assert [] == os.listdir(tmp_path / "out")
+    assert await ws.exists("zeros")

@@ -1,8 +1,8 @@
 """What is known of a directory of a live tree from one capture to the next: also as bytes.
 
 So an actor that was reaped, or a process that has ended, need not hash again what has not changed
-since. The bytes are our own and stay on this machine, so marshal does; whatever else is found in
-their place is as good as nothing.
+since. The bytes are our own and stay on this machine, so marshal does; compressed they take a
+quarter. Whatever else is found in their place is as good as nothing.
 
 What is known names objects that no row names, so a `collect` may drop them: with what is saved goes
 how many of these there were, and where there was one since, all of them have to be there still.
@@ -15,6 +15,7 @@ import os
 from typing import Any
 
 import attrs
+import zstandard
 
 from runner.errors import ObjectMissing
 from runner.watching.files import Folder, parent
@@ -97,9 +98,11 @@ class Memory:
         if self.workspace is None or not self.changed:
             return
         stats: dict[bytes, bytes | None] = {_DROPS: b"%d" % self._drops}
+        tool = zstandard.ZstdCompressor(level=1)
         for path in self.changed:
             known = self.known.get(path)
-            stats[os.fsencode(path)] = None if known is None else _encode(known, self.base)
+            saved = None if known is None else _encode(tool, known, self.base)
+            stats[os.fsencode(path)] = saved
         self.store.save_stats(self.workspace, stats)
         self.changed.clear()
 
@@ -108,7 +111,8 @@ class Memory:
             return
         saved = self.store.load_stats(self.workspace)
         drops = saved.pop(_DROPS, b"")
-        found = {os.fsdecode(path): _decode(data, self.base) for path, data in saved.items()}
+        tool = zstandard.ZstdDecompressor()
+        found = {os.fsdecode(path): _decode(tool, data, self.base) for path, data in saved.items()}
         self.known.update((path, each) for path, each in found.items() if each is not None)
         self._drops = int(drops) if drops.isdigit() else -1
         if len(self.known) < len(saved) or any(parent(path) not in self.known for path in found):
@@ -131,7 +135,7 @@ class Memory:
         return not self.store.missing(ids)
 
 
-def _encode(known: Known, base: bytes) -> bytes:
+def _encode(tool: zstandard.ZstdCompressor, known: Known, base: bytes) -> bytes:
     folder = known.folder
     kept: tuple[Any, ...] = (
         (_VERSION, base),
@@ -142,15 +146,16 @@ def _encode(known: Known, base: bytes) -> bytes:
         sorted(known.doubts),
         known.skipped,
     )
-    return marshal.dumps(kept, _FORMAT)
+    return tool.compress(marshal.dumps(kept, _FORMAT))
 
 
-def _decode(data: bytes, base: bytes) -> Known | None:
+def _decode(tool: zstandard.ZstdDecompressor, data: bytes, base: bytes) -> Known | None:
     """None if it is something else, of another version, or laid over another base."""
     try:
-        kind, folder, id_, files, size, doubts, skipped = marshal.loads(data)  # noqa: S302
+        kept = marshal.loads(tool.decompress(data))  # noqa: S302
+        kind, folder, id_, files, size, doubts, skipped = kept
         if kind != (_VERSION, base) or len(id_) != len(NO_ID):
             return None
         return Known(Folder(*folder), ObjectId(id_), files, size, frozenset(doubts), skipped)
-    except (EOFError, TypeError, ValueError):
+    except (zstandard.ZstdError, EOFError, TypeError, ValueError):
         return None

@@ -86,7 +86,9 @@ class WorkspaceConfig:
         place: the directory in which the stores and the live trees of projects are kept, each in
             one of its own; empty = `projects` in the state directory. It has to lie outside of what
             workspaces are made from.
-        way: how a live tree is made, if its maker does not say; "auto" = by the fastest that works.
+        way: how a live tree is made, if its maker does not say; "auto" = by the fastest that works;
+            "plain" = by the fastest after which every program sees its files, also one that runner
+            has not started.
         ignore: patterns of files that are in no snapshot, no status and no diff.
         watch: whether large live trees may be watched for changes, which takes the kernel's
             watches (inotify); if not, they are walked through.
@@ -99,7 +101,7 @@ class WorkspaceConfig:
     """
 
     place: str = ""
-    way: Literal["auto", "overlay", "reflink", "copy"] = "auto"
+    way: Literal["auto", "plain", "overlay", "reflink", "copy"] = "auto"
     ignore: tuple[str, ...] = (".git/**",)
     watch: bool = True
     audit: bool = True

@@ -1,4 +1,4 @@
-"""`runner workspace exec`: a program in a workspace, its outputs as they come."""
+"""`runner workspace exec`: a program in a workspace, at our terminal or through pipes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from runner.cli.order import read_seconds
 from runner.cli.projects import Given, about, on_project, workspace_name
 from runner.cli.streams import STDERR, STDOUT, OutputClosed, complain, put
 from runner.cli.writer import Writer
-from runner.messages import Outcome, Poll, Position
+from runner.messages import Completed, Exec, Outcome, Poll, Position
 from runner.operations.beside import Background
 from runner.operations.done import Done
+from runner.processes.at_terminal import is_at_terminal
 from runner.workspaces.project import Project
 from runner.workspaces.workspace import Workspace
 
@@ -45,18 +46,25 @@ def exec_(
     """Run a program in a workspace; its exit code is ours.
 
     Options stand before WORKSPACE. COMMAND of one word is a line for `sh -c`; of several it is a
-    program and its arguments; a `--` before it is no part of it. All that it starts ends with it,
-    and with Ctrl-C. With --json its outputs go to standard error, and what became of it is a
-    record.
+    program and its arguments; a `--` before it is no part of it. All that it starts ends with it.
+    On a terminal it has that as if there were no runner: `runner workspace exec NAME bash` is the
+    way into any workspace. Else Ctrl-C ends it; with --json its outputs go to standard error, and
+    what became of it is a record.
     """
     seconds = read_seconds("--timeout", timeout)
     stdin = sys.stdin.buffer.read() if reads else b""
     if command[0] == "--" and len(command) > 1:  # as it is written for other programs' exec
         command = command[1:]
     line = command[0] if len(command) == 1 else command
+    at_terminal = is_at_terminal() and not (reads or given["as_json"])
 
-    async def work(project: Project) -> Done[str] | None:
+    async def work(project: Project) -> Done[str] | Completed | None:
         workspace = await project.get(name)
+        if at_terminal:
+            command = line if isinstance(line, str) else tuple(line)
+            return await workspace.ask(
+                Exec(command=command, cwd=cwd, timeout=seconds, terminal=True)
+            )
         async with workspace.stream(line, cwd=cwd, input=stdin, timeout=seconds) as program:
             if not await _copy(workspace, program, to_stderr=given["as_json"]):
                 return None
@@ -65,7 +73,7 @@ def exec_(
     done = on_project(given, work)
     if done is None:
         raise OutputClosed
-    if given["as_json"]:
+    if isinstance(done, Done) and given["as_json"]:
         put(json.dumps(_record(name, done)))
     if done.outcome is Outcome.TIMEOUT:
         complain(f"ended: it ran for {timeout}")

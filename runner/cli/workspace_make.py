@@ -11,6 +11,7 @@ import click
 from runner.cli import options
 from runner.cli.exits import Exit
 from runner.cli.projects import Given, about, on_project, workspace_name
+from runner.cli.session_finding import read_config
 from runner.cli.streams import complain, put
 from runner.cli.workspace_records import as_snapshot, as_workspace, place_of
 from runner.errors import ConfigError, WorkspaceNotFound
@@ -29,7 +30,7 @@ from runner.workspaces.workspace import Workspace
 @click.option("--ref", metavar="REF", help="Made from a git ref of the base.")
 @click.option("--snapshot", metavar="[WS/]SNAP", help="Made from a snapshot.")
 @click.option("--workspace", metavar="WS", help="Made from another workspace, as it is now.")
-@click.option("--way", type=click.Choice(WAYS), help="How its tree is made.  [as configured]")
+@click.option("--way", type=click.Choice(WAYS), help="How its tree is made.  [plain]")
 @click.option("--read-only", is_flag=True, help="Nothing is changed or run in it.")
 @click.option("--agent-id", metavar="ID", default="", help="On whose behalf.")
 @about
@@ -50,8 +51,11 @@ def create(
     """Make a workspace, print its name, and say where its files are.
 
     Without more it is made from the files of the project as they are; those stay as they are,
-    whatever is done in it. If there is no project here or above, this directory becomes one.
+    whatever is done in it. If there is no project here or above, this directory becomes one. Every
+    program sees its files. Without root that is not so of an overlay: it is made at once, whatever
+    the size, but only `runner workspace exec` leads into it; so it has to be asked for.
     """
+    configured = read_config(given["config_file"]).workspace.way
     where = base if base in (None, "empty") else os.path.abspath(base)
 
     async def work(project: Project) -> Workspace:
@@ -63,7 +67,7 @@ def create(
             ref=ref,
             snapshot=snapshot,
             workspace=workspace,
-            way=way,
+            way=way or ("plain" if configured == "auto" else configured),
             read_only=read_only,
             agent_id=agent_id,
         )

@@ -89,6 +89,8 @@ class Exec(Message[Completed]):
         leftover: what becomes of processes that it leaves behind when it ends by itself: "end"
             with it, or "keep" until their scope ends.
         log: a file in the scope that gets all of its output; "" = none.
+        terminal: whether it gets the terminal of this process, as `runner workspace exec` gives it:
+            of its output nothing is kept then, and it has no other input.
     """
 
     command: str | tuple[str, ...]
@@ -100,3 +102,4 @@ class Exec(Message[Completed]):
     max_output: Count = 1 << 20
     leftover: Leftover = "end"
     log: str = ""
+    terminal: bool = False

@@ -33,6 +33,7 @@ from runner.errors import ExecFailed
 from runner.messages import Completed, Isolation, Outcome
 from runner.messages.isolation import Decided, ModeInForce
 from runner.processes import sweep
+from runner.processes.at_terminal import run_at_terminal
 from runner.processes.guardian_link import GuardianLink
 from runner.processes.isolation.choosing import Choice, choose, locate
 from runner.processes.isolation.inside import Inside
@@ -187,6 +188,26 @@ class ProcessHost:
             if pump is not None:
                 pump.drain()
             await self._leave(launch, inside, link)  # noqa: ASYNC102 - shielded there, and bounded
+
+    async def run_at_terminal(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: int,
+        env: Mapping[str, str],
+        timeout: float | None = None,
+    ) -> Completed:
+        """Run a program that has our terminal; see `runner.processes.at_terminal`.
+
+        Raises:
+            ExecFailed: there is no terminal, or it could not be started.
+
+        Cancellation: it is ended.
+        """
+        keepers = self._keepers
+        keepers.check_open(argv[0])
+        env = {**env, sweep.TAG: self.run_id}
+        return await run_at_terminal(argv, cwd=cwd, env=env, enter=keepers.enter, timeout=timeout)
 
     @asynccontextmanager
     async def open_process(

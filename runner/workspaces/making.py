@@ -23,7 +23,7 @@ from runner.backends.failures import translate
 from runner.errors import WorkspaceError
 from runner.workspaces.attaching import Attached, attach, detach
 from runner.workspaces.copying import Ignore, copy_tree
-from runner.workspaces.probing import BY_ROOT, chosen, probe
+from runner.workspaces.probing import BY_ROOT, IN_NAMESPACE, chosen, probe
 from runner.workspaces.removing import clear, remove, tidy
 from runner.workspaces.ways import Made, Place, Probe, Skipped, Way
 
@@ -37,6 +37,8 @@ __all__ = [
     "remove",
     "tidy",
 ]
+PLAIN = "plain"
+BEST = ("auto", PLAIN)
 NOTHING = "there is nothing to begin with"
 
 
@@ -44,7 +46,7 @@ def make(
     source: str | None,
     path: str,
     *,
-    way: Way | Literal["auto", "overlay", "reflink", "copy"] = "auto",
+    way: Way | Literal["auto", "plain", "overlay", "reflink", "copy"] = "auto",
     ignore: Ignore | None = None,
     is_live: bool = False,
     is_held: bool = False,
@@ -55,7 +57,7 @@ def make(
     Args:
         source: the base, a directory; None = begin empty.
         path: the workspace's own directory; there may be one, without a tree.
-        way: how; "auto" = by the best that works.
+        way: how; "auto" = by the best that works; "plain" = so that every program sees its files.
         ignore: what a copy leaves out; an overlay shows everything.
         is_live: whether the source is another workspace's tree, or lies in one: it changes, so it
             is copied.
@@ -93,8 +95,8 @@ def make(
 def _decide(
     source: str | None, place: Place, way: str, *, is_live: bool, is_held: bool, run_id: str
 ) -> tuple[Way, str]:
-    if way != "auto" and way not in list(Way):
-        ways = ", ".join(map(repr, ("auto", *map(str, Way))))
+    if way not in {*BEST, *Way}:
+        ways = ", ".join(map(repr, (*BEST, *map(str, Way))))
         raise WorkspaceError(f"there is no way {way!r} to make a workspace: {ways}")
     if source is None:
         return Way.COPY, NOTHING
@@ -111,7 +113,11 @@ def _decide(
         why = "it cannot show root's files to the ordinary user whom isolated programs run as"
         no = Probe(way=Way.OVERLAY, works=False, why=why, mend="chown the base to one")
         probes = (no, *probes[1:])
-    if way == "auto":
+    elif way == PLAIN and probes[0].why == IN_NAMESPACE:
+        why = "its files would be seen by programs that runner starts, and by no others"
+        no = Probe(way=Way.OVERLAY, works=False, why=why, mend='way="overlay" all the same')
+        probes = (no, *probes[1:])
+    if way in BEST:
         best, said = chosen(probes)
         return best.way, said
     found = next(each for each in probes if each.way == way)

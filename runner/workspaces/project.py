@@ -90,8 +90,9 @@ class Project:
             ref: a git ref of the base's repository, instead of the files in its work tree.
             snapshot: "workspace/snapshot", or a name that only one snapshot of the project has.
             workspace: another workspace, as it is now.
-            way: how its tree is made; "auto" = by the fastest way that works here; None = as the
-                configuration says. `Workspace.way` says which that was.
+            way: how its tree is made; "auto" = by the fastest way that works here; "plain" = by the
+                fastest after which every program sees its files (not by an overlay in a user
+                namespace); None = as the configuration says. `Workspace.way` says which that was.
             read_only: whether nothing is to be changed or run in it.
             agent_id: on whose behalf, in your own terms.
             options: of the scope on its tree, as for `Runner.scope`: `permissions`, `isolation`, …

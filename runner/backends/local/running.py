@@ -49,6 +49,8 @@ async def run(place: Place, message: m.Exec) -> m.Completed:
         place.answers("exec", message.cwd),
         _directory(place, "exec", message.cwd) as (directory, scope),
     ):
+        if message.terminal:
+            return await _run_at_terminal(place, message, directory)
         log = open_log(place, "exec", message.log)
         left: set[Kept] = set()
         try:
@@ -73,6 +75,17 @@ async def run(place: Place, message: m.Exec) -> m.Completed:
         for each in left:
             completed = attrs.evolve(completed, kept=each.id)
         return completed if log is None else attrs.evolve(completed, unlogged=log.unlogged)
+
+
+async def _run_at_terminal(place: Place, message: m.Exec, directory: int) -> m.Completed:
+    argv = _argv(message.command)
+    if place.isolation is not None:
+        reason = "what holds programs cannot give them a terminal"
+        raise ExecFailed("exec", argv[0], reason, hint="run it without a terminal")
+    env = place.environment(message.env)
+    return await place.programs().run_at_terminal(
+        argv, cwd=directory, env=env, timeout=message.timeout
+    )
 
 
 async def start(place: Place, message: m.Start) -> m.Started:

@@ -17,6 +17,9 @@ from runner.cli.colours import paint_diff
 from runner.cli.exits import Exit
 from runner.cli.projects import Given, on_project
 from runner.errors import SupervisorClosed
+from runner.workspaces import making
+from runner.workspaces.probing import IN_NAMESPACE
+from runner.workspaces.ways import Probe, Way
 
 ODD = os.fsdecode(b"od\xffd\x1b[31m")
 
@@ -79,6 +82,18 @@ def test_the_files_of_an_overlay_are_there_for_everybody_until_it_is_unmounted(p
     assert [] == os.listdir(path)
     assert 4 == project("workspace", "unmount", "two").code
     assert 2 == project("workspace", "unmount", "").code
+
+
+def test_one_that_a_person_makes_is_seen_by_every_program_unless_another_way_is_asked_for(
+    project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = Probe(way=Way.OVERLAY, works=True, why=IN_NAMESPACE)
+    no = Probe(way=Way.REFLINK, works=False, why="no blocks")
+    copy = Probe(way=Way.COPY, works=True, why="every file is copied")
+    monkeypatch.setattr(making, "probe", lambda *_, **__: (few, no, copy))
+
+    assert "made by copy: " in project("workspace", "create", "one").err
+    assert "made by overlay: " in project("workspace", "create", "two", "--way", "auto").err
 
 
 def tuple_of(ended) -> tuple[int, str, str]:

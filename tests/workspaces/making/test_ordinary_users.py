@@ -43,6 +43,9 @@ async def use(top, seen, _):  # pragma: no cover - by somebody else, who writes 
         project = r.project(f"{top}/base")
         ws = await project.create("one", env=ENV)
         seen["way"], seen["holder"] = ws.way, holder_of(ws)
+        plain = await project.create("plain", way="plain")
+        seen["plain"] = (plain.way, sorted(os.listdir(plain.path)))
+        await project.delete("plain")
         await ws.write("new", "n")
         await ws.move("d", "moved")  # of the base
         seen["exec"] = (await ws.exec("pwd; cat moved/e/file; echo p > program")).stdout
@@ -76,6 +79,7 @@ def test_a_workspace_of_an_ordinary_user_has_everything(as_somebody, top: Path) 
     changes = ["R d/e/file -> moved/e/file", "A new", "A program"]
 
     assert seen["way"] == "overlay"
+    assert seen["plain"] == ["copy", ["d"]]
     assert seen["exec"] == f"{tree}\nold"
     assert seen["status"] == seen["after"] == changes
     assert (seen["undo"], seen["clean"]) == ("undo", True)

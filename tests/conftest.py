@@ -1,4 +1,4 @@
-"""What all tests share: where the real agent programs are, and ordinary users."""
+"""What all tests share: where the real agent programs are, a template, and ordinary users."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import json
 import os
 import pathlib
 import shutil
+import socket
+import subprocess
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -164,6 +167,70 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
         report.outcome = "failed"
         report.longrepr = f"skipped, but RUNNER_CI allows no skip: {report.longrepr}"
     return report
+
+
+# ------------------------------------------------------------ processes that have all imported
+
+
+@attrs.define(eq=False)
+class Forked:
+    """A process that was forked from the template: what its tests use of `subprocess.Popen`."""
+
+    pid: int
+    control: socket.socket
+    returncode: int | None = None
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            self.control.settimeout(timeout)
+            self.returncode = int(self.control.recv(64))
+        return self.returncode
+
+    def poll(self) -> int | None:
+        with contextlib.suppress(BlockingIOError):
+            self.wait(0)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(self.pid, number)
+
+
+@attrs.define
+class Template:
+    """Forks one process after the other from one that has imported everything: see template.py."""
+
+    control: socket.socket
+    last: Forked | None = None
+
+    def fork(
+        self,
+        args: Sequence[str],
+        code: str | None,
+        cwd: os.PathLike[str],
+        env: Mapping[str, str],
+        streams: Sequence[int],
+    ) -> Forked:
+        """Have a process run some code, or `runner` itself, with these three as its streams."""
+        assert self.last is None or self.last.poll() is not None, "one after the other"
+        asked = {"args": args, "code": code, "cwd": str(cwd), "env": dict(env)}
+        self.control.settimeout(60)
+        socket.send_fds(self.control, [json.dumps(asked).encode()], streams)
+        self.last = Forked(int(self.control.recv(64)), self.control)
+        return self.last
+
+
+@pytest.fixture(scope="session")
+def template() -> Iterator[Template]:
+    """A process that others are forked from."""
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    here = pathlib.Path(__file__)
+    command = [sys.executable, str(here.with_name("template.py"))]
+    devnull = subprocess.DEVNULL
+    with subprocess.Popen(command, stdin=its, stdout=devnull, cwd=here.parents[1]), ours:
+        its.close()
+        yield Template(ours)
 
 
 # ------------------------------------------------------------ isolation

@@ -5,10 +5,8 @@ Where its end is waited for it is forked from a process that has everything impo
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -23,37 +22,13 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-@attrs.define
-class Template:
-    """Forks commands from a process that has imported everything: see template.py."""
+@attrs.frozen
+class Ended:
+    """What a command came to."""
 
-    control: socket.socket
-
-    def run(
-        self,
-        asked: Mapping[str, object],
-        input: bytes | None,  # noqa: A002
-        timeout: float,
-    ) -> Ended:
-        """Have a process do what is asked; how it came out."""
-        (out, out_end), (err, err_end) = os.pipe(), os.pipe()
-        with tempfile.TemporaryFile() as file, ThreadPoolExecutor(2) as pool:
-            file.write(input or b"")
-            file.seek(0)
-            self.control.settimeout(timeout)
-            given = [file.fileno(), out_end, err_end]
-            socket.send_fds(self.control, [json.dumps(asked).encode()], given)
-            os.close(out_end)
-            os.close(err_end)
-            told = pool.map(_all_of, (out, err))
-            pid = int(self.control.recv(64))
-            try:
-                code = int(self.control.recv(64))
-            except TimeoutError:
-                os.killpg(pid, signal.SIGKILL)
-                self.control.recv(64)
-                raise
-            return Ended(code, *(each.decode() for each in told))
+    code: int
+    out: str
+    err: str
 
 
 def _all_of(descriptor: int) -> bytes:
@@ -67,7 +42,7 @@ class CommandLine:
 
     home: Path
     cwd: Path
-    template: Template
+    template: Any  # of tests/conftest.py
     started: list[subprocess.Popen[bytes]] = attrs.field(factory=list)
 
     def environ(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -114,12 +89,36 @@ class CommandLine:
     ) -> Ended:
         if program[0] == "-c" or tuple(program) == ("-m", "runner"):
             code = program[1] if program[0] == "-c" else None
-            asked = {"args": args, "code": code, "cwd": str(self.cwd), "env": self.environ(env)}
-            return self.template.run(asked, input, timeout)
+            return self._fork(args, code, env, input or b"", timeout)
         stdin = subprocess.DEVNULL if input is None else subprocess.PIPE
         process = self.start(*args, env=env, stdin=stdin, program=program)
         out, err = process.communicate(input, timeout=timeout)
         return Ended(process.returncode, out.decode(), err.decode())
+
+    def _fork(
+        self,
+        args: Sequence[str],
+        code: str | None,
+        env: Mapping[str, str] | None,
+        given: bytes,
+        timeout: float,
+    ) -> Ended:
+        (out, out_end), (err, err_end) = os.pipe(), os.pipe()
+        with tempfile.TemporaryFile() as file, ThreadPoolExecutor(2) as pool:
+            file.write(given)
+            file.seek(0)
+            streams = file.fileno(), out_end, err_end
+            process = self.template.fork(args, code, self.cwd, self.environ(env), streams)
+            os.close(out_end)
+            os.close(err_end)
+            told = pool.map(_all_of, (out, err))
+            try:
+                process.wait(timeout)
+            except TimeoutError:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                raise
+            return Ended(process.returncode, *(each.decode() for each in told))
 
     def close(self) -> None:
         for process in self.started:
@@ -131,27 +130,8 @@ class CommandLine:
                     stream.close()
 
 
-@attrs.frozen
-class Ended:
-    """What a command came to."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture(scope="session")
-def template() -> Iterator[Template]:
-    """A process that commands are forked from."""
-    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    command = [sys.executable, str(Path(__file__).with_name("template.py"))]
-    with subprocess.Popen(command, stdin=its, stdout=subprocess.DEVNULL, cwd=REPOSITORY), ours:
-        its.close()
-        yield Template(ours)
-
-
 @pytest.fixture
-def runner(tmp_path: Path, template: Template) -> Iterator[CommandLine]:
+def runner(tmp_path: Path, template: Any) -> Iterator[CommandLine]:
     home = tmp_path / "home"
     cwd = tmp_path / "cwd"
     home.mkdir()

@@ -7,13 +7,13 @@ beside it on the machine is not, so that the moments differ from machine to mach
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -49,34 +49,34 @@ def records(data: str) -> list[dict[str, Any]]:
 class Quickstart:
     """A copy of the batch with its data, a home, and one output directory after the other."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, template: Any) -> None:
         shutil.copytree(BATCHES, place / "batches")
         self.place = place
+        self.template = template
         self.markers = place / "home/.local/state/runner/runs"
         self.markers.mkdir(parents=True)
         self.run_ids: set[str] = set()
 
-    def start(self, name: str) -> subprocess.Popen[bytes]:
-        """Run the batch; what it says is added to a file."""
+    @contextlib.contextmanager
+    def start(self, name: str) -> Iterator[Any]:
+        """Run the batch; what it says is added to a file. Its end is waited for."""
         kept = {
             name: value
             for name, value in os.environ.items()
             if name in ("PATH", "TMPDIR") or name.startswith("COVERAGE")
         }
-        home = str(self.place / "home")
-        with open(self.place / f"{name}.said", "ab") as said:
-            return subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "runner", "batch", "run", "batches/quickstart.toml"),
-                    *("-o", name, "--json"),
-                ],
-                cwd=self.place,
-                env={**kept, "HOME": home, "LANG": "C.UTF-8"},
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+        env = {**kept, "HOME": str(self.place / "home"), "LANG": "C.UTF-8"}
+        args = "batch", "run", "batches/quickstart.toml", "-o", name, "--json"
+        with open(self.place / f"{name}.said", "ab") as said, open(os.devnull, "r+b") as null:
+            streams = null.fileno(), said.fileno(), null.fileno()
+            process = self.template.fork(args, None, self.place, env, streams)
+        try:
+            yield process
+        except BaseException:
+            process.send_signal(signal.SIGKILL)
+            raise
+        finally:
+            process.wait()
 
     def seen(self, name: str) -> list[tuple[str, int]]:
         """What can be seen from outside: names, and the sizes of files."""
@@ -95,7 +95,7 @@ class Quickstart:
                 continue  # not made yet, or replaced while we looked
         return sorted(found)
 
-    def changes(self, name: str, process: subprocess.Popen[bytes]) -> Iterator[int]:
+    def changes(self, name: str, process: Any) -> Iterator[int]:
         """Count the changes of what can be seen, until the process has ended."""
         before, count = self.seen(name), 0
         while process.poll() is None:
@@ -151,12 +151,12 @@ def until(fact: Callable[[], object]) -> None:
 
 
 @pytest.fixture
-def quickstart(tmp_path: Path) -> Quickstart:
+def quickstart(tmp_path: Path, template: Any) -> Quickstart:
     if shutil.which("git") is None:
         pytest.skip("needs git: install it")
     if not sys.platform.startswith("linux"):
         pytest.skip("needs /proc, which Linux has")
-    return Quickstart(tmp_path)
+    return Quickstart(tmp_path, template)
 
 
 @pytest.mark.timeout(300)

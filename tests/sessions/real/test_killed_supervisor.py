@@ -6,11 +6,11 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import attrs
 import pytest
@@ -113,7 +113,9 @@ CASES = [
 class Killed:
     """A supervisor in a process of its own."""
 
-    process: subprocess.Popen[bytes]
+    process: Any  # Forked, of tests/conftest.py
+    given: BinaryIO
+    said: BinaryIO
     state: Path
     run: str = ""
 
@@ -127,12 +129,11 @@ class Killed:
 
     async def hear(self) -> None:
         """Wait until it is there."""
-        assert b"there\n" == await trio.to_thread.run_sync(self.process.stdout.readline)
+        assert b"there\n" == await trio.to_thread.run_sync(self.said.readline)
 
     async def go_on(self) -> None:
         """Let it do what it is to be killed in."""
-        self.process.stdin.write(b"\n")
-        self.process.stdin.flush()
+        self.given.write(b"\n")
         await self.hear()
 
     def _is_its(self, marker: Path) -> bool:
@@ -151,25 +152,26 @@ def agent(kind: str, moment: str, real_agent: Callable[..., Agent]) -> Agent | S
 
 @pytest.fixture
 def supervise(
-    state: Path, work: Path, agent: Agent | ScriptedAgent
+    state: Path, work: Path, agent: Agent | ScriptedAgent, template: Any
 ) -> Iterator[Callable[..., Killed]]:
-    started = []
+    """Have a supervisor hold the session, in a process of its own."""
+    with ExitStack() as stack:
 
-    def start(*prompts: str, moment: str) -> Killed:
-        fields = {} if isinstance(agent, ScriptedAgent) else attrs.asdict(agent)
-        argv = (str(state), str(work), agent.kind, json.dumps(fields), json.dumps(prompts), moment)
-        process = subprocess.Popen(
-            [sys.executable, "-c", SUPERVISOR, *argv],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        started.append(process)
-        return Killed(process, state)
+        def start(*prompts: str, moment: str) -> Killed:
+            fields = {} if isinstance(agent, ScriptedAgent) else attrs.asdict(agent)
+            args = (str(state), str(work), agent.kind, json.dumps(fields), json.dumps(prompts))
+            (its_in, our_in), (our_out, its_out) = os.pipe(), os.pipe()
+            given = stack.enter_context(open(our_in, "wb", buffering=0))
+            said = stack.enter_context(open(our_out, "rb"))
+            streams = (its_in, its_out, 2)
+            process = template.fork((*args, moment), SUPERVISOR, state.parent, os.environ, streams)
+            os.close(its_in)
+            os.close(its_out)
+            killed = Killed(process, given, said, state)
+            stack.callback(killed.kill)
+            return killed
 
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+        yield start
 
 
 def tagged(run: str, *tags: str) -> list[int]:

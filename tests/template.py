@@ -1,4 +1,4 @@
-"""What commands are forked from: run by conftest.py, never imported.
+"""What commands and supervisors are forked from: run by conftest.py, never imported.
 
 It loads everything once and forks a process for each message that it gets on its standard input, a
 socket, together with three descriptors: to start a Python and to import took most of the time. Such a
@@ -21,7 +21,9 @@ import types
 import runner.agents
 import runner.cli
 import runner.jobs
+import runner.runtime
 import runner.sessions
+import runner.testing.scripted
 from runner.__main__ import main
 
 PACKAGES = (runner.cli, runner.jobs, runner.agents, runner.sessions)

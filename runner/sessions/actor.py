@@ -279,7 +279,7 @@ class SessionActor:
         try:
             self._check_closed()  # what closes while we wait does not see a turn in flight
         except RunnerError:
-            await self._past.end(flight, never_began=True)
+            await self._past.end(flight, never_began=True)  # noqa: ASYNC120 - shielded there
             raise
 
     async def _steer(self, message: Steer) -> Turn | None:

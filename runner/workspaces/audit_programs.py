@@ -60,7 +60,8 @@ class Programs:
         try:
             answer: Completed | m.Started = await self.ask(message)
         except Exception as error:
-            await self._say(run, False, trail.secrets.why(error))
+            why = trail.secrets.why(error)
+            await self._say(run, False, why)  # noqa: ASYNC120 - shielded there
             raise
         except BaseException:
             await self._say(run, None, {"cancelled": True})  # noqa: ASYNC102 - shielded there

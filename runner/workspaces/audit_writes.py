@@ -21,8 +21,9 @@ from runner.backends.files import SMALL
 from runner.errors import RunnerError
 from runner.scopes.who import Who
 from runner.workspaces.audit_acts import Begun, Doing, Sight
+from runner.workspaces.digests import digest_of
 from runner.workspaces.trail import Trail
-from runner.workspaces.witness import Seen, Spot, TooLarge, Witness, digest_of
+from runner.workspaces.witness import Seen, Spot, TooLarge, Witness
 
 # Told of an open directory, the names of a file in it from the top, and what stands there: whether
 # it may be written now.

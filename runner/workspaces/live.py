@@ -287,6 +287,7 @@ class Live:
             self.is_deleted = self.is_gone = True
             remove(self.place)
             self.store.workspaces.remove(self.id)
+            self.trail.remove()
         except OSError as exc:
             what = f"what is left of the workspace {self.name!r} cannot be removed: {exc.strerror}"
             raise WorkspaceError(f"{what} ({self.place!r})") from exc

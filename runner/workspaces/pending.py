@@ -17,6 +17,7 @@ import os
 import struct
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import attrs
@@ -27,8 +28,9 @@ from runner.workspaces.records import Json
 from runner.workspaces.witness import Seen, Spot
 
 MOST = 64  # acts that wait together
-SIZE = 256 * 1024
-ROOM = 64 * 1024  # that an intent leaves for its end
+SIZE = 128 * 1024
+ROOM = 32 * 1024  # that an intent leaves for its end
+PENDING = "pending"  # the directory of the logs, beside the store
 _HEAD, _LENGTH = struct.Struct("=Q"), struct.Struct("=I")
 _FORMAT = 2  # of marshal: the one in which equal values give equal bytes
 
@@ -103,17 +105,21 @@ class Pending:
     Attributes:
         done: those that have come to their end, in their order.
         has_begun: one has not.
+        is_stuck: the end of the last one is in no file: no other may begin before all are kept.
     """
 
     _log: Log
     done: list[Done] = attrs.field(factory=list)
     has_begun: bool = False
+    is_stuck: bool = False
     _last: int = 0
 
     @property
     def is_full(self) -> bool:
         """Whether no other can begin before these are in the store."""
-        return self.has_begun or len(self.done) >= MOST or self._log.room < 2 * ROOM
+        if self.has_begun or self.is_stuck:
+            return True
+        return len(self.done) >= MOST or self._log.room < 2 * ROOM
 
     def begin(self, doing: Doing, who: Who, before: Sight) -> Begun | None:
         """Write an intent down; None if it is too large, or all is full."""
@@ -137,7 +143,7 @@ class Pending:
         if has_room:
             self._log.add(data)
         self.done.append((begun, after, ok, more))
-        self.has_begun = False
+        self.has_begun, self.is_stuck = False, not has_room
         return has_room
 
     def take_back(self) -> None:
@@ -150,6 +156,7 @@ class Pending:
         if self.done:
             self.done.clear()
             self._log.clear(keep_last=self.has_begun)
+            self.is_stuck = False
 
     def close(self) -> None:
         """Let go of the file."""
@@ -173,6 +180,23 @@ class Pending:
         """All that was recalled is in the store, or none of ours."""
         self._log.clear()
         self.done.clear()
+
+
+def remove_logs(directory: str, workspace: str) -> None:
+    """Take away the log of a workspace, and what is kept beside it of what ran in it."""
+    with suppress(FileNotFoundError):
+        for name in os.listdir(directory):
+            if name.partition(".")[0] == workspace:
+                with suppress(FileNotFoundError):
+                    os.unlink(os.path.join(directory, name))
+
+
+def logged(directory: str) -> set[str]:
+    """The workspaces that have logs."""
+    try:
+        return {name.partition(".")[0] for name in os.listdir(directory)}
+    except FileNotFoundError:
+        return set()
 
 
 def _plain(seen: Seen) -> tuple[Any, ...]:

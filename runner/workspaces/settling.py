@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import attrs
 
 from runner.errors import RunnerError
@@ -10,7 +12,9 @@ from runner.workspaces.audit_acts import Begun, settled
 from runner.workspaces.audit_runs import by_whom, told
 from runner.workspaces.glancing import Glancer
 from runner.workspaces.glimpses import Found
+from runner.workspaces.pending import PENDING, logged
 from runner.workspaces.records import AuditRecord
+from runner.workspaces.store import Store
 from runner.workspaces.trail import Trail
 from runner.workspaces.witness import Witness
 
@@ -36,6 +40,18 @@ def settle(trail: Trail, witness: Witness, glancer: Glancer | None = None) -> in
             rows = _with_changes(trail, each, rows, glancer)
         trail.end(each, rows)
     return count + len(cut)
+
+
+def tidy_logs(store: Store) -> None:
+    """Have in the store what is in the logs of workspaces that are gone, and take these away."""
+    directory = os.path.join(os.path.dirname(store.path), PENDING)
+    strange = logged(directory)
+    if strange:
+        strange -= {each.id for each in store.workspaces.list()}
+    for workspace in strange:
+        trail = Trail(store, workspace)
+        settle(trail, Witness(os.path.join(directory, "nothing")))
+        trail.remove()
 
 
 def _with_changes(

@@ -41,6 +41,7 @@ from runner.workspaces.objects import ObjectId
 from runner.workspaces.origins import settle
 from runner.workspaces.records import Json, WorkspaceRecord
 from runner.workspaces.scoping import scope_on
+from runner.workspaces.settling import tidy_logs
 from runner.workspaces.store import Store
 from runner.workspaces.sync.actor import SyncActor
 from runner.workspaces.sync.keeping import read_settings
@@ -123,6 +124,7 @@ class Shared:
         try:
             tidy(store, os.path.join(self.directory, WORKSPACES))
             tidy_caches(self.directory, store)
+            tidy_logs(store)
             finish_commits(store, self.directory)
         except BaseException:
             store.close()

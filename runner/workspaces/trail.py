@@ -22,12 +22,10 @@ For any thread.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from runner.database import SqlError, connect, failed
 from runner.errors import StoreError
 from runner.scopes.who import Who
 from runner.workspaces.audit_acts import (
@@ -39,18 +37,18 @@ from runner.workspaces.audit_acts import (
     rows_of,
     settled,
 )
+from runner.workspaces.audit_book import Book
 from runner.workspaces.audit_rows import Writer, row
 from runner.workspaces.audit_secrets import Secrets
 from runner.workspaces.beside import Beside, is_at_work
-from runner.workspaces.database import SCHEMA
-from runner.workspaces.pending import Log, Pending
+from runner.workspaces.pending import PENDING, Log, Pending, remove_logs
 from runner.workspaces.records import NOTHING, AuditRecord, Json
 from runner.workspaces.store import Store
 from runner.workspaces.witness import Witness
 
 PATIENCE = 60.0  # seconds; somebody else may be putting a large file there
 EVERY = 1000  # ends between two tidyings
-PENDING = "pending"  # the directory of the logs, beside the store
+_LEAVING = 2.0  # seconds; then the log has it still
 _MOMENT = 0.05  # seconds; in which whoever does something at once has done it
 
 
@@ -72,10 +70,8 @@ class Trail:
     def __init__(self, store: Store, workspace: str, *, secrets: Iterable[str] = ()) -> None:
         """Nothing is opened yet."""
         self.workspace = workspace
-        self._store, self._path = store, store.path
-        self._rows: Writer | None = None
+        self._store, self._book = store, Book(store.path)
         self._pending: Pending | None = None
-        self._lock = threading.Lock()
         self._ends = 0
         self.secrets = Secrets(secrets)
         self.on_pending: Callable[[], object] = _nothing
@@ -91,7 +87,7 @@ class Trail:
         checkpoint of trio's between.
         """
         pending = self._pending
-        if pending is None or self._ends >= EVERY or not self._lock.acquire(blocking=False):
+        if pending is None or self._ends >= EVERY or not self._book.lock.acquire(blocking=False):
             return None
         begun = None
         try:
@@ -99,7 +95,7 @@ class Trail:
                 begun = pending.begin(doing, who, before)
         finally:
             if begun is None:
-                self._lock.release()
+                self._book.lock.release()
         return begun
 
     def end_now(
@@ -118,11 +114,11 @@ class Trail:
         try:
             self._ends += 1
             if not pending.end(begun, after, ok, more):
-                self._write_down(self._require(), PATIENCE)
+                self._write_down(PATIENCE)
             if self.beside.glimpses:
                 self.beside.tell(rows_of(self.row, begun, after, ok, more))
         finally:
-            self._lock.release()
+            self._book.lock.release()
         if len(pending.done) == 1:
             self.on_pending()
 
@@ -130,11 +126,11 @@ class Trail:
         """What was begun at once was not done so."""
         assert self._pending is not None
         self._pending.take_back()
-        self._lock.release()
+        self._book.lock.release()
 
     def drop(self) -> None:
         """Leave what was begun at once without an end: nobody knows what became of it."""
-        self._lock.release()
+        self._book.lock.release()
 
     @property
     def is_behind(self) -> bool:
@@ -143,30 +139,26 @@ class Trail:
 
     def write_down(self, patience: float = PATIENCE) -> bool:
         """Have all that was done in the store; False if others write to it all that time."""
-        if not self._lock.acquire(timeout=patience or _MOMENT):
+        if not self._book.lock.acquire(timeout=patience or _MOMENT):
             return False
         try:
-            if self._rows is None or self._pending is None:
-                return True
-            return self._write_down(self._rows, patience)
-        except SqlError as exc:
-            raise failed(self._path, SCHEMA, "written", exc) from exc
+            with self._book.told():
+                return self._book.rows is None or self._write_down(patience)
         finally:
-            self._lock.release()
+            self._book.lock.release()
 
     def _write_down_now(self) -> bool:
         assert self._pending is not None
         if self._pending.has_begun:
             return False
-        try:
-            return self._write_down(self._require(), 0)
-        except SqlError as exc:
-            raise failed(self._path, SCHEMA, "written", exc) from exc
+        with self._book.told():
+            return self._write_down(0)
 
-    def _write_down(self, rows: Writer, patience: float) -> bool:
+    def _write_down(self, patience: float) -> bool:
         pending = self._pending
         if pending is None or not pending.done:
             return True
+        rows = self._book.open()
         with rows.writing(patience) as has_begun:
             if has_begun:
                 rows.append(self._pending_rows())
@@ -235,7 +227,7 @@ class Trail:
         Returns:
             How much in it was cut off.
         """
-        with self._opened() as rows:
+        with self._book.lock, self._book.told():
             if self._pending is not None:
                 return 0
             pending = self._make_pending()
@@ -247,12 +239,12 @@ class Trail:
             if cut is not None:
                 found += settled(self.row, cut, witness)
             if found and not self._is_there(found[0]):
-                with rows.writing(PATIENCE) as has_begun:
-                    if not has_begun:
-                        raise self._busy()
+                with self._book.writing(PATIENCE) as rows:
                     rows.append(found)
             pending.forget()
+            self._book.open()
             self._pending = pending
+            self._store.audit.behind.add(self)
             return int(cut is not None)
 
     def cut_off(self) -> list[Begun]:
@@ -268,55 +260,40 @@ class Trail:
     def close(self) -> None:
         """Let go of the store; the next use opens it again."""
         with suppress(StoreError):  # the log has it still, for who comes next
-            self.write_down()
+            self.write_down(_LEAVING)
         self._store.audit.behind.discard(self)
-        with self._lock:
-            rows, self._rows = self._rows, None
-            if rows is not None:
-                rows.connection.close()
+        with self._book.lock:
+            self._book.close()
             pending, self._pending = self._pending, None
             if pending is not None:
                 pending.close()
+
+    def remove(self) -> None:
+        """Take its files away: the workspace is gone."""
+        self.close()
+        remove_logs(os.path.dirname(self._log_path()), self.workspace)
 
     # ------------------------------------------------------------ the store
 
     @contextmanager
     def _writing(self) -> Iterator[Writer]:
         """A transaction, in which what was done at once comes first."""
-        with self._opened() as rows, rows.writing(PATIENCE) as has_begun:
-            if not has_begun:
-                raise self._busy()
-            rows.append(self._pending_rows())
-            yield rows
-        if self._pending is not None:
-            self._pending.clear()
-
-    @contextmanager
-    def _opened(self) -> Iterator[Writer]:
-        with self._lock:
-            try:
-                rows = self._require()
-                if self._ends >= EVERY:
-                    self._ends = 0
-                    rows.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        with self._book.lock, self._book.told():
+            if self._ends >= EVERY:
+                self._ends = 0
+                self._book.tidy()
+            with self._book.writing(PATIENCE) as rows:
+                rows.append(self._pending_rows())
                 yield rows
-            except SqlError as exc:
-                raise failed(self._path, SCHEMA, "written", exc) from exc
-
-    def _require(self) -> Writer:
-        if self._rows is None:
-            connection = connect(self._path, SCHEMA, patience=0)
-            connection.execute("PRAGMA wal_autocheckpoint = 0")
-            self._rows = Writer(connection)
-            self._store.audit.behind.add(self)
-        return self._rows
+            if self._pending is not None:
+                self._pending.clear()
 
     def glimpse_path(self, begun: Begun) -> str:
         """Where the first glance is kept of something that runs."""
         return f"{self._log_path()}.{begun.intent}"
 
     def _log_path(self) -> str:
-        return os.path.join(os.path.dirname(self._path), PENDING, self.workspace)
+        return os.path.join(os.path.dirname(self._store.path), PENDING, self.workspace)
 
     def _make_pending(self) -> Pending:
         path = self._log_path()
@@ -324,10 +301,6 @@ class Trail:
             return Pending(Log(path))
         except OSError as exc:
             raise StoreError(f"it cannot be made: {exc.strerror}", path) from exc
-
-    def _busy(self) -> StoreError:
-        what = f"others have been writing to it for {PATIENCE:g} seconds"
-        return StoreError(what, self._path, "nothing was done; try again")
 
 
 def _rows_of(row: Callable[..., AuditRecord], pending: Pending) -> list[AuditRecord]:

@@ -73,7 +73,7 @@ async def acting(
     except RunnerError as error:
         act.details |= trail.secrets.why(error)
         act.is_said = act.is_failure_said
-        await end(False)
+        await end(False)  # noqa: ASYNC120 - shielded there
         raise
     except BaseException:
         act.is_said = True

@@ -18,7 +18,7 @@ import hashlib
 import os
 import stat
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from itertools import islice
 
@@ -32,7 +32,8 @@ from runner.backends.roots import Root
 from runner.backends.threads import breathe
 from runner.backends.walking import Way, walk
 from runner.errors import OperationError
-from runner.workspaces.objects import CHUNK, ObjectId, chunk, chunks
+from runner.workspaces.digests import chunk_ids, sha256
+from runner.workspaces.objects import CHUNK, ObjectId, chunks
 
 MOST = 1000
 MOST_KEPT = 256  # digests of large files
@@ -226,7 +227,7 @@ class Witness:
         )
         ids = self._known.get(key)
         if ids is None:
-            ids = tuple(_chunk_ids(fd, status.st_size))
+            ids = tuple(chunk_ids(fd, status.st_size))
             self._known[key] = ids
             with suppress(KeyError):  # another thread was quicker
                 while len(self._known) > MOST_KEPT:
@@ -277,38 +278,3 @@ def _as_a_whole(top: int) -> Seen:
     finally:
         descent.close()
     return Seen("directory", size, f"listing:{digest.hexdigest()}", entries=count)
-
-
-def sha256(content: bytes) -> str:
-    """The digest of a content."""
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
-def digest_of(content: bytes) -> str:
-    """The digest of a file with that content."""
-    if len(content) <= CHUNK:
-        return sha256(content)
-    pieces = (content[at : at + CHUNK] for at in range(0, len(content), CHUNK))
-    ids = [None if each is None else each.id for each in map(chunk, pieces)]
-    return f"chunks:{chunks(len(content), ids).id.hex()}"
-
-
-def _chunk_ids(fd: int, size: int) -> Iterator[ObjectId | None]:
-    """The chunks of a large file; what it has no data for is not read."""
-    data = -1  # where the next data begin, if that is known
-    for at in range(0, size, CHUNK):
-        if data < at:
-            data = _next_data(fd, at, size)
-        if data >= at + CHUNK:
-            yield None
-            continue
-        breathe()
-        made = chunk(files.read_window(fd, at, min(CHUNK, size - at)))
-        yield None if made is None else made.id
-
-
-def _next_data(fd: int, at: int, size: int) -> int:
-    try:
-        return os.lseek(fd, at, os.SEEK_DATA)
-    except OSError:  # ENXIO: there are none
-        return size + CHUNK

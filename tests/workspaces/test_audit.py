@@ -23,6 +23,7 @@ from runner.scopes.who import Who
 from runner.workspaces import audit as audits
 from runner.workspaces import pending
 from runner.workspaces.audit import Audit
+from runner.workspaces.audit_acts import Doing
 from runner.workspaces.audit_export import WRITERS, path_of, shown_path
 from runner.workspaces.audit_reading import verify
 from runner.workspaces.audit_rows import append, row
@@ -30,7 +31,7 @@ from runner.workspaces.auditing import AuditedBackend
 from runner.workspaces.chain import GENESIS, RETENTION
 from runner.workspaces.pending import MOST, ROOM, Log
 from runner.workspaces.records import AuditRecord
-from runner.workspaces.settling import settle
+from runner.workspaces.settling import settle, tidy_logs
 from runner.workspaces.store import Store
 from runner.workspaces.trail import Trail
 from runner.workspaces.witness import Witness
@@ -646,6 +647,39 @@ def test_what_is_no_log_of_ours_says_nothing(tmp_path, store):
 
     assert settle(trail, Witness(str(tmp_path / "tree"))) == 0
     trail.close()
+
+
+async def test_a_log_of_a_workspace_that_is_gone_is_told_and_taken_away(tmp_path, store):
+    (tmp_path / "tree").mkdir()
+    trail, witness = Trail(store, "w-1"), Witness(str(tmp_path / "tree"))
+    settle(trail, witness)
+    local = LocalBackend(tmp_path / "tree")
+    files = AuditedBackend(local, trail, Who(), witness, write_seen=local.write_seen)
+    await files.write("a", "1")
+    other = Trail(store, "w-2")
+    settle(other, witness)
+    other.remove()
+    assert ["w-1"] == os.listdir(tmp_path / "pending")
+
+    tidy_logs(store)  # as if the process had been killed: nobody has the row but the log
+    assert [] == os.listdir(tmp_path / "pending")
+    assert [("a", True)] == [(each.path, each.ok) for each in store.audit.rows()]
+    tidy_logs(store)
+    trail._pending.forget()
+    trail.close()
+
+
+def test_an_end_that_is_too_long_for_the_log_lets_nothing_else_begin(tmp_path):
+    waiting = pending.Pending(Log(str(tmp_path / "log")))
+    doing = Doing(operation="write")
+    begun = waiting.begin(doing, Who(), {})
+    assert not waiting.end(begun, {}, False, {"reason": "x" * pending.SIZE})
+
+    assert waiting.is_full
+    assert waiting.begin(doing, Who(), {}) is None
+    waiting.clear()
+    assert waiting.begin(doing, Who(), {}) is not None
+    waiting.close()
 
 
 async def test_a_crash_in_the_midst_of_what_is_done_at_once_holds_nothing_up(tmp_path, store):

@@ -32,12 +32,13 @@ from runner.workspaces import trail as trails
 from runner.workspaces import witness as looking
 from runner.workspaces.audit import Audit
 from runner.workspaces.auditing import AuditedBackend
+from runner.workspaces.digests import digest_of
 from runner.workspaces.objects import CHUNK
 from runner.workspaces.records import AuditRecord
 from runner.workspaces.settling import settle
 from runner.workspaces.store import Store
 from runner.workspaces.trail import Trail
-from runner.workspaces.witness import Witness, digest_of
+from runner.workspaces.witness import Witness
 
 WHO = Who(session="s-1", job="j-1", agent="claude")
 
@@ -257,7 +258,7 @@ async def test_large_contents_have_the_digest_of_their_chunks_and_holes_are_not_
 async def test_what_was_hashed_is_not_hashed_again_while_it_is_as_it_was(place, monkeypatch):
     await place.files.write("large", b"x" * (CHUNK + 1))
     await place.files.chmod("large", 0o600)
-    monkeypatch.setattr(looking, "_chunk_ids", None)  # would be called to hash it
+    monkeypatch.setattr(looking, "chunk_ids", None)  # would be called to hash it
 
     await in_thread(lambda: place.witness.look([looking.Spot("large")]))
 

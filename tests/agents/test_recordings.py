@@ -38,7 +38,7 @@ def test_a_recording_cut_at_every_byte_says_the_same(recording):
 
 
 @settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20, deadline=None
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=6, deadline=None
 )
 @given(sizes=st.lists(st.integers(min_value=1, max_value=3000), min_size=1, max_size=20))
 def test_a_recording_in_random_pieces_says_the_same(recording, sizes):

@@ -269,17 +269,19 @@ trio.run(main)
 
 
 @pytest.mark.parametrize("attempt", range(5))
-def test_what_was_told_before_a_sigkill_is_there_after_it(tmp_path, attempt):
+def test_what_was_told_before_a_sigkill_is_there_after_it(tmp_path, template, attempt):
     told = []
     while True:
-        argv = [sys.executable, "-c", KILLED, str(tmp_path / "out")]
-        with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
-            for line in process.stdout:
+        ours, its = os.pipe()
+        args = [str(tmp_path / "out")]
+        process = template.fork(args, KILLED, tmp_path, os.environ, (its, its, 2))
+        os.close(its)
+        with open(ours) as said:
+            for line in said:
                 told.append(int(line))
                 if len(told) % (150 + attempt) == 0:
                     process.send_signal(signal.SIGKILL)
-            process.wait()
-        if process.returncode == 0:
+        if process.wait() == 0:
             break
         assert process.returncode == -signal.SIGKILL
 

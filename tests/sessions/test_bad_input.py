@@ -6,9 +6,10 @@ Each is tried in the ways in which it can be given: `Runner.session`, `make_sess
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
+import tempfile
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -35,6 +36,7 @@ class Place:
     """A directory to work in, a state directory, and a program that notes each of its starts."""
 
     root: Path
+    template: Any  # of tests/conftest.py
 
     @property
     def work(self) -> Path:
@@ -76,17 +78,17 @@ class Place:
 
     def command(self, *words: str, given: str | None = None) -> tuple[int, str]:
         """Its exit code, and what it says."""
-        done = subprocess.run(
-            [sys.executable, "-m", "runner", *words],
-            input=given,
-            capture_output=True,
-            check=False,
-            text=True,
-            env=dict(os.environ),
-        )
-        assert "" == done.stdout
-        assert "unexpected" not in done.stderr
-        return done.returncode, done.stderr
+        with ExitStack() as stack:
+            files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
+            files[0].write((given or "").encode())
+            for file in files:
+                file.seek(0)
+            streams = [file.fileno() for file in files]
+            code = self.template.fork(words, None, Path.cwd(), os.environ, streams).wait(100)
+            out, err = (os.pread(fd, 1 << 20, 0).decode() for fd in streams[1:])
+        assert "" == out
+        assert "unexpected" not in err
+        return code, err
 
     def run(self, agent: str, prompt: str = "hello", given: str | None = None) -> tuple[int, str]:
         """Likewise, of `runner run`, after it was seen that nothing has changed."""
@@ -105,10 +107,10 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: Any) -> Place:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
     (tmp_path / "work").mkdir()
-    return Place(tmp_path)
+    return Place(tmp_path, template)
 
 
 @pytest.fixture

@@ -47,7 +47,11 @@ class Which(TypedDict):
 def filters(command: CommandT) -> CommandT:
     """Which rows: `Filters`."""
     operation = click.option(
-        "--operation", "operations", metavar="WORD", multiple=True, help="write, exec, …; repeated."
+        "--operation",
+        "operations",
+        metavar="WORD",
+        multiple=True,
+        help="write, exec, start, …",
     )
     since = click.option("--since", metavar="TIME", help="Such as 2h (ago), or 2026-01-31T12:00.")
     until = click.option("--until", metavar="TIME", help="Before then.")

@@ -1,19 +1,22 @@
 """A pager for what is long, as git has one: only on a terminal, `$PAGER` or `less`.
 
-An empty PAGER, or `cat`, is none. `less` gets `LESS=FRX` unless the environment says otherwise:
-what fits on the screen is not paged, and colours are. Who leaves the pager has seen enough: that is
-no error. While it is there, Ctrl-C is the pager's.
+An empty PAGER, `cat`, or a program that is not there, is none. `less` gets `LESS=FRX` unless the
+environment says otherwise: what fits on the screen is not paged, and colours are. Who leaves the
+pager has seen enough: that is no error. While it is there, Ctrl-C is the pager's.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterable
 
 from runner.cli.streams import STDOUT, OutputClosed, encode, is_terminal, write_all
+
+_SHELL = re.compile(r"[^\w\s./=+-]")  # more than a program and its options
 
 
 def page(pieces: Iterable[str], *, is_wanted: bool = True) -> None:
@@ -60,4 +63,6 @@ def find_pager() -> str:
     pager = os.environ.get("PAGER")
     if pager is None:
         pager = "less" if shutil.which("less") else ""
-    return "" if pager.strip() == "cat" else pager.strip()
+    pager = pager.strip()
+    is_there = shutil.which(pager.split()[0]) if pager else None  # what is said is not to be lost
+    return "" if pager == "cat" or not (is_there or _SHELL.search(pager)) else pager

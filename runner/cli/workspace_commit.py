@@ -14,7 +14,7 @@ from runner.cli.exits import Exit
 from runner.cli.projects import Given, Work, about, on_project, workspace_name
 from runner.cli.streams import complain, put
 from runner.cli.workspace_records import as_changes, as_commit, change_text, path_text
-from runner.errors import CommitError, ConfigError
+from runner.errors import CommitError, ConfigError, Problem
 from runner.workspaces.comparing import Change, Status
 from runner.workspaces.exporting import Exported
 from runner.workspaces.git_index import Strategy
@@ -165,6 +165,8 @@ def export(
     bundle: its commits, for `git fetch`. agentfs: its files, as a database of AgentFS (.db).
     """
     path = os.path.abspath(file)
+    if os.path.lexists(path) and not force:
+        raise ConfigError(Problem(file, None, "", "it exists already: --force writes over it"))
 
     async def work(project: Project) -> Exported:
         workspace = await project.get(name)

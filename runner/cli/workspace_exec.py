@@ -15,6 +15,7 @@ from runner.cli.order import read_seconds
 from runner.cli.projects import Given, about, on_project, workspace_name
 from runner.cli.streams import STDERR, STDOUT, OutputClosed, complain, put
 from runner.cli.writer import Writer
+from runner.errors import ConfigError
 from runner.messages import Completed, Exec, Outcome, Poll, Position
 from runner.operations.beside import Background
 from runner.operations.done import Done
@@ -55,6 +56,9 @@ def exec_(
     stdin = sys.stdin.buffer.read() if reads else b""
     if command[0] == "--" and len(command) > 1:  # as it is written for other programs' exec
         command = command[1:]
+    elif command[0].startswith("-"):
+        what = f"{command[0]!r} stands where the program begins: options stand before {name!r}"
+        raise ConfigError(f"exec: {what} (`--` before a program of that name)")
     line = command[0] if len(command) == 1 else command
     at_terminal = is_at_terminal() and not (reads or given["as_json"])
 

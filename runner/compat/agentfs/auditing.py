@@ -11,14 +11,17 @@ from runner.asyncio import ASYNCIO
 from runner.blocking import BLOCKING
 from runner.compat.agentfs.houses import Place
 from runner.compat.agentfs.twins import Twinned, both
-from runner.compat.agentfs.words import OPERATIONS, AuditEntry
+from runner.compat.agentfs.words import AuditEntry
 from runner.workspaces.audit import Audit as OurAudit
 from runner.workspaces.audit_export import Format
 from runner.workspaces.chain import Verified
 
 # AgentFS's words ──► ours, which may be several.
-_OURS = {theirs: [ours] for ours, theirs in OPERATIONS.items()} | {"delete": ["remove", "delete"]}
-_OURS["rename"].append("rename")
+_OURS = {
+    "run": ["exec", "start"],  # the latter of one whose output is streamed
+    "delete": ["remove", "delete"],
+    "rename": ["move", "rename"],
+}
 
 
 class Audit(Twinned):

@@ -183,7 +183,7 @@ class AuditDetails:
 
 
 # Ours ──► AgentFS's, where they are not the same.
-OPERATIONS = {"exec": "run", "remove": "delete", "move": "rename"}
+OPERATIONS = {"exec": "run", "start": "run", "remove": "delete", "move": "rename"}
 
 
 @attrs.frozen(kw_only=True)

@@ -244,6 +244,7 @@ REFUSED = [
     (("lss",), 2, "did you mean 'ls'"),
     (("exec", "feature"), 2, "COMMAND"),
     (("exec", "feature", "/no/such/program", "x"), 1, "no/such/program"),
+    (("exec", "feature", "--timeout", "1s", "true"), 2, "options stand before 'feature'"),
 ]
 
 
@@ -315,6 +316,8 @@ def test_on_a_terminal_there_are_colours_and_a_pager(project, beside) -> None:
         paged.splitlines()[:2]
     )
     assert 3 == len(paged.splitlines())
+    said = on_a_terminal(beside, "workspace", "diff", "one", env={"PAGER": "no-such-pager -x"})
+    assert "20000" in said
     plain = on_a_terminal(beside, "audit", env={"PAGER": "cat", "NO_COLOR": "1"})
     assert "create" in plain.splitlines()[0]
     assert "\x1b" not in plain

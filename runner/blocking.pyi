@@ -1273,6 +1273,19 @@ class Workspace:
         author: str | None = ...,
         include: Iterable[str] = ...,
         exclude: Iterable[str] = ...,
+        dry_run: Literal[True],
+        branch: str | None = ...,
+        strategy: Strategy = ...,
+        update: bool = ...,
+    ) -> list[Change]: ...
+    @overload
+    def commit(
+        self,
+        message: str,
+        *,
+        author: str | None = ...,
+        include: Iterable[str] = ...,
+        exclude: Iterable[str] = ...,
         dry_run: bool,
         branch: str | None = ...,
         strategy: Strategy = ...,

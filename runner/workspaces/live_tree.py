@@ -126,6 +126,15 @@ class LiveTree(Operations):
 
         Args:
             verify: whether every file is looked at, whatever hints there are.
+
+        Returns:
+            What was added, modified, deleted and renamed, by path. It does not wait for programs
+            that run there, and may see what they have half done.
+
+        Raises:
+            WorkspaceNotFound: it was deleted.
+            WorkspaceBusy: another process has the workspace.
+            WorkspaceError: its tree, or what it was made from, cannot be had.
         """
         found = (await self._diff(await self._base_root(), verify=verify)).status
         unsure = await self._shared.do(partial(unsure_of, id_=self.id))

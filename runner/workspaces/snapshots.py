@@ -60,10 +60,16 @@ class Snapshots:
             verify: whether every file is looked at, whatever hints there are: also one that a
                 program has mapped into its memory, and writes without closing it.
 
+        Returns:
+            What it is called, its root, and what is not in it (`skipped`) or was changed while it
+            was read (`unstable`).
+
         Raises:
             InvalidName: no snapshot can have that name.
             SnapshotExists: there is one of that name.
             WorkspaceBusy: another process has the workspace.
+
+        Cancellation: there is none, or all of it.
         """
         chosen = stamped("snapshot") if name is None else check_name(name, "snapshot")
         message = Snap(name=chosen, description=description, verify=verify, who=self._who)
@@ -151,6 +157,8 @@ class Snapshots:
             UncommittedChanges: there are such changes; nothing was done.
             ReadOnly: nothing may be changed in the workspace.
             WorkspaceBusy: another process has the workspace.
+
+        Cancellation: the tree is as it was, or all of it was restored.
         """
         found = await self._find(name)
         shared, record = self._shared, self._record

@@ -84,6 +84,19 @@ class Workspace(LiveTree):
         author: str | None = ...,
         include: Iterable[str] = ...,
         exclude: Iterable[str] = ...,
+        dry_run: Literal[True],
+        branch: str | None = ...,
+        strategy: Strategy = ...,
+        update: bool = ...,
+    ) -> list[Change]: ...
+    @overload
+    async def commit(
+        self,
+        message: str,
+        *,
+        author: str | None = ...,
+        include: Iterable[str] = ...,
+        exclude: Iterable[str] = ...,
         dry_run: bool,
         branch: str | None = ...,
         strategy: Strategy = ...,
@@ -131,6 +144,9 @@ class Workspace(LiveTree):
                 hooks refuses it, or there is nothing that can change. Nothing was applied.
             HookVeto: a hook refuses it.
             OperationError: the base cannot be changed; the hint says so if it is finished later.
+            WorkspaceBusy: another process has the workspace.
+
+        Cancellation: nothing was applied; or all of it, if it was too late for that.
         """
         order = check_commit(
             message,

@@ -12,7 +12,9 @@ users (`userxattr`), so that one may go on with what the other has begun.
 
 What root has mounted stays so when the run ends: a shell, or an editor, goes on in it, and the next
 run takes it over, if it is of the same base and the same upper directory. Of a base that was
-replaced by another directory it is not: it would show what is gone, and is mounted anew. What
+replaced by another directory it is not: it would show what is gone, and is mounted anew. So is one
+that somebody in another mount namespace has mounted since (a container, a service): two mounts of
+one upper directory do not see what the other one changes. `mounted` says which was the last. What
 somebody else has mounted there, or put there while nothing was mounted, is left alone and said.
 
 To change the base meanwhile is not defined by the kernel; in practice what was not changed above
@@ -78,19 +80,39 @@ def mount(base: str, place: Place) -> None:
     """
     name = source(base, place)
     found = mounts.mounted_at(place.tree)
-    if [(each.kind, each.source) for each in found] == [(KIND, name)]:
+    is_it = [(each.kind, each.source) for each in found] == [(KIND, name)]
+    if is_it and _noted(place) in {"", _device(place)}:
         return  # by a run before us: all that is in it goes on
     for each in found:
         if not _is_ours(each):
             what = f"something else is mounted there ({each.kind}, {each.source})"
             raise OSError(errno.EBUSY, f"{what}: unmount it first")
     if found:
-        _unmount(place, "the base is another directory by now; what shows the old one")
+        since = (
+            "it was mounted elsewhere since" if is_it else "the base is another directory by now"
+        )
+        _unmount(place, f"{since}; what shows the old one")
     said = options(base, place)
     if os.listdir(place.tree):
         why = "there are files in its place, put there when it was not mounted: move them away"
         raise OSError(errno.ENOTEMPTY, why)
+    with suppress(FileNotFoundError):  # first: who is killed in between has noted nothing wrong
+        os.unlink(place.mounted)
     mounts.mount(name, place.tree, KIND, said)
+    with open(place.mounted, "w") as file:
+        file.write(_device(place))
+
+
+def _noted(place: Place) -> str:
+    """Which mount was the last of this upper directory; empty if nobody knows."""
+    with suppress(FileNotFoundError), open(place.mounted) as file:
+        return file.read()
+    return ""
+
+
+def _device(place: Place) -> str:
+    """What no other mount has as long as this one is there."""
+    return str(os.stat(place.tree).st_dev)
 
 
 def unmount(place: Place, *, in_use: bool = False) -> None:

@@ -105,6 +105,11 @@ class Place:
         return os.path.join(self.path, "work")
 
     @property
+    def mounted(self) -> str:
+        """Says which mount of an overlay was the last."""
+        return os.path.join(self.path, "mounted")
+
+    @property
     def making(self) -> str:
         """What is not whole yet."""
         return os.path.join(self.path, "making")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -133,6 +136,36 @@ def test_of_a_base_that_was_replaced_it_is_mounted_anew_when_nobody_uses_it(
     assert sorted(os.listdir(again.root)) == ["added", "other"]
     assert len(mounts.mounted_in(place)) == 1
     again.detach()
+    remove(place)
+
+
+def test_one_that_was_mounted_in_another_namespace_since_is_mounted_anew(
+    mounted: attaching.Attached, base: str, place: str
+) -> None:
+    assert sorted(os.listdir(mounted.tree)) == ["d", "gone", "link"]  # the kernel keeps that
+    attach(place, "overlay", base)
+    assert mounted.alive
+    if shutil.which("unshare") is None:
+        pytest.skip("needs unshare: apt-get install util-linux")
+    script = (
+        "import os, sys; from runner.workspaces.attaching import attach, detach\n"
+        "place, base = sys.argv[1:]; detach(place)\n"
+        "open(attach(place, 'overlay', base).tree + '/theirs', 'x').close()"
+    )
+    argv = ["unshare", "--mount", "--propagation", "private", sys.executable, "-c", script]
+    subprocess.run([*argv, place, base], check=True)
+    with (
+        open(f"{mounted.tree}/gone"),
+        pytest.raises(WorkspaceError, match="elsewhere since; .*in use by process"),
+    ):
+        attach(place, "overlay", base)
+    again = attach(place, "overlay", base)
+
+    assert sorted(os.listdir(again.tree)) == ["d", "gone", "link", "theirs"]
+    assert len(mounts.mounted_in(place)) == 1
+    os.unlink(f"{place}/mounted")  # as by who was killed when it had just been mounted
+    attach(place, "overlay", base)
+    assert again.alive
     remove(place)
 
 

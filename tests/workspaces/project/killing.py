@@ -62,6 +62,10 @@ async def delete(project, way):
     await project.delete(f"kept-{way}", force=True)
 
 
+async def unmount_it(project, way):
+    await project.unmount(f"kept-{way}")
+
+
 async def snapshot(project, way):
     await (await project.get(f"kept-{way}")).snapshots.create("s")
 
@@ -78,7 +82,7 @@ async def batch(project, way):
 KINDS = [
     *((batch, "copy"), (batch, "overlay")),
     *((create, "copy"), (create, "overlay"), (delete, "copy"), (delete, "overlay")),
-    *((rename, "copy"), (snapshot, "copy"), (snapshot, "overlay")),
+    *((rename, "copy"), (snapshot, "copy"), (snapshot, "overlay"), (unmount_it, "overlay")),
 ]
 
 

@@ -46,6 +46,8 @@ def expected(kind, way, found):
         return [{kept: AS_KEPT}, {kept: BATCHED}]
     if kind == "snapshot":
         return [{kept: AS_KEPT}, {kept: [*AS_KEPT[:2], ["s"]]}]
+    if kind == "unmount_it":
+        return [{kept: AS_KEPT}]
     named = found["workspaces"].get(kept, [0, 0, []])[2]  # it may have been rescued already
     return [{kept: [*AS_KEPT[:2], named]}, {}]
 

@@ -30,13 +30,13 @@ import attrs
 import trio
 
 from runner.actors.child_spec import ChildSpec, Handle
-from runner.agents.secret import Secret
 from runner.errors import RunnerError, SupervisorClosed, SyncError, WorkspaceBusy
 from runner.messages import Message
 from runner.workspaces.objects import ObjectId
 from runner.workspaces.records import WorkspaceRecord
 from runner.workspaces.store import Store
 from runner.workspaces.sync.keeping import forget, keep, read_settings, say
+from runner.workspaces.sync.link import LEAVING, Link
 from runner.workspaces.sync.messages import (
     Configure,
     Disable,
@@ -58,7 +58,6 @@ logger = logging.getLogger("runner.workspaces.sync")
 LONGEST = 300.0  # seconds between two tries
 SOON = 1.0  # seconds between two looks for changes
 _CALM = 20  # a look takes a twentieth of the time at most
-LEAVING = 5.0  # seconds to close connections
 
 
 @attrs.define(eq=False)
@@ -78,8 +77,7 @@ class SyncActor:
         record: the workspace.
         look: the root of its live tree.
         apply: makes that tree another one; see `Syncing`.
-        connect: the remote of settings, with a token as text or "" to look it up; not open yet.
-            Whoever has the workspace has it alone, with what it keeps beside the store.
+        connect: see `Link`.
         acting: writes down what is done.
         clear: takes away what remotes keep beside the store; for a thread.
         in_thread: for the store.
@@ -96,14 +94,13 @@ class SyncActor:
     in_thread: InThread
     spec: ChildSpec = attrs.field(init=False)
     _settings: Settings | None = None
-    _token: str = attrs.field(default="", repr=False)
-    _remote: Remote | None = None
-    _where: tuple[str, Secret | None] = ("", None)  # it is
+    _link: Link = attrs.field(init=False)
     _busy: trio.Lock = attrs.field(factory=trio.Lock)
     _news: trio.Event = attrs.field(factory=trio.Event)
     _failures: int = 0
 
     def __attrs_post_init__(self) -> None:
+        self._link = Link(self.connect)
         self.spec = ChildSpec(
             key=("sync", self.record.id), open=self.open, holds=lambda _handle: self._is_at_work()
         )
@@ -122,7 +119,7 @@ class SyncActor:
                 nursery.cancel_scope.cancel(reason="the actor of a sync has ended")
         finally:
             with trio.move_on_after(LEAVING, shield=True):
-                await self._disconnect()
+                await self._link.close()
 
     async def _handle(self, message: Message[Any]) -> object:
         async with self._busy:
@@ -159,11 +156,11 @@ class SyncActor:
 
     async def _enable(self, message: Enable) -> None:
         settings, old = message.settings, self._settings
-        await self._disconnect()
+        await self._link.close()
         if old is not None and old.url != settings.url:
             await self.in_thread(self.clear)  # what it has, may be had again
         try:
-            remote = await self._open_remote(settings, message.token)
+            await self._link.begin(settings, message.token)
         except BaseException:
             if old is None:
                 with trio.move_on_after(LEAVING, shield=True):
@@ -178,8 +175,6 @@ class SyncActor:
                 last_sync_ns=old.last_sync_ns,
             )
         await self._save(settings)
-        self._remote, self._token = remote, message.token
-        self._where = (settings.url, settings.token)
 
     async def _configure(self, message: Configure) -> None:
         old = self._require()
@@ -201,8 +196,8 @@ class SyncActor:
 
     async def _disable(self) -> None:
         await self.in_thread(partial(forget, self.store, self.record.id))
-        self._settings, self._token = None, ""
-        await self._disconnect()
+        self._settings = None
+        await self._link.close()
         await self.in_thread(self.clear)
         self._tell()
 
@@ -257,7 +252,7 @@ class SyncActor:
         sync = Syncing(
             store=self.store,
             record=self.record,
-            remote=await self._connected(settings),
+            remote=await self._link.remote(settings),
             settings=settings,
             save=self._write,
             look=self.look,
@@ -268,36 +263,10 @@ class SyncActor:
             return await work(sync)
         except SyncError as exc:
             if not exc.conflicts:
-                await self._disconnect()  # noqa: ASYNC120 - cancelled, nobody asks why
+                await self._link.close()  # noqa: ASYNC120 - cancelled, nobody asks why
             raise
         finally:
             self._settings = sync.settings
-
-    async def _connected(self, settings: Settings) -> Remote:
-        where = (settings.url, settings.token)
-        if self._remote is not None and where != self._where:  # another process has said so
-            await self._disconnect()
-            self._token = ""
-        if self._remote is None:
-            self._remote = await self._open_remote(settings, self._token)
-            self._where = where
-        return self._remote
-
-    async def _open_remote(self, settings: Settings, token: str) -> Remote:
-        remote = await self.connect(settings, token)
-        try:
-            await remote.open()
-        except BaseException:
-            with trio.move_on_after(LEAVING, shield=True):
-                await remote.aclose()
-            raise
-        return remote
-
-    async def _disconnect(self) -> None:
-        remote, self._remote = self._remote, None
-        if remote is not None:
-            with suppress(RunnerError):
-                await remote.aclose()
 
     # ------------------------------------------------------------ unasked
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,9 +14,9 @@ import trio
 from runner.config import RunnerConfig, WorkspaceConfig
 from runner.errors import ConfigError, WorkspaceNotFound
 from runner.jobs.batch import run_plan
-from runner.jobs.progress import Control, JobCut, TurnEnded
+from runner.jobs.progress import AttemptEnded, Control, JobCut, TurnEnded
 from runner.runtime import open_runner
-from runner.workspaces.mounts import mounted_in
+from runner.workspaces.mounts import mount, mounted_in, unmount
 
 ROWS = '[[data.rows]]\nname = "{}"\n'
 HEAD = """\
@@ -257,6 +258,25 @@ async def test_isolated_programs_work_in_workspaces_too(shop, src, bwrap):
     assert "prepared" not in (shop.out / result["patch"]).read_text()
 
 
+async def test_a_workspace_that_cannot_be_made_is_infra_and_nothing_is_kept(shop, src):
+    refused = []
+    plan = shop.plan(batch("a", "b", keep='"failed"', retry="{infra = 1, backoff = 0}"))
+    async with open_runner(state=shop.root / "state") as runner:
+
+        @runner.project(src).hooks.before_workspace_create
+        def refuse(name):
+            refused.append(name)
+            return "a" not in name.split(".")
+
+        report = await run_plan(plan, runner, shop.out)
+
+    result = shop.results()["a"]
+    assert report.counts == {"ok": 1, "infra": 1}
+    assert (result["error"], result["attempts"], result["workspace"]) == ("workspace", 2, None)
+    assert sorted(refused) == ["Fix-it.a.1", "Fix-it.a.2", "Fix-it.b.1"]
+    assert (await names(shop), mounts(shop)) == ([], [])
+
+
 @pytest.fixture
 def bwrap():
     if shutil.which("bwrap") is None:
@@ -381,6 +401,49 @@ async def test_what_only_the_machine_knows_is_said_before_anything_is_made(shop,
     async with open_runner(state=shop.root / "state") as runner:
         with pytest.raises(ConfigError, match="there is no such directory"):
             await run_plan(plan, runner, shop.out)
+
+
+async def test_a_full_disk_is_said_before_anything_is_made_and_ends_no_batch_later(shop, src):
+    place = shop.root / "small"
+    place.mkdir()
+    mount("runner-test", str(place), "tmpfs", "size=3m")
+    try:
+        config = RunnerConfig(workspace=WorkspaceConfig(place=str(place)))
+        async with open_runner(config, state=shop.root / "state") as runner:
+            await runner.project(src).list()  # there is a store already
+            (place / "filler").write_bytes(b"")
+            fill(place / "filler")
+            with pytest.raises(ConfigError, match=r"b.toml:5: workspace\.copy: .*No space left"):
+                await run_plan(shop.plan(batch()), runner, shop.out)
+            assert not shop.out.exists()
+            (place / "filler").unlink()
+
+            def see(told):
+                if isinstance(told, TurnEnded) and told.id == "a":
+                    fill(place / "filler")
+                elif isinstance(told, AttemptEnded):
+                    (place / "filler").unlink(missing_ok=True)
+
+            retry = "{infra = 9, agent = 9, backoff = 0.1, max_backoff = 0.1}"
+            keys = {"limits": "{concurrency = 1}", "retry": retry, "keep": '"never"'}
+            plan = shop.plan(batch("a", "b", "c", **keys))
+            report = await run_plan(plan, runner, shop.out, observer=see)
+            again = await run_plan(plan, runner, shop.out)
+            left = {each.name for each in await runner.project(src).list()}
+    finally:
+        unmount(str(place))
+
+    results = shop.results().values()
+    assert (report.counts, again.finished) == ({"ok": 3}, 0)
+    assert any(set(each["attempt_states"]) - {"ok"} for each in results) or left
+    # Also what could not be removed then is gone, but for what there could be no patch of.
+    assert left == {each["workspace_name"] for each in results if each["patch_error"]}
+
+
+def fill(path):
+    with path.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
 
 
 async def test_a_name_of_any_length_is_one_that_a_workspace_can_have(shop, src):

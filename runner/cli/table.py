@@ -117,7 +117,7 @@ def as_text(table: Table) -> str:
 
 def kept_line(results: Sequence[Mapping[str, object]]) -> str:
     """Which workspaces stay, and how one is looked at; empty if none does."""
-    found = [each for each in results if each["workspace_name"]]
+    found = [each for each in results if each.get("workspace_name")]  # older results have none
     if not found:
         return ""
     name, project = str(found[0]["workspace_name"]), words.place(str(found[0]["project"]))

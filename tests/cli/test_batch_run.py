@@ -55,6 +55,30 @@ def test_without_a_directory_the_batchs_name_says_where_the_results_go(runner) -
     assert (runner.cwd / "runner-out" / "b" / "results.jsonl").exists()
 
 
+def test_what_workspaces_stay_is_said_with_how_one_is_looked_at(runner) -> None:
+    (runner.cwd / "src").mkdir()
+    (runner.cwd / "src" / "a.txt").write_text("one\n")
+    text = (
+        'prompt = "echo {{ id }} > a.txt"\nid = "j{{ index }}"\nkeep = "changed"\n'
+        'workspace = {copy = "src", isolation = "workspace"}\ndata.rows = [{}, {}]\n'
+    )
+    refused = runner("batch", "run", _batch(runner, text), "-o", "src/out")
+    ended = runner("batch", "run", _batch(runner, text))
+
+    assert refused.code == 2
+    assert "b.toml:5: workspace.copy: the output directory 'src/out' would lie in" in refused.err
+    assert (ended.code, ended.err) == (0, "")
+    said = "2 workspaces stay: runner workspace diff -C src b.j1.1"
+    assert ended.out.splitlines()[-1] == said
+    diff = runner(*said.split()[4:])
+    assert (diff.code, diff.out.splitlines()[-2:]) == (0, ["-one", "+j1"])
+    assert runner("workspace", "commit", "-C", "src", "b.j2.1", "-m", "take it").code == 0
+    assert (runner.cwd / "src" / "a.txt").read_text() == "j2\n"
+    again = runner("batch", "run", "b.toml", "--select", 'id == "j2"').out.splitlines()
+    assert again[-1] == "1 workspace stays: runner workspace diff -C src b.j2.1"
+    assert runner("workspace", "rm", "-C", "src", "-f", "b.j1.1", "b.j2.1").code == 0
+
+
 def test_the_same_command_again_resumes_and_says_so(runner) -> None:
     file = _batch(runner, GOOD)
 

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from runner.cli.table import results_table
+from runner.cli.table import kept_line, results_table
 
 RESULT = {
     "id": "a-job-with-a-name",
@@ -53,3 +53,7 @@ def test_a_very_narrow_terminal_folds_what_it_cannot_show_in_a_line(width: int) 
 
     assert all(len(line) <= width for line in shown.splitlines())
     assert "a-j" in shown
+
+
+def test_results_that_name_no_workspace_say_of_none() -> None:
+    assert kept_line([RESULT, {**RESULT, "workspace_name": None}]) == ""

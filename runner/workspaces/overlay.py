@@ -99,7 +99,7 @@ def mount(base: str, place: Place) -> None:
     with suppress(FileNotFoundError):  # first: who is killed in between has noted nothing wrong
         os.unlink(place.mounted)
     mounts.mount(name, place.tree, KIND, said)
-    with open(place.mounted, "w") as file:
+    with suppress(OSError), open(place.mounted, "w") as file:  # also where there is no room for it
         file.write(_device(place))
 
 

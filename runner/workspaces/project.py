@@ -162,7 +162,7 @@ class Project:
             await shared.ask(record, Attach())
             await shared.after("workspace_create", record, made)
         except BaseException:
-            await take_back(shared, record, who)
+            await take_back(shared, record, who)  # noqa: ASYNC102 - shielded there, and bounded
             raise
         return made
 

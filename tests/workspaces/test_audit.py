@@ -682,16 +682,30 @@ def test_an_end_that_is_too_long_for_the_log_lets_nothing_else_begin(tmp_path):
     waiting.close()
 
 
-async def test_a_crash_in_the_midst_of_what_is_done_at_once_holds_nothing_up(tmp_path, store):
+@pytest.mark.parametrize("is_seen", [False, True])
+async def test_a_crash_in_the_midst_of_what_is_done_at_once_holds_nothing_up(
+    tmp_path, store, is_seen
+):
     class Crashes(LocalBackend):
         def answer_now(self, message: Any, /) -> Any:
             if getattr(message, "path", "") == "crash":
                 raise ZeroDivisionError
             return super().answer_now(message)
 
+        def write_seen(self, message: Any, see: Any) -> Any:
+            def seen(*about: Any) -> bool:
+                answer: bool = see(*about)
+                if answer and message.path == "crash":
+                    raise ZeroDivisionError
+                return answer
+
+            return super().write_seen(message, seen)
+
     (tmp_path / "tree").mkdir()
     trail, witness = Trail(store, "w-1"), Witness(str(tmp_path / "tree"))
-    files = AuditedBackend(Crashes(tmp_path / "tree"), trail, Who(), witness)
+    inner = Crashes(tmp_path / "tree")
+    write_seen = inner.write_seen if is_seen else None
+    files = AuditedBackend(inner, trail, Who(), witness, write_seen=write_seen)
     settle(trail, witness)
     await files.write("a", "1")
     with pytest.raises(ZeroDivisionError):

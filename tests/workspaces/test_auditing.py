@@ -184,11 +184,14 @@ async def test_what_failed_is_a_row_with_the_reason(place):
         await place.files.edit("none", "a", "b")
     with pytest.raises(RunnerError):
         await place.files.write("../out", "x")
+    with pytest.raises(RunnerError):
+        await place.files.write("/etc/out", "x")
 
-    first, second = place.rows()
+    first, second, third = place.rows()
     assert (first.operation, first.path, first.ok) == ("edit", "none", False)
     assert first.details["error"] == "NotFound"
     assert (second.path, second.ok, second.details["error"]) == ("../out", False, "PathEscapes")
+    assert (third.path, third.ok, third.details["error"]) == ("/etc/out", False, "PathEscapes")
 
 
 async def test_a_path_is_told_by_where_it_really_lies(place):

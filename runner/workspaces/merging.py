@@ -11,14 +11,13 @@ Directories are merged by what is in them; equal ones are never entered. A direc
 one side took it away and nothing is left in it. Renames are a deletion and an addition here.
 
 Pure: what must be written comes back as objects, for the caller to put into the store before
-anything names the root. Recursive as the tree is deep; paths of the operating system are not
-deeper.
+anything names the root. Not recursive: trees are as deep as paths are long, Python's stack is not.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Literal, TypeAlias, TypeVar
 
 import attrs
@@ -38,6 +37,7 @@ ConflictKind: TypeAlias = Literal[
 ]
 Favour: TypeAlias = Literal["ours", "theirs"]
 Read: TypeAlias = Callable[[ObjectId], bytes]
+_Steps: TypeAlias = "Generator[_Steps, ObjectId | None, ObjectId]"
 
 
 @attrs.frozen(kw_only=True)
@@ -127,6 +127,20 @@ class _Merger:
 
     def directory(self, path: str, base: ObjectId, ours: ObjectId, theirs: ObjectId) -> ObjectId:
         """The listing that comes of three."""
+        under_way = [self._directory(path, base, ours, theirs)]
+        made: ObjectId | None = None  # as generators are begun
+        while under_way:
+            try:
+                under_way.append(under_way[-1].send(made))
+                made = None
+            except StopIteration as end:
+                made = end.value
+                under_way.pop()
+        assert made is not None
+        return made
+
+    def _directory(self, path: str, base: ObjectId, ours: ObjectId, theirs: ObjectId) -> _Steps:
+        """The same; yields what is to be merged before it, directories inside; gets their ids."""
         if theirs in {ours, base}:
             return ours
         if base == ours:
@@ -135,7 +149,14 @@ class _Merger:
         entries = []
         for name in sorted({name for side in sides for name in side}):
             below = f"{path}/{os.fsdecode(name)}" if path else os.fsdecode(name)
-            entry = self._entry(below, sides[0].get(name), sides[1].get(name), sides[2].get(name))
+            three = (sides[0].get(name), sides[1].get(name), sides[2].get(name))
+            if _are_directories(*three):
+                known = three[0] if _is_directory(three[0]) else None
+                id_ = yield self._directory(below, *map(_id, (known, *three[1:])))
+                assert id_ is not None
+                entry = self._joined(below, known, three[1], three[2], id_)
+            else:
+                entry = self._entry(below, *three)
             if entry is not None:
                 entries.append(entry)
         return self._put(encode(entries))
@@ -158,8 +179,6 @@ class _Merger:
     ) -> Entry | None:
         there = [each for each in (ours, theirs) if each is not None]
         are_directories = [each.type is EntryType.DIRECTORY for each in there]
-        if all(are_directories) and (len(there) == 2 or _is_directory(base)):
-            return self._directories(path, base, ours, theirs)
         if ours is not None and theirs is not None:
             if any(are_directories):
                 return self._file_and_directory(path, base, ours, theirs)
@@ -191,17 +210,20 @@ class _Merger:
             and is_same_tree(self._listing, base.id, side.id)
         )
 
-    def _directories(
-        self, path: str, base: Entry | None, ours: Entry | None, theirs: Entry | None
+    def _joined(
+        self,
+        path: str,
+        base: Entry | None,
+        ours: Entry | None,
+        theirs: Entry | None,
+        id_: ObjectId,
     ) -> Entry | None:
-        """One of what is in them; a side that has none here has an empty one."""
-        known = base if _is_directory(base) else None
-        id_ = self.directory(path, _id(known), _id(ours), _id(theirs))
+        """One directory of what is in them; a side that has none here has an empty one."""
         there = ours or theirs
         assert there is not None  # who asks has seen it
         if id_ == EMPTY.id and (ours is None or theirs is None):
             return None  # one side took it away, and the other left nothing in it
-        return attrs.evolve(there, id=id_, mode=self._mode(path, known, ours, theirs))
+        return attrs.evolve(there, id=id_, mode=self._mode(path, base, ours, theirs))
 
     def _mode(self, path: str, base: Entry | None, ours: Entry | None, theirs: Entry | None) -> int:
         if ours is None or theirs is None:
@@ -264,6 +286,16 @@ class _Merger:
             found = Conflict(path=path, kind=kind, base=base, ours=ours, theirs=theirs)
             self.conflicts.append(found)
         return ours
+
+
+def _are_directories(base: Entry | None, ours: Entry | None, theirs: Entry | None) -> bool:
+    """Whether both sides have changed a directory, each in its own way."""
+    there = [each for each in (ours, theirs) if each is not None]
+    if not there or not all(map(_is_directory, there)):
+        return False
+    if is_same(ours, theirs) or is_same(base, theirs) or is_same(base, ours):
+        return False
+    return len(there) == 2 or _is_directory(base)
 
 
 def _is_directory(entry: Entry | None) -> bool:

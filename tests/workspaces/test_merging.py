@@ -41,6 +41,22 @@ def nodes(trees):
     return lambda tree: trees.nodes(trees.root(tree))
 
 
+def test_a_tree_may_be_as_deep_as_a_path_is_long():
+    def deep(leaf):
+        listings = [encode([Entry(b"f", EntryType.FILE, 0o644, content(leaf).id, len(leaf))])]
+        for _ in range(2000):
+            above = Entry(b"d", EntryType.DIRECTORY, 0o755, listings[-1].id)
+            listings.append(encode([above]))
+        return listings
+
+    made = [deep(leaf) for leaf in (b"1", b"2", b"3")]
+    entries = {each.id: decode(each.data) for listings in made for each in listings}
+    found = merge(entries.__getitem__, *(listings[-1].id for listings in made))
+
+    assert ["d/" * 2000 + "f: both modified"] == [str(each) for each in found.conflicts]
+    assert made[1][-1].id == found.root
+
+
 def test_what_only_one_side_changed_is_taken_from_there(merged, nodes, trees):
     base = {b"a": b"1", b"b": b"1", b"c": b"1", b"d": {b"x": b"1", b"y": b"1"}, b"e": b"1"}
     ours = {

@@ -17,22 +17,19 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import attrs
 import trio
 
 from runner.jobs.bench import Bench
-from runner.jobs.outcome import touched
+from runner.jobs.directory import Directory
 from runner.jobs.output import Output
 from runner.jobs.patch import EMPTY_TREE, Patches
 from runner.jobs.plan import Plan
 from runner.jobs.revisions import NO_QUESTIONS, PLAIN_GIT
 from runner.jobs.workplace import Kept, Stays
 from runner.messages.isolation import Decided
-from runner.scopes.scope import Scope
-from runner.sessions.turn import Turn
-from runner.watching.files import Tree
 
 _CHECK_OUT = """
 git init -q "$1" && printf '%s\\n' "$2" > "$1/.git/objects/info/alternates" &&
@@ -40,53 +37,6 @@ git -C "$1" -c advice.detachedHead=false checkout -q --detach "$3"
 """
 
 SPARES = 64
-
-
-@attrs.define(eq=False, kw_only=True)
-class Directory:
-    """Where one attempt works: a directory; a `Workplace`.
-
-    Attributes:
-        path: absolute.
-        job: whose.
-        patches: of the batch.
-        baseline: the tree that the patch is made against; None = there is no patch.
-    """
-
-    scope: Scope
-    path: str
-    job: str
-    patches: Patches
-    baseline: str | None
-    snapshots: None = None
-    _before: Tree = attrs.field(factory=Tree)
-
-    @property
-    def is_compared(self) -> bool:
-        """Whether a patch can be made of what is changed here."""
-        return self.baseline is not None
-
-    async def before_setup(self) -> None:
-        """The setup commands are about to run."""
-        if self.baseline is not None:
-            self._before = await self.patches.scanner(self.path).scan()
-
-    async def after_setup(self) -> None:
-        """The setup commands have run."""
-        if self.baseline is not None:
-            scanner = self.patches.scanner(self.path)
-            changes = await scanner.compare(self._before, await scanner.scan())
-            made = await self.patches.baseline_after(self.baseline, self.path, self.job, changes)
-            self.baseline = made
-
-    async def write_patch(self, turns: Sequence[Turn]) -> bool:
-        """Write the job's patch; whether there is one.
-
-        Raises:
-            OperationError, OSError: it could not be made.
-        """
-        assert self.baseline is not None
-        return await self.patches.write(self.baseline, self.path, self.job, touched(turns))
 
 
 class Directories:

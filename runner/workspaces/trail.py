@@ -22,6 +22,7 @@ For any thread.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -136,6 +137,12 @@ class Trail:
     def is_behind(self) -> bool:
         """Whether something was done that is not in the store yet."""
         return self._pending is not None and bool(self._pending.done)
+
+    @property
+    def behind(self) -> float:
+        """For how many seconds there has been such a thing."""
+        done = [] if self._pending is None else self._pending.done[:1]
+        return (time.time_ns() - done[0][0].at) / 1e9 if done else 0.0
 
     def write_down(self, patience: float = PATIENCE) -> bool:
         """Have all that was done in the store; False if others write to it all that time."""

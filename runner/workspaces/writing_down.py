@@ -24,6 +24,11 @@ async def keep_writing_down(
         trail.on_pending = pending.set
         if not trail.is_behind:
             await pending.wait()
-        await trio.sleep(SOON)
+        await trio.sleep(SOON - min(SOON, max(0.0, trail.behind)))
+        if trail.behind < SOON:
+            continue  # many come: they are written down in tens as it is
+        is_done = False
         with suppress(StoreError):  # the log has it still
-            await in_thread(partial(trail.write_down, _PATIENCE))
+            is_done = await in_thread(partial(trail.write_down, _PATIENCE))
+        if not is_done:
+            await trio.sleep(_PATIENCE)

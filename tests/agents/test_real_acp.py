@@ -98,16 +98,6 @@ def test_geminis_own_tools_write_in_the_directory_only(request, start, tmp_path,
     assert not (tmp_path / "cwd" / "run.txt").exists()
 
 
-def test_a_prompt_reaches_the_model_also_if_it_looks_like_a_command(kind, make, start):
-    program = start(make())
-    prompts = ["/clear the table", "/memory show", "/help", " $x", "@file.txt", "two\n\nlines"]
-    ends = [program.turn(prompt) for prompt in prompts]
-    said = program.turn("!recall").message
-
-    assert all(end.ok for end in ends)
-    assert all(prompt.strip() in said for prompt in prompts)
-
-
 @only_gemini
 def test_an_interrupt_at_any_moment_ends_the_turn(kind, make, start):
     program = start(make())
@@ -135,15 +125,6 @@ def test_a_conversation_that_is_not_there_is_said_so(kind, make, start):
 
     assert (end.ok, end.stop) == (False, "refused")
     assert end.error_text
-
-
-def test_what_a_provider_refuses_is_an_error(kind, make, start):
-    program = start(make())
-    ends = [program.turn(f"!fail {status}\n!say x") for status in (400, 401)]
-
-    known = ["bad_request", "auth"] if kind == "gemini" else ["failed", "failed"]
-    assert [end.error for end in ends] == known
-    assert program.turn("!say fine").ok
 
 
 SERVER = """
@@ -175,10 +156,26 @@ for line in sys.stdin:
 """
 
 
-def test_a_server_that_is_handed_to_it_can_be_used(kind, make, start, tmp_path):
+def test_prompts_arrive_as_they_are_refusals_are_errors_and_a_server_handed_to_it_is_used(
+    kind, make, start, tmp_path
+):
     (tmp_path / "server.py").write_text(SERVER)
     command = (sys.executable, str(tmp_path / "server.py"))
     program = start(make(), servers=(McpServer(name="probe", command=command),))
+    # Also those that look like a command.
+    prompts = ["/clear the table", "/memory show", "/help", " $x", "@file.txt", "two\n\nlines"]
+    ends = [program.turn(prompt) for prompt in prompts]
+    said = program.turn("!recall").message
+
+    assert all(end.ok for end in ends)
+    assert all(prompt.strip() in said for prompt in prompts)
+
+    ends = [program.turn(f"!fail {status}\n!say x") for status in (400, 401)]
+
+    known = ["bad_request", "auth"] if kind == "gemini" else ["failed", "failed"]
+    assert [end.error for end in ends] == known
+    assert program.turn("!say fine").ok
+
     name = "mcp_probe_shout" if kind == "gemini" else "probe_shout"
     end = program.turn(f'!tool {name} {{"text": "hey"}}\n!say done')
 

@@ -62,7 +62,7 @@ async def round_of(place: Path, number: int, files: list[Path], git: Git) -> dic
             return await push(store, remote, root, before)
 
         async def theirs() -> float:
-            return seconds(lambda: git(*with_git))
+            return await in_thread(lambda: seconds(lambda: git(*with_git)))
 
         ways: list[tuple[str, Callable[[], Awaitable[float]]]] = [("ours", ours), ("git", theirs)]
         for name, way in random.sample(ways, 2):

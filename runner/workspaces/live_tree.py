@@ -77,7 +77,11 @@ class LiveTree(Operations):
 
     @property
     def path(self) -> str:
-        """Its live tree, as programs see it: an absolute path."""
+        """Its live tree, as programs see it that are started there: an absolute path.
+
+        For others it is an empty directory where a user namespace has mounted it: an overlay of who
+        is not root. One that is made with `way="plain"` is there for everybody.
+        """
         return self._record.tree
 
     @property

@@ -255,17 +255,23 @@ def ill():
 }
 
 
-@pytest.fixture
-def parrot(tmp_path, monkeypatch) -> Path:
-    """A package that brings an agent, built and installed into a directory of its own."""
-    wheel = tmp_path / "parrot-1.2-py3-none-any.whl"
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """A directory of its own into which a package that brings an agent was built and installed."""
+    top = tmp_path_factory.mktemp("parrot")
+    wheel = top / "parrot-1.2-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as file:
         for name, text in PACKAGE.items():
             file.writestr(name, text)
         file.writestr("parrot-1.2.dist-info/RECORD", "".join(f"{n},,\n" for n in PACKAGE))
-    site = tmp_path / "site"
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps"]
-    subprocess.run([*command, "--target", str(site), str(wheel)], check=True)
+    subprocess.run([*command, "--target", str(top / "site"), str(wheel)], check=True)
+    return top / "site"
+
+
+@pytest.fixture
+def parrot(site, monkeypatch) -> Path:
+    """That package, for the processes that a test starts."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), *sys.path]))
     return site
 

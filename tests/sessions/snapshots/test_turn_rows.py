@@ -77,15 +77,17 @@ async def test_each_file_that_a_turn_changed_is_a_row_and_so_is_the_turn(
 
 
 async def test_a_turn_that_failed_or_was_cut_says_so_and_what_it_changed(
-    make: Make, ws: Workspace
+    make: Make, ws: Workspace, until: Callable[..., object]
 ) -> None:
-    async with make() as session:
+    async with make() as session, trio.open_nursery() as nursery:
         await session.send("!run echo one > src/a.txt\n!fail 401")
-        await session.send("!run echo two > src/a.txt\n!sleep 60", timeout=2)
+        nursery.start_soon(session.send, "!run echo two > src/a.txt\n!sleep 60")
+        await until(lambda: Path(ws.path, "src/a.txt").read_text() == "two\n")
+        await session.interrupt()
     failed, cut = await ws.audit.logs(operation="turn")
 
     assert (False, None) == (failed.ok, cut.ok)
-    assert ("auth", "timeout") == (failed.details["error"], cut.details["error"])
+    assert ("auth", "interrupted") == (failed.details["error"], cut.details["error"])
     assert [1, 1] == [failed.details["changes"], cut.details["changes"]]
 
 

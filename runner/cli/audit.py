@@ -58,6 +58,8 @@ def audit(
 ) -> int:
     """Say what was done in the workspaces of a project, the oldest first; or in one of them.
 
+    It may be one that was removed: the last of that name, if there is none now.
+
     With --verify (of the whole project) the exit code is 1 if a row was changed or is missing.
     Note the mark that it prints elsewhere: with --noted one also knows that not all was made anew.
     """
@@ -99,10 +101,18 @@ async def _audit(project: Project, workspace: str | None) -> Audit:
     """The audit that is meant; the workspace itself is not opened, so that others may have it."""
     if workspace is None:
         return project.audit
-    ids = {name: id_ for id_, name in (await names_of(project)).items()}
+    ids = {name: id_ for id_, name in (await _names(project)).items()}
     if workspace not in ids:
         raise WorkspaceNotFound(workspace, near(workspace, ids))
     return attrs.evolve(project.audit, workspace=ids[workspace])
+
+
+async def _names(project: Project) -> dict[str, str]:
+    """The names of the workspaces, by id; first those that are gone, as they were called last."""
+    there = await names_of(project)
+    named = await project.audit.logs(operation=["create", "rename"])
+    gone = {each.workspace: str(each.details.get("name", "")) for each in named}
+    return {id_: name for id_, name in gone.items() if name and id_ not in there} | there
 
 
 def _row(record: AuditRecord, names: dict[str, str]) -> str:
@@ -124,7 +134,7 @@ def _list(
 ) -> Exit:
     async def work(project: Project) -> _Listed:
         found = await _last(await _audit(project, workspace), rows, limit)
-        return _Listed(rows=found, names=await names_of(project))
+        return _Listed(rows=found, names=await _names(project))
 
     listed = on_project(given, work)
     if given["as_json"]:
@@ -158,7 +168,7 @@ def _follow(given: Given, workspace: str | None, rows: Which, limit: int | None)
 
         async def tell(each: AuditRecord) -> None:
             if each.workspace not in names:
-                names.update(await names_of(project))
+                names.update(await _names(project))
             is_coloured = has_colours()
             text = row_text(each, names, is_coloured=is_coloured)
             put(_row(each, names) if given["as_json"] else text)

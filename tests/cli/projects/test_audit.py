@@ -39,6 +39,18 @@ def test_rows_are_told_and_filtered(done) -> None:
     assert (0, "", "there are no such rows\n") == (nothing.code, nothing.out, nothing.err)
 
 
+def test_what_was_done_in_a_workspace_that_is_gone_is_told_by_its_last_name(done) -> None:
+    done("workspace", "rename", "two", "three")
+    done("workspace", "rm", "three")
+    told = done("audit", "three")
+    assert [["three", "create"], ["three", "rename"], ["three", "delete"]] == [
+        each.split()[2:4] for each in told.out.splitlines()
+    ]
+    assert 4 == done("audit", "two").code
+    done("workspace", "create", "three")
+    assert ["create"] == [each["operation"] for each in done.json("audit", "three")]
+
+
 @pytest.mark.parametrize("ending", ["json", "jsonl", "csv"])
 def test_rows_are_exported_by_the_name_of_the_file(done, ending: str) -> None:
     ended = done("audit", "one", "--export", f"a.{ending}")

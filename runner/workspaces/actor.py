@@ -25,6 +25,7 @@ import trio
 
 from runner.actors.child_spec import ChildSpec, Handle
 from runner.errors import (
+    ObjectMissing,
     ReadOnly,
     RunnerError,
     StoreError,
@@ -166,21 +167,22 @@ class WorkspaceActor:
                 await self._in_thread(self.live.looking.look_anew)
 
     async def _snap(self, message: Snap) -> SnapshotRecord:
+        def add(captured: Captured) -> SnapshotRecord:
+            return add_snapshot(
+                self.live.store,
+                self.live.id,
+                self.live.name,
+                message.name,
+                captured,
+                description=message.description,
+                kind=message.kind,
+                session=message.session,
+                turn=message.turn,
+                who=self.live.whose(message.who),
+            )
+
         captured = await self._look(verify=message.verify)
-        add = partial(
-            add_snapshot,
-            self.live.store,
-            self.live.id,
-            self.live.name,
-            message.name,
-            captured,
-            description=message.description,
-            kind=message.kind,
-            session=message.session,
-            turn=message.turn,
-            who=self.live.whose(message.who),
-        )
-        return await self._in_thread(add)
+        return await self._kept(captured, add)
 
     async def _restore(self, message: Restore) -> SnapshotRecord | None:
         if (await self._in_thread(self.live.record)).read_only:
@@ -204,6 +206,7 @@ class WorkspaceActor:
             def also() -> None:  # in the transaction that decides it
                 why = f"before {message.what} was restored"
                 done.append(self._keep(captured, name, why, "undo"))
+                live.store.require_whole(message.root, captured.since)
                 change_workspace(live.store, live.id, root=message.root)
                 self._tell_of_restore(message, name)
 
@@ -235,8 +238,8 @@ class WorkspaceActor:
                     what = f"the workspace {live.name!r} has changes that are in no commit"
                     raise UncommittedChanges(f"{what}: `force` deletes it all the same", changes)
                 name, why = stamped(f"rescue-{live.name}"), f"before {live.name} was deleted"
-                keep = partial(self._keep, captured, name, why, "rescue")
-                rescue = await self._in_thread(keep)
+                keep = partial(self._keep, name=name, description=why, kind="rescue")
+                rescue = await self._kept(captured, keep)
         live.is_deleted = True
         try:
             for each in list(live.holders):
@@ -264,6 +267,15 @@ class WorkspaceActor:
             await self._in_thread(live.unmount)
 
     # ------------------------------------------------------------ parts of it
+
+    async def _kept(
+        self, captured: Captured, keep: Callable[[Captured], SnapshotRecord]
+    ) -> SnapshotRecord:
+        """Have a snapshot of what was captured; anew, if something of it was dropped since."""
+        with suppress(ObjectMissing):
+            return await self._in_thread(partial(keep, captured))
+        captured = await self._look()
+        return await self._in_thread(partial(keep, captured))
 
     def _keep(
         self, captured: Captured, name: str, description: str, kind: SnapshotKind
@@ -328,7 +340,13 @@ class WorkspaceActor:
         record = self.live.record()
         if record.base_root is not None:
             return record.base_root
-        return origins.settle(self.live.store, record, self.find_base(record, asked))
+        store = self.live.store
+        with store.lease():
+            try:
+                return origins.settle(store, record, self.find_base(record, asked))
+            except ObjectMissing:  # somebody has dropped what nobody named yet
+                found = self.find_base(record, time.monotonic_ns())
+                return origins.settle(store, record, found)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await trio.to_thread.run_sync(work, limiter=self.limiter)

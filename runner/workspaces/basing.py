@@ -39,6 +39,7 @@ class _Seen:
     since: int  # on the wall clock
     root: ObjectId
     changed: origins.Fresh
+    drops: int
 
 
 class Bases:
@@ -104,7 +105,11 @@ class Bases:
             asked: when it was there already, on the monotonic clock in nanoseconds; None = now.
         """
         made = self._made.get(record.id)
-        now, changed = self._look_once(record, time.monotonic_ns() if asked is None else asked)
+        now, changed, since = self._look_once(
+            record, time.monotonic_ns() if asked is None else asked
+        )
+        if made is not None and record.way != Way.OVERLAY:
+            changed = origins.with_cut(changed, record.tree)
         if not changed.paths:
             found = Origin(root=now)
         elif record.way == Way.OVERLAY or made is None:
@@ -115,21 +120,24 @@ class Bases:
             written = origins.fresh(record.tree, self._ignore, made, tick=0)
             found = origins.find(self._store, now, changed, root, written)
         self._made.pop(record.id, None)
-        return found
+        return attrs.evolve(found, since=since)
 
-    def _look_once(self, record: WorkspaceRecord, asked: int) -> tuple[ObjectId, origins.Fresh]:
-        """The base's root, and what has changed in it since the workspace was made."""
+    def _look_once(
+        self, record: WorkspaceRecord, asked: int
+    ) -> tuple[ObjectId, origins.Fresh, int]:
+        """The base's root, what has changed in it since the workspace was made, and `since`."""
         base = record.base.path
         with self._finding[base]:
             seen = self._seen.get(base)
             # A look that began later than the workspace, and found nothing changed for longer.
             if seen is not None and seen.began > asked and seen.since <= record.created_ns:
-                return seen.root, seen.changed
+                return seen.root, seen.changed, seen.drops
+            drops = self._store.drops()
             began, root = time.monotonic_ns(), self.look(record)
             changed = origins.fresh(base, self._ignore, record.created_ns)
             if not changed.paths:
-                self._seen[base] = _Seen(began, record.created_ns, root, changed)
-            return root, changed
+                self._seen[base] = _Seen(began, record.created_ns, root, changed, drops)
+            return root, changed, drops
 
     def look(self, record: WorkspaceRecord) -> ObjectId:
         """The root of a workspace's base, as it is now."""
@@ -141,5 +149,7 @@ class Bases:
             capture = Capture(path, self._store, key, ignore=self._ignore, watch=False)
             try:
                 return capture.take().root
+            except OSError as exc:
+                raise StoreError(f"it cannot be read: {exc.strerror}", path) from exc
             finally:
                 capture.close()

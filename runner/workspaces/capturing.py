@@ -83,6 +83,7 @@ class Captured:
         unstable: files that were written to all the while: they are as they were read.
         skipped: what is left out.
         how: it was looked at.
+        since: how often anything had been dropped from the store when it began; -1 = who knows.
     """
 
     root: ObjectId
@@ -92,6 +93,7 @@ class Captured:
     unstable: tuple[Path, ...]
     skipped: tuple[Skipped, ...]
     how: How
+    since: int = attrs.field(default=-1, eq=False)
 
 
 def go_on() -> None:
@@ -304,6 +306,7 @@ class Capture:
             unstable=tuple(map(os.fsencode, sorted(round_.unstable))),
             skipped=tuple(Skipped(os.fsencode(path), why) for path, why in sorted(skipped)),
             how=how,
+            since=self._memory.drops,
         )
 
     def _why(self, closed: str) -> str:

@@ -2,7 +2,8 @@
 
 What is kept: all that can be reached from a root (a tree of a workspace, snapshot, commit, ref, or
 of an act that is not finished), what an act names by itself (`details["objects"]`, hexadecimal),
-and whatever was put within the last `GRACE` seconds: somebody may be about to name it.
+and whatever was put within the last `GRACE` seconds, or since the oldest lease (leasing.py):
+somebody may be about to name it.
 
 It is dropped in pieces, each a transaction of its own that looks for new roots first: nobody waits
 long, and nothing that was named meanwhile is lost.
@@ -22,6 +23,7 @@ import attrs
 from runner.database import Connection
 from runner.errors import ObjectMissing, StoreDamaged, StoreError
 from runner.workspaces import columns, statements
+from runner.workspaces.leasing import oldest
 from runner.workspaces.listing import Entry, EntryType, decode
 from runner.workspaces.objects import CHUNK, NO_ID, Kind, ObjectId, decode_chunks
 from runner.workspaces.retaining import Expired
@@ -95,7 +97,7 @@ class Sizes:
 
 def collect(store: Store, *, dry_run: bool, without: Collection[str] = ()) -> Collected:
     """See `Store.collect`."""
-    until = int(time.time() - GRACE)
+    until = int(min(time.time() - GRACE, oldest(store.path)))
     reached: set[ObjectId] = set()
     with store.file.reading() as connection:
         named = _named(connection, store.path, without)
@@ -194,6 +196,24 @@ def _kind_of(entry: Entry) -> Kind:
     if entry.type is EntryType.DIRECTORY:
         return Kind.LISTING
     return Kind.CHUNKS if entry.size > CHUNK else Kind.CONTENT
+
+
+def require_whole(store: Store, root: ObjectId, since: int) -> None:
+    """See `Store.require_whole`."""
+    if store.drops() == since:
+        return
+    contents: set[ObjectId] = set()
+    seen: set[ObjectId] = set()
+    waiting: list[Name] = [(root, Kind.LISTING)]
+    while waiting:
+        id_, kind = waiting.pop()
+        if kind is Kind.CONTENT:
+            contents.add(id_)
+        elif id_ not in seen:
+            seen.add(id_)
+            waiting += _names(store, id_)
+    for each in store.missing(contents):
+        raise ObjectMissing(each, store.path)
 
 
 # ---------------------------------------------------------------- checking

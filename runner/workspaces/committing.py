@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
-from runner.errors import CommitError, WorkspaceNotFound
+from runner.errors import CommitError, ObjectMissing, WorkspaceNotFound
 from runner.workspaces.ancestors import ancestor, forget_unsure
 from runner.workspaces.base_locks import hold_base
 from runner.workspaces.comparing import Change, compare
@@ -57,19 +57,27 @@ _MOST_PATHS = 1000  # in the audit
 async def commit(shared: Shared, record: WorkspaceRecord, order: Order) -> CommitRecord:
     """Commit; see `Workspace.commit`."""
     async with _held(shared, record, order):
-        committing = await _Committing.begin(shared, record, order)
-        if not committing.changes:
-            raise _nothing(record, order)
-        record = committing.record
-        if record.base.kind == "git" or order.branch is not None:
-            done = await committing.to_git()
-        elif record.base.kind == "directory":
-            done = await committing.to_directory()
-        else:
-            done = await committing.to_workspace()
+        try:
+            done = await _commit(shared, record, order)
+        except ObjectMissing:  # somebody has dropped what nobody named yet
+            done = None
+        if done is None:
+            done = await _commit(shared, record, order)
         with trio.CancelScope(shield=True):  # a word to its actor
             await shared.ask(record, Rebased())
     return done
+
+
+async def _commit(shared: Shared, record: WorkspaceRecord, order: Order) -> CommitRecord:
+    committing = await _Committing.begin(shared, record, order)
+    if not committing.changes:
+        raise _nothing(record, order)
+    base = committing.record.base
+    if base.kind == "git" or order.branch is not None:
+        return await committing.to_git()
+    if base.kind == "directory":
+        return await committing.to_directory()
+    return await committing.to_workspace()
 
 
 async def changes_of(shared: Shared, record: WorkspaceRecord, order: Order) -> list[Change]:
@@ -117,12 +125,14 @@ class _Committing:
     before: ObjectId
     after: ObjectId
     root: ObjectId
+    since: int
     changes: Sequence[Change]
 
     @classmethod
     async def begin(cls, shared: Shared, record: WorkspaceRecord, order: Order) -> _Committing:
         """Look at the workspace."""
         store = await shared.open()
+        since = await shared.do(lambda store: store.drops())
         root = await shared.ask(record, Offer())
 
         def prepare() -> _Committing:
@@ -138,6 +148,7 @@ class _Committing:
                 before=now.base_root,
                 after=after,
                 root=root,
+                since=since,
                 changes=compare(store.listing, now.base_root, after),
             )
 
@@ -283,6 +294,7 @@ class _Committing:
     def _settle(self, done: CommitRecord) -> None:
         """From here on it is committed."""
         with self.store.transaction():
+            self.store.require_whole(done.base_after, self.since)
             self.store.commits.add(done)
             forget_unsure(self.store, self.record.id, done)
             change_workspace(self.store, self.record.id, base_root=done.base_after)

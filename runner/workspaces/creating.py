@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from functools import partial
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import attrs
 import trio
 
-from runner.errors import ConfigError, RunnerError, WorkspaceError
+from runner.errors import ConfigError, RunnerError, WorkspaceBusy, WorkspaceError
 from runner.messages.isolation import Isolation
 from runner.scopes.who import Who
+from runner.workspaces import origins
 from runner.workspaces.base_locks import hold_base
 from runner.workspaces.directory_base import place_of
 from runner.workspaces.filling import fill
@@ -80,12 +81,14 @@ class Source:
         directory: that is shown or copied; None = the tree begins empty.
         root: that it is filled with; None = nothing.
         revision: a git commit, whose files it gets; None = none.
+        since: how often anything had been dropped from the store when all of the root was there.
     """
 
     base: Base
     directory: str | None = None
     root: ObjectId | None = None
     revision: Revision | None = None
+    since: int = -1
 
 
 def check(
@@ -176,7 +179,7 @@ async def look_up(shared: Shared, wanted: Wanted) -> Source:
         other = await shared.do(partial(find_workspace, name=wanted.workspace))
         looked = await shared.ask(other, Look())
         base = Base(kind="workspace", ref=wanted.workspace, workspace=other.id)
-        return Source(base=base, root=looked.root)
+        return Source(base=base, root=looked.root, since=looked.since)
     if wanted.root is not None:
         return Source(base=Base(kind="empty"), root=wanted.root)
     if wanted.base == "empty":
@@ -209,19 +212,21 @@ async def create(shared: Shared, wanted: Wanted, who: Who) -> WorkspaceRecord:
     try:
         await shared.before("workspace_create", record, record.name)
         async with _held(shared, source):
+            since, changes = source.since, dict[str, Any](base_root=source.root)
             if source.revision is None:
                 settled = partial(shared.settled, record)
                 make_it = partial(
                     _make, store, place, way, source, settled=settled, is_held=wanted.is_held
                 )
-                made = await shared.means.in_thread(make_it)
+                made, changes["created_ns"] = await shared.means.in_thread(make_it)
             else:
                 made = await make_of_git(shared.means.host, source.revision, place)
-            changes: dict[str, object] = {"way": str(made.way), "base_root": source.root}
-            if source.revision is not None:
+                since = await shared.do(lambda store: store.drops())
                 changes["base_root"] = await shared.capture_new(record)
+            changes["way"] = str(made.way)
             told = shared.whose(record, who)
-            return await shared.means.in_thread(partial(_settled, store, record, changes, told))
+            ready = partial(_settled, store, record, changes, since=since, who=told)
+            return await shared.means.in_thread(ready)
     except BaseException:
         with trio.CancelScope(shield=True):  # bounded by what was made by then
             await shared.means.in_thread(partial(_take_back, store, place, record.id))
@@ -250,6 +255,7 @@ def _begin(
             description=wanted.description,
             tags=wanted.tags,
             base=source.base,
+            base_root=source.root,
             tree=os.path.join(place, "tree"),
             created_ns=time.time_ns(),
             agent_id=wanted.agent_id,
@@ -257,7 +263,10 @@ def _begin(
         )
         if source.root == EMPTY.id:
             store.put([EMPTY])  # objects before those who name them
-        store.workspaces.add(record)
+        with store.transaction():
+            if source.root is not None:
+                store.require_whole(source.root, source.since)
+            store.workspaces.add(record)
     except BaseException:
         remove(place)
         lock.release()
@@ -274,6 +283,8 @@ def _settle(shared: Shared, name: str) -> tuple[str, str, Lock]:
             return id_, place, Lock.take(os.path.join(place, LOCK), name)
         except FileNotFoundError:
             continue  # somebody who opened the project took it for left behind
+        except WorkspaceBusy:
+            continue  # the same, right now
         except OSError as exc:
             raise WorkspaceError(f"the workspace {name!r} cannot be made: {exc.strerror}") from exc
     raise WorkspaceError(f"the workspace {name!r} cannot be made: its directory is taken away")
@@ -287,23 +298,33 @@ def _make(
     *,
     settled: Callable[[], None],
     is_held: bool,
-) -> Made:
+) -> tuple[Made, int]:
+    """Its tree, and since when changes of the base are not in it."""
+    # A stamp of the clock's last tick is one of before: no change of now has it.
+    since = origins.moment() + origins.TICK if source.directory is not None else time.time_ns()
     is_live = source.directory is not None and is_in_live_tree(source.directory)
     made = make(source.directory, place, way=way, is_held=is_held, is_live=is_live)
     if source.directory is not None and made.way is not Way.OVERLAY:
         settled()
     if source.root is not None and source.root != EMPTY.id:
         fill(store, source.root, made.tree)
-    return made
+    return made, since
 
 
 def _settled(
-    store: Store, record: WorkspaceRecord, changes: dict[str, object], who: Who | None
+    store: Store,
+    record: WorkspaceRecord,
+    changes: Mapping[str, Any],
+    *,
+    since: int,
+    who: Who | None,
 ) -> WorkspaceRecord:
     with store.transaction():
-        made = change_workspace(store, record.id, state="ready", **changes)
-        tell(store, made.id, "create", who, name=made.name, base=made.base.kind)
-    return made
+        if changes["base_root"] is not None:
+            store.require_whole(changes["base_root"], since)
+        whole = change_workspace(store, record.id, state="ready", **changes)
+        tell(store, whole.id, "create", who, name=whole.name, base=whole.base.kind)
+    return whole
 
 
 def _take_back(store: Store, place: str, id_: str) -> None:

@@ -60,6 +60,7 @@ class Memory:
         base: what the listings are laid over, if they are.
         known: by path, "" or with a slash at the end. One that is known is in one that is.
         changed: directories of which something else is known than was saved.
+        drops: how often anything had been dropped from the store when that was known to be there.
     """
 
     store: Store
@@ -67,7 +68,7 @@ class Memory:
     base: bytes = b""
     known: dict[str, Known] = attrs.field(factory=dict)
     changed: set[str] = attrs.field(factory=set)
-    _drops: int = -1
+    drops: int = -1
     _is_loaded: bool = False
 
     def recall(self) -> None:
@@ -76,14 +77,14 @@ class Memory:
         if not self._is_loaded:
             self._is_loaded = True
             self._load()
-        if drops != self._drops and not self._is_whole():
+        if drops != self.drops and not self._is_whole():
             self.forget()
-        self._drops = drops
+        self.drops = drops
 
     def forget(self) -> None:
         """Know nothing."""
         self._is_loaded = True
-        self._drops = self.store.drops()
+        self.drops = self.store.drops()
         self.changed |= self.known.keys()
         self.known.clear()
 
@@ -97,7 +98,7 @@ class Memory:
         """Save what has changed."""
         if self.workspace is None or not self.changed:
             return
-        stats: dict[bytes, bytes | None] = {_DROPS: b"%d" % self._drops}
+        stats: dict[bytes, bytes | None] = {_DROPS: b"%d" % self.drops}
         tool = zstandard.ZstdCompressor(level=1)
         for path in self.changed:
             known = self.known.get(path)
@@ -114,7 +115,7 @@ class Memory:
         tool = zstandard.ZstdDecompressor()
         found = {os.fsdecode(path): _decode(tool, data, self.base) for path, data in saved.items()}
         self.known.update((path, each) for path, each in found.items() if each is not None)
-        self._drops = int(drops) if drops.isdigit() else -1
+        self.drops = int(drops) if drops.isdigit() else -1
         if len(self.known) < len(saved) or any(parent(path) not in self.known for path in found):
             self.changed |= found.keys()
             self.known.clear()

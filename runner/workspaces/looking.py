@@ -1,7 +1,8 @@
 """What is seen of a live tree: its root, for the store; and glances, for the audit.
 
 It is looked at by a `Looker`, whatever way the tree was made: one that is made when it is needed
-first, and knows more each time. What it knows is kept when it is closed.
+first, and knows more each time. What it knows is kept when it is closed. Of a capture that takes
+long there is a lease (leasing.py), until the next one, or the end.
 
 For a thread, one at a time; a glance may be had beside that.
 """
@@ -21,6 +22,7 @@ from runner.watching.patterns import Rules
 from runner.workspaces import glimpses
 from runner.workspaces.capturing import Captured
 from runner.workspaces.glimpses import Unseen, short_walk
+from runner.workspaces.leasing import Lease
 from runner.workspaces.listing import Entry
 from runner.workspaces.store import Store
 from runner.workspaces.uppers import opaque
@@ -81,6 +83,7 @@ class Looking:
     looker: Looker | None = None
     make: Callable[[], Looker | None] = _nothing
     remembered: dict[str, tuple[State, Seen]] = attrs.field(factory=dict)
+    _lease: Lease | None = None
 
     def take(self, *, verify: bool = False) -> Captured:
         """The root of the tree; its objects are in the store.
@@ -96,17 +99,33 @@ class Looking:
 
     def _take(self, *, verify: bool) -> Captured:
         assert self.looker is not None
+        lease = self._lease_anew()
+
+        def check() -> None:
+            breathe()
+            lease.take_if_long()
+
         try:
-            return self.looker.take(verify=verify, check=breathe)
+            return self.looker.take(verify=verify, check=check)
         except OSError as exc:
             what = f"the workspace {self.name!r} cannot be read: {exc.strerror}"
             raise WorkspaceError(f"{what} ({Place.at(self.place).tree!r})") from exc
 
     def look_anew(self) -> None:
         """Begin anew the next time, with what is known by then."""
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.end()
         looker, self.looker = self.looker, None
         if looker is not None:
             looker.close()
+
+    def _lease_anew(self) -> Lease:
+        """What was captured before is named by now, or never will be."""
+        if self._lease is not None:
+            self._lease.end()
+        self._lease = self.store.lease()
+        return self._lease
 
     def glance(self) -> Tree:
         """Its files, of an overlay those of its upper directory.

@@ -119,8 +119,10 @@ def add_snapshot(
 
     Raises:
         SnapshotExists: the workspace has one of that name.
+        ObjectMissing: something of it was dropped meanwhile; it is to be captured anew.
     """
     with store.transaction():
+        store.require_whole(captured.root, captured.since)
         before = store.snapshots.list(workspace)
         if any(each.name == name for each in before):
             raise SnapshotExists(name, workspace_name)

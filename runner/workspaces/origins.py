@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import suppress
 
 import attrs
 
@@ -38,6 +39,7 @@ from runner.workspaces.sync.placing import place
 NAME = "base"  # of the ref that says what is unsure
 # A stamp may be that of the clock's last tick: nanoseconds.
 TICK = round(time.clock_getres(stamps.COARSE) * 1e9) if stamps.IS_LINUX else 0
+_SIZE = 1  # in a file's state
 MOST = 1000  # unsure paths that are kept
 
 
@@ -48,10 +50,12 @@ class Origin:
     Attributes:
         root: of it.
         unsure: paths of which nobody knows what they were.
+        since: how often anything had been dropped from the store before that; -1 = who knows.
     """
 
     root: ObjectId
     unsure: tuple[str, ...] = ()
+    since: int = -1
 
 
 @attrs.frozen
@@ -61,10 +65,12 @@ class Fresh:
     Attributes:
         paths: of files; of directories, with a slash at the end.
         folders: all directories that are there.
+        empty: files without a byte.
     """
 
     paths: frozenset[str]
     folders: Collection[str]
+    empty: frozenset[str] = frozenset()
 
     def has(self, path: str, *, is_there: bool) -> bool:
         """Whether a path may have been something else; if it is not there, its directory says."""
@@ -91,17 +97,36 @@ def fresh(tree: str, rules: Rules, since: int, tick: int = TICK) -> Fresh:
             pass
     finally:
         walk.close()
-    found = set()
+    found: set[str] = set()
+    empty: set[str] = set()
     for prefix, folder in walk.tree.folders.items():
         system = walk.tree.systems.get(folder.identity[0])
         is_ours = system is None or system.local
         limit = since - (tick if is_ours else FOREIGN_TICK)
         if folder.changed >= limit:
             found.add(prefix)
-        found.update(
-            prefix + name for name, state in folder.files().items() if state[CTIME] >= limit
-        )
-    return Fresh(frozenset(found), walk.tree.folders.keys())
+        files = folder.files().items()
+        found.update(prefix + name for name, state in files if state[CTIME] >= limit)
+        empty.update(prefix + name for name, state in files if not state[_SIZE])
+    return Fresh(frozenset(found), walk.tree.folders.keys(), frozenset(empty))
+
+
+def with_cut(changed: Fresh, copy: str) -> Fresh:
+    """The same, with files that are being cut off: they are empty, and their copies are not.
+
+    The kernel stamps a file that is opened with O_TRUNC after all of it is gone: on ext4, tens of
+    milliseconds after that.
+    """
+    return attrs.evolve(changed, paths=changed.paths | {*filter(_has_bytes(copy), changed.empty)})
+
+
+def _has_bytes(tree: str) -> Callable[[str], bool]:
+    def has_bytes(path: str) -> bool:
+        with suppress(OSError):
+            return os.lstat(f"{tree}/{path}").st_size > 0
+        return False
+
+    return has_bytes
 
 
 def moment() -> int:
@@ -155,11 +180,16 @@ def keep(store: Store, workspace: str, origin: Origin) -> None:
 
 
 def settle(store: Store, record: WorkspaceRecord, found: Origin) -> ObjectId:
-    """Write down what was found out, unless somebody else has: the root that counts."""
+    """Write down what was found out, unless somebody else has: the root that counts.
+
+    Raises:
+        ObjectMissing: something of it was dropped meanwhile.
+    """
     with store.transaction():  # a commit to it may have been quicker
         now = store.workspaces.get(record.id)
         if now.base_root is not None:
             return now.base_root
+        store.require_whole(found.root, found.since)
         change_workspace(store, record.id, base_root=found.root)
         keep(store, record.id, found)
     return found.root

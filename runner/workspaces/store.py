@@ -8,8 +8,10 @@ Rules:
 
 1. Objects before names: who writes a row with a root has put all that it names before.
 2. What is named by a row is kept. What is named by none may be dropped by a `collect`, of any
-   process, `collecting.GRACE` after it was last put. So who remembers an id for longer than that
-   lets a row name it (a ref, if nothing else does), or puts it again: that is one lookup.
+   process, `collecting.GRACE` after it was last put, or after the end of a lease that was there
+   then. So who remembers an id for longer than that lets a row name it (a ref, if nothing else
+   does), puts it again: that is one lookup; or asks whether it is still there when it names it
+   (`require_whole`).
 3. What comes out is what was put in: an object is hashed whenever it is read.
 4. Many threads may use one store, and many processes one file. Contents are compressed outside of
    the lock; whoever writes has it for as long as one batch takes.
@@ -22,6 +24,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TypeVar
 
@@ -31,6 +34,7 @@ from runner.workspaces import collecting, columns, putting, statements
 from runner.workspaces.audit_table import AuditRows
 from runner.workspaces.collecting import DROPS, Checked, Collected, Sizes
 from runner.workspaces.database import File
+from runner.workspaces.leasing import Lease
 from runner.workspaces.listing import EMPTY, Entry, decode
 from runner.workspaces.objects import Kind, Object, ObjectId, decode_chunks, id_of
 from runner.workspaces.packing import unpack
@@ -234,6 +238,22 @@ class Store:
         Who remembers ids that no row names, and finds this changed, asks which are `missing`.
         """
         return int(self.facts.get(DROPS) or 0)
+
+    def require_whole(self, root: ObjectId, since: int) -> None:
+        """See that all of a tree is still there, in the transaction that names it.
+
+        Args:
+            root: of the tree.
+            since: what `drops` was before its objects were put, or found to be there.
+
+        Raises:
+            ObjectMissing: something of it was dropped meanwhile.
+        """
+        collecting.require_whole(self, root, since)
+
+    def lease(self) -> Lease:
+        """Have nothing dropped that is put from now on, for as long as it is held."""
+        return Lease(self.path, time.time())
 
     # ------------------------------------------------------------ the whole of it
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from runner.errors import ObjectMissing, StoreDamaged
-from runner.workspaces import collecting, putting
+from runner.errors import ObjectMissing, StoreDamaged, StoreError
+from runner.workspaces import collecting, leasing, putting
 from runner.workspaces.collecting import GRACE, Collected
+from runner.workspaces.leasing import Lease, oldest
 from runner.workspaces.listing import EMPTY, Entry, EntryType, encode
 from runner.workspaces.objects import (
     CHUNK,
@@ -136,6 +138,85 @@ def test_what_was_put_within_the_last_hour_is_kept(store: Store, later: Later) -
 
     assert len(old) == store.collect().objects
     assert new == ids(store)
+
+
+def test_what_is_put_under_a_lease_is_kept_however_long_that_takes(
+    store: Store, later: Later
+) -> None:
+    before, _ = tree(store, "before")
+    later(60)
+    with store.lease():
+        root, objects = tree(store, "under it")
+        later(9 * GRACE)
+        store.collect()
+
+        assert set() == store.missing(objects)
+        assert {before} == store.missing([before])
+        store.require_whole(root, -1)
+    store.collect()
+
+    assert objects == store.missing(objects)
+    assert [] == [each for each in os.listdir(os.path.dirname(store.path)) if "lease" in each]
+
+
+def test_a_lease_ends_with_its_process(store: Store, later: Later) -> None:
+    _, objects = tree(store, "a")
+    pid = os.fork()
+    if pid == 0:  # pragma: no cover - a child that is killed
+        store.lease().take()
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert 1 == sum("lease" in each for each in os.listdir(os.path.dirname(store.path)))
+    later(GRACE + 60)
+    store.collect()
+
+    assert objects == store.missing(objects)
+    assert [] == [each for each in os.listdir(os.path.dirname(store.path)) if "lease" in each]
+
+
+def test_a_lease_is_only_taken_for_what_takes_long(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = store.lease()
+    lease.take_if_long()
+    assert oldest(store.path) == float("inf")
+    monkeypatch.setattr(leasing, "LONG", -1)
+    lease.take_if_long()
+    lease.take_if_long()
+    assert oldest(store.path) == int(lease.since)
+    lease.end()
+    lease.end()
+    assert oldest(store.path) == float("inf")
+
+
+def test_where_no_lease_can_be_made_that_is_said(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="nothing can be made beside it"):
+        Lease(str(tmp_path / "gone/store.db"), 0).take()
+
+
+def test_whoever_names_a_tree_is_told_if_something_of_it_was_dropped(
+    store: Store, later: Later
+) -> None:
+    whole, _ = tree(store, "whole")
+    root, objects = tree(store, "a")
+    since = store.drops()
+    store.require_whole(root, since)
+    NAMED["a ref"](store, whole)
+    later(GRACE + 1)
+    store.collect()
+
+    store.require_whole(whole, since)
+    for gone in (objects, [each for each in objects if store.missing([each])][:1]):
+        with pytest.raises(ObjectMissing):
+            store.require_whole(root, since)
+        assert gone
+    file = content(b"a file" * 500)
+    tree(store, "a")
+    store.require_whole(root, since)
+    with store.file.writing() as connection:
+        connection.execute("DELETE FROM objects WHERE id = ?", (file.id,))
+    with pytest.raises(ObjectMissing):
+        store.require_whole(root, since)
 
 
 def test_what_is_put_again_is_kept_though_it_was_there_for_long(store: Store, later: Later) -> None:

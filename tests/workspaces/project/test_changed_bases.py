@@ -7,8 +7,10 @@ import time
 import pytest
 import trio
 
+from runner.errors import StoreError
 from runner.watching.patterns import make_rules
 from runner.workspaces import basing, origins
+from runner.workspaces.lookups import change_workspace
 from runner.workspaces.records import Base, WorkspaceRecord
 from runner.workspaces.store import Store
 
@@ -117,7 +119,36 @@ def test_of_many_workspaces_of_a_base_one_looks_unless_it_has_changed(tmp_path, 
 
     asked = time.monotonic_ns()
     (base / "b.txt").write_text("changed")
+    origins.moment()  # what is made within the same tick is unsure
+    origins.moment()
     found = [bases.find(each, asked) for each in (first, made("new"), second)]
     assert [found[0].unsure, found[1].unsure, found[2].unsure] == [("b.txt",), (), ("b.txt",)]
     assert len({each.root for each in found} - roots) == 1
     store.close()
+
+
+async def test_a_file_that_is_being_cut_off_is_what_its_copy_is(project, base, held, said):
+    ws = await project.create("one", way="copy")
+    store = ws._shared.store
+    (base / "b.txt").write_text("")  # and the kernel has not stamped it yet
+    change_workspace(store, ws.id, base_root=None)
+    with store.file.writing() as connection:
+        connection.execute("UPDATE workspaces SET created_ns = ?", (time.time_ns() + 10**9,))
+    held.set()
+    assert [] == said((await ws.status()).changes)
+    (base / "b.txt").write_text("by the user\n")
+    await ws.write("src/a.py", "two\n")
+    await ws.commit("x")
+    assert "by the user\n" == (base / "b.txt").read_text()
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+async def test_a_base_that_cannot_be_read_is_an_error_and_no_crash(project, base, held, is_gone):
+    ws = await project.create("one", way="copy")
+    os.rename(base, f"{base}-elsewhere")
+    if not is_gone:
+        os.mkfifo(base)
+    held.set()
+    with pytest.raises(StoreError, match="gone"):
+        await ws.status()
+    assert "b\n" == await ws.read("b.txt")

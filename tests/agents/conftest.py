@@ -240,7 +240,7 @@ def start(tmp_path, model_server):
     for program in started:
         program.process.stdin.close()
         try:
-            program.process.wait(2)  # some do not end by that
+            program.process.wait(0.5)  # some do not end by that
         except subprocess.TimeoutExpired:
             program.process.kill()
             program.process.wait()

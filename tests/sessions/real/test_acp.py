@@ -102,6 +102,8 @@ async def test_a_conversation_goes_on_through_everything(
         assert (True, "made") == (first.ok, first.final_message), first
         assert ["one.txt", "two.txt"] == sorted(map(str, first.files_created))
 
+        # The last one must start the program: one that was there, and dies before it has said a word
+        # of the prompt, is not at fault, and the prompt is sent again.
         cuts = (
             ("!sleep 300.1\n!say never", lambda: asked("!sleep 300.1"), INTERRUPTED),
             ("!run sleep 300.2\n!say never", lambda: commands("sleep 300.2"), INTERRUPTED),

@@ -73,6 +73,13 @@ class Lock:
 
     def release(self) -> None:
         """Give it back. May be called again."""
+        if self._file is not None:
+            # A program that is just being started has the descriptor, too, until its exec.
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+        self.forget()
+
+    def forget(self) -> None:
+        """Close what a forked child got of it: whoever has it keeps it."""
         file, self._file = self._file, None
         if file is not None:
             os.close(file)
@@ -99,9 +106,9 @@ def _is_at(file: int, path: str) -> bool:
 _everywhere: weakref.WeakSet[Lock] = weakref.WeakSet()
 
 
-def _release_all() -> None:
+def _forget_all() -> None:
     for each in list(_everywhere):
-        each.release()
+        each.forget()
 
 
-os.register_at_fork(after_in_child=_release_all)
+os.register_at_fork(after_in_child=_forget_all)

@@ -54,6 +54,15 @@ def test_the_lock_of_a_killed_process_is_free_and_that_of_a_living_one_is_not(pa
     os.close(tell)
 
 
+def test_a_lock_that_is_given_back_is_free_though_a_program_is_just_being_started(path):
+    lock = Lock.take(path, "ws")
+    between_fork_and_exec = os.dup(lock._file)
+    lock.release()
+
+    Lock.take(path, "ws").release()
+    os.close(between_fork_and_exec)
+
+
 def test_a_forked_child_has_nothing_of_a_lock_and_takes_nothing_from_it(path):
     lock = Lock.take(path, "ws")
     pid = os.fork()

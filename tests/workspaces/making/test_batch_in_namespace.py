@@ -11,6 +11,7 @@ import trio
 
 from runner.jobs.batch import run_plan
 from runner.jobs.prepare import prepare
+from runner.jobs.progress import AttemptEnded, Progress
 from runner.runtime import open_runner
 
 Seen = dict[str, Any]
@@ -28,8 +29,15 @@ data.rows = [{}, {}, {}]
 
 
 async def use(top: str, seen: Seen, _: Callable[[], None]) -> None:
+    seen["trouble"] = []
+
+    def see(told: Progress) -> None:
+        if isinstance(told, AttemptEnded):
+            seen["trouble"].append(told.error_text)
+
     async with open_runner(state=f"{top}/state") as r:
-        report = await run_plan(prepare(f"{top}/b.toml"), r, f"{top}/out")
+        plan = prepare(f"{top}/b.toml")
+        report = await run_plan(plan, r, f"{top}/out", observer=see)
         seen["counts"], project = dict(report.counts), r.project(f"{top}/base")
         kept = await project.list()
         seen["names"] = [each.name for each in kept]
@@ -37,7 +45,7 @@ async def use(top: str, seen: Seen, _: Callable[[], None]) -> None:
             seen["skip"] = await project.try_making()
             return
         seen["outside"] = [os.listdir(each.tree) for each in kept]
-        seen["read"] = await (await project.get("held.j2.1")).read("d/file")
+        seen["read"] = await (await project.get(kept[1].name)).read("d/file")
     with open(f"{top}/out/patches/j1.patch") as file:
         seen["patch"] = [line for line in file.read().splitlines() if line[0] in "+-"]
 
@@ -53,7 +61,7 @@ def test_it_works_and_keeps_as_that_of_root(as_somebody, top: Path, tmp_path: Pa
 
     seen = as_somebody(use)
 
-    assert seen["counts"] == {"ok": 3}
+    assert (seen["counts"], seen["trouble"]) == ({"ok": 3}, [])
     assert seen["names"] == ["held.j1.1", "held.j2.1", "held.j3.1"]
     assert seen["outside"] == [[], [], []]
     assert seen["read"] == "j2\n"

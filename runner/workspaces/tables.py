@@ -3,6 +3,8 @@
 Each class is a table; the records are those of records.py. What is changed by a method is durable
 when it returns, or is part of the transaction that its caller is in (`Store.transaction`).
 
+What is listed the oldest first is in the order in which it was added: clocks may go back.
+
 It decides nothing: names are checked by who makes them (names.py).
 """
 
@@ -144,13 +146,13 @@ class Snapshots(Rows[SnapshotRecord]):
 
     def find(self, name: str) -> list[SnapshotRecord]:
         """All of that name, of whichever workspace."""
-        return self._found(["name = ?"], to_bytes(name), order="created_ns, rowid")
+        return self._found(["name = ?"], to_bytes(name), order="rowid")
 
     def list(self, workspace: str | None = None) -> list[SnapshotRecord]:
         """Those of a workspace's id, or all, the oldest first."""
         where = () if workspace is None else ("workspace = ?",)
         values = () if workspace is None else (workspace,)
-        return self._found(where, *values, order="created_ns, rowid")
+        return self._found(where, *values, order="rowid")
 
     def remove(self, id_: str) -> None:
         """Forget one; what only it named goes with the next `collect`."""
@@ -172,7 +174,7 @@ class Commits(Rows[CommitRecord]):
         """Those of a workspace's id, or all, the oldest first."""
         where = () if workspace is None else ("workspace = ?",)
         values = () if workspace is None else (workspace,)
-        return self._found(where, *values, order="created_ns, rowid")
+        return self._found(where, *values, order="rowid")
 
 
 class Journal(Rows[Act]):

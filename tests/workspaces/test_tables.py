@@ -227,7 +227,7 @@ def test_a_snapshots_name_is_unique_in_its_workspace(store: Store) -> None:
 
     with pytest.raises(SnapshotExists, match="'w' has a snapshot 's'"):
         store.snapshots.add(snapshot("s", id="3"))
-    assert ["v", "w"] == [each.workspace for each in store.snapshots.find("s")]
+    assert ["w", "v"] == [each.workspace for each in store.snapshots.find("s")]
     with pytest.raises(SnapshotNotFound, match="did you mean 's'") as caught:
         store.snapshots.get("w", "s2")
     assert ("s2", "w", ("s",)) == (
@@ -235,6 +235,20 @@ def test_a_snapshots_name_is_unique_in_its_workspace(store: Store) -> None:
     )  # fmt: skip
     store.snapshots.remove("2")
     assert ["w"] == [each.workspace for each in store.snapshots.find("s")]
+
+
+def test_what_was_added_later_comes_later_though_the_clock_went_back(store: Store) -> None:
+    for number, at in enumerate((30, 20, 10)):
+        store.snapshots.add(snapshot(f"s{number}", id=f"{number}", created_ns=at))
+        store.commits.add(
+            CommitRecord(
+                id=f"{number}", workspace="w", message=f"c{number}", base_before=ONE,
+                base_after=ONE, created_ns=at,
+            )
+        )  # fmt: skip
+
+    assert ["s0", "s1", "s2"] == [each.name for each in store.snapshots.list("w")]
+    assert ["c0", "c1", "c2"] == [each.message for each in store.commits.list("w")]
 
 
 # ---------------------------------------------------------------- audit

@@ -119,6 +119,7 @@ def roll_forward(store: Store, workspace: str, tree: str, place: str) -> list[Ac
     Raises:
         OperationError: it cannot go on (there is no room, the tree cannot be changed): the row
             stays, and it is tried again by the next one.
+        StoreDamaged: somebody has removed what a batch was to write: it is given up, and said once.
     """
     there = store.journal.list(workspace)
     acts = [each for each in there if each.kind != "commit"]
@@ -143,8 +144,10 @@ def _again(store: Store, act: Act, tree: int, place: str) -> Done:
     staging = Staging.again(tree, place, name, inside=inside)
     if act.before is None or act.after is None:
         if staging is None:
+            store.journal.end(act.id)  # who cannot go on must not stand in everybody's way
             what = f"what a batch of the workspace {act.workspace} was to write is gone"
-            raise StoreDamaged(what, place, "restore a snapshot, or copy back what was removed")
+            how = "it is given up as far as it got: see `diff`, or restore a snapshot"
+            raise StoreDamaged(what, place, how)
         steps = step_rows.decode(act.details["steps"])
         return _finish(store, act, tree, staging, steps)
     made = plan(store.listing, act.before, act.after)

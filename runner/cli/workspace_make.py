@@ -15,10 +15,10 @@ from runner.cli.session_finding import read_config
 from runner.cli.streams import complain, put
 from runner.cli.workspace_records import as_snapshot, as_workspace, place_of
 from runner.errors import ConfigError, WorkspaceNotFound
-from runner.workspaces.creating import WAYS
 from runner.workspaces.names import near
 from runner.workspaces.project import Project
 from runner.workspaces.records import SnapshotRecord, WayName, WorkspaceRecord
+from runner.workspaces.wanting import WAYS
 from runner.workspaces.workspace import Workspace
 
 

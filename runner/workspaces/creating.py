@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
 
 from runner.errors import ConfigError, RunnerError, WorkspaceBusy, WorkspaceError
-from runner.messages.isolation import Isolation
 from runner.scopes.who import Who
 from runner.workspaces import origins
 from runner.workspaces.base_locks import hold_base
@@ -39,37 +38,17 @@ from runner.workspaces.lookups import (
 )
 from runner.workspaces.making import is_in_live_tree, make, remove
 from runner.workspaces.messages import Look
-from runner.workspaces.names import check_name
 from runner.workspaces.objects import ObjectId
 from runner.workspaces.records import Base, WayName, WorkspaceRecord
 from runner.workspaces.store import Store
 from runner.workspaces.tidying import LOCK
+from runner.workspaces.wanting import Wanted
 from runner.workspaces.ways import Made, Way
 
 if TYPE_CHECKING:
     from runner.workspaces.shared import Shared
 
-WAYS: tuple[WayName, ...] = get_args(WayName)
-LONGEST = 1 << 16  # characters of a description
 TRIES = 5  # a directory that is new may be taken for a dead maker's
-
-
-@attrs.frozen(kw_only=True)
-class Wanted:
-    """A workspace that is wanted, as the caller said it; checked. Its root is what was imported."""
-
-    name: str
-    description: str
-    tags: tuple[str, ...]
-    base: str | None
-    ref: str | None
-    snapshot: str | None
-    workspace: str | None
-    way: WayName | None
-    read_only: bool
-    agent_id: str
-    is_held: bool = False
-    root: ObjectId | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -89,75 +68,6 @@ class Source:
     root: ObjectId | None = None
     revision: Revision | None = None
     since: int = -1
-
-
-def check(
-    name: str,
-    *,
-    description: str = "",
-    tags: Iterable[str] = (),
-    base: str | os.PathLike[str] | None = None,
-    ref: str | None = None,
-    snapshot: str | None = None,
-    workspace: str | None = None,
-    way: str | None = None,
-    read_only: bool = False,
-    agent_id: str = "",
-    isolation: Isolation | None = None,
-) -> Wanted:
-    """What is wanted, if it can be.
-
-    Raises:
-        InvalidName: no workspace can have the name.
-        ConfigError: another value is none.
-    """
-    given = {"base": base, "ref": ref, "snapshot": snapshot, "workspace": workspace}
-    several = [key for key, value in given.items() if value is not None]
-    if len(several) > 1 and set(several) != {"base", "ref"}:
-        raise ConfigError(f"a workspace is made from one of {' and '.join(several)}, not of all")
-    if base == "empty" and ref is not None:
-        raise ConfigError(f'there is no ref {ref!r} in base="empty": give a directory')
-    if way is not None and way not in WAYS:
-        raise ConfigError(f"way={way!r}: it is {', '.join(map(repr, WAYS))}")
-    if not isinstance(read_only, bool):
-        raise ConfigError(f"read_only={read_only!r}: it is True or False")
-    if isinstance(tags, str) or not all(isinstance(each, str) for each in tags):
-        raise ConfigError(f"tags={tags!r}: it is a list of texts")
-    return Wanted(
-        name=check_name(name),
-        description=_text("description", description),
-        tags=tuple(_text("a tag", each) for each in tags),
-        base=None if base is None else _path(base),
-        ref=None if ref is None else _given("ref", ref),
-        snapshot=None if snapshot is None else _given("snapshot", snapshot),
-        workspace=None if workspace is None else check_name(workspace),
-        way=way,
-        read_only=read_only,
-        agent_id=_text("agent_id", agent_id),
-        is_held=isolation is not None and isolation.mode != "none",
-    )
-
-
-def _text(what: str, value: object) -> str:
-    if not isinstance(value, str) or len(value) > LONGEST:
-        raise ConfigError(f"{what} has to be a text of at most {LONGEST} characters")
-    return value
-
-
-def _given(what: str, value: object) -> str:
-    if not _text(what, value):
-        raise ConfigError(f"{what} is empty")
-    return str(value)
-
-
-def _path(base: str | os.PathLike[str]) -> str:
-    try:
-        path = os.fspath(base)
-    except TypeError:
-        path = None
-    if not isinstance(path, str) or not path or "\0" in path:
-        raise ConfigError(f'base={base!r}: it is the path of a directory, or "empty"')
-    return path
 
 
 # ---------------------------------------------------------------- where it comes from

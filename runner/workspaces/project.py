@@ -19,7 +19,7 @@ import trio
 from runner.errors import RunnerError, WorkspaceBusy
 from runner.scopes.making import ScopeOptions, require_options
 from runner.scopes.who import Who, require_who
-from runner.workspaces import creating
+from runner.workspaces import creating, wanting
 from runner.workspaces.audit import Audit
 from runner.workspaces.deleting import LEAVING, delete, take_back
 from runner.workspaces.dropping import drop, put_away
@@ -108,7 +108,7 @@ class Project:
         """
         await trio.lowlevel.checkpoint()
         require_options(options)
-        wanted = creating.check(
+        wanted = wanting.check(
             name,
             description=description,
             tags=tags,
@@ -146,13 +146,13 @@ class Project:
             WorkspaceError: as for `create`.
         """
         await trio.lowlevel.checkpoint()
-        wanted = creating.check(name, description=description, tags=tags, base="empty")
+        wanted = wanting.check(name, description=description, tags=tags, base="empty")
         require_options(options)
         await self._shared.do(partial(require_free, name=wanted.name))
         root = await self._shared.do(lambda store: import_agentfs(path, store.put))
         return await self._create(attrs.evolve(wanted, root=root), options)
 
-    async def _create(self, wanted: creating.Wanted, options: ScopeOptions) -> Workspace:
+    async def _create(self, wanted: wanting.Wanted, options: ScopeOptions) -> Workspace:
         shared = self._shared
         await shared.open()
         who = require_who(options.get("who"))

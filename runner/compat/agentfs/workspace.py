@@ -20,7 +20,6 @@ from runner.compat.agentfs.snapshots import Snapshots
 from runner.compat.agentfs.syncing import Sync
 from runner.compat.agentfs.twins import both
 from runner.compat.agentfs.words import Change, CommitError, WorkspaceStatus, time_of
-from runner.workspaces.creating import check
 from runner.workspaces.diff import Diff
 from runner.workspaces.exporting import Exported
 from runner.workspaces.git_index import Strategy
@@ -29,6 +28,7 @@ from runner.workspaces.project import Project
 from runner.workspaces.records import CommitRecord, WorkspaceRecord
 from runner.workspaces.sending import ExportFormat
 from runner.workspaces.store import Store
+from runner.workspaces.wanting import check
 from runner.workspaces.workspace import Workspace as OurWorkspace
 
 

@@ -162,14 +162,14 @@ async def test_many_attempts_have_no_more_mounts_than_run_at_a_time(shop, src):
         if isinstance(told, TurnEnded):
             most.append(len(mounts(shop)))
 
-    every = [f"j{number}" for number in range(30)]
+    every = [f"j{number}" for number in range(20)]
     keys = {"keep": '"always"', "limits": "{concurrency = 10}"}
     report = await shop.run(batch(*every, **keys), observer=see)
 
-    assert report.counts == {"ok": 30}
+    assert report.counts == {"ok": 20}
     assert max(most) <= 11  # one is let go while the next is made
     assert mounts(shop) == []
-    assert len(await names(shop)) == 30
+    assert len(await names(shop)) == 20
 
 
 async def test_two_batches_of_one_name_have_workspaces_of_their_own_at_once(shop, src):

@@ -169,6 +169,22 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
     return report
 
 
+@contextlib.contextmanager
+def _unmeasured() -> Iterator[None]:
+    tracer = sys.gettrace()
+    sys.settrace(None)
+    try:
+        yield
+    finally:
+        sys.settrace(tracer)
+
+
+@pytest.fixture
+def unmeasured() -> Callable[[], contextlib.AbstractContextManager[None]]:
+    """While it is entered, coverage is not measured: what runs a million times would wait for that."""
+    return _unmeasured
+
+
 # ------------------------------------------------------------ processes that have all imported
 
 

@@ -69,7 +69,7 @@ class Scheduler:
         self._claiming = 0
         self._ahead = 1  # how many attempts are claimed at a time
         self._idle = 0  # slots without an attempt
-        self._running: dict[int, Attempt] = {}
+        self._running: set[Attempt] = set()  # of a job there may be two: one is being taken away
         self._changed = trio.Event()
         self._outer: trio.Nursery | None = None
         self._nursery: trio.Nursery | None = None  # of the slots; ends when they do
@@ -224,7 +224,7 @@ class Scheduler:
 
     def _on_control(self) -> None:
         self._wake()
-        for attempt in list(self._running.values()):
+        for attempt in list(self._running):
             if self._control.is_killing:
                 attempt.kill()
             elif self._control.is_interrupting and self._nursery is not None:
@@ -245,7 +245,7 @@ class Scheduler:
             timeout = self._plan.batch.limits.job_timeout or math.inf
             pending.deadline = trio.current_time() + timeout
         attempt = Attempt(self._tools, job, pending.number, pending.session, told, pending.deadline)
-        self._running[job.number] = attempt
+        self._running.add(attempt)
         try:
             pending.program = await self._tools.programs.look()
             self._telling.started(pending)
@@ -264,7 +264,7 @@ class Scheduler:
         else:
             await self._ended(pending, outcome, told)
         finally:
-            del self._running[job.number]
+            self._running.discard(attempt)
             self._wake()
 
     async def _drop(self, job: PlannedJob, attempt: int) -> None:

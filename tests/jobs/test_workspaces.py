@@ -172,6 +172,16 @@ async def test_many_attempts_have_no_more_mounts_than_run_at_a_time(shop, src):
     assert len(await names(shop)) == 20
 
 
+async def test_another_attempt_may_begin_while_the_one_before_is_taken_away(shop, src):
+    every = [f"j{number}" for number in range(12)]
+    keys = {"retry": "{agent = 2}", "limits": "{concurrency = 6}", "keep": '"never"'}
+    prompt = '"test {{ attempt }} = 3"'
+    report = await shop.run(batch(*every, prompt=prompt, **keys))
+
+    assert report.counts == {"ok": 12}
+    assert await names(shop) == []
+
+
 async def test_two_batches_of_one_name_have_workspaces_of_their_own_at_once(shop, src):
     every = [f"j{number}" for number in range(5)]
     async with trio.open_nursery() as nursery:

@@ -84,8 +84,13 @@ async def changes_of(shared: Shared, record: WorkspaceRecord, order: Order) -> l
     """What would be committed; see `Workspace.commit`."""
     _require_base(record, order)
     committing = await _Committing.begin(shared, record, order)
-    if record.base.kind == "directory" and order.branch is None:
+    if record.base.kind == "git" or order.branch is not None:
+        if committing.changes:
+            await (await committing.git()).try_out(committing.changes)
+    elif record.base.kind == "directory":
         await committing.to_directory(dry_run=True)
+    else:
+        await committing.to_workspace(dry_run=True)
     return await shared.do(lambda store: [*Diff(store, committing.before, committing.after)])
 
 
@@ -187,21 +192,7 @@ class _Committing:
 
     async def to_git(self) -> CommitRecord:
         """To a branch."""
-        shared, order, record = self.shared, self.order, self.record
-        await shared.means.in_thread(self._ancestor)
-        earlier = await shared.do(lambda store: store.commits.list(record.id))
-        last = next((each.git_commit for each in reversed(earlier) if each.git_commit), "")
-        repository = Repository(host=shared.means.host, base=record.base)
-        await repository.find()
-        git = GitBase(
-            repository=repository,
-            branch=await repository.choose(order.branch),
-            store=self.store,
-            known="" if earlier else record.base.commit,
-            start=last or record.base.commit,
-            strategy=order.strategy,
-            place=place_of(shared.directory, record.base.path),
-        )
+        shared, order, git = self.shared, self.order, await self.git()
         made = await git.commit(self.changes, order.message, order.author, update=order.update)
         done: list[CommitRecord] = []
 
@@ -212,6 +203,24 @@ class _Committing:
         with trio.CancelScope(shield=True):  # what git has is written down
             await shared.means.in_thread(work)
         return done[-1]
+
+    async def git(self) -> GitBase:
+        """What makes a commit of git's of it."""
+        shared, order, record = self.shared, self.order, self.record
+        await shared.means.in_thread(self._ancestor)
+        earlier = await shared.do(lambda store: store.commits.list(record.id))
+        last = next((each.git_commit for each in reversed(earlier) if each.git_commit), "")
+        repository = Repository(host=shared.means.host, base=record.base)
+        await repository.find()
+        return GitBase(
+            repository=repository,
+            branch=await repository.choose(order.branch),
+            store=self.store,
+            known="" if earlier else record.base.commit,
+            start=last or record.base.commit,
+            strategy=order.strategy,
+            place=place_of(shared.directory, record.base.path),
+        )
 
     def _of_git(self, made: GitCommitted) -> CommitRecord:
         """What was committed; what git has no words for was not."""
@@ -249,7 +258,7 @@ class _Committing:
         self.store.put(objects)
         return root
 
-    async def to_workspace(self) -> CommitRecord:
+    async def to_workspace(self, *, dry_run: bool = False) -> CommitRecord:
         """Into the live tree of the workspace that it was made from."""
         shared, base = self.shared, self.record.base
         try:
@@ -268,10 +277,12 @@ class _Committing:
             what=what,
             who=self.order.who,
             flip=True,
+            dry_run=dry_run,
         )
         done = self._record()
-        with trio.CancelScope(shield=True):
-            await shared.means.in_thread(partial(self._settle, done))
+        if not dry_run:
+            with trio.CancelScope(shield=True):
+                await shared.means.in_thread(partial(self._settle, done))
         return done
 
     # ------------------------------------------------------------ what is written down

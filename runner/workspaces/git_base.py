@@ -24,7 +24,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 import attrs
 import trio
@@ -58,6 +59,17 @@ class GitCommitted:
     left_out: tuple[tuple[str, str], ...]
     behind: tuple[str, ...]
     rewritten: Mapping[str, bytes] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class _Indexed:
+    """What is to be committed stands in an index."""
+
+    git: Git
+    tip: str
+    is_new: bool
+    taken: Sequence[Change]
+    left_out: tuple[tuple[str, str], ...]
 
 
 def as_author(author: str) -> str:
@@ -107,10 +119,26 @@ class GitBase:
             CommitError: there are conflicts, a hook refuses it, git does not know who the user
                 is, … Nothing was changed.
         """
+        async with self._begun() as path:
+            indexed = await self._index(path, changes)
+            return await self._make(indexed, message, author, update=update)
+
+    async def try_out(self, changes: Sequence[Change]) -> None:
+        """See whether it can be made; nothing is.
+
+        Raises:
+            CommitError: there are conflicts, or git has no words for any of it.
+        """
+        async with self._begun() as path:
+            await self._index(path, changes)
+
+    @asynccontextmanager
+    async def _begun(self) -> AsyncGenerator[str, None]:
+        """A directory for what is temporary."""
         path = os.path.join(self.place, temporary_name())
         try:
             await trio.to_thread.run_sync(lambda: self._begin(path))
-            return await self._make(path, changes, message, author, update=update)
+            yield path
         finally:
             with trio.CancelScope(shield=True):  # it removes a directory of ours, and no more
                 await trio.to_thread.run_sync(lambda: shutil.rmtree(path, ignore_errors=True))
@@ -126,9 +154,8 @@ class GitBase:
         except OSError as error:
             raise WorkspaceError(f"{path!r} cannot be made: {error.strerror}") from error
 
-    async def _make(
-        self, path: str, changes: Sequence[Change], message: str, author: str, *, update: bool
-    ) -> GitCommitted:
+    async def _index(self, path: str, changes: Sequence[Change]) -> _Indexed:
+        """An index of our own: the branch's tip with the changes."""
         git = _git_at(self.repository, path)
         index = Indexing(
             git=git,
@@ -152,19 +179,26 @@ class GitBase:
             first, reason = next(iter(left_out.items()))
             raise CommitError(f"git has no words for what was changed: {first!r}: {reason}")
         lines = await index.resolved(taken, theirs, is_known=bool(tip) and tip == self.known)
-        said = tuple(sorted(left_out.items()))
         if lines:
             given = b"".join(lines)
             await git.data(
                 *("update-index", "-z", "--index-info"), stdin=given, what="git refuses a path"
             )
+        said = tuple(sorted(left_out.items()))
+        return _Indexed(git=git, tip=tip or "", is_new=is_new, taken=taken, left_out=said)
+
+    async def _make(
+        self, indexed: _Indexed, message: str, author: str, *, update: bool
+    ) -> GitCommitted:
+        git, tip, said = indexed.git, indexed.tip, indexed.left_out
+        of, is_new, taken = self.repository, indexed.is_new, indexed.taken
         tree = await git.text("write-tree", what="git cannot write a tree")
         if tip and tree == await git.ask("rev-parse", f"{tip}^{{tree}}"):
             return GitCommitted(commit=tip, branch=self.branch, left_out=said, behind=())
         places = await of.checked_out(self.branch) if tip and not is_new else []
         if update and tip:
             await of.bring(places, tip, tree, dry=True)
-        made = await self._commit(git, tip or "", message, author, is_new=is_new)
+        made = await self._commit(git, tip, message, author, is_new=is_new)
         if update and tip:
             await of.bring(places, tip, made, dry=False)
         return GitCommitted(

@@ -99,6 +99,7 @@ async def join(
     what: str,
     who: Who,
     flip: bool = False,
+    dry_run: bool = False,
 ) -> tuple[ObjectId, ObjectId]:
     """Bring what makes one tree another into a live tree; what that was, and is.
 
@@ -111,6 +112,7 @@ async def join(
         what: it is called, for the undo snapshot.
         who: on whose behalf.
         flip: whether `root` is "ours", and the live tree "theirs".
+        dry_run: whether only to look if it can be done.
 
     Raises:
         CommitError: there are conflicts; nothing was changed.
@@ -134,7 +136,7 @@ async def join(
             return to_be
 
         to_be = await shared.means.in_thread(work)
-        if to_be == looked:
+        if to_be == looked or dry_run:
             return looked, to_be
         try:
             await shared.ask(

@@ -77,14 +77,15 @@ async def test_a_branch_that_changed_the_same_path_is_a_conflict_and_gets_no_com
     git(repository, "add", ".")
     git(repository, "commit", "-qm", "by the user")
     before, tip = untouched(repository), git(repository, "rev-parse", "main")
-    with pytest.raises(CommitError, match="nothing was committed") as caught:
-        await ws.commit("mine")
+    for is_dry in (True, False):
+        with pytest.raises(CommitError, match="nothing was committed") as caught:
+            await ws.commit("mine", dry_run=is_dry)
 
-    assert {
-        "b.txt": "deleted by us, modified by them",
-        "new": "both added",
-        "src/a.py": "both modified",
-    } == {each.path: each.kind for each in caught.value.conflicts}
+        assert {
+            "b.txt": "deleted by us, modified by them",
+            "new": "both added",
+            "src/a.py": "both modified",
+        } == {each.path: each.kind for each in caught.value.conflicts}
     assert (before, tip) == (untouched(repository), git(repository, "rev-parse", "main"))
     with pytest.raises(CommitError):
         await ws.commit("mine", strategy="merge")  # one of them has no lines in common

@@ -139,14 +139,16 @@ async def test_a_workspace_of_a_workspace_is_committed_to_that_one(project, base
     assert ("x", "by the parent\n") == (await parent.read("new"), await parent.read("src/a.py"))
     assert ["M src/a.py"] == said((await child.status()).changes)
     assert ["M src/a.py"] == said(await child.commit("more", dry_run=True))
+    assert "by the parent\n" == await parent.read("src/a.py")
     await child.commit("more")
     assert "by the child\n" == await parent.read("src/a.py")
     assert not (await child.status()).has_changes
     await parent.commit("all of it")
     assert "by the child\n" == (base / "src/a.py").read_text()
     await child.write("other", "by the child")
-    with pytest.raises(CommitError, match="nothing was merged"):
-        await child.commit("both added")
+    for is_dry in (True, False):
+        with pytest.raises(CommitError, match="nothing was merged"):
+            await child.commit("both added", dry_run=is_dry)
     with pytest.raises(CommitError, match="no branches"):
         await child.commit("x", branch="main")
     await project.delete("renamed", force=True)

@@ -44,7 +44,7 @@ _HOW = {
     "SQLITE_FULL": "make room on the disk",
     "SQLITE_IOERR": "make room on the disk, or see what is wrong with it",
     "SQLITE_BUSY": "another process is at work on it: try again",
-    "SQLITE_READONLY": "it has to be writable for this user",
+    "SQLITE_READONLY": "it and its directory have to be writable for this user",
     "SQLITE_CANTOPEN": "its directory has to be writable for this user",
     "ENOSPC": "make room on the disk",
     "EDQUOT": "make room on the disk",

@@ -269,6 +269,7 @@ class Project:
         Raises:
             WorkspaceError: somebody uses it, and who; it stays.
         """
+        await self._shared.open()
         await put_away(self._shared, record)
 
     async def drop(self, record: WorkspaceRecord, *, who: Who | None = None) -> None:
@@ -282,8 +283,8 @@ class Project:
             WorkspaceNotFound: it is gone.
             WorkspaceBusy: another process has it.
         """
-        handle = Workspace(self._shared, record, {})
-        await drop(self._shared, handle, require_who(who))
+        await self._shared.open()
+        await drop(self._shared, Workspace(self._shared, record, {}), require_who(who))
 
     @asynccontextmanager
     async def temp(

@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from runner.config import RunnerConfig, WorkspaceConfig
-from runner.errors import ConfigError, WorkspaceNotFound
+from runner.errors import ConfigError, WorkspaceBusy, WorkspaceNotFound
 from runner.jobs.batch import run_plan
 from runner.jobs.progress import AttemptEnded, Control, JobCut, TurnEnded
 from runner.runtime import open_runner
@@ -350,6 +350,24 @@ async def test_a_workspace_that_somebody_uses_is_in_nobodys_way(shop, src):
 
     assert report.counts == {"ok": 1}
     assert await names(shop) == ["Fix-it.a.1"]  # that is another's
+
+
+async def test_what_is_dropped_is_nobody_elses_and_goes_also_without_its_base(shop, src):
+    async with open_runner(state=shop.root / "state") as one:
+        ws = await one.project(src).create("mine")
+        await ws.snapshots.create("of-mine")
+        async with open_runner(state=shop.root / "state") as other:
+            with pytest.raises(WorkspaceBusy):
+                await other.project(src).drop(ws.record)
+            assert [each.name for each in await ws.snapshots.list()] == ["of-mine"]
+        await one.project(src).put_away(ws.record)
+    src.rename(shop.root / "moved")
+    async with open_runner(state=shop.root / "state") as runner:
+        project = runner.project(src)
+        await project.drop(ws.record)
+        assert (await project.list(), await project.snapshots()) == ([], [])
+        with pytest.raises(WorkspaceNotFound):
+            await project.drop(ws.record)
 
 
 # ---------------------------------------------------------------- what cannot be

@@ -5,7 +5,7 @@ order): a restore never runs beside an operation there, and a snapshot has what 
 it, whole.
 
 It owns the workspace's lock while it is there (live.py), and finds out in its own time what the
-base was when the workspace was made (basing.py); whoever needs that waits for it.
+base was when the workspace was made (base_root.py).
 
 What is not here: operations on files (the scopes' workers), and rows that need no live tree.
 """
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -27,14 +26,12 @@ from runner.actors.child_spec import ChildSpec, Handle
 from runner.errors import (
     ObjectMissing,
     ReadOnly,
-    RunnerError,
-    StoreError,
     UncommittedChanges,
     WorkspaceChanged,
     WorkspaceError,
 )
 from runner.messages import Message
-from runner.workspaces import origins
+from runner.workspaces.base_root import BaseRoot, FindBase
 from runner.workspaces.capturing import Captured
 from runner.workspaces.comparing import Change, compare, is_same_tree
 from runner.workspaces.live import Live
@@ -53,16 +50,13 @@ from runner.workspaces.messages import (
     lane_of,
 )
 from runner.workspaces.objects import ObjectId
-from runner.workspaces.origins import Origin
 from runner.workspaces.planning import plan
-from runner.workspaces.records import SnapshotKind, SnapshotRecord, WorkspaceRecord
+from runner.workspaces.records import SnapshotKind, SnapshotRecord
 from runner.workspaces.restoring import restore
 from runner.workspaces.writing_down import keep_writing_down
 
 T = TypeVar("T")
 LEAVING = 10.0  # seconds for what is known of the tree to be written down
-
-FindBase = Callable[[WorkspaceRecord, int], Origin]
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -87,16 +81,17 @@ class WorkspaceActor:
     spec: ChildSpec = attrs.field(init=False)
     _looking: trio.Lock = attrs.field(factory=trio.Lock)
     _moving: trio.Lock = attrs.field(factory=trio.Lock)
-    _basing: trio.Lock = attrs.field(factory=trio.Lock)
+    _base: BaseRoot = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._base = BaseRoot(self.live, self.find_base, self.limiter)
         self.spec = ChildSpec(
             key=("workspace", self.live.place),
             open=self.open,
             lane=lane_of,
             place=tuple(map(sys.intern, os.path.realpath(self.live.tree).split("/")[1:])),
             idle_after=self.idle_after,
-            holds=lambda _handle: bool(self.live.holders) or self._basing.locked(),
+            holds=lambda _handle: bool(self.live.holders) or self._base.is_sought,
         )
 
     @asynccontextmanager
@@ -106,7 +101,7 @@ class WorkspaceActor:
         await self._in_thread(live.enter)
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._find_base_soon)
+                nursery.start_soon(self._base.find_soon)
                 nursery.start_soon(self.beside)
                 nursery.start_soon(keep_writing_down, live.trail, self._in_thread)
                 yield self._handle
@@ -122,7 +117,7 @@ class WorkspaceActor:
             case Attach():
                 return self._here()
             case AskBase():
-                return self._base()
+                return self._base.ask()
             case Look():
                 return self._look(verify=message.verify)
             case Offer():
@@ -153,12 +148,12 @@ class WorkspaceActor:
         async with self._looking:
             await self._here()
             if self.live.looking.is_overlay:  # what was changed is what is not as in the base
-                await self._base()
+                await self._base.ask()
             return await self._in_thread(partial(self.live.capture, verify=verify))
 
     async def _offer(self) -> ObjectId:
         captured = await self._look()
-        await self._base()
+        await self._base.ask()
         return captured.root
 
     async def _rebased(self) -> None:
@@ -231,7 +226,7 @@ class WorkspaceActor:
         live, rescue = self.live, None
         if message.rescue or not message.force:
             captured = await self._look()
-            base = await self._base_if_known(or_else=message.force)
+            base = await self._base.ask_if_known(or_else=message.force)
             if base is None or not await self._is_same(base, captured.root):
                 if not message.force and base is not None:
                     changes = await self._in_thread(partial(self._changes, base, captured.root))
@@ -297,7 +292,7 @@ class WorkspaceActor:
         for each in {each.root for each in kept}:
             if await self._is_same(each, root):
                 return
-        base = await self._base()
+        base = await self._base.ask()
         if not await self._is_same(base, root):
             since = kept[-1].root if kept else base
             changes = await self._in_thread(partial(self._changes, since, root))
@@ -317,36 +312,6 @@ class WorkspaceActor:
 
     def _changes(self, before: ObjectId, after: ObjectId) -> list[Change]:
         return list(compare(self.live.store.listing, before, after))
-
-    async def _find_base_soon(self) -> None:
-        with suppress(RunnerError):  # whoever asks for it is told why
-            await self._base()
-
-    async def _base_if_known(self, *, or_else: bool) -> ObjectId | None:
-        """The base's root; None if nobody can know it any more, where that may be."""
-        try:
-            return await self._base()
-        except StoreError:
-            if not or_else:
-                raise
-            return None
-
-    async def _base(self) -> ObjectId:
-        asked = time.monotonic_ns()
-        async with self._basing:
-            return await self._in_thread(partial(self._base_root, asked))
-
-    def _base_root(self, asked: int) -> ObjectId:
-        record = self.live.record()
-        if record.base_root is not None:
-            return record.base_root
-        store = self.live.store
-        with store.lease():
-            try:
-                return origins.settle(store, record, self.find_base(record, asked))
-            except ObjectMissing:  # somebody has dropped what nobody named yet
-                found = self.find_base(record, time.monotonic_ns())
-                return origins.settle(store, record, found)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await trio.to_thread.run_sync(work, limiter=self.limiter)

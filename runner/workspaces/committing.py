@@ -3,7 +3,8 @@
     made from          a commit goes
     a directory        into its files, path by path (directory_base.py); it may be a work tree of
                        git: its index and its branches are the user's. With `branch`: as a git ref
-    a git ref          to a branch, as a commit of git's (git_base.py); no file is touched
+    a git ref          to a branch, as a commit of git's (git_base.py); no file is touched. What is
+                       new and a `.gitignore` names stays behind (ignoring.py)
     a workspace        into its live tree, as a merge
     a snapshot,        nowhere: neither can change. `merge` brings it into a workspace that was made
     nothing            from a directory, `export` elsewhere
@@ -36,6 +37,7 @@ from runner.workspaces.diff import Diff
 from runner.workspaces.directory_base import apply_to, place_of, seal
 from runner.workspaces.git_base import GitBase, GitCommitted
 from runner.workspaces.git_repository import Repository
+from runner.workspaces.ignoring import without_ignored
 from runner.workspaces.joining import join
 from runner.workspaces.listing import Entry
 from runner.workspaces.lookups import change_workspace, new_id, tell
@@ -43,7 +45,7 @@ from runner.workspaces.messages import Offer, Rebased
 from runner.workspaces.objects import CHUNK, ObjectId, content
 from runner.workspaces.ordering import Order
 from runner.workspaces.records import CommitRecord, WorkspaceRecord
-from runner.workspaces.selecting import select
+from runner.workspaces.selecting import Wanted, select
 from runner.workspaces.store import Store
 from runner.workspaces.sync.placing import place
 from runner.workspaces.ways import Place, Way
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from runner.workspaces.shared import Shared
 
 _MOST_PATHS = 1000  # in the audit
+IGNORED = "a .gitignore names it; it is committed if `include` does"
 
 
 async def commit(shared: Shared, record: WorkspaceRecord, order: Order) -> CommitRecord:
@@ -71,9 +74,9 @@ async def commit(shared: Shared, record: WorkspaceRecord, order: Order) -> Commi
 async def _commit(shared: Shared, record: WorkspaceRecord, order: Order) -> CommitRecord:
     committing = await _Committing.begin(shared, record, order)
     if not committing.changes:
-        raise _nothing(record, order)
+        raise _nothing(record, order, committing.ignored)
     base = committing.record.base
-    if base.kind == "git" or order.branch is not None:
+    if _is_to_git(record, order):
         return await committing.to_git()
     if base.kind == "directory":
         return await committing.to_directory()
@@ -84,7 +87,7 @@ async def changes_of(shared: Shared, record: WorkspaceRecord, order: Order) -> l
     """What would be committed; see `Workspace.commit`."""
     _require_base(record, order)
     committing = await _Committing.begin(shared, record, order)
-    if record.base.kind == "git" or order.branch is not None:
+    if _is_to_git(record, order):
         if committing.changes:
             await (await committing.git()).try_out(committing.changes)
     elif record.base.kind == "directory":
@@ -114,9 +117,14 @@ def _require_base(record: WorkspaceRecord, order: Order) -> None:
         raise CommitError(f"{what}: commit to that one, and from there")
 
 
-def _nothing(record: WorkspaceRecord, order: Order) -> CommitError:
+def _is_to_git(record: WorkspaceRecord, order: Order) -> bool:
+    return record.base.kind == "git" or order.branch is not None
+
+
+def _nothing(record: WorkspaceRecord, order: Order, ignored: Sequence[str]) -> CommitError:
     which = "" if order.wanted("") and order.wanted("\0") else " of these paths"
-    return CommitError(f"nothing{which} was changed in the workspace {record.name!r}")
+    but = f" but what .gitignore names: {ignored[0]!r}" if ignored else ""
+    return CommitError(f"nothing{which} was changed in the workspace {record.name!r}{but}")
 
 
 @attrs.frozen(kw_only=True)
@@ -132,6 +140,8 @@ class _Committing:
     root: ObjectId
     since: int
     changes: Sequence[Change]
+    wanted: Wanted
+    ignored: tuple[str, ...]
 
     @classmethod
     async def begin(cls, shared: Shared, record: WorkspaceRecord, order: Order) -> _Committing:
@@ -143,7 +153,11 @@ class _Committing:
         def prepare() -> _Committing:
             now = store.workspaces.get(record.id)
             assert now.base_root is not None, "an offer waits for it"
-            after, objects = select(store.listing, now.base_root, root, order.wanted)
+            wanted: Wanted = order.wanted
+            ignored: tuple[str, ...] = ()
+            if _is_to_git(record, order) and not order.is_named:
+                wanted, ignored = without_ignored(store, now.base_root, root, wanted)
+            after, objects = select(store.listing, now.base_root, root, wanted)
             store.put(objects)
             return cls(
                 shared=shared,
@@ -155,6 +169,8 @@ class _Committing:
                 root=root,
                 since=since,
                 changes=compare(store.listing, now.base_root, after),
+                wanted=wanted,
+                ignored=ignored,
             )
 
         return await shared.means.in_thread(prepare)
@@ -225,7 +241,7 @@ class _Committing:
     def _of_git(self, made: GitCommitted) -> CommitRecord:
         """What was committed; what git has no words for was not."""
         left = {path for path, _ in made.left_out}
-        wanted = self.order.wanted
+        wanted = self.wanted
         after, objects = select(
             self.store.listing,
             self.before,
@@ -240,7 +256,7 @@ class _Committing:
             git_commit=made.commit,
             branch=made.branch,
             paths=tuple(each.path for each in self.changes if each.path not in left),
-            left_out=made.left_out,
+            left_out=(*made.left_out, *((each, IGNORED) for each in self.ignored)),
             behind=made.behind,
         )
 

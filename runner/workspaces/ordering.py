@@ -19,11 +19,17 @@ LONGEST = 1 << 16  # characters of a message
 
 @attrs.frozen(kw_only=True)
 class Order:
-    """A commit that is wanted, as the caller said it; checked."""
+    """A commit that is wanted, as the caller said it; checked.
+
+    Attributes:
+        wanted: which paths.
+        is_named: they were named by globs, and are meant whatever git ignores.
+    """
 
     message: str
     author: str
     wanted: Wanted
+    is_named: bool
     branch: str | None
     strategy: Strategy
     update: bool
@@ -67,6 +73,7 @@ def check(
         message=message,
         author=said,
         wanted=make_wanted(include, exclude),
+        is_named=bool(include),
         branch=branch,
         strategy=check_strategy(strategy),
         update=update,

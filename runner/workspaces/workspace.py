@@ -125,7 +125,8 @@ class Workspace(LiveTree):
             message: why.
             author: "Name <address>"; None = nobody in particular, or as git is configured.
             include: globs of what is committed, such as `*.md` (at any depth) or `docs/**`; none =
-                all. What was renamed is a deletion and an addition.
+                all, but what is new and a `.gitignore` names, if it goes to a branch (`left_out`).
+                What was renamed is a deletion and an addition.
             exclude: globs of what is not.
             dry_run: only say what would be committed, and whether it can be.
             branch: of the git repository that the base is, or lies in; it is made if there is none.

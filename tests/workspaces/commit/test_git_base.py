@@ -46,6 +46,32 @@ async def test_a_commit_to_the_branch_that_is_checked_out_touches_neither_index_
     assert not (repository / ".git/worktrees").exists()
 
 
+async def test_what_gitignore_names_stays_behind_unless_it_is_named(project, repository, git):
+    (repository / "known.log").write_text("1")
+    git(repository, "add", "-f", "known.log")
+    (repository / ".gitignore").write_text("*.log\nbuild/\n")
+    git(repository, "add", ".gitignore")
+    git(repository, "commit", "-qm", "rules")
+    ws = await project.create("one", ref="main")
+    await ws.write("known.log", "2")
+    await ws.write("src/new.log", "new")
+    await ws.write("build/deep/x", "x")
+    await ws.write("build/y", "y")
+    with pytest.raises(CommitError, match=r"names: 'build'"):
+        await ws.commit("none", exclude=["known.log"])
+    assert ["M known.log"] == [str(each) for each in await ws.commit("said", dry_run=True)]
+    record = await ws.commit("one")
+
+    assert ("known.log",) == record.paths
+    assert ["build", "src/new.log"] == [path for path, _ in record.left_out]
+    assert "M\tknown.log" == git(repository, "diff", "--name-status", "main~", "main")
+    status = await ws.status()
+    assert {"build/deep/x", "build/y", "src/new.log"} == {each.path for each in status.added}
+
+    await ws.commit("two", include=["*.log"])
+    assert "A\tsrc/new.log" == git(repository, "diff", "--name-status", "main~", "main")
+
+
 async def test_commits_follow_each_other_and_what_the_branch_got_elsewhere_is_kept(
     project, repository, git
 ):

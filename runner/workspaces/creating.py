@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -39,16 +39,17 @@ from runner.workspaces.lookups import (
 from runner.workspaces.making import is_in_live_tree, make, remove
 from runner.workspaces.messages import Look
 from runner.workspaces.objects import ObjectId
-from runner.workspaces.records import Base, WayName, WorkspaceRecord
+from runner.workspaces.records import Base, Json, WayName, WorkspaceRecord
 from runner.workspaces.store import Store
 from runner.workspaces.tidying import LOCK
 from runner.workspaces.wanting import Wanted
-from runner.workspaces.ways import Made, Way
+from runner.workspaces.ways import Made, Skipped, Way
 
 if TYPE_CHECKING:
     from runner.workspaces.shared import Shared
 
 TRIES = 5  # a directory that is new may be taken for a dead maker's
+_MOST_SAID = 1000  # in the audit, of what a copy does not have
 
 
 @attrs.frozen(kw_only=True)
@@ -135,7 +136,7 @@ async def create(shared: Shared, wanted: Wanted, who: Who) -> WorkspaceRecord:
                 changes["base_root"] = await shared.capture_new(record)
             changes["way"] = str(made.way)
             told = shared.whose(record, who)
-            ready = partial(_settled, store, record, changes, since=since, who=told)
+            ready = partial(_settled, store, record, changes, made.skipped, since=since, who=told)
             return await shared.means.in_thread(ready)
     except BaseException:
         with trio.CancelScope(shield=True):  # bounded by what was made by then
@@ -225,6 +226,7 @@ def _settled(
     store: Store,
     record: WorkspaceRecord,
     changes: Mapping[str, Any],
+    skipped: Sequence[Skipped],
     *,
     since: int,
     who: Who | None,
@@ -233,7 +235,9 @@ def _settled(
         if changes["base_root"] is not None:
             store.require_whole(changes["base_root"], since)
         whole = change_workspace(store, record.id, state="ready", **changes)
-        tell(store, whole.id, "create", who, name=whole.name, base=whole.base.kind)
+        left: Json = [[each.path, each.why] for each in skipped[:_MOST_SAID]]
+        about: dict[str, Json] = {"left_out": left} if left else {}
+        tell(store, whole.id, "create", who, name=whole.name, base=whole.base.kind, **about)
     return whole
 
 

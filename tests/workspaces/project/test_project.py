@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 
 import pytest
@@ -38,6 +39,16 @@ async def test_a_workspace_is_made_from_the_projects_directory_which_it_never_ch
     assert (base / "b.txt").exists()
     done = await ws.exec(["pwd"])
     assert ws.path == done.stdout.strip()
+
+
+async def test_what_a_copy_of_the_base_does_not_have_is_in_the_audit(project, base):
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(base / "sock"))
+        ws = await project.create("one", way="copy")
+    (row,) = await ws.audit.logs(operation="create")
+
+    assert not (await ws.exists("sock"))
+    assert [["sock", "a socket"]] == row.details["left_out"]
 
 
 async def test_a_workspace_from_nothing_another_one_and_a_snapshot(project, said):

@@ -85,12 +85,18 @@ class Log:
             self.add(last)
 
     def records(self) -> list[bytes]:
-        """What is there, in its order."""
+        """What is there, in its order.
+
+        Raises:
+            ValueError: what has a length of its own does not end where all does.
+        """
         found, at = [], _HEAD.size
-        while at < self._end:
+        while at + _LENGTH.size <= self._end:
             (length,) = _LENGTH.unpack_from(self._map, at)
             at += _LENGTH.size + length
             found.append(self._map[at - length : at])
+        if at != self._end:
+            raise ValueError("its records are longer than it is")
         return found
 
     def close(self) -> None:

@@ -470,7 +470,7 @@ async def test_a_follower_that_never_reads_slows_nobody_and_knows_what_it_missed
     assert kept + idle.missed == total
     assert done.exit_code == 0
     assert done.omitted == total - 100_000
-    assert any(line.missed for line in rest)
+    assert any(line.missed for line in (first, *rest))  # on a busy machine before the first
 
 
 async def test_output_beyond_the_bound_is_dropped_and_counted(local):

@@ -40,5 +40,8 @@ def knows_of(driver: Driver) -> Knows:
 
 def is_known(driver: Driver, path: str, marker: str) -> bool:
     """Whether the driver's program, started with a file, can go back to a marker in it."""
-    with open(path, "rb") as file:
-        return knows_of(driver)(file, marker)
+    try:
+        with open(path, "rb") as file:
+            return knows_of(driver)(file, marker)
+    except OSError:  # it is gone since it was found
+        return False

@@ -10,7 +10,7 @@ import pytest
 
 from runner.sessions.forgetting import last_kept
 from runner.sessions.making import Sessions
-from runner.sessions.markers import stands
+from runner.sessions.markers import find_marker, is_known, stands
 from runner.sessions.session import Session
 
 Make = Callable[..., Session]
@@ -66,3 +66,17 @@ async def test_a_file_that_has_it_all_needs_no_note(make: Make, tmp_path: Path) 
 
 def test_a_file_that_cannot_be_looked_through_says_nothing(tmp_path: Path) -> None:
     assert None is last_kept(str(tmp_path), {1: "marker"}, stands)
+
+
+def test_a_turn_is_known_if_a_file_that_is_there_has_it(
+    tmp_path: Path, fake: Callable[..., object]
+) -> None:
+    path, pattern = tmp_path / "history-1", str(tmp_path / "history-*")
+    path.write_text("a\nthe marker\n")
+    (tmp_path / "history-0").mkdir()  # what cannot be read has none
+
+    assert str(path) == find_marker(pattern, "marker")
+    assert None is find_marker(pattern, "another")
+    assert is_known(fake(), str(path), "marker")
+    path.unlink()  # since it was found
+    assert not is_known(fake(), str(path), "marker")
